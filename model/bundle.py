@@ -1,0 +1,159 @@
+"""The bundle: a folder with both exported towers and everything needed to run them. A public format.
+
+    bundle/
+      bundle.json         `BundleSpec`
+      image_tower.onnx    uint8 [B, size, size, 3] -> embedding float32 [B, 128] (, cells float32 [B, r, c, 128])
+      sound_tower.onnx    float32 [B, samples]     -> embedding float32 [B, 128]
+
+Embeddings are L2-normalised; cells are the projection of each cell of the last feature map before
+normalisation, so that the mean over any set of cells, normalised, is the embedding of that part of the picture.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.atomic import atomic_folder
+from model.clip import clip_samples
+from model.errors import BundleError
+from model.picture import ResizeRule
+
+FORMAT_VERSION = 1
+SPEC_FILE = "bundle.json"
+IMAGE_TOWER = "image_tower.onnx"
+SOUND_TOWER = "sound_tower.onnx"
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class PictureSpec(_Spec):
+    """How a picture is brought to the image tower's input: `size` pixels square, by the `resize` rule."""
+
+    size: int = Field(224, ge=32, le=1024)
+    resize: ResizeRule = "squash"
+
+
+class ClipSpec(_Spec):
+    """The sound tower's input: mono at `sample_rate` Hz, `before` to `after` seconds around the hit."""
+
+    sample_rate: int = Field(32_000, ge=8_000, le=192_000)
+    before: float = Field(0.5, ge=0.0, le=10.0)
+    after: float = Field(0.5, gt=0.0, le=10.0)
+
+    @property
+    def samples(self) -> int:
+        """Length of a clip in samples."""
+        return clip_samples(self.sample_rate, self.before, self.after)
+
+
+class FileRecord(_Spec):
+    """SHA-256 (hex) and size of one file of the bundle."""
+
+    sha256: str
+    bytes: int
+
+
+class BundleSpec(_Spec):
+    """`bundle.json`. Unknown keys are ignored, so that later minor additions can be read by this version."""
+
+    format_version: Literal[1] = 1
+    id: str
+    name: str
+    backbones: dict[Literal["image", "sound"], str]
+    embedding_size: int
+    cells: tuple[int, int] | None
+    materials: tuple[str, ...]
+    picture: PictureSpec
+    clip: ClipSpec
+    files: dict[str, FileRecord]
+    calibration: dict[str, Any] | None = None
+    training: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+
+
+class Bundle(_Spec):
+    """A bundle on disk whose files were verified against their hashes."""
+
+    folder: Path
+    spec: BundleSpec
+
+    @property
+    def id(self) -> str:
+        """The bundle's id: changes with any tower or any preprocessing step."""
+        return self.spec.id
+
+    def file(self, name: str) -> Path:
+        """Path of one of the bundle's files."""
+        return self.folder / name
+
+
+def bundle_id(files: dict[str, FileRecord], picture: PictureSpec, clip: ClipSpec) -> str:
+    """16 hex digits that name the towers and their preprocessing: what decides an embedding, nothing else."""
+    towers = {name: files[name].sha256 for name in (IMAGE_TOWER, SOUND_TOWER)}
+    identity = {"towers": towers, "picture": picture.model_dump(), "clip": clip.model_dump()}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_bundle(target: Path, towers: dict[str, Path], **fields: Any) -> Bundle:
+    """Write a bundle at `target` from tower files by name and the fields of `BundleSpec` but id and files.
+
+    The folder appears whole or not at all; one that stands there already is replaced.
+    """
+    with atomic_folder(target) as folder:
+        files = {}
+        for name, source in towers.items():
+            shutil.copyfile(source, folder / name)
+            files[name] = file_record(folder / name)
+        identity = bundle_id(files, fields["picture"], fields["clip"])
+        spec = BundleSpec(id=identity, files=files, **fields)
+        (folder / SPEC_FILE).write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return Bundle(folder=target, spec=spec)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read and verify a bundle. Raises BundleError if it is missing, of another version, or has a changed bit."""
+    try:
+        raw = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{folder} is not a bundle: it has no {SPEC_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{folder / SPEC_FILE} cannot be read: {error}") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{folder} has bundle format {version!r}; this version of Thud reads format {FORMAT_VERSION}"
+        )
+    try:
+        spec = BundleSpec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BundleError(f"{folder / SPEC_FILE}: {place}: {first['msg']}") from error
+    for name in (IMAGE_TOWER, SOUND_TOWER):
+        if name not in spec.files:
+            raise BundleError(f"{folder / SPEC_FILE} lists no {name}")
+    for name, record in spec.files.items():
+        if Path(name).name != name:
+            raise BundleError(f"{folder / SPEC_FILE} names a file outside the bundle: {name}")
+        try:
+            found = file_record(folder / name)
+        except OSError as error:
+            raise BundleError(f"{folder / name} cannot be read: {error.strerror or error}") from error
+        if found != record:
+            raise BundleError(f"{folder / name} is damaged: its SHA-256 is not the one in {SPEC_FILE}")
+    if spec.id != bundle_id(spec.files, spec.picture, spec.clip):
+        raise BundleError(f"{folder / SPEC_FILE} was changed: its id does not fit its towers and preprocessing")
+    return Bundle(folder=folder, spec=spec)
+
+
+def file_record(path: Path) -> FileRecord:
+    """Hash and size of a file."""
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return FileRecord(sha256=digest, bytes=path.stat().st_size)

@@ -1,0 +1,43 @@
+"""The errors that a person can cause, each with a message that says what is wrong and what to do.
+
+ThudError                    shown as one line, never as a traceback
+├── PictureError             a picture that cannot be used
+│   ├── PictureFormatError   not a JPEG, PNG or WebP picture
+│   └── PictureTooLargeError more bytes or pixels than the limits allow
+├── SoundError               a sound that cannot be used (format, length, silence, broken samples)
+├── BundleError              a bundle that is missing, broken or of another format version
+├── LibraryError             an index or sound library that cannot be used (see index/)
+└── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
+"""
+
+
+class ThudError(Exception):
+    """A mistake in the input that a person can mend; the message is written for that person."""
+
+
+class PictureError(ThudError):
+    """A picture that cannot be used."""
+
+
+class PictureFormatError(PictureError):
+    """Not a picture, or a picture in a format outside the allow-list."""
+
+
+class PictureTooLargeError(PictureError):
+    """A picture with more bytes or pixels than the limits allow."""
+
+
+class SoundError(ThudError):
+    """A sound that cannot be used."""
+
+
+class BundleError(ThudError):
+    """A bundle that is missing, broken or of another format version."""
+
+
+class LibraryError(ThudError):
+    """An index or a sound library that cannot be used."""
+
+
+class TrainingError(ThudError):
+    """A dataset, recipe or checkpoint that cannot be used."""

@@ -1,0 +1,101 @@
+"""Running a bundle's towers on ONNX Runtime alone: pictures and sounds in, embeddings out."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
+from model.clip import cut_clip, find_hit
+from model.errors import BundleError
+from model.picture import PictureLimits, picture_array
+from model.sound import Samples, SoundLimits, decode_sound
+
+Embeddings = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PictureEmbeddings:
+    """`embedding [B, 128]`, L2-normalised, and `cells [B, rows, columns, 128]` where the tower has them."""
+
+    embedding: Embeddings
+    cells: Embeddings | None
+
+
+@dataclass(frozen=True)
+class EmbeddedSound:
+    """A sound file's embedding `[128]` with what was learnt about the file on the way."""
+
+    embedding: Embeddings
+    hit: float
+    seconds: float
+    sample_rate: int
+    channels: int
+    format: str
+    peak: float
+
+
+class TowerRuntime:
+    """Both towers of a bundle, each loaded when first used (serving never loads the sound tower).
+
+    `threads` is ONNX Runtime's intra-op count. Calls are safe from several threads at once. The same input
+    gives the same embedding on the same machine with the same versions.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        self.bundle = bundle
+        self._threads = threads
+
+    def embed_pictures(self, pictures: npt.NDArray[np.uint8]) -> PictureEmbeddings:
+        """Embed uint8 `[B, size, size, 3]` pictures that `fit_picture` brought to the bundle's size."""
+        outputs = self._image_session.run(None, {"pictures": pictures})
+        return PictureEmbeddings(outputs[0], outputs[1] if len(outputs) > 1 else None)
+
+    def embed_clips(self, clips: Samples) -> Embeddings:
+        """Embed float32 `[B, samples]` clips to float32 `[B, 128]`."""
+        embeddings: Embeddings = self._sound_session.run(None, {"clips": clips})[0]
+        return embeddings
+
+    def embed_picture(self, data: bytes, limits: PictureLimits = PictureLimits()) -> PictureEmbeddings:
+        """Embed one picture from its bytes (B = 1). Raises PictureError as `picture_array` does."""
+        spec = self.bundle.spec.picture
+        return self.embed_pictures(picture_array(data, spec.size, spec.resize, limits)[None])
+
+    def embed_sound(self, path: Path, limits: SoundLimits = SoundLimits()) -> EmbeddedSound:
+        """Embed one sound file by the clip around its hit. Raises SoundError as `decode_sound` does."""
+        spec = self.bundle.spec.clip
+        sound = decode_sound(path, spec.sample_rate, limits)
+        hit = find_hit(sound.samples, spec.sample_rate)
+        clip = cut_clip(sound.samples, spec.sample_rate, hit, spec.before, spec.after)
+        return EmbeddedSound(
+            embedding=self.embed_clips(clip[None])[0],
+            hit=hit,
+            seconds=sound.seconds,
+            sample_rate=sound.file_sample_rate,
+            channels=sound.file_channels,
+            format=sound.file_format,
+            peak=sound.peak,
+        )
+
+    @cached_property
+    def _image_session(self) -> onnxruntime.InferenceSession:
+        return self._session(IMAGE_TOWER)
+
+    @cached_property
+    def _sound_session(self) -> onnxruntime.InferenceSession:
+        return self._session(SOUND_TOWER)
+
+    def _session(self, name: str) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(
+                str(self.bundle.file(name)), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise BundleError(f"{self.bundle.file(name)} cannot be loaded: {error}") from error

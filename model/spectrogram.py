@@ -1,0 +1,52 @@
+"""The log-mel spectrogram as a module, so that it travels inside the exported sound tower."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from model.mel import mel_filterbank
+
+
+class LogMel(nn.Module):
+    """Clips `[B, samples]` to square log-mel pictures `[B, 3, size, size]` (paper, 3.1 and 3.3.1).
+
+    Power spectrogram (Hann window of 32 ms) -> mel bands -> dB below the clip's own maximum, floored at
+    -80 dB -> scaled to [-1, 1] -> resized to `size` -> the same plane three times, so that a picture network
+    takes it. Being relative to the clip's maximum, it does not change with the recording's level.
+    Rows are frequencies (row 0 the lowest), columns are time.
+    """
+
+    FLOOR_DB = 80.0
+
+    def __init__(self, sample_rate: int, samples: int, size: int, bands: int = 128, low: float = 40.0) -> None:
+        super().__init__()
+        window = round(0.032 * sample_rate)
+        self.fft_size = 2 ** (window - 1).bit_length()
+        # About one frame per column of the square picture; fewer where the clip is too short for that.
+        self.hop = max(1, samples // size)
+        self.size = size
+        self.register_buffer("window", torch.hann_window(window), persistent=False)
+        filters = mel_filterbank(sample_rate, self.fft_size, bands, low, sample_rate / 2)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+        self.window: Tensor
+        self.filters: Tensor
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Log-mel pictures `[B, 3, size, size]` in [-1, 1] of float32 clips `[B, samples]`."""
+        spectrum = torch.stft(
+            clips,
+            n_fft=self.fft_size,
+            hop_length=self.hop,
+            win_length=len(self.window),
+            window=self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )  # [B, fft_size // 2 + 1, frames]
+        power = torch.view_as_real(spectrum).square().sum(-1)
+        mel = self.filters @ power  # [B, bands, frames]
+        peak = mel.amax(dim=(1, 2), keepdim=True).clamp_min(1e-10)
+        decibels = 10.0 * torch.log10((mel / peak).clamp_min(10.0 ** (-self.FLOOR_DB / 10)))  # [-80, 0]
+        scaled = (2.0 / self.FLOOR_DB) * decibels + 1.0
+        square = interpolate(scaled[:, None], size=(self.size, self.size), mode="bilinear", align_corners=False)
+        return square.expand(-1, 3, -1, -1)

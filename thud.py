@@ -1,0 +1,60 @@
+"""The command line's front door: mounts each room's commands and imports a room when its command is used."""
+
+import sys
+from importlib import import_module, metadata
+
+import click
+
+from model.errors import ThudError
+
+COMMANDS = {
+    "synthesize": "training.synthesis.commands:synthesize",
+    "prepare": "training.prepare_commands:prepare",
+    "train": "training.commands:train",
+    "evaluate": "training.commands:evaluate",
+    "export": "training.commands:export",
+    "index": "index.commands:index",
+    "recommend": "index.commands:recommend",
+    "serve": "service.commands:serve",
+}
+
+
+class _Rooms(click.Group):
+    """A group whose commands are imported when named, so that serving never pays for training's imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.command(cls=_Rooms)
+@click.version_option(metadata.version("thud"), prog_name="thud")
+def cli() -> None:
+    """Thud: show it a picture, hear what it would sound like to touch it."""
+
+
+def main() -> None:
+    """Run the command line; a person's mistake ends in one line on stderr and exit code 1, not a traceback."""
+    try:
+        cli(standalone_mode=True)
+    except ThudError as error:
+        click.echo(f"thud: {error}", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if error.name not in {"torch", "torchvision", "av", "onnx", "onnxscript", "scipy"}:
+            raise
+        click.echo(
+            f"thud: this command needs {error.name}; install the training extra: pip install 'thud[train]'",
+            err=True,
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

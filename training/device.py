@@ -1,0 +1,21 @@
+"""Choosing the device that trains."""
+
+import torch
+
+from model.errors import TrainingError
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """The device by name, or for "auto" the first there is of CUDA, Apple's GPU and the CPU.
+
+    Raises TrainingError if the wanted device is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        wanted = next(name for name, present in there.items() if present)
+    kind = wanted.split(":")[0]
+    if not there.get(kind, False):
+        raise TrainingError(
+            f"there is no device {wanted!r} here; there is {', '.join(k for k in there if there[k])}"
+        )
+    return torch.device(wanted)

@@ -1,0 +1,201 @@
+"""Fitting TT_AGG: balanced pairs, cosine scaled to [0, 1], binary cross entropy, SGD (paper, 3.3 and 3.4.2)."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
+from tqdm import tqdm
+
+from model.errors import TrainingError
+from model.two_tower import TwoTower, build_two_tower
+from training.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
+from training.dataset import Dataset
+from training.metrics import PairMetrics, pair_metrics
+from training.pairs import Pairs, draw_pairs
+from training.recipe import Recipe
+
+VALIDATION_DRAW = 1_000_003
+"""Stands in for the epoch in the seed of validation pairs, so that every epoch is judged on the same ones."""
+
+
+def fit(
+    dataset: Dataset,
+    recipe: Recipe,
+    run: Path,
+    *,
+    seed: int,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> Checkpoint:
+    """Train `recipe` on the dataset's training pairs; a checkpoint in `run` after every epoch.
+
+    Where `run` holds a checkpoint, training goes on after its last epoch, and ends in the same weights as a
+    run that was never interrupted (bit for bit on a CPU with the same number of threads; on a GPU only up to
+    the order of its atomic additions). Raises TrainingError if the checkpoint is of another recipe, seed or
+    dataset, if there are no pairs, if the loss stops being a number, or if the device runs out of memory.
+    """
+    towers = build_two_tower(
+        recipe.image_network, recipe.sound_network, dataset.info.picture, dataset.info.clip, seed
+    )
+    checkpoint = _earlier(run, dataset, recipe, seed)
+    if checkpoint is not None:
+        towers.load_state_dict(checkpoint.towers)
+        say(f"going on after epoch {checkpoint.epoch} of {recipe.epochs}")
+    towers.to(device)
+    optimizer = torch.optim.SGD(
+        towers.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    if checkpoint is not None:
+        optimizer.load_state_dict(checkpoint.optimizer)
+    history = [] if checkpoint is None else list(checkpoint.history)
+    validation = _validation_pairs(dataset, seed, say)
+    for epoch in range(len(history), recipe.epochs):
+        # All randomness of an epoch comes from the seed and its number; nothing else need be remembered.
+        torch.manual_seed(seed * 100_003 + epoch)
+        pairs = draw_pairs(dataset, "train", (seed, epoch))
+        record: dict[str, Any] = {"epoch": epoch + 1}
+        record |= _train_epoch(towers, optimizer, dataset, pairs, recipe, device, f"epoch {epoch + 1}")
+        if validation is not None:
+            record["val"] = asdict(score_pairs(towers, dataset, validation, device))
+        history.append(record)
+        say(_line(record, recipe.epochs))
+        checkpoint = _checkpoint(towers, optimizer, dataset, recipe, seed, history)
+        save_checkpoint(checkpoint, run)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def score_pairs(
+    towers: TwoTower, dataset: Dataset, pairs: Pairs, device: torch.device, batch_size: int = 64
+) -> PairMetrics:
+    """Accuracy, precision, recall and F1 of `pairs` at the threshold 0.5, and their loss (paper, Table 5)."""
+    towers.eval()
+    scores = []
+    with torch.inference_mode():
+        for batch in _batches(pairs, batch_size):
+            pictures, clips, _ = _load(dataset, batch, device)
+            scores.append(towers(pictures, clips).float().cpu().numpy())
+    return pair_metrics(np.concatenate(scores), pairs.match)
+
+
+def _earlier(run: Path, dataset: Dataset, recipe: Recipe, seed: int) -> Checkpoint | None:
+    """The run's checkpoint if there is one; it must be of the same recipe, seed and dataset."""
+    if not (run / CHECKPOINT_FILE).exists():
+        return None
+    checkpoint = load_checkpoint(run)
+    # More epochs of the same recipe is a run that goes on, not another recipe.
+    before, now = dict(checkpoint.recipe), recipe.model_dump()
+    epochs = (before.pop("epochs"), now.pop("epochs"))
+    differing = [key for key in now if before.get(key) != now[key]]
+    if differing:
+        raise TrainingError(
+            f"{run} holds a run of another recipe (it differs in {', '.join(differing)}); choose another folder"
+        )
+    if checkpoint.seed != seed or checkpoint.dataset_id != dataset.info.id:
+        what = "seed" if checkpoint.seed != seed else "dataset"
+        raise TrainingError(f"{run} holds a run with another {what}; choose another folder")
+    if checkpoint.epoch > epochs[1]:
+        raise TrainingError(f"{run} has {checkpoint.epoch} epochs behind it, more than the {epochs[1]} asked for")
+    return checkpoint
+
+
+def _validation_pairs(dataset: Dataset, seed: int, say: Callable[[str], None]) -> Pairs | None:
+    try:
+        return draw_pairs(dataset, "val", (seed, VALIDATION_DRAW))
+    except TrainingError as error:
+        say(f"no validation: {error}")
+        return None
+
+
+def _train_epoch(
+    towers: TwoTower,
+    optimizer: torch.optim.Optimizer,
+    dataset: Dataset,
+    pairs: Pairs,
+    recipe: Recipe,
+    device: torch.device,
+    title: str,
+) -> dict[str, float]:
+    towers.train()
+    total = torch.zeros((), device=device)
+    started = time.perf_counter()
+    count = len(pairs.match)
+    with tqdm(total=count, unit="pair", desc=title, leave=False, file=sys.stderr) as bar:
+        for batch in _batches(pairs, recipe.batch_size):
+            if len(batch.match) == 1:
+                continue  # batch normalisation needs two
+            pictures, clips, match = _load(dataset, batch, device)
+            flipped = torch.rand(len(pictures)) < recipe.flip
+            pictures = torch.where(flipped.to(device)[:, None, None, None], pictures.flip(2), pictures)
+            try:
+                loss = binary_cross_entropy(towers(pictures, clips).clamp(0.0, 1.0), match)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+            except torch.OutOfMemoryError as error:
+                raise TrainingError(
+                    f"the device ran out of memory; lower batch_size (now {recipe.batch_size}) in the recipe"
+                ) from error
+            total += loss.detach() * len(match)
+            bar.update(len(match))
+    mean = float(total) / count
+    if not math.isfinite(mean):
+        raise TrainingError(
+            f"the loss is {mean} in {title}: lower learning_rate (now {recipe.learning_rate}) in the recipe; "
+            "the checkpoint before it is kept"
+        )
+    return {"loss": mean, "pairs_per_second": count / (time.perf_counter() - started)}
+
+
+def _batches(pairs: Pairs, size: int) -> Iterator[Pairs]:
+    for start in range(0, len(pairs.match), size):
+        part = slice(start, start + size)
+        yield Pairs(pairs.picture[part], pairs.clip[part], pairs.match[part])
+
+
+def _load(dataset: Dataset, batch: Pairs, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures uint8 [B, size, size, 3], clips float32 [B, samples] and match float32 [B] on the device."""
+    pictures = torch.from_numpy(np.ascontiguousarray(dataset.pictures[batch.picture]))
+    clips = torch.from_numpy(dataset.clip_batch(batch.clip))
+    return pictures.to(device), clips.to(device), torch.from_numpy(batch.match).to(device)
+
+
+def _checkpoint(
+    towers: TwoTower,
+    optimizer: torch.optim.Optimizer,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    history: list[dict[str, Any]],
+) -> Checkpoint:
+    return Checkpoint(
+        epoch=len(history),
+        recipe=recipe.model_dump(),
+        seed=seed,
+        dataset_id=dataset.info.id,
+        source=dataset.info.source,
+        picture=dataset.info.picture.model_dump(),
+        clip=dataset.info.clip.model_dump(),
+        towers=towers.state_dict(),
+        optimizer=optimizer.state_dict(),
+        history=history,
+    )
+
+
+def _line(record: dict[str, Any], epochs: int) -> str:
+    text = f"epoch {record['epoch']}/{epochs}: loss {record['loss']:.4f}, {record['pairs_per_second']:.1f} pairs/s"
+    if "val" in record:
+        val = record["val"]
+        text += f"; validation loss {val['loss']:.4f}, accuracy {val['accuracy']:.4f}, F1 {val['f1']:.4f}"
+    return text

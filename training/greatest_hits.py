@@ -1,0 +1,139 @@
+"""The Greatest Hits dataset (Owens et al., CC BY 4.0) as a source: its folder as it unzips.
+
+<id>_denoised.mp4, <id>_denoised.wav, <id>_times.txt, and train.txt and test.txt with bare ids
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.bundle import ClipSpec, PictureSpec
+from model.clip import cut_clip
+from model.errors import SoundError, ThudError, TrainingError
+from model.materials import material_named
+from model.picture import fit_picture
+from model.sound import SoundLimits, decode_sound
+from training.annotations import Event, read_events, read_split, recording_of
+from training.items import ClipItem, Item, PictureItem
+from training.video import middle_frame
+
+# Takes run to half a minute; the bound only keeps a broken header from filling the memory.
+TAKE_LIMITS = SoundLimits(max_seconds=3600.0)
+
+
+@dataclass(frozen=True)
+class VideoTask:
+    """One video: where it lies, which list names it, and which of its events become clips."""
+
+    id: str
+    folder: str
+    split: str
+    clips: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class GreatestHits:
+    """A Greatest Hits folder. Of each video `clips_per_video` labelled events are drawn (paper, 3.1: ten)."""
+
+    folder: Path
+    clips_per_video: int = 10
+    seed: int = 0
+    group_by: str = "recording"
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Provenance: the kind, the number of videos, and how events and validation groups are drawn."""
+        return {
+            "kind": "greatest-hits",
+            "videos": len(self.tasks),
+            "clips_per_video": self.clips_per_video,
+            "clips_seed": self.seed,
+            "group_by": self.group_by,
+        }
+
+    @cached_property
+    def tasks(self) -> list[VideoTask]:
+        """A task a video, in the order of the ids. Videos in neither list are reported when they are read."""
+        if not self.folder.is_dir():
+            raise TrainingError(f"{self.folder} is not a folder")
+        ids = sorted(path.name.removesuffix("_times.txt") for path in self.folder.glob("*_times.txt"))
+        if not ids:
+            raise TrainingError(f"{self.folder} holds no <id>_times.txt: it is not a Greatest Hits folder")
+        # "" is drawn into train or validation; "neither" is refused by `read_video`, where skips are counted.
+        lists = dict.fromkeys(read_split(self.folder / "train.txt"), "")
+        lists.update(dict.fromkeys(read_split(self.folder / "test.txt"), "test"))
+        return [
+            VideoTask(name, str(self.folder), lists.get(name, "neither"), self.clips_per_video, self.seed)
+            for name in ids
+        ]
+
+    @property
+    def read(self) -> Callable[[VideoTask, PictureSpec, ClipSpec], Item]:
+        """Reads one video; grouped by its recording (several videos are cut from one) or by itself."""
+        return read_video if self.group_by == "recording" else read_video_alone
+
+
+def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
+    """The video's middle frame and the clips around its drawn events. Raises ThudError if it is not usable."""
+    if task.split == "neither":
+        raise TrainingError("the video is in neither train.txt nor test.txt")
+    folder = Path(task.folder)
+    labelled = [event for event in read_events(folder / f"{task.id}_times.txt") if event.material]
+    if not labelled:
+        raise TrainingError("the video has no event with a material")
+    sound = decode_sound(folder / f"{task.id}_denoised.wav", clip.sample_rate, TAKE_LIMITS)
+    clips, skipped = [], []
+    for event in _draw(labelled, task):
+        samples = cut_clip(sound.samples, clip.sample_rate, event.time, clip.before, clip.after)
+        try:
+            _check_level(samples)
+        except SoundError as error:
+            skipped.append(str(error))
+            continue
+        name = f"{task.id}@{event.time:.3f}"
+        clips.append(ClipItem(name, samples, _material_id(event), event.action or ""))
+    if not clips:
+        raise SoundError("every clip of the video is silent")
+    frame = middle_frame(folder / f"{task.id}_denoised.mp4")
+    pixels = fit_picture(frame, picture.size, picture.resize)
+    materials = tuple(sorted({_material_id(event) for event in labelled}))
+    return Item(
+        id=task.id,
+        group=recording_of(task.id),
+        source="greatest-hits",
+        split=task.split,
+        picture=PictureItem(task.id, pixels, materials),
+        clips=tuple(clips),
+        skipped=tuple(skipped),
+    )
+
+
+def read_video_alone(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
+    """As read_video, but the video is its own group (the paper's split, which lets recordings straddle)."""
+    item = read_video(task, picture, clip)
+    return Item(task.id, task.id, item.source, item.split, item.picture, item.clips, item.skipped)
+
+
+def _draw(events: list[Event], task: VideoTask) -> list[Event]:
+    """The task's number of events, drawn without repetition, in the order of time; all if there are fewer."""
+    random = np.random.default_rng([task.seed, zlib.crc32(task.id.encode())])
+    chosen = random.permutation(len(events))[: task.clips]
+    return [events[index] for index in sorted(chosen)]
+
+
+def _check_level(samples: np.ndarray) -> None:
+    if float(np.abs(samples).max(initial=0.0)) < TAKE_LIMITS.silence:
+        raise SoundError("the sound is silent around the event, or ends before it")
+
+
+def _material_id(event: Event) -> int:
+    material = material_named(event.material or "")
+    if material is None:
+        raise ThudError(f"no material named {event.material!r}")
+    return material.id

@@ -1,0 +1,70 @@
+"""What a source of data hands to `prepare`: items of at most one picture and its clips, or a reason to skip."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from model.bundle import ClipSpec, PictureSpec
+from model.materials import MATERIALS
+
+
+@dataclass(frozen=True)
+class PictureItem:
+    """A picture `pixels` uint8 [size, size, 3] with the ids of every material known to be in it."""
+
+    id: str
+    pixels: npt.NDArray[np.uint8]
+    materials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ClipItem:
+    """A clip `samples` float32 [samples] with its material id and action ("hit", "scratch" or "")."""
+
+    id: str
+    samples: npt.NDArray[np.float32]
+    material: int
+    action: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture with its own clips (paired), or a picture or clips alone (unpaired).
+
+    `group` names what must stay in one split (a recording, an object); `split` is "train", "val", "test", or
+    "" where it is still to be drawn. `skipped` gives the reason for each part that could not be used.
+    """
+
+    id: str
+    group: str
+    source: str
+    split: str
+    picture: PictureItem | None = None
+    clips: tuple[ClipItem, ...] = ()
+    skipped: tuple[str, ...] = field(default=())
+
+
+class Source(Protocol):
+    """A source of items: the work to do, and how one piece of it is read (in a worker process)."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Where the data comes from, for the dataset's provenance."""
+
+    @property
+    def tasks(self) -> Sequence[Any]:
+        """One picklable description a piece of work, in a fixed order."""
+
+    @property
+    def read(self) -> Callable[[Any, PictureSpec, ClipSpec], Item]:
+        """A module-level function that reads one task; it raises ThudError where nothing of it is usable."""
+
+
+def material_vector(materials: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Ids of materials as bool [17]."""
+    vector = np.zeros(len(MATERIALS), bool)
+    vector[list(materials)] = True
+    return vector
