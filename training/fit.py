@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy
 from tqdm import tqdm
 
 from model.errors import TrainingError
 from model.two_tower import TwoTower, build_two_tower
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from training.dataset import Dataset
+from training.losses import pair_loss
 from training.metrics import PairMetrics, pair_metrics
 from training.pairs import Pairs, draw_pairs
 from training.recipe import Recipe
 
 VALIDATION_DRAW = 1_000_003
 """Stands in for the epoch in the seed of validation pairs, so that every epoch is judged on the same ones."""
+
+CHECK_EVERY = 100
+"""Steps between two looks at the loss; each look makes a GPU wait for the CPU."""
 
 
 def fit(
@@ -63,7 +66,7 @@ def fit(
     for epoch in range(len(history), recipe.epochs):
         # All randomness of an epoch comes from the seed and its number; nothing else need be remembered.
         torch.manual_seed(seed * 100_003 + epoch)
-        pairs = draw_pairs(dataset, "train", (seed, epoch))
+        pairs = draw_pairs(dataset, "train", (seed, epoch), recipe.clips_per_picture)
         record: dict[str, Any] = {"epoch": epoch + 1}
         record |= _train_epoch(towers, optimizer, dataset, pairs, recipe, device, f"epoch {epoch + 1}")
         if validation is not None:
@@ -130,7 +133,7 @@ def _train_epoch(
     towers.train()
     total = torch.zeros((), device=device)
     started = time.perf_counter()
-    count = len(pairs.match)
+    count, step = len(pairs.match), 0
     with tqdm(total=count, unit="pair", desc=title, leave=False, file=sys.stderr) as bar:
         for batch in _batches(pairs, recipe.batch_size):
             if len(batch.match) == 1:
@@ -139,7 +142,7 @@ def _train_epoch(
             flipped = torch.rand(len(pictures)) < recipe.flip
             pictures = torch.where(flipped.to(device)[:, None, None, None], pictures.flip(2), pictures)
             try:
-                loss = binary_cross_entropy(towers(pictures, clips).clamp(0.0, 1.0), match)
+                loss = pair_loss(towers(pictures, clips), match)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
@@ -148,14 +151,21 @@ def _train_epoch(
                     f"the device ran out of memory; lower batch_size (now {recipe.batch_size}) in the recipe"
                 ) from error
             total += loss.detach() * len(match)
+            step += 1
+            if step % CHECK_EVERY == 0:
+                _checked(float(total), recipe, title)
             bar.update(len(match))
-    mean = float(total) / count
-    if not math.isfinite(mean):
+    mean = _checked(float(total) / count, recipe, title)
+    return {"loss": mean, "pairs_per_second": count / (time.perf_counter() - started)}
+
+
+def _checked(loss: float, recipe: Recipe, title: str) -> float:
+    if not math.isfinite(loss):
         raise TrainingError(
-            f"the loss is {mean} in {title}: lower learning_rate (now {recipe.learning_rate}) in the recipe; "
+            f"the loss is {loss} in {title}: lower learning_rate (now {recipe.learning_rate}) in the recipe; "
             "the checkpoint before it is kept"
         )
-    return {"loss": mean, "pairs_per_second": count / (time.perf_counter() - started)}
+    return loss
 
 
 def _batches(pairs: Pairs, size: int) -> Iterator[Pairs]:

@@ -84,12 +84,13 @@ def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
     if task.split == "neither":
         raise TrainingError("the video is in neither train.txt nor test.txt")
     folder = Path(task.folder)
-    labelled = [event for event in read_events(folder / f"{task.id}_times.txt") if event.material]
-    if not labelled:
-        raise TrainingError("the video has no event with a material")
+    named = [event for event in read_events(folder / f"{task.id}_times.txt") if event.material]
+    touches = [event for event in named if event.action]
+    if not touches:
+        raise TrainingError("the video has no event with a material and an action")
     sound = decode_sound(folder / f"{task.id}_denoised.wav", clip.sample_rate, TAKE_LIMITS)
     clips, skipped = [], []
-    for event in _draw(labelled, task):
+    for event in _draw(touches, task):
         samples = cut_clip(sound.samples, clip.sample_rate, event.time, clip.before, clip.after)
         try:
             _check_level(samples)
@@ -102,7 +103,7 @@ def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
         raise SoundError("every clip of the video is silent")
     frame = middle_frame(folder / f"{task.id}_denoised.mp4")
     pixels = fit_picture(frame, picture.size, picture.resize)
-    materials = tuple(sorted({_material_id(event) for event in labelled}))
+    materials = tuple(sorted({_material_id(event) for event in named}))
     return Item(
         id=task.id,
         group=recording_of(task.id),

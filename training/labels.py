@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from model.materials import MATERIALS
 from training.dataset import SPLITS, UNPAIRED, Labels
 from training.items import material_vector
 from training.splits import draw_groups
@@ -30,8 +31,8 @@ def build_labels(rows: list[Row], val_share: float, test_share: float, seed: int
         picture_group=_strings(row["group"] for row in pictures),
         picture_source=_strings(row["source"] for row in pictures),
         picture_split=np.array([SPLITS.index(row["split"]) for row in pictures], np.int8),
-        picture_materials=np.array(chosen, bool).reshape(len(pictures), -1),
-        picture_all_materials=np.array(listed, bool).reshape(len(pictures), -1),
+        picture_materials=np.array(chosen, bool).reshape(-1, len(MATERIALS)),
+        picture_all_materials=np.array(listed, bool).reshape(-1, len(MATERIALS)),
         clip_id=_strings(clip["id"] for _, clip in clips),
         clip_group=_strings(row["group"] for row, _ in clips),
         clip_source=_strings(row["source"] for row, _ in clips),
