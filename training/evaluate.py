@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm import tqdm
 
 from model.errors import TrainingError
 from model.materials import MATERIALS
+from model.progress import progress
 from model.two_tower import TwoTower
 from training.dataset import Dataset, Split
 from training.fit import VALIDATION_DRAW, score_pairs
@@ -91,7 +91,7 @@ def _embed(tower: Any, indices: npt.NDArray[np.intp], title: str) -> npt.NDArray
     parts = []
     with (
         torch.inference_mode(),
-        tqdm(total=len(indices), unit=title[:-1], desc=f"embed {title}", leave=False) as bar,
+        progress(f"embed {title}", len(indices), title.removesuffix("s")) as bar,
     ):
         for start in range(0, len(indices), 64):
             part = indices[start : start + 64]

@@ -1,7 +1,6 @@
 """Fitting TT_AGG: balanced pairs, cosine scaled to [0, 1], binary cross entropy, SGD (paper, 3.3 and 3.4.2)."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from model.errors import TrainingError
+from model.progress import progress
 from model.two_tower import TwoTower, build_two_tower
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from training.dataset import Dataset
@@ -134,7 +133,7 @@ def _train_epoch(
     total = torch.zeros((), device=device)
     started = time.perf_counter()
     count, step = len(pairs.match), 0
-    with tqdm(total=count, unit="pair", desc=title, leave=False, file=sys.stderr) as bar:
+    with progress(title, count, "pair") as bar:
         for batch in _batches(pairs, recipe.batch_size):
             if len(batch.match) == 1:
                 continue  # batch normalisation needs two

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from tqdm import tqdm
 
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import ThudError, TrainingError
+from model.progress import progress
 from training.dataset import (
     CLIPS_FILE,
     INFO_FILE,
@@ -51,24 +51,26 @@ class PrepareOptions:
     workers: int = 1
 
 
-def prepare(source: Source, target: Path, options: PrepareOptions) -> Dataset:
+def prepare(
+    source: Source, target: Path, options: PrepareOptions, say: Callable[[str], None] = lambda line: None
+) -> Dataset:
     """Prepare `source` as the dataset `target` and open it.
 
-    Parts that cannot be used are skipped, counted in dataset.json and listed with their reason in skipped.tsv.
-    Raises TrainingError if `target` exists, or if nothing is left to train on.
+    Parts that cannot be used are skipped, counted in dataset.json and listed with their reason in skipped.tsv;
+    `say` is told what an earlier, interrupted run left. Raises TrainingError if
+    `target` exists, or if nothing is left to train on.
     """
     if target.exists():
         raise TrainingError(f"{target} exists already; remove it or choose another name")
     building = target.with_name(target.name + ".building")
-    done = _resume(building, source, options)
+    done = _resume(building, source, options, say)
     with (
         (building / PICTURES_FILE).open("ab") as pictures,
         (building / CLIPS_FILE).open("ab") as clips,
         (building / JOURNAL_FILE).open("a", encoding="utf-8") as journal,
     ):
         tasks = source.tasks
-        bar = tqdm(total=len(tasks), initial=done, unit="item", desc=f"prepare {target.name}")
-        with bar:
+        with progress(f"prepare {target.name}", len(tasks), "item", done) as bar:
             for item in _read_all(source, tasks[done:], options):
                 _append(pictures, [] if item.picture is None else [item.picture.pixels])
                 peaks = _append_clips(clips, item)
@@ -80,7 +82,7 @@ def prepare(source: Source, target: Path, options: PrepareOptions) -> Dataset:
     return load_dataset(target)
 
 
-def _resume(building: Path, source: Source, options: PrepareOptions) -> int:
+def _resume(building: Path, source: Source, options: PrepareOptions, say: Callable[[str], None]) -> int:
     """Bring the building folder to its last whole item; returns how many items it holds."""
     described = {"source": source.description, "tasks": [repr(task) for task in source.tasks]}
     sizes = {"picture": options.picture.model_dump(), "clip": options.clip.model_dump()}
@@ -88,7 +90,7 @@ def _resume(building: Path, source: Source, options: PrepareOptions) -> int:
     plan_file = building / PLAN_FILE
     if not plan_file.exists() or plan_file.read_text(encoding="utf-8") != plan:
         if building.exists():
-            tqdm.write(f"{building} was begun with other data or options: starting anew")
+            say(f"{building} was begun with other data or options: starting anew")
             shutil.rmtree(building)
         building.mkdir(parents=True)
         plan_file.write_text(plan, encoding="utf-8")
@@ -100,7 +102,7 @@ def _resume(building: Path, source: Source, options: PrepareOptions) -> int:
     _cut(building / PICTURES_FILE, pictures * options.picture.size**2 * 3)
     _cut(building / CLIPS_FILE, clips * options.clip.samples * 2)
     if rows:
-        tqdm.write(f"going on after {len(rows):,} items done before")
+        say(f"going on after {len(rows):,} items done before")
     return len(rows)
 
 
@@ -134,7 +136,7 @@ def _read_all(source: Source, tasks: Any, options: PrepareOptions) -> Iterator[I
         for task in tasks:
             yield _read_one(source.read, task, options)
         return
-    # spawn: a fork of a process that has threads (tqdm's monitor, say) can hang.
+    # spawn: a fork of a process that has threads (the progress bar's, say) can hang.
     pool = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"))
     waiting: deque[Future[Item]] = deque()
     try:

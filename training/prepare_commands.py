@@ -151,7 +151,7 @@ def _run(
         workers,
     )
     try:
-        prepared = prepare_dataset(source, dataset, options)
+        prepared = prepare_dataset(source, dataset, options, click.echo)
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on where it stopped") from None
     click.echo(prepared.summary())

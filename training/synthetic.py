@@ -1,4 +1,4 @@
-"""Synthetic scenes with synthetic sounds as a source, for demos and tests. What is learnt here does not transfer."""
+"""Synthetic scenes with synthetic sounds as a source, for demos and tests: it does not transfer to photographs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,7 +83,9 @@ def make_scene(task: SceneTask, picture: PictureSpec, clip: ClipSpec) -> Item:
         scratched = random.random() < occurrence().scratch_share.get(name, 0.0)
         touch = scratch if scratched else strike
         dry = touch(objects[name], random, clip.sample_rate, _SECONDS)
-        samples = cut_clip(record(dry, room, random, clip.sample_rate), clip.sample_rate, 0.0, clip.before, clip.after)
+        samples = cut_clip(
+            record(dry, room, random, clip.sample_rate), clip.sample_rate, 0.0, clip.before, clip.after
+        )
         action = "scratch" if scratched else "hit"
         clips.append(ClipItem(f"{task.id}@{number}", samples, _id(name), action))
     return Item(
