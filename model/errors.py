@@ -5,6 +5,8 @@ ThudError                    shown as one line, never as a traceback
 │   ├── PictureFormatError   not a JPEG, PNG or WebP picture
 │   └── PictureTooLargeError more bytes or pixels than the limits allow
 ├── SoundError               a sound that cannot be used (format, length, silence, broken samples)
+├── ManifestError            a manifest that cannot be understood
+│   └── NotAManifestError    a table that lists no files: not a manifest at all
 ├── BundleError              a bundle that is missing, broken or of another format version
 ├── LibraryError             an index or sound library that cannot be used (see index/)
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
@@ -29,6 +31,14 @@ class PictureTooLargeError(PictureError):
 
 class SoundError(ThudError):
     """A sound that cannot be used."""
+
+
+class ManifestError(ThudError):
+    """A manifest that cannot be understood."""
+
+
+class NotAManifestError(ManifestError):
+    """A table without paths: some other program's, however it is named."""
 
 
 class BundleError(ThudError):

@@ -1,4 +1,9 @@
-"""The manifest: a CSV or JSONL file that lists pictures and sounds with their materials."""
+"""The manifest: a CSV or JSONL table that lists pictures and sounds with their materials.
+
+Columns: kind (image or sound), path (relative to the manifest), material (several split by ';'), source, origin,
+licence, open_licence, note, and optionally split, group, pair, time and action. Only `path` must be there; what
+else is needed depends on who reads. Unknown columns are kept.
+"""
 
 import csv
 import json
@@ -7,25 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.errors import ThudError
+from model.errors import ManifestError, NotAManifestError
 from model.materials import Material, material_named
-
-REQUIRED = ("kind", "path", "material")
-KINDS = ("image", "sound")
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One listed file. `path` is relative to the manifest; `materials` is empty where none is given.
-
-    `columns` holds every column as text: source, origin, licence, open_licence, note, and optionally split
-    (train, val, test), group, pair, time (seconds of the hit) and action (hit, scratch).
-    """
+    """One listed file: its `materials`, names that are none of the 17 in `unknown`, and every column as text."""
 
     line: int
     kind: str
     path: str
     materials: tuple[Material, ...]
+    unknown: tuple[str, ...]
     columns: Mapping[str, str]
 
     def get(self, column: str) -> str:
@@ -33,60 +32,61 @@ class ManifestRow:
         return self.columns.get(column, "")
 
 
-def read_manifest(file: Path) -> list[ManifestRow]:
-    """Read a manifest with at least the columns kind, path and material; several materials are split by ';'.
+def read_rows(file: Path) -> list[ManifestRow]:
+    """All rows of a manifest.
 
-    Raises ThudError, naming file and line, for a missing column, an unknown kind or material, a path that
-    leads out of the manifest's folder, or a file that is not UTF-8 CSV or JSONL.
+    Raises NotAManifestError for a table without paths (some other program's, however it is named), and
+    ManifestError, naming the line, for a row that cannot be understood, or a file that is missing or no table.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
-            records = _jsonl(handle, file) if file.suffix.lower() in (".jsonl", ".ndjson") else _csv(handle, file)
+            jsonl = file.suffix.lower() in (".jsonl", ".ndjson")
+            records = _json_records(handle, file) if jsonl else _csv_records(handle, file)
             return [_row(columns, line, file) for line, columns in records]
-    except FileNotFoundError as error:
-        raise ThudError(f"{file} does not exist") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ThudError(f"{file} cannot be read: {error}") from error
+    except OSError as error:
+        raise ManifestError(f"{file} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{file} is not UTF-8 text") from error
+    except csv.Error as error:
+        raise ManifestError(f"{file} is not a CSV table: {error}") from error
 
 
-def _csv(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(handle, strict=True)
-    missing = [column for column in REQUIRED if column not in (reader.fieldnames or ())]
-    if missing:
-        raise ThudError(f"{file}: the first line must name the columns; missing: {', '.join(missing)}")
-    for record in reader:
+def _csv_records(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    table = csv.DictReader(handle, strict=True)
+    if "path" not in (table.fieldnames or ()):
+        raise NotAManifestError(f"{file} has no column named path")
+    for record in table:
         if None in record:
-            raise ThudError(f"{file}, line {reader.line_num}: more values than columns")
-        yield reader.line_num, {name: value or "" for name, value in record.items()}
+            raise ManifestError(f"{file}, line {table.line_num}: more values than columns")
+        yield table.line_num, {name: value or "" for name, value in record.items()}
 
 
-def _jsonl(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _json_records(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    first = True
     for line, text in enumerate(handle, start=1):
         if not text.strip():
             continue
         try:
             record = json.loads(text)
         except ValueError as error:
-            raise ThudError(f"{file}, line {line}: not JSON: {error}") from error
+            raise ManifestError(f"{file}, line {line}: not JSON: {error}") from error
+        if first and not (isinstance(record, dict) and "path" in record):
+            raise NotAManifestError(f"{file} has no field named path")
+        first = False
         if not isinstance(record, dict):
-            raise ThudError(f"{file}, line {line}: not a JSON object")
+            raise ManifestError(f"{file}, line {line}: not a JSON object")
+        for name in ("path", "kind", "material"):
+            if not isinstance(record.get(name), str | None):
+                raise ManifestError(f"{file}, line {line}: {name} is not text")
         yield line, {name: "" if value is None else str(value) for name, value in record.items()}
 
 
 def _row(columns: dict[str, str], line: int, file: Path) -> ManifestRow:
-    where = f"{file}, line {line}"
-    missing = [column for column in ("kind", "path") if not columns.get(column, "").strip()]
-    if missing:
-        raise ThudError(f"{where}: no {' and no '.join(missing)}")
-    kind, path = columns["kind"].strip(), columns["path"].strip()
-    if kind not in KINDS:
-        raise ThudError(f"{where}: kind {kind!r} is not one of {', '.join(KINDS)}")
-    if Path(path).is_absolute() or ".." in Path(path).parts:
-        raise ThudError(f"{where}: the path {path} leads out of the manifest's folder")
-    materials = []
-    for name in filter(None, (part.strip() for part in columns.get("material", "").split(";"))):
-        material = material_named(name)
-        if material is None:
-            raise ThudError(f"{where}: {name!r} is not one of the 17 materials")
-        materials.append(material)
-    return ManifestRow(line, kind, path, tuple(materials), columns)
+    path = columns.get("path", "").strip()
+    if not path or "\0" in path:
+        raise ManifestError(f"{file}, line {line}: the path is empty or no path")
+    names = [name for part in columns.get("material", "").split(";") if (name := part.strip())]
+    found = [(name, material_named(name)) for name in names]
+    materials = tuple(material for _, material in found if material is not None)
+    unknown = tuple(name for name, material in found if material is None)
+    return ManifestRow(line, columns.get("kind", "").strip().lower(), path, materials, unknown, columns)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,13 +52,12 @@ class TowerRuntime:
 
     def embed_pictures(self, pictures: npt.NDArray[np.uint8]) -> PictureEmbeddings:
         """Embed uint8 `[B, size, size, 3]` pictures that `fit_picture` brought to the bundle's size."""
-        outputs = self._image_session.run(None, {"pictures": pictures})
+        outputs = self._run(self._image_session, IMAGE_TOWER, {"pictures": pictures})
         return PictureEmbeddings(outputs[0], outputs[1] if len(outputs) > 1 else None)
 
     def embed_clips(self, clips: Samples) -> Embeddings:
         """Embed float32 `[B, samples]` clips to float32 `[B, 128]`."""
-        embeddings: Embeddings = self._sound_session.run(None, {"clips": clips})[0]
-        return embeddings
+        return self._run(self._sound_session, SOUND_TOWER, {"clips": clips})[0]
 
     def embed_picture(self, data: bytes, limits: PictureLimits = PictureLimits()) -> PictureEmbeddings:
         """Embed one picture from its bytes (B = 1). Raises PictureError as `picture_array` does."""
@@ -87,6 +87,15 @@ class TowerRuntime:
     @cached_property
     def _sound_session(self) -> onnxruntime.InferenceSession:
         return self._session(SOUND_TOWER)
+
+    def _run(
+        self, session: onnxruntime.InferenceSession, tower: str, inputs: dict[str, npt.NDArray[Any]]
+    ) -> list[Embeddings]:
+        try:
+            outputs: list[Embeddings] = session.run(None, inputs)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise BundleError(f"{self.bundle.file(tower)} does not take its input: {error}") from error
+        return outputs
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()

@@ -11,11 +11,13 @@ from typing import Any
 from model.bundle import ClipSpec, PictureSpec
 from model.clip import cut_clip, find_hit
 from model.errors import PictureError, SoundError, ThudError, TrainingError
-from model.manifest import ManifestRow, read_manifest
+from model.manifest import ManifestRow, read_rows
 from model.picture import picture_array
 from model.sound import decode_sound
 from training.dataset import SPLITS
 from training.items import ClipItem, Item, PictureItem
+
+KINDS = ("image", "sound")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,12 @@ class Manifest:
 
     @cached_property
     def _rows(self) -> list[ManifestRow]:
-        rows = read_manifest(self.file)
+        rows = read_rows(self.file)
+        for row in rows:
+            if row.kind not in KINDS:
+                raise TrainingError(f"{self.file}, line {row.line}: kind {row.kind!r} is not image or sound")
+            if Path(row.path).is_absolute() or ".." in Path(row.path).parts:
+                raise TrainingError(f"{self.file}, line {row.line}: {row.path} leads out of the manifest's folder")
         known = {row.get("source") for row in rows}
         for name in (*self.test_sources, *self.exclude_sources):
             if name not in known:
@@ -108,6 +115,8 @@ def read_files(task: FileTask, picture: PictureSpec, clip: ClipSpec) -> Item:
     for row in task.rows:
         path = Path(task.folder) / row.path
         try:
+            if row.unknown:
+                raise TrainingError(f"{row.unknown[0]!r} is not one of the 17 materials")
             if not row.materials:
                 raise TrainingError("no material is given")
             ids = tuple(sorted(material.id for material in row.materials))

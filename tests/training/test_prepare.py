@@ -158,6 +158,7 @@ def test_an_unpaired_manifest(tmp_path: Path) -> None:
         "sound,wood-00.wav,,studio,x",
         "sound,wood-00.wav,wood;metal,studio,x",
     ]
+    lines.append("image,wood-00.png,leather,studio,x")
     file = write_manifest(tmp_path, "kind,path,material,source,group", lines)
     dataset = prepare(Manifest(file, test_sources=("street",)), tmp_path / "d", OPTIONS)
     labels = dataset.labels
@@ -170,6 +171,7 @@ def test_an_unpaired_manifest(tmp_path: Path) -> None:
         "cannot be read: No such file or directory": 1,
         "no material is given": 1,
         "a sound has more than one material": 1,
+        "'leather' is not one of the 17 materials": 1,
     }
     assert dataset.info.source["sources"]["street"]["files"] == 12
     with pytest.raises(TrainingError, match="no source 'stret'; it has street, studio"):
@@ -193,6 +195,20 @@ def test_a_paired_manifest_with_times(tmp_path: Path) -> None:
     write_manifest(tmp_path, "kind,path,material,split,pair,time", lines)
     with pytest.raises(TrainingError, match="exactly one image"):
         prepare(Manifest(file), tmp_path / "e", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("video,a.mp4,wood", "line 2: kind 'video'"),
+        (",a.mp4,wood", "line 2: kind ''"),
+        ("image,../a.jpg,wood", "leads out"),
+    ],
+)
+def test_a_row_that_cannot_be_meant_names_its_line(tmp_path: Path, line: str, message: str) -> None:
+    file = write_manifest(tmp_path, "kind,path,material", [line])
+    with pytest.raises(TrainingError, match=message):
+        prepare(Manifest(file), tmp_path / "d", OPTIONS)
 
 
 def test_nothing_to_train_on_says_why(tmp_path: Path) -> None:

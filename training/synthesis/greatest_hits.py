@@ -6,10 +6,9 @@ lists `train.txt` and `test.txt`. `synthesis.json` says how the folder was made,
 
 import hashlib
 import json
-import os
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,7 +31,6 @@ SPLITS = ("train.txt", "test.txt")
 # Raised whenever the same options would give other sounds or pictures than before.
 _GENERATOR = 1
 _PACKAGES = ("thud", "numpy", "scipy", "soundfile", "av")
-_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -77,38 +75,31 @@ def _write_all(
         for video_id in ids:
             yield write_video(annotations, target, video_id, options)
         return
-    with _one_thread_each():
-        # Spawned, not forked: a fork copies locks that other threads of this process may hold.
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
-        jobs: list[Future[str]] = []
-        try:
-            jobs += [pool.submit(write_video, annotations, target, video_id, options) for video_id in ids]
-            for job in as_completed(jobs):
-                yield job.result()
-        except BrokenProcessPool as error:
-            raise TrainingError("a worker process died; run the same command again to go on") from error
-        finally:
-            # On Ctrl-C the workers finish the video at hand, so that nothing half-written is left.
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Spawned, not forked: a fork copies locks that other threads of this process may hold.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        with _interrupts_held_back():
+            jobs = [pool.submit(write_video, annotations, target, video_id, options) for video_id in ids]
+        for job in as_completed(jobs):
+            yield job.result()
+    except BrokenProcessPool as error:
+        raise TrainingError("a worker process died; run the same command again to go on") from error
+    finally:
+        # Ctrl-C stops this process only: the workers finish the video at hand, so that nothing is half-written.
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started meanwhile do linear algebra on one thread each; they would get in each other's way."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back from this thread for a moment, and for good from the processes that it starts meanwhile."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check(options: VideoOptions, workers: int, limit: int | None) -> None:
@@ -166,7 +157,7 @@ def _identity(annotations: Path, options: VideoOptions, limit: int | None) -> di
     digest = hashlib.sha256()
     for path in sorted([*annotations.glob(f"*{TIMES_SUFFIX}"), *(annotations / name for name in SPLITS)]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return {"generator": _GENERATOR, **asdict(options), "limit": limit, "annotations": digest.hexdigest()}
+    return {"generator": _GENERATOR, **asdict(options), "limit": limit, "annotations": digest.hexdigest()[:16]}
 
 
 def _claim(target: Path, identity: dict[str, Any]) -> None:

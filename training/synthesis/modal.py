@@ -102,11 +102,13 @@ def ring(modes: Modes, sample_rate: int, samples: int) -> Signal:
     # Modes do not reach the ear in phase; golden-ratio steps spread the phases alike for any number of modes.
     start = amplitude * np.exp(2j * np.pi * _GOLDEN * np.flatnonzero(keep))
     rate = (2j * np.pi * hertz - _LN_60_DB / rt60) / sample_rate
-    # z^(a B + b) = z^(a B) z^b turns the sum over modes into one small matrix product.
+    # z^(a B + b) = z^(a B) z^b turns the sum over modes into one small matrix product; einsum, for BLAS would
+    # start threads for it that many processes at once fight over.
     rows = np.arange(0, samples, _BLOCK)
     left = start * np.exp(np.outer(rows, rate))
     right = np.exp(np.outer(rate, np.arange(_BLOCK)))
-    response: Signal = (left.real @ right.real - left.imag @ right.imag).reshape(-1)
+    left_parts, right_parts = np.hstack([left.real, -left.imag]), np.vstack([right.real, right.imag])
+    response: Signal = np.einsum("am,mb->ab", left_parts, right_parts).reshape(-1)
     return response[:samples]
 
 

@@ -122,7 +122,7 @@ def scratch(thing: SoundObject, rng: np.random.Generator, sample_rate: int, seco
         sound += _gain(grains.level) * _unit_rms(moved)
     if thing.bubbles is not None:
         onsets = np.sort(rng.uniform(0.0, seconds, max(1, rng.poisson(2.0 * thing.bubbles.count * seconds))))
-        stirred = onsets[rng.random(len(onsets)) < speed[(onsets * sample_rate).astype(int)]]
+        stirred = onsets[rng.random(len(onsets)) < speed[np.minimum(onsets * sample_rate, samples - 1).astype(int)]]
         cloud = bubble_cloud(thing.bubbles, stirred, rng, sample_rate, samples)
         sound += _gain(thing.bubbles.level) * _unit_rms(cloud)
     sound = _low_pass(sound, thing.brightness, sample_rate)

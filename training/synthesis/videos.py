@@ -125,10 +125,12 @@ def encode_video(frames: Iterator[Picture], options: VideoOptions) -> bytes:
     from av.video.stream import VideoStream
 
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    quality = {"preset": "veryfast", "crf": "26"} if codec == "libx264" else {"q": "5"}
+    # x264's assembly for AVX-512 gives other bytes from run to run for the same frames; plain C never did.
+    h264 = {"preset": "veryfast", "crf": "26", "x264-params": "threads=1:asm=0"}
+    quality = h264 if codec == "libx264" else {"b": "400000", "threads": "1"}
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream(codec, rate=options.fps, options={**quality, "threads": "1"})
+        stream = container.add_stream(codec, rate=options.fps, options=quality)
         if not isinstance(stream, VideoStream):
             raise TypeError(f"{codec} is not a codec for pictures")
         stream.width, stream.height, stream.pix_fmt = options.width, options.height, "yuv420p"

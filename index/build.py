@@ -1,0 +1,185 @@
+"""Building an index of a folder of sounds."""
+
+import csv
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from index.catalogue import SoundRecord
+from index.embed import Outcome, embed_sounds
+from index.generation import IndexSpec, publish_generation
+from index.library import LibrarySound, Skipped, find_library
+from index.resume import FinishedSound, FinishedSounds
+from index.vectors import Vectors
+from model.atomic import atomic_file
+from model.bundle import Bundle
+from model.errors import BundleError, LibraryError
+from model.runtime import TowerRuntime
+from model.sound import SoundLimits
+from model.threads import available_cpus
+
+SKIPPED_FILE = "skipped.tsv"
+
+_MEDIA_TYPES = {
+    "WAV": "audio/wav",
+    "WAVEX": "audio/wav",
+    "FLAC": "audio/flac",
+    "OGG": "audio/ogg",
+    "MP3": "audio/mpeg",
+}
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What indexing a folder came to.
+
+    `skipped` and `duplicates` list the files that are not in the index, a duplicate naming the file whose
+    content it has. `resumed` of the sounds had been embedded by an earlier run that was interrupted;
+    `embedded` were embedded in this one, in `seconds` (embedding alone).
+    """
+
+    spec: IndexSpec
+    skipped: tuple[Skipped, ...]
+    duplicates: tuple[Skipped, ...]
+    resumed: int
+    embedded: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Sounds embedded per second in this run."""
+        return self.embedded / self.seconds if self.embedded else 0.0
+
+
+def build_index(
+    bundle: Bundle,
+    sounds_folder: Path,
+    index_folder: Path,
+    *,
+    manifest: Path | None = None,
+    limits: SoundLimits = SoundLimits(),
+    workers: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> BuildReport:
+    """Embed every sound under `sounds_folder` with `bundle` and publish the index at `index_folder`.
+
+    Labels are found as `find_library` says. `say` gets one line for each thing a person should know, such as
+    a file that was skipped; all such files are also listed in INDEX/skipped.tsv. `workers` threads embed,
+    by default one for each CPU. If the run is interrupted, the next one goes on from what it finished.
+    The same sounds, labels and bundle give the same generation.
+
+    Raises LibraryError if nothing can be indexed or if a folder or the manifest cannot be used, and
+    BundleError if the bundle's sound tower does not work.
+    """
+    library = find_library(sounds_folder, manifest)
+    for note in library.notes:
+        say(note)
+    for one in library.skipped:
+        say(f"skipped {one.path}: {one.reason}")
+    cpus = available_cpus()
+    runtime = TowerRuntime(bundle, threads=1)
+    # Tried here and once, so that a bundle that does not work ends the run, not each of its sounds.
+    tried = runtime.embed_clips(np.zeros((1, bundle.spec.clip.samples), np.float32))
+    if tried.shape != (1, bundle.spec.embedding_size):
+        raise BundleError(f"the bundle's sound tower gives {tried.shape}, not {bundle.spec.embedding_size} numbers")
+    with FinishedSounds(index_folder, bundle.id, library.root) as finished:
+        paths = [sound.path for sound in library.sounds]
+        began = time.perf_counter()
+        outcomes, resumed = embed_sounds(
+            runtime,
+            library.root,
+            paths,
+            finished=finished,
+            limits=limits,
+            workers=workers or cpus,
+            say=say,
+        )
+        seconds = time.perf_counter() - began
+        if resumed:
+            say(f"sounds taken from an earlier run that was interrupted: {resumed}")
+        failed = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
+        vectors, records, duplicates = _rows(library.sounds, outcomes)
+        for one in duplicates:
+            say(f"left out {one.path}: {one.reason}")
+        skipped = sorted([*library.skipped, *failed], key=lambda one: one.path)
+        try:
+            _write_skipped(index_folder / SKIPPED_FILE, [*skipped, *duplicates])
+            if not records:
+                raise LibraryError(
+                    f"nothing under {library.root} could be indexed: "
+                    f"{len(paths)} sound files found, {len(skipped)} files skipped"
+                )
+            spec = publish_generation(
+                index_folder,
+                bundle.id,
+                vectors,
+                records,
+                library_root=library.root,
+                duplicates=len(duplicates),
+                skipped=len(skipped),
+                threads=cpus,
+            )
+        except OSError as error:
+            raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
+        finished.discard()
+    embedded = len(outcomes) - len(failed) - resumed
+    return BuildReport(spec, tuple(skipped), tuple(duplicates), resumed, embedded, seconds)
+
+
+def _rows(
+    sounds: Sequence[LibrarySound], outcomes: Sequence[Outcome]
+) -> tuple[Vectors, list[SoundRecord], list[Skipped]]:
+    """Vectors `[n, d]` and records of the sounds with different contents, and the rest: the duplicates."""
+    records: dict[str, SoundRecord] = {}
+    vectors = []
+    duplicates = []
+    for sound, outcome in zip(sounds, outcomes, strict=True):
+        if isinstance(outcome, Skipped):
+            continue
+        if first := records.get(outcome.id):
+            duplicates.append(Skipped(sound.path, f"has the same content as {first.path}"))
+            continue
+        records[outcome.id] = _record(len(records), sound, outcome)
+        vectors.append(outcome.sound.embedding)
+    stacked: Vectors = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+    return stacked, list(records.values()), duplicates
+
+
+def _record(row: int, sound: LibrarySound, finished: FinishedSound) -> SoundRecord:
+    embedded = finished.sound
+    return SoundRecord(
+        id=finished.id,
+        row=row,
+        path=sound.path,
+        title=_title(sound.path),
+        material=sound.material,
+        seconds=embedded.seconds,
+        hit=embedded.hit,
+        sample_rate=embedded.sample_rate,
+        channels=embedded.channels,
+        format=embedded.format,
+        media_type=_MEDIA_TYPES[embedded.format],
+        bytes=finished.file.bytes,
+        peak=embedded.peak,
+        source=sound.source,
+        licence=sound.licence,
+    )
+
+
+def _title(path: str) -> str:
+    stem = PurePosixPath(path).stem
+    return " ".join(stem.replace("_", " ").replace("-", " ").split()) or stem
+
+
+def _write_skipped(file: Path, skipped: Iterable[Skipped]) -> None:
+    """Write a table of files and reasons; it is replaced at every run, and has no rows when all went well."""
+    with (
+        atomic_file(file) as aside,
+        aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out,
+    ):
+        table = csv.writer(out, delimiter="\t", lineterminator="\n")
+        table.writerow(["path", "reason"])
+        table.writerows((one.path, one.reason) for one in skipped)

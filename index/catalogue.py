@@ -1,0 +1,176 @@
+"""The catalogue: what is known about each sound of an index, in one SQLite file that is written once."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from model.errors import LibraryError
+from model.materials import MATERIALS, material_named
+
+UNLABELLED = "unlabelled"
+"""In place of a material's name: the sounds that have none."""
+
+_SCHEMA = """
+CREATE TABLE sounds (
+    id TEXT NOT NULL UNIQUE,
+    row INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    material TEXT,
+    seconds REAL NOT NULL,
+    hit REAL NOT NULL,
+    sample_rate INTEGER NOT NULL,
+    channels INTEGER NOT NULL,
+    format TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    peak REAL NOT NULL,
+    source TEXT,
+    licence TEXT
+);
+CREATE INDEX sounds_by_material ON sounds (material, row);
+"""
+
+
+@dataclass(frozen=True)
+class SoundRecord:
+    """One sound of an index.
+
+    `id` is its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is its place among
+    the index's vectors, `path` its POSIX path under the library root, `hit` the second at which it is struck,
+    `bytes` the file's size, `peak` the largest absolute sample (1.0 is full scale). `material` is one of the
+    17 names, or None where nobody labelled it; `source` and `licence` are None where unknown.
+    """
+
+    id: str
+    row: int
+    path: str
+    title: str
+    material: str | None
+    seconds: float
+    hit: float
+    sample_rate: int
+    channels: int
+    format: str
+    media_type: str
+    bytes: int
+    peak: float
+    source: str | None
+    licence: str | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the catalogue: its `sounds` by row, the `total` that match, and what to pass as `after` for
+    the next page (None on the last)."""
+
+    sounds: list[SoundRecord]
+    total: int
+    next: str | None
+
+
+_COLUMNS = ", ".join(field.name for field in fields(SoundRecord))
+
+
+def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
+    """Write `records`, whose rows are 0, 1, 2 and so on, into a new SQLite file at `path`.
+
+    Raises LibraryError if the disk is full.
+    """
+    values = ", ".join("?" for _ in fields(SoundRecord))
+    insert = f"INSERT INTO sounds ({_COLUMNS}) VALUES ({values})"  # noqa: S608
+    try:
+        with closing(sqlite3.connect(path)) as database, database:
+            database.executescript(_SCHEMA)
+            database.executemany(insert, map(astuple, records))
+    except sqlite3.OperationalError as error:
+        raise LibraryError(f"the catalogue {path} cannot be written: {error}") from error
+
+
+class Catalogue:
+    """The reading side. Safe to use from several threads; close it when done.
+
+    One connection serves all threads, behind a lock, and stays open: it keeps the file readable after a newer
+    index has removed it from the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # A catalogue never changes once written, so SQLite may skip its locks (a read-only mount has none).
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        try:
+            self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            self._lock = threading.Lock()
+            counts = dict(self._fetch("SELECT material, COUNT(*) FROM sounds GROUP BY material"))
+        except sqlite3.Error as error:
+            raise LibraryError(f"the catalogue {path} cannot be read: {error}") from error
+        names: list[str | None] = [material.name for material in MATERIALS]
+        self._counts: dict[str | None, int] = {name: counts[name] for name in [*names, None] if counts.get(name)}
+
+    def __len__(self) -> int:
+        return sum(self._counts.values())
+
+    def materials(self) -> dict[str | None, int]:
+        """Sounds per material, in the order of the materials' ids; None counts the unlabelled, last."""
+        return dict(self._counts)
+
+    def sound(self, sound_id: str) -> SoundRecord | None:
+        """The sound with this id, or None."""
+        found = self._fetch(f"SELECT {_COLUMNS} FROM sounds WHERE id = ?", sound_id)  # noqa: S608
+        return SoundRecord(*found[0]) if found else None
+
+    def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
+        """The sounds at these rows of the index, in the order asked for. Every row must exist."""
+        # A JSON array is one parameter whatever its length; SQLite bounds the number of parameters.
+        query = f"SELECT {_COLUMNS} FROM sounds WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
+        found = {record.row: record for record in self._records(query, json.dumps(list(rows)))}
+        return [found[row] for row in rows]
+
+    def page(self, material: str | None = None, after: str | None = None, limit: int = 50) -> Page:
+        """Up to `limit` (at least 1) sounds by row: all, those of `material`, or the `UNLABELLED`.
+
+        `after` is the id of the last sound already seen. Raises LibraryError for a material or an id that
+        does not exist.
+        """
+        if limit < 1:
+            raise LibraryError("a page has at least 1 sound")
+        start = -1 if after is None else self._row_of(after)
+        where, parameters, total = self._filter(material)
+        query = f"SELECT {_COLUMNS} FROM sounds WHERE row > ? AND {where} ORDER BY row LIMIT ?"  # noqa: S608
+        # One more than asked for tells whether there is a next page.
+        found = self._records(query, start, *parameters, limit + 1)
+        sounds = found[:limit]
+        return Page(sounds, total, sounds[-1].id if len(found) > limit else None)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _filter(self, material: str | None) -> tuple[str, tuple[str, ...], int]:
+        """SQL condition, its parameters, and how many sounds meet it."""
+        if material is None:
+            return "TRUE", (), len(self)
+        if material == UNLABELLED:
+            return "material IS NULL", (), self._counts.get(None, 0)
+        known = material_named(material)
+        if known is None:
+            raise LibraryError(f"there is no material {material!r}")
+        return "material = ?", (known.name,), self._counts.get(known.name, 0)
+
+    def _row_of(self, sound_id: str) -> int:
+        found = self._fetch("SELECT row FROM sounds WHERE id = ?", sound_id)
+        if not found:
+            raise LibraryError(f"there is no sound {sound_id!r} in this index to go on after")
+        return int(found[0][0])
+
+    def _records(self, query: str, *parameters: Any) -> list[SoundRecord]:
+        return [SoundRecord(*found) for found in self._fetch(query, *parameters)]
+
+    def _fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._database.execute(query, parameters).fetchall()

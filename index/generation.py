@@ -1,0 +1,225 @@
+"""An index on disk: generations named by their content and one pointer to the current one. A public format.
+
+    INDEX/
+      current                        the id of the generation to read; replaced in one step
+      generations/<id>/
+        index.json                   `IndexSpec`
+        vectors.faiss                the FAISS index; vector i belongs to the catalogue's row i
+        catalogue.sqlite             the catalogue
+
+A reader sees one whole generation or another, never a mixture. Publishing keeps the generation that was
+current before, for readers that are just opening it, and removes older ones. A reader keeps what it has open.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from index.catalogue import SoundRecord, write_catalogue
+from index.vectors import IndexKind, VectorIndex, Vectors
+from model.atomic import atomic_file, atomic_folder
+from model.bundle import FileRecord, file_record
+from model.errors import LibraryError
+
+FORMAT_VERSION = 1
+POINTER = "current"
+GENERATIONS = "generations"
+SPEC_FILE = "index.json"
+VECTORS = "vectors.faiss"
+CATALOGUE = "catalogue.sqlite"
+
+_ID = re.compile(r"[0-9a-f]{16}")
+_ASIDE = re.compile(r"\.[0-9a-f]{16}\..+")  # what an interrupted atomic_folder leaves
+
+
+class IndexSpec(BaseModel):
+    """`index.json`. Unknown keys are ignored, so that later minor additions can be read by this version.
+
+    `recall_at_10` was measured against exact search when the index was built; `materials` counts sounds by
+    material; `skipped` and `duplicates` count the files that were left out; `library_root` is the absolute
+    path of the sound folder.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format_version: Literal[1] = 1
+    id: str
+    bundle_id: str
+    sounds: int
+    embedding_size: int
+    kind: IndexKind
+    recall_at_10: float
+    materials: dict[str, int]
+    unlabelled: int
+    duplicates: int
+    skipped: int
+    library_root: str
+    files: dict[str, FileRecord]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generation on disk whose files were verified against their hashes."""
+
+    folder: Path
+    spec: IndexSpec
+
+
+def generation_id(bundle_id: str, vectors: Vectors, records: Sequence[SoundRecord]) -> str:
+    """16 hex digits that name what an index answers with: bundle, vectors `[n, d]` and catalogue rows."""
+    digest = hashlib.sha256(f"{FORMAT_VERSION}\n{bundle_id}\n{vectors.shape}\n".encode())
+    digest.update(vectors.astype("<f4", order="C").tobytes())
+    for record in records:
+        digest.update(json.dumps(astuple(record)).encode() + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def publish_generation(
+    index_folder: Path,
+    bundle_id: str,
+    vectors: Vectors,
+    records: Sequence[SoundRecord],
+    *,
+    library_root: Path,
+    duplicates: int,
+    skipped: int,
+    threads: int = 1,
+) -> IndexSpec:
+    """Build a generation from `vectors [n, d]` and the records of their rows, and make it the current one.
+
+    The caller sees to it that no other process publishes into the same folder meanwhile.
+    """
+    built = VectorIndex.build(vectors, threads=threads)
+    materials = Counter(record.material for record in records)
+    spec = IndexSpec(
+        id=generation_id(bundle_id, vectors, records),
+        bundle_id=bundle_id,
+        sounds=len(records),
+        embedding_size=built.size,
+        kind=built.kind,
+        recall_at_10=round(built.recall(vectors), 4),
+        materials={name: materials[name] for name in sorted(filter(None, materials))},
+        unlabelled=materials[None],
+        duplicates=duplicates,
+        skipped=skipped,
+        library_root=str(library_root.resolve()),
+        files={},
+    )
+    target = index_folder / GENERATIONS / spec.id
+    standing = _intact(target)
+    if standing is None:
+        with atomic_folder(target) as folder:
+            built.save(folder / VECTORS)
+            write_catalogue(folder / CATALOGUE, records)
+            files = {name: file_record(folder / name) for name in (VECTORS, CATALOGUE)}
+            spec = spec.model_copy(update={"files": files})
+            _write_spec(folder / SPEC_FILE, spec)
+    else:
+        # The same content again: its files may be in use and stay, only what is said of them is renewed.
+        spec = spec.model_copy(update={"files": standing.files})
+        _write_spec(target / SPEC_FILE, spec)
+    previous = _pointed_to(index_folder)
+    with atomic_file(index_folder / POINTER) as pointer:
+        pointer.write_text(spec.id + "\n", encoding="ascii")
+    if previous != spec.id:
+        _remove_but(index_folder, {spec.id, previous})
+    return spec
+
+
+def open_generation(index_folder: Path, bundle_id: str) -> Generation:
+    """The current generation of an index, verified.
+
+    Raises LibraryError if there is none, or it is of another format version, made with another bundle than
+    `bundle_id`, or damaged.
+    """
+    if not (index_folder / POINTER).is_file():
+        raise LibraryError(f"{index_folder} is not an index: it has no file {POINTER}; make one with thud index")
+    identity = _pointed_to(index_folder)
+    if identity is None:
+        raise LibraryError(f"{index_folder / POINTER} names no generation; run thud index again")
+    folder = index_folder / GENERATIONS / identity
+    if not folder.is_dir():
+        raise LibraryError(
+            f"{index_folder / POINTER} names generation {identity}, which is not there; run thud index again"
+        )
+    spec = _read_spec(folder)
+    if spec.id != identity:
+        raise LibraryError(f"{folder / SPEC_FILE} belongs to generation {spec.id}; run thud index again")
+    if spec.bundle_id != bundle_id:
+        raise LibraryError(
+            f"this index was made with bundle {spec.bundle_id}; you gave bundle {bundle_id}: run thud index again"
+        )
+    _verify(folder, spec)
+    return Generation(folder, spec)
+
+
+def _read_spec(folder: Path) -> IndexSpec:
+    file = folder / SPEC_FILE
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LibraryError(f"{file} cannot be read: {error}; run thud index again") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise LibraryError(
+            f"{folder} has index format {version!r}; this version of Thud reads format {FORMAT_VERSION}"
+        )
+    try:
+        spec = IndexSpec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LibraryError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if set(spec.files) != {VECTORS, CATALOGUE}:
+        raise LibraryError(f"{file} lists {sorted(spec.files)}, not {VECTORS} and {CATALOGUE}")
+    return spec
+
+
+def _verify(folder: Path, spec: IndexSpec) -> None:
+    for name, record in spec.files.items():
+        try:
+            found = file_record(folder / name)
+        except OSError as error:
+            raise LibraryError(f"{folder / name} cannot be read: {error.strerror or error}") from error
+        if found != record:
+            raise LibraryError(
+                f"{folder / name} is damaged: its SHA-256 is not the one in {SPEC_FILE}; run thud index again"
+            )
+
+
+def _intact(folder: Path) -> IndexSpec | None:
+    """The spec of a generation that stands and is whole, else None."""
+    try:
+        spec = _read_spec(folder)
+        _verify(folder, spec)
+    except LibraryError:
+        return None
+    return spec
+
+
+def _write_spec(file: Path, spec: IndexSpec) -> None:
+    with atomic_file(file) as aside:
+        aside.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _pointed_to(index_folder: Path) -> str | None:
+    """The generation that the pointer names, None if it names none."""
+    try:
+        name = (index_folder / POINTER).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return name if _ID.fullmatch(name) else None
+
+
+def _remove_but(index_folder: Path, kept: set[str | None]) -> None:
+    for folder in (index_folder / GENERATIONS).iterdir():
+        ours = _ID.fullmatch(folder.name) or _ASIDE.fullmatch(folder.name)
+        if ours and folder.name not in kept:
+            shutil.rmtree(folder)

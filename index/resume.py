@@ -1,0 +1,141 @@
+"""The embeddings that an unfinished run of indexing has made, kept so that the next run goes on from them."""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from model.errors import LibraryError
+from model.runtime import EmbeddedSound
+
+FINISHED_FILE = "building.sqlite"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS finished (
+    key TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    embedding BLOB NOT NULL,
+    hit REAL NOT NULL,
+    seconds REAL NOT NULL,
+    sample_rate INTEGER NOT NULL,
+    channels INTEGER NOT NULL,
+    format TEXT NOT NULL,
+    peak REAL NOT NULL
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A sound file as it was found: POSIX path under the root, size, time of its last change."""
+
+    path: str
+    bytes: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, root: Path, path: str) -> "FileState":
+        """The state of `root/path` now. Raises OSError."""
+        found = os.stat(root / path)  # noqa: PTH116 -- the one call per file that every run makes
+        return cls(path, found.st_size, found.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class FinishedSound:
+    """A sound that was embedded, with the `id` of its content."""
+
+    file: FileState
+    id: str
+    sound: EmbeddedSound
+
+
+class FinishedSounds:
+    """Finished embeddings in INDEX/building.sqlite, by bundle, sound folder and state of the file.
+
+    While it is open no other process can open it, so that two runs never build one index at once. It is used
+    from one thread and as a context manager; `discard` removes it.
+    """
+
+    def __init__(self, index_folder: Path, bundle_id: str, root: Path) -> None:
+        """Open or create. Raises LibraryError if another run has it open or the folder cannot be written."""
+        self._path = index_folder / FINISHED_FILE
+        self._build = (bundle_id, str(root))
+        try:
+            index_folder.mkdir(parents=True, exist_ok=True)
+            self._database = self._open()
+        except OSError as error:
+            raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise LibraryError(f"another thud index is at work in {index_folder}") from error
+            if error.sqlite_errorname in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
+                raise LibraryError(f"{self._path} is damaged; remove it and run thud index again") from error
+            raise LibraryError(f"{self._path} cannot be written: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def get(self, file: FileState) -> FinishedSound | None:
+        """What an earlier run finished for this file in this state, or None."""
+        query = (
+            "SELECT id, embedding, hit, seconds, sample_rate, channels, format, peak FROM finished WHERE key = ?"
+        )
+        row = self._database.execute(query, (self._key(file),)).fetchone()
+        if row is None:
+            return None
+        identity, embedding, *rest = row
+        return FinishedSound(file, identity, EmbeddedSound(np.frombuffer(embedding, np.float32), *rest))
+
+    def add(self, sounds: Iterable[FinishedSound]) -> None:
+        """Keep finished sounds; they are on disk when this returns. Raises LibraryError if the disk is full."""
+        rows = [
+            (
+                self._key(one.file),
+                one.id,
+                one.sound.embedding.tobytes(),
+                one.sound.hit,
+                one.sound.seconds,
+                one.sound.sample_rate,
+                one.sound.channels,
+                one.sound.format,
+                one.sound.peak,
+            )
+            for one in sounds
+        ]
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO finished VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        except sqlite3.OperationalError as error:
+            raise LibraryError(f"{self._path} cannot be written: {error}") from error
+
+    def discard(self) -> None:
+        """Remove the file: what it kept has been published."""
+        self._path.unlink(missing_ok=True)
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, timeout=0)
+        try:
+            # In this mode the lock that the first write takes is held until the connection is closed.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("BEGIN EXCLUSIVE")
+            database.execute(_SCHEMA)
+            database.commit()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _key(self, file: FileState) -> str:
+        parts = (*self._build, file.path, str(file.bytes), str(file.changed_ns))
+        return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()

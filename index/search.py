@@ -1,0 +1,113 @@
+"""Searching an index: the narrow interface that everything else uses a library of sounds through."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.catalogue import Catalogue, Page, SoundRecord
+from index.generation import CATALOGUE, VECTORS, Generation, open_generation
+from index.vectors import VectorIndex, Vectors
+from model.bundle import Bundle
+from model.errors import LibraryError
+
+
+@dataclass(frozen=True)
+class Match:
+    """A sound that was found, with the cosine similarity (-1 to 1) of its embedding to the query."""
+
+    record: SoundRecord
+    similarity: float
+
+
+class SoundIndex:
+    """One generation of an index, open for reading. Safe to use from several threads; close it when done.
+
+    It goes on answering from its generation after a newer one was published; open it anew to see that one.
+    """
+
+    def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, vectors: VectorIndex) -> None:
+        self._spec = generation.spec
+        self._root = root
+        self._catalogue = catalogue
+        self._vectors = vectors
+
+    @classmethod
+    def open(cls, folder: Path, bundle: Bundle, threads: int = 1, sounds: Path | None = None) -> "SoundIndex":
+        """Open the current generation of the index at `folder`, which `bundle` must have made.
+
+        `threads` is the thread count of one search: a single query over a flat index is fastest with 1.
+        `sounds` says where the sound folder is, if it is not where it was indexed. Raises LibraryError as
+        `open_generation` does, and if `sounds` is not a folder.
+        """
+        generation = open_generation(folder, bundle.id)
+        spec = generation.spec
+        if sounds is not None and not sounds.is_dir():
+            raise LibraryError(f"{sounds} is not a folder")
+        vectors = VectorIndex.load(generation.folder / VECTORS, threads)
+        catalogue = Catalogue(generation.folder / CATALOGUE)
+        if not (len(vectors) == len(catalogue) == spec.sounds and vectors.size == spec.embedding_size):
+            catalogue.close()
+            raise LibraryError(
+                f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors, "
+                f"{len(catalogue)} catalogue rows; run thud index again"
+            )
+        return cls(generation, (sounds or Path(spec.library_root)).resolve(), catalogue, vectors)
+
+    @property
+    def id(self) -> str:
+        """The generation's id: 16 hex digits that change with any sound, label or embedding."""
+        return self._spec.id
+
+    @property
+    def root(self) -> Path:
+        """The sound folder, which the records' paths are relative to."""
+        return self._root
+
+    def __len__(self) -> int:
+        return self._spec.sounds
+
+    def search(self, embedding: Vectors, k: int) -> list[Match]:
+        """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
+
+        Equal similarities come in the order of the catalogue. Raises ValueError for k below 1 and for an
+        embedding of another size or with values that are not finite.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        similarities, rows = self._vectors.search(embedding, k)
+        records = self._catalogue.rows(rows.tolist())
+        return [
+            # float32 has no short decimal; the vectors' six decimals are given back to the Python float.
+            Match(record, round(similarity, 6))
+            for record, similarity in zip(records, similarities.tolist(), strict=True)
+        ]
+
+    def sound(self, sound_id: str) -> SoundRecord | None:
+        """The sound with this id, or None."""
+        return self._catalogue.sound(sound_id)
+
+    def page(self, material: str | None = None, after: str | None = None, limit: int = 50) -> Page:
+        """A page of the catalogue, as `Catalogue.page`."""
+        return self._catalogue.page(material, after, limit)
+
+    def materials(self) -> dict[str | None, int]:
+        """Sounds per material in the order of the materials' ids; None counts the unlabelled."""
+        return self._catalogue.materials()
+
+    def audio(self, record: SoundRecord) -> Path:
+        """The sound's file.
+
+        Raises LibraryError if it is gone, lies outside the sound folder, or has changed in size since it was
+        indexed.
+        """
+        path = (self._root / record.path).resolve()
+        if not path.is_relative_to(self._root):
+            raise LibraryError(f"{record.path} leads outside the sound folder")
+        if not path.is_file():
+            raise LibraryError(f"{record.path} is no longer in {self._root}")
+        if path.stat().st_size != record.bytes:
+            raise LibraryError(f"{record.path} has changed since it was indexed; run thud index again")
+        return path
+
+    def close(self) -> None:
+        """Close the catalogue's file."""
+        self._catalogue.close()

@@ -1,0 +1,172 @@
+"""The vectors of an index: choosing, building, measuring, storing and searching a FAISS index."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from model.errors import LibraryError
+
+Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+IndexKind = Literal["flat", "ivf"]
+"""`flat`: every vector is compared, exactly. `ivf`: only those of the nearest lists (FAISS IndexIVFFlat)."""
+
+# The figures are those of benchmarks/index_recall.py, on one core. Exact search over 50,000 vectors takes about
+# 1 ms, a tenth of embedding the picture; over 100,000 an inverted file answers several times as many queries.
+# It is preferred to a graph (HNSW): for queries like pictures it finds more at the same speed, it is a third
+# smaller, and its file is the same whatever the number of threads that build it.
+FLAT_UP_TO = 50_000
+# Lists probed are doubled from the fewest until the recall is reached; how many that is depends on the sounds.
+_WANTED_RECALL = 0.99
+_FEWEST_PROBES = 16
+_RECALL_QUERIES = 1000
+_OFF = np.float32(2.0)
+_UNIT_TOLERANCE = 1e-3
+_DECIMALS = 6
+
+
+def choose_kind(sounds: int) -> IndexKind:
+    """The kind of index for a library of this many sounds."""
+    return "flat" if sounds <= FLAT_UP_TO else "ivf"
+
+
+class VectorIndex:
+    """A cosine index over L2-normalised float32 vectors `[n, d]`; a vector's row is its place in that array.
+
+    Searches are safe from several threads; `threads` is the OpenMP thread count of each.
+    """
+
+    def __init__(self, index: faiss.Index, threads: int = 1) -> None:
+        self._index = index
+        self._threads = threads
+
+    @classmethod
+    def build(cls, vectors: Vectors, kind: IndexKind | None = None, threads: int = 1) -> "VectorIndex":
+        """Index `vectors [n, d]`, by default as the kind that their number asks for.
+
+        The same vectors give the same index whatever `threads` is. Raises LibraryError unless there is at
+        least one vector and all are finite and of length 1.
+        """
+        _check(vectors)
+        _set_threads(threads)
+        sounds, size = vectors.shape
+        if (kind or choose_kind(sounds)) == "flat":
+            flat = faiss.IndexFlatIP(size)
+            flat.add(vectors)
+            return cls(flat, threads)
+        # FAISS's own guidance for up to a million vectors is 4 to 16 times the square root of their number.
+        lists = min(sounds, int(4 * math.sqrt(sounds)))
+        ivf = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, lists, faiss.METRIC_INNER_PRODUCT)
+        ivf.train(vectors)
+        ivf.add(vectors)
+        ivf.nprobe = min(_FEWEST_PROBES, lists)
+        built = cls(ivf, threads)
+        while ivf.nprobe < lists and built.recall(vectors) < _WANTED_RECALL:
+            ivf.nprobe = min(2 * ivf.nprobe, lists)
+        return built
+
+    @classmethod
+    def load(cls, path: Path, threads: int = 1) -> "VectorIndex":
+        """Open a saved index, memory-mapped. Raises LibraryError if FAISS cannot read it."""
+        try:
+            return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), threads)
+        except RuntimeError as error:
+            raise LibraryError(f"FAISS cannot read {path}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the index to `path`. Raises LibraryError if the disk is full."""
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise LibraryError(f"FAISS cannot write {path}") from error
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def size(self) -> int:
+        """Numbers in a vector."""
+        return int(self._index.d)
+
+    @property
+    def kind(self) -> IndexKind:
+        """The kind of this index."""
+        return "ivf" if isinstance(self._index, faiss.IndexIVF) else "flat"
+
+    def search(self, query: Vectors, k: int) -> tuple[Vectors, Rows]:
+        """The `min(k, n)` rows nearest to `query [d]` with their cosine similarities, best first.
+
+        Similarities are rounded to 6 decimals, about the precision of a float32 inner product, so that copies
+        of one sound are equal; equals come in the order of their rows. Raises ValueError unless `query` has
+        the index's size and is finite.
+        """
+        if query.shape != (self.size,) or not np.isfinite(query).all():
+            raise ValueError(f"a query is {self.size} finite numbers, not {query.shape}")
+        wanted = min(k, len(self))
+        # FAISS breaks ties at the k-th place as it likes. Fetch past the place until the tie there is whole.
+        fetched = min(wanted + 16, len(self))
+        while True:
+            similarities, rows = self._nearest(query[None], fetched)
+            order = np.lexsort((rows[0], -similarities[0]))
+            if fetched == len(self) or similarities[0, order[wanted - 1]] > similarities[0, order[-1]]:
+                return similarities[0, order[:wanted]], rows[0, order[:wanted]]
+            fetched = min(2 * fetched, len(self))
+
+    def recall(self, vectors: Vectors, k: int = 10) -> float:
+        """Measured recall@k against exact search over `vectors [n, d]`, those that the index was built from.
+
+        The queries stand for pictures, whose embeddings lie off the sounds' own distribution: up to 1000 of
+        the vectors, evenly spaced, each with a random direction of twice its length added (cosine to the
+        sound about 0.45). A neighbour counts as found if it is as similar as the exact k-th.
+        """
+        k = min(k, len(vectors))
+        picked = vectors[np.linspace(0, len(vectors) - 1, min(_RECALL_QUERIES, len(vectors))).astype(np.int64)]
+        noise = normalised(np.random.default_rng(0).standard_normal(picked.shape, np.float32))
+        found = 0
+        for queries in np.array_split(normalised(picked + _OFF * noise), math.ceil(len(picked) / 50)):
+            exact = queries @ vectors.T
+            least = np.partition(exact, -k, axis=1)[:, -k, None]
+            _, rows = self._nearest(queries, k)
+            found += int(np.sum(np.take_along_axis(exact, rows, axis=1) >= least - 1e-6))
+        return found / (len(picked) * k)
+
+    def _nearest(self, queries: Vectors, k: int) -> tuple[Vectors, Rows]:
+        """Similarities and rows `[queries, k]` as FAISS finds them; k is at most n; k are always found."""
+        _set_threads(self._threads)
+        queries = np.ascontiguousarray(queries, np.float32)
+        similarities, rows = self._index.search(queries, k)
+        # An inverted file finds fewer than k where the nearest lists together do not hold as many.
+        if isinstance(self._index, faiss.IndexIVF) and (rows < 0).any():
+            everything = faiss.SearchParametersIVF()
+            everything.nprobe = self._index.nlist
+            similarities, rows = self._index.search(queries, k, params=everything)
+        return np.round(similarities, _DECIMALS), rows
+
+
+def normalised(vectors: Vectors) -> Vectors:
+    """`vectors [n, d]` scaled to length 1."""
+    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def is_unit(vector: Vectors) -> bool:
+    """Whether a vector `[d]` is finite and of length 1."""
+    return bool(abs(float(np.linalg.norm(vector)) - 1.0) <= _UNIT_TOLERANCE)  # false for NaN
+
+
+def _check(vectors: Vectors) -> None:
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or len(vectors) == 0:
+        raise LibraryError(f"an index needs float32 [n, d] vectors, not {vectors.dtype} {vectors.shape}")
+    bad = [row for row in range(len(vectors)) if not is_unit(vectors[row])]
+    if bad:
+        raise LibraryError(f"{len(bad)} of {len(vectors)} vectors are not of length 1 (first: row {bad[0]})")
+
+
+def _set_threads(threads: int) -> None:
+    """OpenMP keeps the count per calling thread: set in one thread, it does not hold in another."""
+    faiss.omp_set_num_threads(threads)

@@ -1,0 +1,274 @@
+"""Building an index of real files, good and bad, and going on after an interruption."""
+
+import csv
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from index.build import build_index
+from index.resume import FINISHED_FILE, FinishedSounds
+from index.search import SoundIndex
+from model.bundle import Bundle
+from model.errors import LibraryError
+from model.runtime import TowerRuntime
+from model.sound import SoundLimits
+from tests.index.conftest import Strike
+
+
+def skipped_table(index_folder: Path) -> dict[str, str]:
+    with (index_folder / "skipped.tsv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.reader(handle, delimiter="\t"))
+    assert rows[0] == ["path", "reason"]
+    return dict(map(tuple, rows[1:]))  # type: ignore[arg-type]
+
+
+def test_every_sound_is_in_the_catalogue_with_what_is_known_of_it(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path
+) -> None:
+    report = build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert (report.spec.sounds, report.embedded, report.resumed) == (9, 9, 0)
+    assert (report.skipped, report.duplicates) == ((), ())
+    assert report.rate > 0
+    assert skipped_table(tmp_path / "index") == {}
+    index = SoundIndex.open(tmp_path / "index", tiny_bundle)
+    records = index.page().sounds
+    paths = [record.path for record in records]
+    assert paths == sorted(file.relative_to(sounds).as_posix() for file in sounds.rglob("*") if file.is_file())
+    assert [record.row for record in records] == list(range(9))
+    runtime = TowerRuntime(tiny_bundle)
+    for record in records:
+        content = (sounds / record.path).read_bytes()
+        assert record.id == hashlib.sha256(content).hexdigest()[:20]
+        assert record.bytes == len(content)
+        assert 0.04 <= record.hit <= 0.12
+        assert 0.1 < record.peak <= 0.6
+        assert (record.source, record.licence) == (None, None)
+        # Its own embedding finds it, which it would not if rows and records were shifted.
+        assert index.search(runtime.embed_sound(sounds / record.path).embedding, 1)[0].record == record
+    bag, flac, mp3, *_ = records
+    assert (bag.title, bag.material, bag.format, bag.media_type) == ("bag", "plastic-bag", "WAV", "audio/wav")
+    assert (bag.sample_rate, bag.channels, round(bag.seconds, 6)) == (44_100, 1, 0.4)
+    assert (flac.title, flac.material, flac.media_type) == ("board 1", "wood", "audio/flac")
+    assert (mp3.title, mp3.material, mp3.media_type) == ("board 2", "wood", "audio/mpeg")
+    assert (records[-1].title, records[-1].material, records[-1].media_type) == ("thing 2", None, "audio/ogg")
+    index.close()
+
+
+def test_bad_files_are_skipped_with_a_reason_and_the_run_goes_on(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    bad = sounds / "metal"
+    soundfile.write(bad / "silent.wav", np.zeros(8000), 16_000)
+    (bad / "empty.wav").write_bytes(b"")
+    (bad / "text.wav").write_text("this is a shopping list\n" * 50)
+    (bad / "cut.wav").write_bytes((bad / "pan_0.wav").read_bytes()[:40])
+    (bad / "cut.flac").write_bytes((sounds / "kitchen/wood/board-1.flac").read_bytes()[:30])
+    soundfile.write(bad / "two samples.wav", np.array([0.5, -0.5]), 16_000)
+    broken = np.full(8000, 0.1, np.float32)
+    broken[4000] = np.nan
+    soundfile.write(bad / "nan.wav", broken, 16_000, subtype="FLOAT")
+    said: list[str] = []
+    report = build_index(tiny_bundle, sounds, tmp_path / "index", say=said.append)
+    reasons = {one.path: one.reason for one in report.skipped}
+    assert {path: reasons[path].split(":")[0] for path in reasons} == {
+        "metal/cut.flac": "not a readable sound",
+        "metal/cut.wav": "not a readable sound",
+        "metal/empty.wav": "the file is empty (0 bytes)",
+        "metal/nan.wav": "the sound holds NaN or infinite samples",
+        "metal/silent.wav": "the sound is silent",
+        "metal/text.wav": "not a readable sound",
+        "metal/two samples.wav": "2 samples; a sound needs at least 160 (0.01 s)",
+    }
+    assert all(reasons.values())
+    assert (report.spec.sounds, report.spec.skipped) == (9, 7)
+    assert skipped_table(tmp_path / "index") == reasons
+    assert all(f"skipped {path}: {reason}" in said for path, reason in reasons.items())
+
+
+def test_odd_names_and_many_channels_are_indexed(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    odd = [
+        "Ärger mit Glas – 玻璃 🔨.wav",
+        "it's [bold]'quoted\" & spaced .wav",
+        "tab\tand\nnewline.flac",
+        "__-.wav",
+    ]
+    for number, name in enumerate(odd):
+        strike(sounds / "glass" / name, 3000 + 100 * number)
+    strike(sounds / "glass" / "eight.wav", 2500, channels=8)
+    report = build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert (report.spec.sounds, report.skipped) == (14, ())
+    index = SoundIndex.open(tmp_path / "index", tiny_bundle)
+    records = {record.path: record for record in index.page("glass").sounds}
+    assert {f"glass/{name}" for name in odd} < set(records)
+    assert records["glass/eight.wav"].channels == 8
+    assert records["glass/__-.wav"].title == "__-"
+    assert all(index.audio(record).is_file() for record in records.values())
+    index.close()
+
+
+def test_a_sound_of_three_hours_is_refused_without_decoding_it(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path
+) -> None:
+    with soundfile.SoundFile(sounds / "long.wav", "w", 8000, 1, subtype="PCM_U8") as file:
+        minute = np.tile(np.sin(np.arange(8000) / 5), 60)
+        for _ in range(180):
+            file.write(minute)
+    read_before = bytes_read()
+    report = build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert bytes_read() - read_before < 20_000_000  # of its 86,400,000
+    assert [one.path for one in report.skipped] == ["long.wav"]
+    assert report.skipped[0].reason.startswith("10,800 s long; at most 600 s are accepted")
+    limits = SoundLimits(max_seconds=0.3)
+    with pytest.raises(LibraryError, match="10 sound files found, 10 files skipped"):
+        build_index(tiny_bundle, sounds, tmp_path / "index", limits=limits)
+
+
+def bytes_read() -> int:
+    """What this process has read from files so far (Linux)."""
+    counters = Path("/proc/self/io")
+    if not counters.exists():
+        pytest.skip("this system does not count what a process reads")
+    return int(dict(line.split(": ") for line in counters.read_text().splitlines())["rchar"])
+
+
+def test_of_files_with_the_same_content_the_first_path_is_indexed(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path
+) -> None:
+    (sounds / "wood").mkdir()
+    shutil.copy(sounds / "metal/pan_1.wav", sounds / "wood/copy.wav")
+    shutil.copy(sounds / "metal/pan_1.wav", sounds / "again.wav")
+    said: list[str] = []
+    report = build_index(tiny_bundle, sounds, tmp_path / "index", say=said.append)
+    assert (report.spec.sounds, report.spec.duplicates, report.spec.skipped) == (9, 2, 0)
+    expected = {
+        "metal/pan_1.wav": "has the same content as again.wav",
+        "wood/copy.wav": "has the same content as again.wav",
+    }
+    assert {one.path: one.reason for one in report.duplicates} == expected
+    assert skipped_table(tmp_path / "index") == expected
+    assert "left out wood/copy.wav: has the same content as again.wav" in said
+
+
+@pytest.mark.parametrize("files", [[], ["empty.wav"], ["notes.txt"]])
+def test_nothing_to_index_is_an_error(tiny_bundle: Bundle, tmp_path: Path, files: list[str]) -> None:
+    (tmp_path / "sounds").mkdir()
+    for name in files:
+        (tmp_path / "sounds" / name).touch()
+    with pytest.raises(LibraryError, match=r"nothing under .* could be indexed"):
+        build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
+    assert not (tmp_path / "index" / "current").exists()
+    assert list(skipped_table(tmp_path / "index")) == [name for name in files if name.endswith(".wav")]
+
+
+def test_an_index_stays_as_it_is_when_nothing_can_be_indexed_any_more(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path
+) -> None:
+    before = build_index(tiny_bundle, sounds, tmp_path / "index").spec.id
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(LibraryError):
+        build_index(tiny_bundle, tmp_path / "nothing", tmp_path / "index")
+    index = SoundIndex.open(tmp_path / "index", tiny_bundle)
+    assert index.id == before
+    index.close()
+
+
+class Stop(BaseException):
+    """Stands for Ctrl-C, which pytest would take for itself."""
+
+
+def interrupt(line: str) -> None:
+    if line.startswith("skipped z_bad.wav"):
+        raise Stop
+
+
+@pytest.fixture
+def interrupted(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> Path:
+    """The index folder of a run that was stopped at the last sound, when all nine others were finished."""
+    (sounds / "z_bad.wav").write_bytes(b"")
+    with pytest.raises(Stop):
+        build_index(tiny_bundle, sounds, tmp_path / "index", say=interrupt)
+    assert (tmp_path / "index" / FINISHED_FILE).exists()
+    assert not (tmp_path / "index" / "current").exists()
+    return tmp_path / "index"
+
+
+def test_an_interrupted_run_is_gone_on_with(
+    interrupted: Path, tiny_bundle: Bundle, sounds: Path, tmp_path: Path
+) -> None:
+    report = build_index(tiny_bundle, sounds, interrupted)
+    assert (report.resumed, report.embedded) == (9, 0)
+    assert report.spec == build_index(tiny_bundle, sounds, tmp_path / "at once").spec
+    assert sorted(path.name for path in interrupted.iterdir()) == ["current", "generations", "skipped.tsv"]
+
+
+def test_what_changed_since_is_embedded_anew(
+    interrupted: Path, tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    strike(sounds / "metal/pan_0.wav", 5000)  # of the same size
+    os.utime(sounds / "metal/pan_1.wav", ns=(0, 0))
+    report = build_index(tiny_bundle, sounds, interrupted)
+    assert (report.resumed, report.embedded) == (7, 2)
+    assert report.spec == build_index(tiny_bundle, sounds, tmp_path / "at once").spec
+
+
+def test_what_another_bundle_or_folder_finished_is_not_used(
+    interrupted: Path, tiny_bundle: Bundle, other_bundle: Bundle, sounds: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(sounds, tmp_path / "copy")
+    kept = (interrupted / FINISHED_FILE).read_bytes()
+    assert build_index(tiny_bundle, tmp_path / "copy", interrupted).resumed == 0
+    (interrupted / FINISHED_FILE).write_bytes(kept)
+    assert build_index(other_bundle, sounds, interrupted).resumed == 0
+
+
+def test_what_a_narrower_limit_excludes_is_not_taken_from_the_earlier_run(
+    interrupted: Path, tiny_bundle: Bundle, sounds: Path, strike: Strike
+) -> None:
+    strike(sounds / "short.wav", 700, seconds=0.2)
+    report = build_index(tiny_bundle, sounds, interrupted, limits=SoundLimits(max_seconds=0.3))
+    assert (report.resumed, report.embedded, report.spec.sounds) == (0, 1, 1)
+
+
+def test_two_runs_cannot_build_one_index(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    with (
+        FinishedSounds(tmp_path / "index", tiny_bundle.id, sounds),
+        pytest.raises(LibraryError, match="another thud index is at work"),
+    ):
+        build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert build_index(tiny_bundle, sounds, tmp_path / "index").spec.sounds == 9
+
+
+def test_places_that_cannot_hold_an_index_are_refused(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LibraryError, match="cannot be written"):
+        build_index(tiny_bundle, sounds, tmp_path / "file")
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / FINISHED_FILE).write_bytes(b"no database" * 1000)
+    with pytest.raises(LibraryError, match="is damaged; remove it"):
+        build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_sound_that_changes_while_it_is_read_is_skipped(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed = TowerRuntime.embed_sound
+
+    def embed_and_touch(self: TowerRuntime, path: Path, limits: SoundLimits) -> object:
+        embedded = embed(self, path, limits)
+        if path.name == "pan_2.wav":
+            os.utime(path, (time.time(), time.time() + 5))
+        return embedded
+
+    monkeypatch.setattr(TowerRuntime, "embed_sound", embed_and_touch)
+    report = build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert [one.path for one in report.skipped] == ["metal/pan_2.wav"]
+    assert "changed while it was being read" in report.skipped[0].reason

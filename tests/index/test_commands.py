@@ -1,0 +1,301 @@
+"""`thud index` and `thud recommend` as a person runs them."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from index.build import build_index
+from index.commands import printable
+from index.resume import FINISHED_FILE
+from index.search import SoundIndex
+from model.bundle import Bundle
+from model.runtime import TowerRuntime
+from tests.index.conftest import Strike
+
+PROJECT = Path(__file__).parents[2]
+THUD = [sys.executable, str(PROJECT / "thud.py")]
+LISTED = 1500
+
+
+def thud(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*THUD, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        env=os.environ | environment,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def index(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> Path:
+    build_index(tiny_bundle, sounds, tmp_path / "index")
+    return tmp_path / "index"
+
+
+def test_index_says_what_it_did(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    (sounds / "bad\x1b[31m.wav").write_text("no sound")
+    (sounds / "copy.wav").write_bytes((sounds / "metal/pan_0.wav").read_bytes())
+    done = thud("index", tiny_bundle.folder, sounds, tmp_path / "index")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.decode().splitlines()]
+    for words in (
+        ["indexed", "9"],
+        ["metal", "2"],
+        ["wood", "2"],
+        ["plastic-bag", "1"],
+        ["unlabelled", "4"],
+        ["duplicates", "1"],
+        ["skipped", "1"],
+    ):
+        assert any(line[: len(words)] == words for line in lines), words
+    told = done.stderr.decode()
+    assert "labels are taken from the names of sub-folders" in told
+    assert "skipped bad\\x1b[31m.wav: not a readable sound" in told
+    assert "left out metal/pan_0.wav: has the same content as copy.wav" in told
+    assert "bad\x1b[31m.wav" in (tmp_path / "index" / "skipped.tsv").read_text()
+    assert b"\x1b[31m" not in done.stdout + done.stderr
+
+
+def test_index_refuses_in_one_line(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    nothing = thud("index", tiny_bundle.folder, tmp_path / "empty", tmp_path / "index")
+    assert nothing.returncode == 1
+    assert nothing.stderr.decode().splitlines()[-1].startswith("thud: nothing under")
+    for arguments in (
+        (tmp_path / "no bundle", sounds, tmp_path / "index"),
+        (tiny_bundle.folder, tmp_path / "no sounds", tmp_path / "index"),
+        (tiny_bundle.folder, sounds, tmp_path / "index", "--max-seconds", "0"),
+    ):
+        refused = thud("index", *arguments)
+        assert refused.returncode == 2
+        assert b"Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("most_bytes", [2000, 20_000])
+def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, most_bytes: int
+) -> None:
+    program = (
+        "import resource\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes}, {most_bytes}))\n"
+        "from thud import main\n"
+        "main()\n"
+    )
+    for number in range(60):
+        (sounds / f"{number}.wav").write_bytes((sounds / "metal/pan_0.wav").read_bytes() + bytes([number]))
+    done = subprocess.run(
+        [sys.executable, "-c", program, "index", str(tiny_bundle.folder), str(sounds), str(tmp_path / "index")],
+        capture_output=True,
+        cwd=PROJECT,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert re.search(r"thud: .* cannot (be written|write)", done.stderr.decode().splitlines()[-1])
+    assert not (tmp_path / "index" / "current").exists()
+    assert not list((tmp_path / "index").glob("generations/*"))
+    assert build_index(tiny_bundle, sounds, tmp_path / "index").spec.sounds == 69
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory, strike: Strike) -> Path:
+    """A folder of 1500 sounds."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(LISTED):
+        strike(folder / f"{number:04}.wav", 100 + number, seconds=0.06, rate=8000)
+    return folder
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_index_goes_on_where_it_stopped(
+    tiny_bundle: Bundle, many: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    target = tmp_path / "index"
+    command = ["index", str(tiny_bundle.folder), str(many), str(target)]
+    with subprocess.Popen([*THUD, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        finished = target / FINISHED_FILE
+        # The first 256 sounds take about 200 kB: past that they are committed and the next are being written.
+        while running.poll() is None and not (finished.exists() and finished.stat().st_size > 300_000):
+            time.sleep(0.001)
+        running.send_signal(sent)
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == (-signal.SIGKILL if sent == signal.SIGKILL else 130)
+    if sent == signal.SIGINT:
+        assert told.decode().splitlines()[-1] == "thud: interrupted; run the same command again to go on from here"
+    assert not (target / "current").exists()
+    again = thud(*command)
+    assert again.returncode == 0, again.stderr
+    summary = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in _counts(again.stdout)}
+    assert summary["resumed"] >= 256
+    assert summary["resumed"] + summary["embedded"] == summary["indexed"] == LISTED
+    whole = build_index(tiny_bundle, many, tmp_path / "at once").spec
+    index = SoundIndex.open(target, tiny_bundle)
+    assert index.id == whole.id
+    index.close()
+    assert not finished.exists()
+
+
+def _counts(output: bytes) -> list[str]:
+    wanted = ("indexed", "embedded", "resumed")
+    return [line for line in output.decode().splitlines() if line.startswith(wanted)]
+
+
+def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, picture: Path, sounds: Path) -> None:
+    opened = SoundIndex.open(index, tiny_bundle)
+    embedding = TowerRuntime(tiny_bundle).embed_picture(picture.read_bytes()).embedding[0]
+    matches = opened.search(embedding, 4)
+    opened.close()
+    options = ("--bundle", tiny_bundle.folder, "--index", index, "-k", "4")
+
+    plain = thud("recommend", picture, *options)
+    assert plain.returncode == 0, plain.stderr
+    rows = plain.stdout.decode().splitlines()
+    assert rows[0].split() == ["rank", "score", "similarity", "material", "seconds", "title", "path"]
+    for rank, match in enumerate(matches, start=1):
+        cells = rows[rank].split()
+        assert cells[:2] == [str(rank), f"{(match.similarity + 1) / 2:.3f}"]
+        assert cells[3] == (match.record.material or "-")
+        assert rows[rank].rstrip().endswith(match.record.path)
+    assert rows[5] == f"4 of 9 sounds in {sounds.resolve()}"
+
+    piped = thud("recommend", "-", *options, "--json", stdin=picture.read_bytes())
+    assert piped.returncode == 0, piped.stderr
+    answer = json.loads(piped.stdout)
+    results = answer.pop("results")
+    assert answer == {
+        "model": tiny_bundle.id,
+        "index": (index / "current").read_text().strip(),
+        "k": 4,
+        "returned": 4,
+        "library": 9,
+    }
+    assert results == [
+        {
+            "rank": rank,
+            "id": match.record.id,
+            "url": f"/sounds/{match.record.id}",
+            "similarity": match.similarity,
+            "score": pytest.approx((match.similarity + 1) / 2, abs=1e-6),
+            "material": {"id": ids[match.record.material], "name": match.record.material}
+            if match.record.material
+            else None,
+            "seconds": match.record.seconds,
+            "title": match.record.title,
+            "path": match.record.path,
+        }
+        for ids in [{"metal": 3, "wood": 15, "plastic-bag": 12}]
+        for rank, match in enumerate(matches, start=1)
+    ]
+
+
+def test_recommend_takes_its_folders_from_the_environment(index: Path, tiny_bundle: Bundle, picture: Path) -> None:
+    done = thud(
+        "recommend", picture, "--json", "-k", "1000", THUD_BUNDLE=str(tiny_bundle.folder), THUD_INDEX=str(index)
+    )
+    answer = json.loads(done.stdout)
+    assert (answer["k"], answer["returned"], len(answer["results"])) == (1000, 9, 9)
+
+
+def test_recommend_in_a_terminal_keeps_odd_names_harmless(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, picture: Path, tmp_path: Path
+) -> None:
+    strike(sounds / "glass" / "[bold]\x1b[2J:boom:.wav", 4000)
+    build_index(tiny_bundle, sounds, tmp_path / "index")
+    ours, theirs = pty.openpty()
+    command = ["recommend", str(picture), "--bundle", str(tiny_bundle.folder), "--index", str(tmp_path / "index")]
+    terminal = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
+    output = b""
+    with subprocess.Popen([*THUD, *command], stdout=theirs, stderr=theirs, env=terminal) as running:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # how Linux says that the other end was closed
+            while part := os.read(ours, 4096):
+                output += part
+    os.close(ours)
+    shown = output.decode()
+    assert running.returncode == 0, shown
+    assert "glass/[bold]\\x1b[2J:boom:.wav" in shown
+    assert "\x1b[2J" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "message"),
+    [
+        (["missing.png"], b"", 2, "does not exist"),
+        (["-"], b"", 1, "thud: the picture is empty (0 bytes)"),
+        (["-"], b"this is no picture", 1, "thud: not a JPEG, PNG or WebP picture"),
+        (["-"], b"\0" * (32 * 2**20 + 1), 1, "thud: the picture has more than 33,554,432 bytes"),
+        (["-", "-k", "0"], b"", 2, "0 is not in the range x>=1"),
+        (["-", "-k", "many"], b"", 2, "not a valid integer"),
+        (["-", "--index", "/nowhere"], b"", 2, "does not exist"),
+    ],
+)
+def test_recommend_refuses_in_one_line(
+    index: Path, tiny_bundle: Bundle, arguments: list[str], stdin: bytes, code: int, message: str
+) -> None:
+    folders = {"THUD_BUNDLE": str(tiny_bundle.folder), "THUD_INDEX": str(index)}
+    refused = thud("recommend", *arguments, stdin=stdin, **folders)
+    assert refused.returncode == code
+    assert message in refused.stderr.decode().splitlines()[-1]
+    assert b"Traceback" not in refused.stderr
+
+
+def test_recommend_refuses_the_index_of_another_bundle(
+    index: Path, tiny_bundle: Bundle, other_bundle: Bundle, picture: Path
+) -> None:
+    refused = thud("recommend", picture, "--bundle", other_bundle.folder, "--index", index)
+    assert refused.returncode == 1
+    assert refused.stderr.decode().strip() == (
+        f"thud: this index was made with bundle {tiny_bundle.id}; you gave bundle {other_bundle.id}: "
+        "run thud index again"
+    )
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reader_that_goes_away_is_no_traceback(
+    index: Path, tiny_bundle: Bundle, picture: Path, form: list[str]
+) -> None:
+    command = ["recommend", str(picture), "--bundle", str(tiny_bundle.folder), "--index", str(index), *form]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run([*THUD, *command], stdout=write_end, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(write_end)
+    assert done.returncode == 1
+    assert done.stderr == b""
+
+
+def test_the_room_needs_no_torch(tiny_bundle: Bundle, sounds: Path, picture: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision', 'onnx', 'av', 'scipy'): sys.modules[name] = None\n"
+        "from thud import main\n"
+        "main()\n"
+    )
+    for arguments in (
+        ["index", tiny_bundle.folder, sounds, tmp_path / "index"],
+        ["recommend", picture, "--bundle", tiny_bundle.folder, "--index", tmp_path / "index"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *map(str, arguments)],
+            capture_output=True,
+            cwd=PROJECT,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_control_characters_are_shown_not_sent() -> None:
+    assert printable("plain ü 玻璃") == "plain ü 玻璃"
+    assert printable("\x1b[2J\n\r\x9b\udcff\u202e") == "\\x1b[2J\\n\\r\\x9b\\udcff\\u202e"

@@ -1,0 +1,178 @@
+"""Generations: named by content, published whole, refused when anything about them is wrong."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.build import build_index
+from index.generation import CATALOGUE, SPEC_FILE, VECTORS, IndexSpec, generation_id, open_generation
+from index.search import SoundIndex
+from model.bundle import Bundle
+from model.errors import LibraryError
+from tests.index.conftest import Strike
+
+
+@pytest.fixture
+def built(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> Path:
+    build_index(tiny_bundle, sounds, tmp_path / "index")
+    return tmp_path / "index"
+
+
+def test_it_is_named_by_its_content(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    first = build_index(tiny_bundle, sounds, tmp_path / "one").spec
+    second = build_index(tiny_bundle, sounds, tmp_path / "two", workers=1).spec
+    assert first == second
+    for name in (VECTORS, CATALOGUE, SPEC_FILE):
+        files = [tmp_path / which / "generations" / first.id / name for which in ("one", "two")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    (sounds / "unsorted").rename(sounds / "glass")
+    assert build_index(tiny_bundle, sounds, tmp_path / "one").spec.id != first.id
+
+
+def test_the_name_depends_on_bundle_and_vectors() -> None:
+    vectors = np.eye(2, 4, dtype=np.float32)
+    names = {
+        generation_id("a", vectors, []),
+        generation_id("b", vectors, []),
+        generation_id("a", vectors[::-1], []),
+        generation_id("a", vectors.reshape(4, 2), []),
+    }
+    assert len(names) == 4
+    assert generation_id("a", np.asfortranarray(vectors), []) in names
+
+
+def test_the_file_says_what_the_index_is(built: Path, tiny_bundle: Bundle, sounds: Path) -> None:
+    generation = open_generation(built, tiny_bundle.id)
+    raw = json.loads((generation.folder / "index.json").read_text(encoding="utf-8"))
+    assert raw["format_version"] == 1
+    assert (raw["id"], raw["bundle_id"]) == (generation.folder.name, tiny_bundle.id)
+    assert (raw["sounds"], raw["embedding_size"], raw["kind"], raw["recall_at_10"]) == (9, 128, "flat", 1.0)
+    assert (raw["materials"], raw["unlabelled"]) == ({"metal": 3, "plastic-bag": 1, "wood": 2}, 3)
+    assert raw["library_root"] == str(sounds.resolve())
+    assert set(raw["files"]) == {"vectors.faiss", "catalogue.sqlite"}
+    assert raw["files"]["vectors.faiss"]["bytes"] == (generation.folder / "vectors.faiss").stat().st_size
+
+
+def test_an_index_of_another_bundle_is_refused(built: Path, tiny_bundle: Bundle, other_bundle: Bundle) -> None:
+    message = f"made with bundle {tiny_bundle.id}; you gave bundle {other_bundle.id}: run thud index again"
+    with pytest.raises(LibraryError, match=message):
+        SoundIndex.open(built, other_bundle)
+
+
+@pytest.mark.parametrize("name", [VECTORS, CATALOGUE])
+def test_a_flipped_bit_is_found(built: Path, tiny_bundle: Bundle, name: str) -> None:
+    path = open_generation(built, tiny_bundle.id).folder / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(LibraryError, match=f"{name} is damaged"):
+        SoundIndex.open(built, tiny_bundle)
+
+
+@pytest.mark.parametrize("name", [VECTORS, CATALOGUE, SPEC_FILE])
+def test_a_missing_file_is_found(built: Path, tiny_bundle: Bundle, name: str) -> None:
+    (open_generation(built, tiny_bundle.id).folder / name).unlink()
+    with pytest.raises(LibraryError, match=f"{name} cannot be read"):
+        SoundIndex.open(built, tiny_bundle)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "message"),
+    [
+        ("0123456789abcdef", "names generation 0123456789abcdef, which is not there"),
+        ("../../etc/passwd", "names no generation"),
+        ("", "names no generation"),
+        ("\u00e9", "names no generation"),
+    ],
+)
+def test_a_pointer_to_nothing_is_refused(built: Path, tiny_bundle: Bundle, pointer: str, message: str) -> None:
+    (built / "current").write_text(pointer, encoding="utf-8")
+    with pytest.raises(LibraryError, match=message):
+        SoundIndex.open(built, tiny_bundle)
+
+
+def test_a_folder_that_is_no_index_is_refused(tmp_path: Path, tiny_bundle: Bundle) -> None:
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(LibraryError, match="is not an index"):
+            SoundIndex.open(folder, tiny_bundle)
+
+
+Change = Callable[[dict[str, object]], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda raw: raw.update(format_version=2), "index format 2; this version of Thud reads format 1"),
+        (lambda raw: raw.pop("format_version"), "index format None"),
+        (lambda raw: raw.update(sounds="many"), "sounds: "),
+        (lambda raw: raw.update(files={}), "lists"),
+        (lambda raw: raw.update(id="0123456789abcdef"), "belongs to generation"),
+        (lambda raw: raw.update(sounds=8), "does not fit together"),
+    ],
+)
+def test_an_index_json_that_does_not_fit_is_refused(
+    built: Path, tiny_bundle: Bundle, change: Change, message: str
+) -> None:
+    path = open_generation(built, tiny_bundle.id).folder / SPEC_FILE
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    change(raw)
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(LibraryError, match=message):
+        SoundIndex.open(built, tiny_bundle)
+
+
+def test_keys_of_a_later_minor_version_are_ignored(built: Path, tiny_bundle: Bundle) -> None:
+    path = open_generation(built, tiny_bundle.id).folder / SPEC_FILE
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(raw | {"hubness": 3}), encoding="utf-8")
+    assert isinstance(open_generation(built, tiny_bundle.id).spec, IndexSpec)
+
+
+def test_the_previous_generation_is_kept_and_older_ones_go(
+    built: Path, tiny_bundle: Bundle, sounds: Path, strike: Strike
+) -> None:
+    def generations() -> set[str]:
+        return {folder.name for folder in (built / "generations").iterdir()}
+
+    first = (built / "current").read_text().strip()
+    leftover = built / "generations" / f".{first}.abc123"  # of a run that was killed while publishing
+    leftover.mkdir()
+    other = built / "generations" / "notes"  # not ours
+    other.mkdir()
+    reader = SoundIndex.open(built, tiny_bundle)
+    strike(sounds / "glass" / "one.wav", 1500)
+    second = build_index(tiny_bundle, sounds, built).spec.id
+    assert generations() == {first, second, "notes"}
+    assert build_index(tiny_bundle, sounds, built).spec.id == second
+    assert generations() == {first, second, "notes"}
+    strike(sounds / "glass" / "two.wav", 1700)
+    third = build_index(tiny_bundle, sounds, built).spec.id
+    assert generations() == {second, third, "notes"}
+    # What opened the first generation goes on answering from it.
+    assert (reader.id, len(reader)) == (first, 9)
+    assert len(reader.search(np.eye(1, 128, dtype=np.float32)[0], 100)) == 9
+    reader.close()
+
+
+def test_a_damaged_generation_is_mended_by_building_it_again(
+    built: Path, tiny_bundle: Bundle, sounds: Path
+) -> None:
+    generation = open_generation(built, tiny_bundle.id)
+    (generation.folder / VECTORS).write_bytes(b"damaged")
+    build_index(tiny_bundle, sounds, built)
+    assert open_generation(built, tiny_bundle.id).spec == generation.spec
+
+
+def test_building_from_a_moved_folder_renews_the_library_root(
+    built: Path, tiny_bundle: Bundle, sounds: Path, tmp_path: Path
+) -> None:
+    before = open_generation(built, tiny_bundle.id).spec
+    sounds.rename(tmp_path / "moved")
+    build_index(tiny_bundle, tmp_path / "moved", built)
+    after = open_generation(built, tiny_bundle.id).spec
+    assert after.id == before.id
+    assert after.library_root == str((tmp_path / "moved").resolve())

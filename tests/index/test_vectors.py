@@ -1,0 +1,158 @@
+"""The vectors: search is what NumPy computes by brute force, ties have an order, bad vectors are refused."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index.vectors import FLAT_UP_TO, VectorIndex, Vectors, choose_kind, normalised
+from model.errors import LibraryError
+
+SIZE = 128
+
+
+def clustered(count: int, seed: int = 0, clusters: int = 60) -> Vectors:
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((clusters, SIZE), np.float32)
+    return normalised(centres[rng.integers(clusters, size=count)] + rng.standard_normal((count, SIZE), np.float32))
+
+
+def queries_off(library: Vectors, count: int) -> Vectors:
+    """Sounds of the library all moved by one offset, as the embeddings of pictures lie off those of sounds."""
+    offset = normalised(np.random.default_rng(99).standard_normal((1, SIZE), np.float32))
+    return normalised(library[np.arange(count) * 31 % len(library)] + 2 * offset)
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 1000])
+@pytest.mark.parametrize("k", [1, 10, 5000])
+def test_flat_search_is_brute_force(count: int, k: int) -> None:
+    vectors = clustered(count)
+    index = VectorIndex.build(vectors)
+    assert index.kind == "flat"
+    for query in queries_off(vectors, 5):
+        exact = vectors @ query
+        similarities, rows = index.search(query, k)
+        assert len(rows) == min(k, count)
+        assert len(set(rows.tolist())) == len(rows)
+        np.testing.assert_allclose(similarities, np.sort(exact)[::-1][:k], atol=2e-6)
+        np.testing.assert_allclose(exact[rows], similarities, atol=2e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(copies=st.lists(st.integers(0, 5), min_size=1, max_size=80), k=st.integers(1, 90))
+def test_copies_come_in_the_order_of_their_rows_also_at_the_edge_of_k(copies: list[int], k: int) -> None:
+    distinct = np.eye(6, SIZE, dtype=np.float32)
+    query = normalised(np.arange(SIZE, 0, -1, dtype=np.float32)[None])[0]
+    _, rows = VectorIndex.build(distinct[copies]).search(query, k)
+    expected = sorted(range(len(copies)), key=lambda row: (copies[row], row))
+    assert rows.tolist() == expected[:k]
+
+
+def test_copies_tie_wherever_they_stand() -> None:
+    vectors = clustered(1003)
+    copies = [3, 200, 501, 1000, 1001, 1002]
+    vectors[copies] = vectors[3]
+    index = VectorIndex.build(vectors)
+    similarities, rows = index.search(vectors[3], 6)
+    assert rows.tolist() == copies
+    assert set(similarities.tolist()) == {1.0}
+
+
+def test_large_libraries_get_an_inverted_file() -> None:
+    assert choose_kind(1) == choose_kind(FLAT_UP_TO) == "flat"
+    assert choose_kind(FLAT_UP_TO + 1) == "ivf"
+
+
+@pytest.fixture(scope="module")
+def library() -> Vectors:
+    return clustered(20_000)
+
+
+@pytest.fixture(scope="module")
+def inverted(library: Vectors) -> VectorIndex:
+    return VectorIndex.build(library, "ivf", threads=2)
+
+
+def test_an_inverted_file_finds_nearly_all_of_brute_force(library: Vectors, inverted: VectorIndex) -> None:
+    assert inverted.kind == "ivf"
+    queries = queries_off(library, 300)
+    found = 0
+    for query in queries:
+        _, rows = inverted.search(query, 10)
+        found += len(set(rows.tolist()) & set(np.argsort(-(library @ query))[:10].tolist()))
+    assert found / 3000 >= 0.98
+    assert 0.99 <= inverted.recall(library) <= 1.0
+
+
+def test_recall_is_measured_not_assumed(library: Vectors, inverted: VectorIndex) -> None:
+    other = clustered(20_000, seed=5)
+    assert inverted.recall(other) < 0.05
+    assert VectorIndex.build(library, "flat").recall(library) == 1.0
+
+
+def test_an_inverted_file_gives_the_whole_library_when_asked(library: Vectors, inverted: VectorIndex) -> None:
+    similarities, rows = inverted.search(library[0], 30_000)
+    assert sorted(rows.tolist()) == list(range(20_000))
+    assert (np.diff(similarities) <= 0).all()
+
+
+def test_the_file_does_not_depend_on_the_threads_that_built_it(
+    library: Vectors, inverted: VectorIndex, tmp_path: Path
+) -> None:
+    inverted.save(tmp_path / "two")
+    VectorIndex.build(library, "ivf", threads=1).save(tmp_path / "one")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_a_saved_index_answers_the_same_from_any_thread(
+    kind: str, library: Vectors, inverted: VectorIndex, tmp_path: Path
+) -> None:
+    built = inverted if kind == "ivf" else VectorIndex.build(library, "flat")
+    path = tmp_path / "vectors.faiss"
+    built.save(path)
+    loaded = VectorIndex.load(path)
+    path.unlink()  # it is mapped, not read anew
+    assert (loaded.kind, len(loaded), loaded.size) == (kind, 20_000, SIZE)
+    queries = queries_off(library, 40)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda query: loaded.search(query, 20), queries))
+    for query, (similarities, rows) in zip(queries, answers, strict=True):
+        expected = built.search(query, 20)
+        assert np.array_equal(similarities, expected[0])
+        assert np.array_equal(rows, expected[1])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 2.0, 0.0])
+def test_vectors_that_are_not_of_length_1_are_refused(bad: float) -> None:
+    vectors = clustered(5)
+    vectors[3] *= bad
+    with pytest.raises(LibraryError, match=r"1 of 5 vectors.*row 3"):
+        VectorIndex.build(vectors)
+
+
+@pytest.mark.parametrize(
+    "vectors", [np.zeros((0, SIZE), np.float32), np.zeros(SIZE, np.float32), np.eye(3, dtype=np.float64)]
+)
+def test_arrays_that_are_no_vectors_are_refused(vectors: Vectors) -> None:
+    with pytest.raises(LibraryError, match="needs float32"):
+        VectorIndex.build(vectors)
+
+
+def test_queries_that_are_none_are_refused() -> None:
+    index = VectorIndex.build(clustered(5))
+    for query in (np.ones(64, np.float32), np.full(SIZE, np.nan, np.float32), np.ones((1, SIZE), np.float32)):
+        with pytest.raises(ValueError, match="128 finite numbers"):
+            index.search(query, 1)
+
+
+def test_a_file_that_is_no_index_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.faiss"
+    path.write_bytes(b"nothing of FAISS" * 10)
+    with pytest.raises(LibraryError, match="cannot read"):
+        VectorIndex.load(path)
+    with pytest.raises(LibraryError, match="cannot read"):
+        VectorIndex.load(tmp_path / "missing")
