@@ -1,0 +1,77 @@
+"""The web application: routes, limits, errors and the page, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+
+from service import probes, sounds
+from service.body_limit import BodyLimit
+from service.current import set_recommender
+from service.prefix import Prefix
+from service.problems import add_problems, document_problems
+from service.recommend import recommend_routes
+from service.recommender import open_recommender
+from service.settings import Settings
+
+_PAGE = Path(__file__).parent / "page"
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_DESCRIPTION = """
+Show it a picture, hear what it would sound like to touch it.
+
+`POST /recommend` takes a picture and answers with the sounds of the library that fit it best; `/sounds/{id}`
+plays one. Errors are problem details after RFC 9457. A page for people is at `/`.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application. Its lifespan opens the bundle and the index, and proves them with the probe picture.
+
+    Entering the lifespan raises BundleError or LibraryError where they cannot be used.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with open_recommender(settings) as recommender:
+            # The first run also loads the tower, so that the first request does not wait for it.
+            await recommender.probe()
+            set_recommender(app, recommender)
+            yield
+
+    app = FastAPIOffline(
+        title="Thud",
+        summary="Sounds for pictures",
+        description=_DESCRIPTION,
+        version=metadata.version("thud"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Prefix, root_path=settings.root_path)
+    add_problems(app)
+    app.include_router(recommend_routes(settings))
+    app.include_router(sounds.router)
+    app.include_router(probes.router)
+    app.mount("/page", StaticFiles(directory=_PAGE), name="page")
+
+    @app.get("/", include_in_schema=False)
+    @app.head("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
+
+    document_problems(app)
+    return app

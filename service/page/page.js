@@ -1,0 +1,287 @@
+// Takes a picture, asks the service for sounds that fit it, shows them and plays them.
+
+const MORE = 10;
+
+const find = (selector) => document.querySelector(selector);
+const main = find("#main");
+const chooser = find(".chooser");
+const answer = find(".answer");
+const heading = find("#answer-title");
+const note = find("#answer-note");
+const problem = find(".problem");
+const results = find(".results");
+const preview = find("#preview");
+const previewMissing = find("#preview-missing");
+const player = find("#player");
+const announcer = find("#status");
+
+let picture = null; // the File that is shown
+let shown = []; // the results on the page, best first
+let request = null; // the AbortController of the request under way
+let sounding = null; // the list item whose sound is loaded in the player
+
+// States: empty, loading, results, error
+
+function setState(state) {
+  main.dataset.state = state;
+  chooser.hidden = state !== "empty";
+  answer.hidden = state === "empty";
+  problem.hidden = state !== "error";
+  find(".results-foot").hidden = state !== "results";
+}
+
+function announce(text) {
+  announcer.textContent = text;
+}
+
+function startOver() {
+  request?.abort();
+  stop();
+  clearResults();
+  setState("empty");
+  announce("");
+  find("#file").focus();
+}
+
+function usePicture(file) {
+  if (!file) return;
+  stop();
+  picture = file;
+  URL.revokeObjectURL(preview.src);
+  preview.src = URL.createObjectURL(file);
+  preview.hidden = false;
+  previewMissing.hidden = true;
+  clearResults();
+  ask();
+}
+
+async function ask(k) {
+  request?.abort();
+  request = new AbortController();
+  const { signal } = request;
+  if (!k) {
+    setState("loading");
+    heading.textContent = "Listening to your picture…";
+    note.textContent = "";
+    heading.focus();
+  }
+  let response, body;
+  try {
+    response = await fetch(k ? `recommend?k=${k}` : "recommend", {
+      method: "POST",
+      // The service looks at the content, not at what the file calls itself.
+      headers: { "Content-Type": "application/octet-stream" },
+      body: picture,
+      signal,
+    });
+    body = await response.json().catch(() => null);
+  } catch {
+    if (signal.aborted) return;
+    fail(k, "The service cannot be reached", "Check that it is running and that you are connected, then try again.", true);
+    return;
+  }
+  if (signal.aborted) return;
+  if (response.ok && body) showResults(body);
+  else fail(k, problemTitle(response.status), body?.detail ?? `The answer was ${response.status} ${response.statusText}.`, response.status >= 500);
+}
+
+function fail(k, title, detail, mayRetry) {
+  if (!k) {
+    showProblem(title, detail, mayRetry);
+    return;
+  }
+  // More sounds could not be had; those on the page stay.
+  note.textContent = `${title}. ${sentence(detail)}`;
+  announce(note.textContent);
+}
+
+function problemTitle(status) {
+  if (status === 413) return "That picture is too large";
+  if (status === 415) return "That file cannot be read as a picture";
+  if (status >= 500) return "Something went wrong";
+  return "That picture cannot be used";
+}
+
+function showProblem(title, detail, mayRetry) {
+  setState("error");
+  clearResults();
+  heading.textContent = title;
+  note.textContent = "";
+  find("#problem-detail").textContent = sentence(detail);
+  find("#retry").hidden = !mayRetry;
+  announce(`${title}. ${sentence(detail)}`);
+  heading.focus();
+}
+
+function showResults(body) {
+  const before = shown.length;
+  shown = body.results;
+  results.append(...shown.slice(before).map(resultItem));
+  setState("results");
+  heading.textContent = shown.length === 1 ? "1 sound" : `${shown.length} sounds`;
+  note.textContent = `Best first, out of ${body.library.toLocaleString("en")}.`;
+  const focused = before ? results.children[before]?.querySelector(".play") : heading;
+  focused?.focus();
+  find("#more").hidden = shown.length >= body.library || shown.length < body.k;
+  announce(shown.length ? `${heading.textContent} found. The best is ${described(shown[0])}.` : "No sounds found.");
+}
+
+// Results
+
+function resultItem(result) {
+  const item = find("#result").content.firstElementChild.cloneNode(true);
+  const part = (name) => item.querySelector(`.${name}`);
+  part("title").textContent = result.title;
+  part("material").textContent = result.material?.name ?? "no material given";
+  part("material").classList.toggle("unknown", !result.material);
+  part("seconds").textContent = `${result.seconds.toFixed(result.seconds < 10 ? 2 : 0)} s`;
+  part("score-number").textContent = result.score.toFixed(2);
+  part("score").title = `Cosine similarity ${result.similarity.toFixed(3)}`;
+  part("score-bar").style.setProperty("--score", result.score);
+  part("download").href = result.url;
+  part("download").setAttribute("aria-label", `Download sound ${result.rank}: ${result.title}`);
+  part("download").title = "Download";
+  part("play").addEventListener("click", () => toggle(item));
+  item.result = result;
+  labelPlay(item);
+  return item;
+}
+
+function described({ material, title, score }) {
+  return [material?.name, title, `score ${score.toFixed(2)}`].filter(Boolean).join(", ");
+}
+
+function labelPlay(item) {
+  const verb = "sounding" in item.dataset ? "Pause" : "Play";
+  item.querySelector(".play").setAttribute("aria-label", `${verb} sound ${item.result.rank}: ${described(item.result)}`);
+}
+
+function clearResults() {
+  shown = [];
+  results.replaceChildren();
+}
+
+// Playing: one player, so one sound at a time
+
+async function toggle(item) {
+  if (sounding === item && !player.paused) {
+    player.pause();
+    return;
+  }
+  if (sounding !== item) {
+    stop();
+    sounding = item;
+    player.src = item.result.url;
+  }
+  item.querySelector(".trouble").textContent = "";
+  try {
+    await player.play();
+  } catch (error) {
+    // AbortError: another sound was started before this one had begun.
+    if (error.name !== "AbortError" && sounding === item) playFailed(item);
+  }
+}
+
+async function playFailed(item) {
+  const response = await fetch(item.result.url, { method: "GET", headers: { Range: "bytes=0-0" } }).catch(() => null);
+  const body = response?.ok === false ? await response.json().catch(() => null) : null;
+  const reason = body?.detail ? sentence(body.detail) : "This sound cannot be played here.";
+  item.querySelector(".trouble").textContent = reason;
+  announce(reason);
+  stop();
+}
+
+function stop() {
+  if (!sounding) return;
+  const item = sounding;
+  player.pause();
+  player.removeAttribute("src");
+  player.load();
+  sounding = null;
+  setSounding(item, false);
+}
+
+function setSounding(item, on) {
+  if (on) item.dataset.sounding = "";
+  else delete item.dataset.sounding;
+  labelPlay(item);
+  if (on) requestAnimationFrame(drawProgress);
+  else drawProgress();
+}
+
+function drawProgress() {
+  for (const item of results.children) {
+    const played = item === sounding && player.duration ? player.currentTime / player.duration : 0;
+    item.style.setProperty("--played", played);
+  }
+  if (sounding && !player.paused) requestAnimationFrame(drawProgress);
+}
+
+player.addEventListener("playing", () => sounding && setSounding(sounding, true));
+player.addEventListener("pause", () => sounding && setSounding(sounding, false));
+player.addEventListener("ended", () => stop());
+
+// Ways to give a picture
+
+for (const input of [find("#file"), find("#camera")]) {
+  input.addEventListener("change", () => {
+    usePicture(input.files[0]);
+    input.value = ""; // so that the same file can be chosen again
+  });
+}
+
+preview.addEventListener("error", () => {
+  preview.hidden = true;
+  previewMissing.hidden = false;
+  previewMissing.textContent = picture.name;
+});
+
+document.addEventListener("paste", (event) => {
+  const file = event.clipboardData?.files[0];
+  if (!file) return;
+  event.preventDefault();
+  usePicture(file);
+});
+
+document.addEventListener("dragover", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  usePicture(event.dataTransfer?.files[0]);
+});
+
+for (const button of document.querySelectorAll(".another")) button.addEventListener("click", startOver);
+
+// Single keys get in the way of speech input, so they can be turned off, and stay off.
+const keys = find("#keys");
+keys.checked = localStorage.getItem("keys") !== "off";
+keys.addEventListener("change", () => localStorage.setItem("keys", keys.checked ? "on" : "off"));
+
+find("#retry").addEventListener("click", () => ask());
+find("#more").addEventListener("click", () => ask(shown.length + MORE));
+
+// Keys: 1 to 9 and 0 play the first ten, Escape stops
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === "Escape") stop();
+  if (!keys.checked || !/^[0-9]$/.test(event.key)) return;
+  const item = results.children[event.key === "0" ? 9 : Number(event.key) - 1];
+  if (!item) return;
+  item.scrollIntoView({ block: "nearest" });
+  toggle(item);
+});
+
+function sentence(text) {
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+}

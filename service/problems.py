@@ -1,0 +1,132 @@
+"""Errors as RFC 9457 problem details: one shape, `application/problem+json`, for every error there is."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from model.errors import PictureError, PictureFormatError, PictureTooLargeError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """One field of the request that is wrong."""
+
+    field: str = Field(description="Where it is, such as `query.k` or `body.image`.")
+    detail: str = Field(description="What is wrong with it.")
+
+
+class Problem(BaseModel):
+    """Problem details after RFC 9457."""
+
+    type: str = Field("about:blank", description="Always about:blank: the status says which kind it is.")
+    title: str = Field(description="The status in words.", examples=["Unsupported Media Type"])
+    status: int = Field(description="The HTTP status.", examples=[415])
+    detail: str = Field(
+        description="What is wrong with this request and what to do, for a person.",
+        examples=["not a JPEG, PNG or WebP picture"],
+    )
+    errors: list[FieldError] | None = Field(None, description="The wrong fields, where the problem has any.")
+
+
+class ProblemError(HTTPException):
+    """Ends a request with a problem; `field` names what is wrong where it is one field of the request."""
+
+    def __init__(
+        self, status: int, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.errors = None if field is None else [FieldError(field=field, detail=detail)]
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    errors: list[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The response that carries a problem. Nobody may keep it: browsers would otherwise cache 404 and 410."""
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    return JSONResponse(
+        problem.model_dump(exclude_none=True),
+        status,
+        {"Cache-Control": "no-store"} | dict(headers or {}),
+        MEDIA_TYPE,
+    )
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a route that may end in these problems, for the OpenAPI document."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def add_problems(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(PictureError, _picture_error)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(Exception, _internal_error)
+
+
+def document_problems(app: FastAPI) -> None:
+    """Describe `Problem` in the OpenAPI document. Call it when all routes stand."""
+    document = app.openapi()  # FastAPI keeps the document and hands out the same one from now on
+    schemas = document["components"]["schemas"]
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs"))
+    schemas[Problem.__name__] = schema
+    # FastAPI claims a 422 of its own shape for every route with a parameter, even one that takes any text.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for operation in (one for path in document["paths"].values() for one in path.values()):
+        if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+            del operation["responses"]["422"]
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail = error.detail
+    if type(error) is HTTPException and error.status_code == 404:
+        detail = f"there is nothing at {request.url.path}"
+    elif type(error) is HTTPException and error.status_code == 405:
+        detail = f"{request.method} is not possible at {request.url.path}"
+    errors = error.errors if isinstance(error, ProblemError) else None
+    return problem_response(error.status_code, detail, errors, error.headers)
+
+
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        FieldError(field=".".join(str(part) for part in item["loc"]), detail=item["msg"]) for item in error.errors()
+    ]
+    return problem_response(422, "; ".join(f"{item.field}: {item.detail}" for item in errors), errors)
+
+
+async def _picture_error(request: Request, error: Exception) -> JSONResponse:
+    status = 422
+    if isinstance(error, PictureFormatError):
+        status = 415
+    elif isinstance(error, PictureTooLargeError):
+        status = 413
+    return problem_response(status, str(error))
+
+
+async def _client_gone(request: Request, error: Exception) -> JSONResponse:
+    # Nobody reads this answer; without it, every upload that a person breaks off would be logged as a crash.
+    return problem_response(400, "the request was broken off before its body was complete")
+
+
+async def _internal_error(request: Request, error: Exception) -> JSONResponse:
+    # The traceback is in the server's log, which Starlette and uvicorn see to; the client learns nothing of it.
+    return problem_response(
+        500, "the service failed on this request; it has been logged and others are not affected"
+    )

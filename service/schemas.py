@@ -1,0 +1,134 @@
+"""What the service answers, as pydantic models: the responses of the OpenAPI document."""
+
+from dataclasses import asdict
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field
+
+from index.catalogue import SoundRecord
+from index.search import Match
+from model.materials import material_named
+
+
+class MaterialName(BaseModel):
+    """One of the 17 materials."""
+
+    id: int = Field(ge=0, le=16, description="The material's number in the paper.", examples=[3])
+    name: str = Field(examples=["metal"])
+
+    @classmethod
+    def of(cls, name: str | None) -> Self | None:
+        """The material of a record, None where the record names none."""
+        material = material_named(name) if name is not None else None
+        return cls(id=material.id, name=material.name) if material is not None else None
+
+
+class Result(BaseModel):
+    """A recommended sound."""
+
+    rank: int = Field(ge=1, description="1 is the best.")
+    id: str = Field(description="The sound's id: 20 hex digits, a hash of its content.")
+    url: str = Field(description="Where its audio is; ready to be resolved against this service's address.")
+    similarity: float = Field(ge=-1, le=1, description="Cosine between the picture and the sound.")
+    score: float = Field(ge=0, le=1, description="(similarity + 1) / 2.")
+    material: MaterialName | None = Field(description="What is struck, where the library says so.")
+    seconds: float = Field(description="Length of the sound.")
+    title: str
+
+    @classmethod
+    def of(cls, rank: int, match: Match, root_path: str) -> Self:
+        """A match of a search; `root_path` is the prefix that the service is published at."""
+        similarity = min(1.0, max(-1.0, match.similarity))  # rounding can leave a cosine a hair outside
+        record = match.record
+        return cls(
+            rank=rank,
+            id=record.id,
+            url=sound_url(record.id, root_path),
+            similarity=similarity,
+            score=(similarity + 1) / 2,
+            material=MaterialName.of(record.material),
+            seconds=record.seconds,
+            title=record.title,
+        )
+
+
+class Recommendation(BaseModel):
+    """The sounds for a picture, best first."""
+
+    model: str = Field(description="Id of the bundle that embedded the picture.")
+    index: str = Field(description="Id of the index that was searched.")
+    k: int = Field(description="How many were asked for.")
+    returned: int = Field(description="How many there are: fewer than `k` where the library is smaller.")
+    library: int = Field(description="Sounds in the library.")
+    results: list[Result]
+
+
+class Sound(BaseModel):
+    """The record of a sound in the catalogue."""
+
+    id: str = Field(description="20 hex digits, a hash of the sound's content.")
+    url: str = Field(description="Where its audio is.")
+    title: str
+    path: str = Field(description="Its file, relative to the library's folder.")
+    material: MaterialName | None
+    seconds: float = Field(description="Length.")
+    hit: float = Field(description="Seconds at which it is struck.")
+    peak: float = Field(description="Largest sample, relative to full scale.")
+    sample_rate: int = Field(description="Of the file, in Hz.")
+    channels: int
+    format: str = Field(description="Of the file, such as WAV.")
+    media_type: str
+    bytes: int = Field(description="Size of the file.")
+    source: str | None = Field(description="Where it comes from, where the library says so.")
+    licence: str | None = Field(description="Under which licence it is, where the library says so.")
+
+    @classmethod
+    def of(cls, record: SoundRecord, root_path: str) -> Self:
+        """A record of the catalogue; `root_path` is the prefix that the service is published at."""
+        known = asdict(record) | {
+            "url": sound_url(record.id, root_path),
+            "material": MaterialName.of(record.material),
+        }
+        return cls(**{name: known[name] for name in cls.model_fields})
+
+
+class SoundPage(BaseModel):
+    """One page of the catalogue."""
+
+    total: int = Field(description="Sounds that match, over all pages.")
+    sounds: list[Sound]
+    next: str | None = Field(description="Address of the next page, null on the last one.")
+
+
+class MaterialCount(MaterialName):
+    """A material and how many sounds of it the library has."""
+
+    sounds: int
+
+
+class Materials(BaseModel):
+    """The 17 materials as this library has them."""
+
+    materials: list[MaterialCount]
+    unlabelled: int = Field(description="Sounds whose material the library does not say.")
+    total: int = Field(description="All sounds of the library.")
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """The probe picture was just embedded and searched for."""
+
+    status: Literal["ready"] = "ready"
+    model: str
+    index: str
+    library: int = Field(description="Sounds in the library.")
+
+
+def sound_url(sound_id: str, root_path: str) -> str:
+    """Path of a sound's audio under the prefix that the service is published at."""
+    return f"{root_path}/sounds/{sound_id}"

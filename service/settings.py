@@ -1,0 +1,122 @@
+"""The service's settings: one typed value, read from flags, THUD_* environment variables and defaults."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import click
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model.errors import ThudError
+from model.picture import PictureLimits
+from model.threads import available_cpus
+
+ENV_PREFIX = "THUD_"
+
+
+class SettingsError(ThudError):
+    """A setting that is out of range."""
+
+
+class Settings(BaseSettings):
+    """What `thud serve` can be told. Each field is one flag, one environment variable and one default."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid")
+
+    bundle: Path = Field(Path("demo/bundle"), description="Folder of the bundle (`thud export`).")
+    index: Path = Field(
+        Path("demo/index"), description="Folder of the index (`thud index`), made with the same bundle."
+    )
+    sounds: Path | None = Field(
+        None, description="Folder of the sound files, where it has moved since the index was made."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 opens the service to the network.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[^/?#\s]+)*$",
+        description="Path prefix under which a reverse proxy publishes the service, such as /thud.",
+    )
+    threads: int = Field(
+        default_factory=available_cpus,
+        ge=1,
+        le=1024,
+        description="Requests that are computed at the same time.",
+        json_schema_extra={"default_text": "the CPUs this process may use"},
+    )
+    max_body_bytes: int = Field(
+        PictureLimits.max_bytes, ge=1024, description="Largest request body, and so the largest picture, in bytes."
+    )
+    max_pixels: int = Field(
+        PictureLimits.max_pixels, ge=256, description="Largest picture in pixels, checked before it is decoded."
+    )
+    default_k: int = Field(10, ge=1, description="Results where a request does not say how many.")
+    max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
+
+    @model_validator(mode="after")
+    def _default_within_most(self) -> Self:
+        if self.default_k > self.max_k:
+            raise ValueError(f"default_k is {self.default_k}, which is more than max_k, {self.max_k}")
+        return self
+
+    @property
+    def picture_limits(self) -> PictureLimits:
+        """What a picture may be."""
+        return PictureLimits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
+
+
+def read_settings(flags: dict[str, Any]) -> Settings:
+    """Settings from the flags that were given; the environment and the defaults fill in the rest.
+
+    Raises SettingsError, which names every wrong setting by its flag and its environment variable.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_complaint(item["loc"], item["msg"]) for item in error.errors())) from None
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a click command one option per field of `Settings`. The values arrive as strings or None.
+
+    They are strings because `Settings` checks them: flags and environment variables then obey the same rules.
+    """
+    for name, field in reversed(Settings.model_fields.items()):
+        command = click.option(
+            _flag(name),
+            name,
+            metavar=_metavar(field.annotation),
+            help=f"{field.description}  [env: {_variable(name)}; {_default_text(name)}]",
+        )(command)
+    return command
+
+
+def _default_text(name: str) -> str:
+    field = Settings.model_fields[name]
+    if isinstance(field.json_schema_extra, dict):
+        return f"default: {field.json_schema_extra['default_text']}"
+    return f"default: {'none' if field.default in (None, '') else field.default}"
+
+
+def _metavar(annotation: Any) -> str:
+    if annotation is int:
+        return "INTEGER"
+    return "TEXT" if annotation is str else "FOLDER"
+
+
+def _complaint(loc: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    if not loc:
+        return message
+    name = str(loc[0])
+    return f"{_flag(name)} ({_variable(name)}): {message[0].lower()}{message[1:]}"
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _variable(name: str) -> str:
+    return ENV_PREFIX + name.upper()

@@ -1,0 +1,188 @@
+"""What holds for the application as a whole: its documentation, its probes, its behaviour when it breaks."""
+
+import asyncio
+import re
+import threading
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+
+from index.search import Match, SoundIndex
+from model.picture import PictureLimits
+from model.runtime import TowerRuntime
+from service.app import create_app
+from service.current import set_recommender
+from service.recommender import Recommender
+from service.settings import Settings
+from tests.service.conftest import LIBRARY_SIZE, Encode, Library, running
+from tests.service.test_bad_requests import check_problem
+
+
+@pytest.fixture(scope="module")
+def document(client: httpx.Client) -> dict[str, Any]:
+    document: dict[str, Any] = client.get("/openapi.json").json()
+    return document
+
+
+def test_the_probes(client: httpx.Client, library: Library) -> None:
+    assert client.get("/livez").json() == {"status": "alive"}
+    ready = client.get("/readyz").json()
+    assert (ready["status"], ready["model"], ready["library"]) == ("ready", library.bundle.id, LIBRARY_SIZE)
+
+
+def test_the_documentation_needs_no_internet(client: httpx.Client) -> None:
+    for path in ("/docs", "/redoc"):
+        page = client.get(path)
+        assert page.status_code == 200
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert loaded
+        for address in loaded:
+            assert address.startswith("/"), address
+            assert client.get(address).status_code == 200
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    assert set(document["paths"]) == {
+        "/recommend",
+        "/sounds",
+        "/sounds/{sound_id}",
+        "/sounds/{sound_id}/info",
+        "/materials",
+        "/livez",
+        "/readyz",
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["summary"], path
+            assert operation.get("description"), path
+            for status, response in operation["responses"].items():
+                if int(status) < 400:
+                    continue
+                schema = response["content"]["application/problem+json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/Problem"}, (path, status)
+                assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_every_reference_of_the_document_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(part: Any) -> set[str]:
+        if isinstance(part, dict):
+            found = {part["$ref"]} if "$ref" in part else set()
+            return found.union(*(references(value) for value in part.values()))
+        return set().union(*(references(value) for value in part)) if isinstance(part, list) else set()
+
+    found = references(document)
+    assert "#/components/schemas/Problem" in found
+    for reference in found:
+        part = document
+        for step in reference.removeprefix("#/").split("/"):
+            part = part[step]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_both_kinds_of_body_are_described(document: dict[str, Any]) -> None:
+    body = document["paths"]["/recommend"]["post"]["requestBody"]
+
+    form = body["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["image"]["format"] == "binary"  # by this Swagger UI offers to choose a file
+    assert form["required"] == ["image"]
+    for kind in ("image/jpeg", "image/png", "image/webp", "application/octet-stream"):
+        assert body["content"][kind]["schema"] == {"type": "string", "format": "binary"}
+
+
+def test_the_page_may_load_nothing_from_elsewhere(client: httpx.Client) -> None:
+    page = client.get("/")
+
+    policy = page.headers["content-security-policy"]
+    for rule in ("default-src 'self'", "img-src 'self' blob:", "media-src 'self'"):
+        assert rule in policy
+    assert "unsafe" not in policy
+    assert client.head("/").status_code == 200
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert {"page/page.js", "page/page.css"} <= set(loaded)
+    for address in loaded:
+        assert client.get(address).status_code == 200
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", page.text)
+
+
+def test_under_a_prefix(library: Library, encode: Encode) -> None:
+    with running(library, "--root-path", "/thud") as server, httpx.Client(base_url=server.url) as client:
+        # A reverse proxy may take the prefix away or leave it.
+        for prefix in ("", "/thud"):
+            answer = client.post(f"{prefix}/recommend?k=1", files={"image": encode()}).json()
+            url = answer["results"][0]["url"]
+            assert url == f"/thud/sounds/{answer['results'][0]['id']}"
+            assert client.get(f"{prefix}/page/page.js").status_code == 200
+            assert client.get(f"{prefix}/static-offline-docs/swagger-ui.css").status_code == 200
+        assert client.get("/thud").headers["location"] == "/thud/"
+        assert client.get("/thud/").text == client.get("/").text
+        assert client.get(url).status_code == 200
+        assert client.get(f"{url}/info").json()["url"] == url
+        page = client.get("/thud/sounds?limit=30").json()
+        assert page["next"].startswith("/thud/sounds?")
+        assert client.get(page["next"]).status_code == 200
+        assert "/thud/openapi.json" in client.get("/thud/docs").text
+        assert client.get("/thud/openapi.json").json()["servers"] == [{"url": "/thud"}]
+
+
+class _BrokenRecommender(Recommender):
+    def _compute(self, picture: bytes, k: int) -> list[Match]:
+        raise RuntimeError("secret words in /a/secret/place")
+
+
+class _HangingRecommender(Recommender):
+    go_on = threading.Event()
+
+    def _compute(self, picture: bytes, k: int) -> list[Match]:
+        self.go_on.wait()
+        return []
+
+
+def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.recommender.PROBE_SECONDS", 0.1)
+
+    async def ask() -> tuple[httpx.Response, httpx.Response]:
+        app = create_app(Settings(bundle=library.bundle.folder, index=library.index))
+        with closing(SoundIndex.open(library.index, library.bundle)) as index:
+            set_recommender(
+                app, _HangingRecommender(TowerRuntime(library.bundle), index, PictureLimits(), threads=1)
+            )
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://thud") as client:
+                try:
+                    return await client.get("/readyz"), await client.get("/livez")
+                finally:
+                    _HangingRecommender.go_on.set()
+
+    unready, alive = asyncio.run(ask())
+
+    check_problem(unready, 503)
+    assert alive.status_code == 200
+
+
+def test_a_crash_is_a_problem_that_tells_nothing(library: Library, encode: Encode) -> None:
+    async def ask() -> tuple[httpx.Response, ...]:
+        app = create_app(Settings(bundle=library.bundle.folder, index=library.index))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://thud") as client,
+        ):
+            well: Recommender = app.state.recommender
+            broken = _BrokenRecommender(TowerRuntime(library.bundle), well.index, PictureLimits(), threads=1)
+            set_recommender(app, broken)
+            during = [
+                await client.post("/recommend", files={"image": encode()}),
+                await client.get("/readyz"),
+                await client.get("/livez"),
+            ]
+            set_recommender(app, well)
+            return *during, await client.get("/readyz")
+
+    crashed, unready, alive, recovered = asyncio.run(ask())
+
+    check_problem(crashed, 500)
+    check_problem(unready, 503)
+    for response in (crashed, unready):
+        assert "secret" not in response.text
+    assert (alive.status_code, recovered.status_code) == (200, 200)

@@ -1,0 +1,164 @@
+"""The command: its settings, how it starts, how it fails to, and how it stops."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from model.threads import available_cpus
+from service.settings import Settings, SettingsError, read_settings
+from tests.service.conftest import Encode, Library, Server, running
+from tests.tiny_bundle import write_tiny_bundle
+
+
+def serve(*flags: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a `thud serve` that is expected to end by itself."""
+    command = [sys.executable, "-m", "thud", "serve", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+
+
+def takes_requests(server: Server) -> bool:
+    try:
+        return httpx.get(f"{server.url}/livez").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def check_refusal(ended: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert ended.returncode == 1, ended
+    assert ended.stdout == ""
+    assert re.fullmatch(r"thud: [^\n]+\n", ended.stderr), ended.stderr
+    for word in words:
+        assert word in ended.stderr
+
+
+def test_every_setting_is_a_flag_a_variable_and_a_default() -> None:
+    shown = " ".join(serve("--help").stdout.split())
+
+    for name in Settings.model_fields:
+        flag, variable = "--" + name.replace("_", "-"), f"THUD_{name.upper()}"
+        assert re.search(rf"{flag} [A-Z]+ .*?\[env: {variable}; default: [^\]]+\]", shown), name
+
+
+def test_a_flag_wins_over_the_environment_which_wins_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings({"port": None}).port == 8000
+    monkeypatch.setenv("THUD_PORT", "9000")
+    monkeypatch.setenv("THUD_SOUNDS", "")
+    assert read_settings({"port": None}).port == 9000
+    assert read_settings({"port": "9001"}).port == 9001
+    assert read_settings({}).sounds is None
+    assert read_settings({}).threads == available_cpus()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"port": "70000"}, "--port (THUD_PORT)"),
+        ({"port": "http"}, "--port (THUD_PORT)"),
+        ({"threads": "0"}, "--threads (THUD_THREADS)"),
+        ({"max_body_bytes": "-1"}, "--max-body-bytes (THUD_MAX_BODY_BYTES)"),
+        ({"root_path": "thud/"}, "--root-path (THUD_ROOT_PATH)"),
+        ({"default_k": "20", "max_k": "10"}, "default_k is 20"),
+    ],
+)
+def test_a_setting_out_of_range_is_named(flags: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        read_settings(flags)
+
+
+def test_the_settings_reach_the_service(library: Library, encode: Encode) -> None:
+    flags = ["--max-k", "5", "--max-body-bytes", "5000", "--max-pixels", "5000"]
+    with (
+        running(library, *flags, env={"THUD_DEFAULT_K": "3"}) as server,
+        httpx.Client(base_url=server.url) as client,
+    ):
+        assert client.post("/recommend", files={"image": encode()}).json()["k"] == 3
+        assert client.post("/recommend?k=6", files={"image": encode()}).status_code == 422
+        large = client.post("/recommend", content=b"x" * 5001, headers={"Content-Type": "image/png"})
+        assert (large.status_code, "5,000" in large.json()["detail"]) == (413, True)
+        wide = client.post("/recommend", files={"image": encode(size=(100, 51))})
+        assert (wide.status_code, "5,100 pixels" in wide.json()["detail"]) == (413, True)
+
+
+def test_sounds_that_have_moved(library: Library, encode: Encode, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    moved.symlink_to(library.sounds)
+    with running(library, "--sounds", str(moved)) as server, httpx.Client(base_url=server.url) as client:
+        url = client.post("/recommend", files={"image": encode()}).json()["results"][0]["url"]
+        assert client.get(url).status_code == 200
+
+
+def test_a_wrong_setting_ends_in_one_line() -> None:
+    check_refusal(serve("--port", "70000"), "--port (THUD_PORT)", "65535")
+
+
+def test_a_missing_bundle_ends_in_one_line(library: Library, tmp_path: Path) -> None:
+    ended = serve("--port", "0", "--bundle", str(tmp_path / "none"), "--index", str(library.index))
+
+    check_refusal(ended, str(tmp_path / "none"))
+
+
+def test_a_missing_index_ends_in_one_line(library: Library, tmp_path: Path) -> None:
+    ended = serve("--port", "0", "--bundle", str(library.bundle.folder), "--index", str(tmp_path / "none"))
+
+    check_refusal(ended, str(tmp_path / "none"))
+
+
+def test_an_index_of_another_bundle_ends_in_one_line(library: Library, tmp_path: Path) -> None:
+    other = write_tiny_bundle(tmp_path / "other", seed=1)
+
+    ended = serve("--port", "0", "--bundle", str(other.folder), "--index", str(library.index))
+
+    check_refusal(ended, other.id)
+
+
+def test_a_tower_that_does_not_run_ends_in_one_line(library: Library, tmp_path: Path) -> None:
+    broken = write_tiny_bundle(tmp_path / "broken")
+    tower = broken.folder / "image_tower.onnx"
+    tower.write_bytes(tower.read_bytes()[:-10])
+
+    check_refusal(
+        serve("--port", "0", "--bundle", str(broken.folder), "--index", str(library.index)), "image_tower"
+    )
+
+
+def test_a_taken_port_ends_in_one_line(library: Library) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        check_refusal(serve("--port", port, *library.flags), port, "in use")
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7"])
+def test_an_address_that_is_not_ours_ends_in_one_line(library: Library, host: str) -> None:
+    check_refusal(serve("--host", host, "--port", "0", *library.flags), host)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_when_told_to_and_finishes_what_it_has_begun(
+    library: Library, encode: Encode, number: signal.Signals
+) -> None:
+    picture = encode()
+    # The server asks for the body when it has begun with the request.
+    head = (
+        b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+        b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    )
+    with running(library) as server, socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(head % len(picture))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(picture[:100])
+        server.process.send_signal(number)
+        while takes_requests(server):
+            pass
+        connection.sendall(picture[100:])
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b'"returned":10' in answer
+        assert server.process.wait(timeout=30) == 0

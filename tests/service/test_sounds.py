@@ -1,0 +1,247 @@
+"""The library over HTTP: audio in whole and in parts, records, the catalogue, the materials."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import httpx
+import pytest
+
+from index.catalogue import SoundRecord
+from index.search import SoundIndex
+from model.materials import MATERIALS
+from tests.service.conftest import LIBRARY_SIZE, SOUNDS_EACH, UNLABELLED, Library
+from tests.service.conftest import MATERIALS as LABELS
+from tests.service.test_bad_requests import check_problem
+
+
+@pytest.fixture
+def record(sound_index: SoundIndex) -> SoundRecord:
+    return sound_index.page("metal", limit=1).sounds[0]
+
+
+@pytest.fixture
+def file(library: Library, record: SoundRecord) -> Path:
+    return library.sounds / record.path
+
+
+@pytest.fixture
+def url(record: SoundRecord) -> str:
+    return f"/sounds/{record.id}"
+
+
+def test_the_audio_is_the_file(client: httpx.Client, url: str, record: SoundRecord, file: Path) -> None:
+    response = client.get(url)
+
+    assert response.status_code == 200
+    assert response.content == file.read_bytes()
+    assert response.headers["content-type"] == "audio/wav"
+    assert response.headers["etag"] == f'"{record.id}"'
+    assert response.headers["accept-ranges"] == "bytes"
+    assert "immutable" in response.headers["cache-control"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["content-disposition"] == f'inline; filename="{file.name}"'
+
+
+def test_every_sound_has_the_type_of_its_file(client: httpx.Client, sound_index: SoundIndex) -> None:
+    kinds = {
+        record.format: client.get(f"/sounds/{record.id}").headers["content-type"]
+        for record in sound_index.page(limit=LIBRARY_SIZE).sounds
+    }
+
+    assert kinds == {"WAV": "audio/wav", "FLAC": "audio/flac"}
+
+
+def test_a_file_name_of_any_letters_survives(client: httpx.Client, sound_index: SoundIndex) -> None:
+    record = next(r for r in sound_index.page(limit=LIBRARY_SIZE).sounds if "schöner" in r.path)
+
+    disposition = client.get(f"/sounds/{record.id}").headers["content-disposition"]
+
+    found = re.fullmatch(r"inline; filename\*=utf-8''([A-Za-z0-9%._-]+)", disposition)
+    assert found is not None, disposition
+    assert unquote(found[1]) == 'ein "schöner" Schlag.wav'
+
+
+def test_head_has_the_headers_alone(client: httpx.Client, url: str, file: Path) -> None:
+    whole, head = client.get(url), client.head(url)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(file.stat().st_size)
+    for name in ("content-type", "etag", "cache-control", "content-disposition", "accept-ranges"):
+        assert head.headers[name] == whole.headers[name]
+    assert client.head("/sounds/00000000000000000000").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"), [("bytes=0-99", 0, 100), ("bytes=100-", 100, None), ("bytes=-50", -50, None)]
+)
+def test_a_range(client: httpx.Client, url: str, file: Path, asked: str, start: int, end: int | None) -> None:
+    response = client.get(url, headers={"Range": asked})
+
+    data = file.read_bytes()
+    assert response.status_code == 206
+    assert response.content == data[start:end]
+    first = start % len(data)
+    assert response.headers["content-range"] == f"bytes {first}-{first + len(response.content) - 1}/{len(data)}"
+    assert client.head(url, headers={"Range": asked}).status_code == 206
+
+
+def test_two_ranges(client: httpx.Client, url: str, file: Path) -> None:
+    response = client.get(url, headers={"Range": "bytes=0-9,20-29"})
+
+    assert response.status_code == 206
+    assert response.headers["content-type"].startswith("multipart/byteranges; boundary=")
+    assert file.read_bytes()[:10] in response.content
+    assert file.read_bytes()[20:30] in response.content
+
+
+def test_a_range_outside_of_the_sound(client: httpx.Client, url: str, file: Path) -> None:
+    response = client.get(url, headers={"Range": "bytes=100000000-"})
+
+    size = file.stat().st_size
+    check_problem(response, 416, str(size))
+    assert response.headers["content-range"] == f"bytes */{size}"
+
+
+@pytest.mark.parametrize("asked", ["bytes=", "bytes=9-5", "bytes", "bytes=a-b", "lines=1-2", "-"])
+def test_a_range_that_means_nothing_is_ignored(client: httpx.Client, url: str, file: Path, asked: str) -> None:
+    response = client.get(url, headers={"Range": asked})
+
+    assert (response.status_code, response.content) == (200, file.read_bytes())
+
+
+def test_if_range(client: httpx.Client, url: str, record: SoundRecord) -> None:
+    def status(if_range: str) -> int:
+        return client.get(url, headers={"Range": "bytes=0-9", "If-Range": if_range}).status_code
+
+    assert status(f'"{record.id}"') == 206
+    assert status('"another"') == 200
+    assert status(f'W/"{record.id}"') == 200
+
+
+@pytest.mark.parametrize("tags", ['"{id}"', '"other", "{id}"', 'W/"{id}"', "*"])
+def test_a_sound_that_the_client_has_is_not_sent_again(
+    client: httpx.Client, url: str, record: SoundRecord, tags: str
+) -> None:
+    response = client.get(url, headers={"If-None-Match": tags.format(id=record.id)})
+
+    assert (response.status_code, response.content) == (304, b"")
+    assert response.headers["etag"] == f'"{record.id}"'
+    assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sound_id",
+    ["00000000000000000000", "0", "x" * 20, "0" * 21, "0" * 5000, "' OR 1=1 --", "%00", "ＡＡ", "None"],
+)
+def test_an_unknown_sound(client: httpx.Client, sound_id: str) -> None:
+    check_problem(client.get(f"/sounds/{sound_id}"), 404)
+    check_problem(client.get(f"/sounds/{sound_id}/info"), 404)
+
+
+def test_an_id_is_lower_case(client: httpx.Client, record: SoundRecord) -> None:
+    assert client.get(f"/sounds/{record.id.upper()}").status_code == (200 if record.id.isdecimal() else 404)
+
+
+@pytest.fixture
+def spared(file: Path) -> Iterator[None]:
+    """Puts the sound's file back as it was."""
+    data = file.read_bytes()
+    yield
+    file.write_bytes(data)
+
+
+@pytest.mark.usefixtures("spared")
+def test_a_file_that_is_gone(client: httpx.Client, url: str, file: Path, library: Library) -> None:
+    file.unlink()
+
+    problem = check_problem(client.get(url), 410, file.name, "no longer")
+    assert str(library.sounds) not in problem["detail"]
+    assert client.get(f"{url}/info").status_code == 200
+
+
+@pytest.mark.usefixtures("spared")
+def test_a_file_that_was_changed(client: httpx.Client, url: str, file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b"more")
+
+    check_problem(client.get(url), 410, file.name, "changed")
+
+
+def test_the_record(client: httpx.Client, url: str, record: SoundRecord) -> None:
+    assert client.get(f"{url}/info").json() == {
+        "id": record.id,
+        "url": url,
+        "title": record.title,
+        "path": record.path,
+        "material": {"id": 3, "name": "metal"},
+        "seconds": record.seconds,
+        "hit": record.hit,
+        "peak": record.peak,
+        "sample_rate": 16_000,
+        "channels": 1,
+        "format": "WAV",
+        "media_type": "audio/wav",
+        "bytes": record.bytes,
+        "source": None,
+        "licence": None,
+    }
+
+
+def test_the_catalogue_page_by_page(client: httpx.Client, sound_index: SoundIndex) -> None:
+    seen: list[str] = []
+    following: str | None = "/sounds?limit=7"
+    pages = 0
+    while following is not None:
+        page = client.get(following).json()
+        assert page["total"] == LIBRARY_SIZE
+        assert len(page["sounds"]) <= 7
+        seen += [sound["id"] for sound in page["sounds"]]
+        following = page["next"]
+        pages += 1
+
+    assert seen == [record.id for record in sound_index.page(limit=LIBRARY_SIZE).sounds]
+    assert pages == -(-LIBRARY_SIZE // 7)
+
+
+@pytest.mark.parametrize(("material", "total"), [("wood", SOUNDS_EACH), ("unlabelled", UNLABELLED), ("water", 0)])
+def test_the_sounds_of_one_material(client: httpx.Client, material: str, total: int) -> None:
+    page = client.get("/sounds", params={"material": material, "limit": 3}).json()
+
+    assert page["total"] == total
+    named = {sound["material"]["name"] if sound["material"] else "unlabelled" for sound in page["sounds"]}
+    assert named <= {material}
+    if total:
+        rest = client.get(page["next"]).json()
+        assert rest["total"] == total
+        assert not {s["id"] for s in rest["sounds"]} & {s["id"] for s in page["sounds"]}
+    else:
+        assert page["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("material=cheese", "query.material"),
+        ("material=", "query.material"),
+        ("after=00000000000000000000", "query.after"),
+        ("after=nonsense", "query.after"),
+        ("limit=0", "query.limit"),
+        ("limit=100000", "query.limit"),
+        ("limit=few", "query.limit"),
+    ],
+)
+def test_a_page_that_cannot_be(client: httpx.Client, query: str, field: str) -> None:
+    problem = check_problem(client.get(f"/sounds?{query}"), 422)
+
+    assert [error["field"] for error in problem["errors"]] == [field]
+
+
+def test_the_materials(client: httpx.Client) -> None:
+    answer = client.get("/materials").json()
+
+    assert answer["materials"] == [
+        {"id": material.id, "name": material.name, "sounds": SOUNDS_EACH if material.name in LABELS else 0}
+        for material in MATERIALS
+    ]
+    assert (answer["unlabelled"], answer["total"]) == (UNLABELLED, LIBRARY_SIZE)
