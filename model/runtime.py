@@ -1,5 +1,6 @@
 """Running a bundle's towers on ONNX Runtime alone: pictures and sounds in, embeddings out."""
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,13 +8,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
 from model.clip import cut_clip, find_hit
 from model.errors import BundleError
 from model.picture import PictureLimits, picture_array
 from model.sound import Samples, SoundLimits, decode_sound
+
+# ONNX Runtime's own builds report usage to their maker unless told not to before they are loaded. What people
+# show to Thud is theirs.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
 
 Embeddings = npt.NDArray[np.float32]
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,16 @@ def test_a_large_picture_passes_and_a_larger_one_is_a_problem(client: httpx.Clie
     refused = client.post("/recommend", files={"image": ("a.png", larger, "image/png")})
     assert refused.status_code == 413
     assert f"{LIMIT:,} bytes" in problem(refused)["detail"]
+
+
+def test_the_largest_pictures_at_once_fit_into_the_memory(site: Site, client: httpx.Client) -> None:
+    # Small files of many pixels; transparency and WebP take the most memory to decode.
+    buffer = io.BytesIO()
+    Image.new("RGBA", (7200, 7200)).save(buffer, "WEBP")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: client.post("/recommend", files={"image": buffer.getvalue()}), range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert site.inspect("thud", "{{.RestartCount}}") == "0"
 
 
 def test_the_service_judges_a_body_of_exactly_the_limit(client: httpx.Client) -> None:

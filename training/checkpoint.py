@@ -32,6 +32,7 @@ class Checkpoint:
     picture: dict[str, Any]
     clip: dict[str, Any]
     towers: dict[str, Any]
+    loss: dict[str, Any]
     optimizer: dict[str, Any]
     history: list[dict[str, Any]]
     format_version: int = FORMAT_VERSION

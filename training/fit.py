@@ -1,4 +1,4 @@
-"""Fitting TT_AGG: balanced pairs, cosine scaled to [0, 1], binary cross entropy, SGD (paper, 3.3 and 3.4.2)."""
+"""Fitting TT_AGG by a recipe; the paper's (3.3, 3.4.2) is balanced pairs, binary cross entropy and SGD."""
 
 import math
 import time
@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.errors import TrainingError
 from model.progress import progress
 from model.two_tower import TwoTower, build_two_tower
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from training.dataset import Dataset
-from training.losses import pair_loss
+from training.losses import build_loss
 from training.metrics import PairMetrics, pair_metrics
 from training.pairs import Pairs, draw_pairs
 from training.recipe import Recipe
@@ -51,13 +51,11 @@ def fit(
     if checkpoint is not None:
         towers.load_state_dict(checkpoint.towers)
         say(f"going on after epoch {checkpoint.epoch} of {recipe.epochs}")
-    towers.to(device)
-    optimizer = torch.optim.SGD(
-        towers.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    loss = build_loss(recipe.loss)
+    if checkpoint is not None:
+        loss.load_state_dict(checkpoint.loss)
+    model = nn.ModuleDict({"towers": towers, "loss": loss}).to(device)
+    optimizer = _optimizer(recipe, model)
     if checkpoint is not None:
         optimizer.load_state_dict(checkpoint.optimizer)
     history = [] if checkpoint is None else list(checkpoint.history)
@@ -67,12 +65,12 @@ def fit(
         torch.manual_seed(seed * 100_003 + epoch)
         pairs = draw_pairs(dataset, "train", (seed, epoch), recipe.clips_per_picture)
         record: dict[str, Any] = {"epoch": epoch + 1}
-        record |= _train_epoch(towers, optimizer, dataset, pairs, recipe, device, f"epoch {epoch + 1}")
+        record |= _train_epoch(towers, loss, optimizer, dataset, pairs, recipe, device, f"epoch {epoch + 1}")
         if validation is not None:
             record["val"] = asdict(score_pairs(towers, dataset, validation, device))
         history.append(record)
         say(_line(record, recipe.epochs))
-        checkpoint = _checkpoint(towers, optimizer, dataset, recipe, seed, history)
+        checkpoint = _checkpoint(towers, loss, optimizer, dataset, recipe, seed, history)
         save_checkpoint(checkpoint, run)
     assert checkpoint is not None
     return checkpoint
@@ -86,7 +84,7 @@ def score_pairs(
     scores = []
     with torch.inference_mode():
         for batch in _batches(pairs, batch_size):
-            pictures, clips, _ = _load(dataset, batch, device)
+            pictures, clips = _load(dataset, batch, device)
             scores.append(towers(pictures, clips).float().cpu().numpy())
     return pair_metrics(np.concatenate(scores), pairs.match)
 
@@ -120,8 +118,16 @@ def _validation_pairs(dataset: Dataset, seed: int, say: Callable[[str], None]) -
         return None
 
 
+def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    return torch.optim.SGD(model.parameters(), lr=rate, momentum=recipe.momentum, weight_decay=decay)
+
+
 def _train_epoch(
     towers: TwoTower,
+    loss: nn.Module,
     optimizer: torch.optim.Optimizer,
     dataset: Dataset,
     pairs: Pairs,
@@ -137,23 +143,24 @@ def _train_epoch(
         for batch in _batches(pairs, recipe.batch_size):
             if len(batch.match) == 1:
                 continue  # batch normalisation needs two
-            pictures, clips, match = _load(dataset, batch, device)
+            pictures, clips = _load(dataset, batch, device)
+            belongs = _belongs(dataset, batch).to(device)
             flipped = torch.rand(len(pictures)) < recipe.flip
             pictures = torch.where(flipped.to(device)[:, None, None, None], pictures.flip(2), pictures)
             try:
-                loss = pair_loss(towers(pictures, clips), match)
+                value: Tensor = loss(towers.image(pictures), towers.sound(clips), belongs)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                value.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
             except torch.OutOfMemoryError as error:
                 raise TrainingError(
                     f"the device ran out of memory; lower batch_size (now {recipe.batch_size}) in the recipe"
                 ) from error
-            total += loss.detach() * len(match)
+            total += value.detach() * len(pictures)
             step += 1
             if step % CHECK_EVERY == 0:
                 _checked(float(total), recipe, title)
-            bar.update(len(match))
+            bar.update(len(pictures))
     mean = _checked(float(total) / count, recipe, title)
     return {"loss": mean, "pairs_per_second": count / (time.perf_counter() - started)}
 
@@ -173,15 +180,22 @@ def _batches(pairs: Pairs, size: int) -> Iterator[Pairs]:
         yield Pairs(pairs.picture[part], pairs.clip[part], pairs.match[part])
 
 
-def _load(dataset: Dataset, batch: Pairs, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures uint8 [B, size, size, 3], clips float32 [B, samples] and match float32 [B] on the device."""
+def _load(dataset: Dataset, batch: Pairs, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pictures uint8 [B, size, size, 3] and clips float32 [B, samples] on the device."""
     pictures = torch.from_numpy(np.ascontiguousarray(dataset.pictures[batch.picture]))
     clips = torch.from_numpy(dataset.clip_batch(batch.clip))
-    return pictures.to(device), clips.to(device), torch.from_numpy(batch.match).to(device)
+    return pictures.to(device), clips.to(device)
+
+
+def _belongs(dataset: Dataset, batch: Pairs) -> Tensor:
+    """Whether the material of clip j is in picture i, bool [B, B]; its diagonal is the batch's `match`."""
+    present = dataset.labels.picture_materials[batch.picture]
+    return torch.from_numpy(present[:, dataset.labels.clip_material[batch.clip]])
 
 
 def _checkpoint(
     towers: TwoTower,
+    loss: nn.Module,
     optimizer: torch.optim.Optimizer,
     dataset: Dataset,
     recipe: Recipe,
@@ -197,6 +211,7 @@ def _checkpoint(
         picture=dataset.info.picture.model_dump(),
         clip=dataset.info.clip.model_dump(),
         towers=towers.state_dict(),
+        loss=loss.state_dict(),
         optimizer=optimizer.state_dict(),
         history=history,
     )

@@ -3,6 +3,7 @@
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,8 +23,10 @@ class Recipe(BaseModel):
     sound_network: str = "resnet18"
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(32, ge=2)
+    loss: str = Field("pair", description="one of training.losses.LOSSES")
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(0.01, gt=0.0, allow_inf_nan=False)
-    momentum: float = Field(0.0, ge=0.0, lt=1.0)
+    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="of sgd")
     weight_decay: float = Field(0.0, ge=0.0)
     clips_per_picture: int = Field(10, ge=1, description="clips drawn for a picture that has none of its own")
     flip: float = Field(0.5, ge=0.0, le=1.0, description="probability of a horizontal flip of the picture")

@@ -84,21 +84,24 @@ def test_it_learns(run: Path, dataset: Dataset) -> None:
     assert "by chance" in table.stdout
 
 
-def test_resumed_it_ends_in_the_same_weights(dataset: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{}, {"loss": "sigmoid", "optimizer": "adamw", "learning_rate": 0.002}])
+def test_resumed_it_ends_in_the_same_weights(dataset: Dataset, tmp_path: Path, change: dict[str, object]) -> None:
+    recipe = RECIPE.model_copy(update=change)
+
     def stop_after(epochs: int) -> None:
         def say(line: str) -> None:
             if line.startswith(f"epoch {epochs + 1}/"):
                 raise KeyboardInterrupt  # before that epoch's checkpoint is written
 
         with pytest.raises(KeyboardInterrupt):
-            fit(dataset, RECIPE, tmp_path / "resumed", seed=3, device=CPU, say=say)
+            fit(dataset, recipe, tmp_path / "resumed", seed=3, device=CPU, say=say)
 
-    whole = fit(dataset, RECIPE, tmp_path / "whole", seed=3, device=CPU, say=lambda _: None)
+    whole = fit(dataset, recipe, tmp_path / "whole", seed=3, device=CPU, say=lambda _: None)
     stop_after(1)
     assert load_checkpoint(tmp_path / "resumed").epoch == 1
-    resumed = fit(dataset, RECIPE, tmp_path / "resumed", seed=3, device=CPU, say=lambda _: None)
+    resumed = fit(dataset, recipe, tmp_path / "resumed", seed=3, device=CPU, say=lambda _: None)
     assert weights(resumed) == weights(whole)
-    other = fit(dataset, RECIPE, tmp_path / "other", seed=4, device=CPU, say=lambda _: None)
+    other = fit(dataset, recipe, tmp_path / "other", seed=4, device=CPU, say=lambda _: None)
     assert weights(other) != weights(whole)
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy
+from torch.nn.functional import binary_cross_entropy, normalize
 
-from training.losses import pair_loss
+from model.errors import TrainingError
+from training.losses import PairLoss, SigmoidLoss, build_loss
 from training.metrics import chance_of_good, good_of_nearest, macro, pair_metrics
 from training.splits import draw_groups
 
@@ -43,12 +44,32 @@ def test_groups_are_drawn_whole_and_about_as_many_as_asked() -> None:
     assert draw_groups(["large"] * 90 + ["small"] * 10, 0.1, seed=0) == {"small"}
 
 
-def test_the_loss_is_torchs_binary_cross_entropy() -> None:
-    scores = torch.tensor([0.9, 0.2, 0.5, 1.0, 0.0], requires_grad=True)
-    match = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0])
-    loss = pair_loss(scores, match)
+def unit(*rows: list[float]) -> torch.Tensor:
+    return normalize(torch.tensor(rows, dtype=torch.float32), dim=1)
+
+
+def test_the_pair_loss_is_torchs_binary_cross_entropy_of_the_drawn_pairs() -> None:
+    images = unit([1, 0], [1, 0], [3, 4], [1, 0]).requires_grad_()
+    sounds = unit([1, 0], [-1, 0], [4, 3], [0, 1])
+    match = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    # What stands outside the diagonal is no drawn pair and does not count.
+    belongs = torch.ones(4, 4, dtype=torch.bool).fill_diagonal_(False) | torch.diag(match.bool())
+    loss = PairLoss()(images, sounds, belongs)
+    scores = torch.tensor([1.0, 0.0, 0.98, 0.5])
     assert loss.item() == pytest.approx(binary_cross_entropy(scores, match).item(), abs=1e-6)
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert scores.grad is not None
-    assert scores.grad.isfinite().all()
-    assert pair_loss(torch.tensor([float("nan")]), torch.ones(1)).isnan()
+    loss.backward()
+    assert images.grad is not None
+    assert images.grad.isfinite().all()
+    assert PairLoss()(images * float("nan"), sounds, belongs).isnan()
+
+
+def test_the_sigmoid_loss_judges_every_picture_with_every_sound() -> None:
+    loss = SigmoidLoss()
+    images, sounds = unit([1, 0], [0, 1]), unit([1, 0], [0, 1])
+    belongs = torch.tensor([[True, False], [True, True]])
+    logits = [10 * cosine + np.log(0.25) for cosine in (1, 0, 0, 1)]
+    wanted = np.mean([np.log1p(np.exp(-z if true else z)) for z, true in zip(logits, [1, 0, 1, 1], strict=True)])
+    assert loss(images, sounds, belongs).item() == pytest.approx(wanted, rel=1e-5)
+    assert {name for name, _ in loss.named_parameters()} == {"log_scale", "bias"}
+    with pytest.raises(TrainingError, match="no loss named 'hinge'; there are pair, sigmoid"):
+        build_loss("hinge")

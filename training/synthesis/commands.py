@@ -3,17 +3,10 @@
 from pathlib import Path
 
 import click
-import numpy as np
-from PIL import Image
 
-from model.atomic import atomic_file
 from model.errors import TrainingError
 from model.materials import material_named
 from model.threads import available_cpus
-from training.synthesis.greatest_hits import synthesize_greatest_hits
-from training.synthesis.library import write_library
-from training.synthesis.scenes import draw_scene
-from training.synthesis.videos import VideoOptions
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 

@@ -30,7 +30,7 @@ class Recipe:
     `bodies`: measured mode sets to draw from, none for loose matter; `pitch` and `ring` multiply their
     frequencies and decay times. `low_*`: low modes of a box, floor or ground, with `low_chance` (always where
     there is no measured body), level in dB against the body. `stick`: level of the drumstick's own modes,
-    `click`: of the contact noise.
+    `click`: of the contact noise; `build_up`: seconds in which the body takes up the blow.
     `bubbles`: how many after a hit. `ridged`, `squeaky`: chance that a surface has ridges, or squeaks.
     """
 
@@ -46,6 +46,7 @@ class Recipe:
     low_chance: float = 0.0
     stick: Range = (-15.0, -6.0)
     click: Range = (-10.0, -2.0)
+    build_up: Range = (0.0008, 0.002)
     grains: tuple[GrainRecipe, ...] = ()
     bubbles: Range | None = None
     roughness: Range = (3e-6, 8e-6)
@@ -101,6 +102,7 @@ RECIPES: dict[str, Recipe] = {
         ridged=0.4,
         roughness=(5e-6, 8e-6),
         rub_hertz=(4000, 9000),
+        build_up=(0.0003, 0.001),
     ),
     "glass": Recipe(
         contact=(0.00008, 0.00025),
@@ -114,12 +116,13 @@ RECIPES: dict[str, Recipe] = {
         chatter=(0.0, 0.3),
         squeaky=0.25,
         rub_hertz=(5000, 10000),
+        build_up=(0.0003, 0.001),
     ),
     "metal": Recipe(
         contact=(0.00008, 0.0003),
         brightness=(9000, 18000),
         bodies=_sizes("metal", *_ALL),
-        pitch=(1.0, 3.5),
+        pitch=(1.2, 4.0),
         ring=(1.8, 10.0),
         stick=(-24, -12),
         low_hertz=(150, 400),
@@ -146,6 +149,7 @@ RECIPES: dict[str, Recipe] = {
         chatter=(0.5, 0.9),
         rub_hertz=(3000, 7000),
         click=(-6, 2),
+        build_up=(0.0003, 0.001),
     ),
     "wood": Recipe(
         contact=(0.0002, 0.0008),

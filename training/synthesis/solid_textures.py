@@ -120,11 +120,11 @@ def ceramic(rng: Rng, height: int, width: int) -> Colours:
     hue = rng.choice([0.0, 30.0, 210.0, 200.0, 160.0])
     glaze = colour(hue, rng.choice([0.03, 0.08, 0.35, 0.6]), rng.uniform(0.75, 0.95))
     trim = colour(rng.uniform(0, 360), 0.6, rng.uniform(0.3, 0.7))
-    picture = np.ones((height, width, 3), np.float32) * glaze * 0.42
+    picture = np.ones((height, width, 3), np.float32) * glaze * 0.7
     angle = rng.uniform(0, 2 * np.pi)
-    for _ in range(int(rng.integers(2, 6))):
+    for _ in range(int(rng.integers(4, 9))):
         middle = rng.uniform(0.0, 1.0), rng.uniform(0.0, 1.0) * width / height
-        size, squash = rng.uniform(0.3, 0.65), rng.uniform(0.6, 1.0)
+        size, squash = rng.uniform(0.25, 0.6), rng.uniform(0.6, 1.0)
         y, x = (rows - middle[0]) / (size * squash), (columns - middle[1]) / size
         distance = np.hypot(y, x)
         plate = distance < 1.0

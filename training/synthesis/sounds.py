@@ -39,6 +39,7 @@ class SoundObject:
     material: str
     body: Modes
     stick: Modes
+    build_up: float
     click: float
     body_level: float
     contact: float
@@ -59,6 +60,7 @@ def draw_object(material: str, rng: np.random.Generator) -> SoundObject:
             draw_body(measured_modes("wood_hard_2"), rng, pitch=rng.uniform(1.5, 2.5), ring=0.5),
             _flat(recipe.stick, rng),
         ),
+        build_up=_log(recipe.build_up, rng),
         click=_flat(recipe.click, rng),
         body_level=_flat(recipe.body_level, rng),
         contact=_log(recipe.contact, rng),
@@ -89,7 +91,9 @@ def strike(thing: SoundObject, rng: np.random.Generator, sample_rate: int, secon
     # A harder blow is shorter and brighter as well as louder.
     modes = vary_hit(thing.body, rng) + vary_hit(thing.stick, rng)
     touch = thing.contact * 2.0 ** (-0.25 * force)
-    sound = _unit(impact(modes, touch, sample_rate, samples))
+    # Waves spread through a body before it sounds as a whole; the contact itself is heard at once.
+    spread = 1.0 - np.exp(-(np.arange(samples) + 1.0) / (thing.build_up * sample_rate))
+    sound = _unit(impact(modes, touch, sample_rate, samples) * spread)
     sound += _gain(thing.click + rng.standard_normal()) * _unit(click(touch, rng, sample_rate, samples))
     sound *= _gain(thing.body_level)
     for grains in thing.grains:

@@ -58,14 +58,16 @@ def video_files(folder: Path, video_id: str) -> tuple[Path, Path, Path]:
 def write_video(annotations: Path, target: Path, video_id: str, options: VideoOptions) -> str:
     """Write sound, pictures and labels of one video into `target`; returns its id.
 
-    What is written depends on the labels, the id and the options only. Videos cut from one recording share
+    What is written depends on the annotations, the id and the options only. Videos cut from one recording share
     objects, room, textures and camera. Each file appears whole or not at all.
     """
     events = sorted(read_events(annotations / f"{video_id}{TIMES_SUFFIX}"), key=lambda event: event.time)
     seconds = (events[-1].time if events else 0.0) + _TAIL
     wav, mp4, times = video_files(target, video_id)
     with atomic_file(wav) as aside:
-        soundfile.write(aside, sound_track(video_id, events, seconds, options), options.sample_rate, "PCM_16")
+        outdoors = recorded_outdoors(annotations, recording_of(video_id))
+        samples = sound_track(video_id, events, seconds, outdoors, options)
+        soundfile.write(aside, samples, options.sample_rate, "PCM_16")
     with atomic_file(mp4) as aside:
         aside.write_bytes(encode_video(pictures(video_id, events, seconds, options), options))
     with atomic_file(times) as aside:
@@ -73,7 +75,19 @@ def write_video(annotations: Path, target: Path, video_id: str, options: VideoOp
     return video_id
 
 
-def sound_track(video_id: str, events: Sequence[Event], seconds: float, options: VideoOptions) -> Samples:
+def recorded_outdoors(annotations: Path, recording: str) -> bool:
+    """Whether anything labelled in a recording, in any of the videos cut from it, lies outdoors."""
+    cuts = [
+        path
+        for path in sorted(annotations.glob(f"{recording}*{TIMES_SUFFIX}"))
+        if recording_of(path.name.removesuffix(TIMES_SUFFIX)) == recording
+    ]
+    return any(event.material in OUTDOORS for path in cuts for event in read_events(path))
+
+
+def sound_track(
+    video_id: str, events: Sequence[Event], seconds: float, outdoors: bool, options: VideoOptions
+) -> Samples:
     """Mono float32 `[round(seconds * sample_rate)]` in which every event sounds at its time.
 
     Events without a material are silence or the faint noise of something handled.
@@ -98,7 +112,6 @@ def sound_track(video_id: str, events: Sequence[Event], seconds: float, options:
             samples *= np.float32(_HANDLING_LEVEL)
         start = round(event.time * rate)
         mixed[start : start + len(samples)] += samples[: len(mixed) - start]
-    outdoors = bool(OUTDOORS & {event.material for event in events})
     room = draw_room(seeded(place, "room"), outdoors)
     return record(mixed, room, seeded(options.seed, video_id, "background"), rate)
 
@@ -110,9 +123,6 @@ def pictures(video_id: str, events: Sequence[Event], seconds: float, options: Vi
     materials = list(dict.fromkeys(event.material for event in events if event.material is not None))
     if not materials:  # nothing in it has a label; it still shows something
         materials = list(draw_material_sets(rng, 1)[0])
-    # The material touched most often lies undermost, where there is most of it.
-    touched = [event.material for event in events]
-    materials.sort(key=touched.count, reverse=True)
     scene = draw_scene(materials, rng, options.height, options.width, look)
     path = _StickPath(scene, events, rng)
     for number in range(max(1, round(seconds * options.fps))):

@@ -1,0 +1,85 @@
+"""`thud synthesize` as a person runs it."""
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from PIL import Image
+
+from model.errors import TrainingError
+from model.materials import MATERIALS
+from training.synthesis.commands import synthesize
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(synthesize, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+def test_library_is_as_its_manifest_says(tmp_path: Path) -> None:
+    out = tmp_path / "library"
+    assert "102 sounds written" in run("library", out, "--per-material", 6, "--sample-rate", 22_050)
+    with (out / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert list(rows[0]) == ["kind", "path", "material", "source", "origin", "licence", "open_licence", "note"]
+    assert {row["path"] for row in rows} | {"manifest.csv"} == set(digests(out))
+    assert {row["material"] for row in rows} == {material.name for material in MATERIALS}
+    assert {row["licence"] for row in rows} == {"CC0-1.0"}
+    assert (out / "metal" / "metal-01-hit-3.flac").is_file()
+    assert (out / "metal" / "metal-01-scratch-1.flac").is_file()
+    assert (out / "water" / "water-02-hit-2.flac").is_file()
+    for row in rows:
+        samples, rate = soundfile.read(out / row["path"])
+        assert rate == 22_050
+        assert samples.shape == (33_075,)
+        assert np.abs(samples).max() > 0.01
+        assert soundfile.info(out / row["path"]).subtype == "PCM_16"
+
+
+def test_library_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run("library", tmp_path / name, "--per-material", 4, "--sample-rate", 16_000, "--seed", seed)
+    first, again, other = (digests(tmp_path / name) for name in ("a", "b", "c"))
+    assert first == again
+    assert not any(first[path] == other[path] for path in first)
+
+
+def test_library_never_writes_over_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(TrainingError, match="not empty"):
+        run("library", tmp_path, "--per-material", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_picture_shows_what_was_asked_for(tmp_path: Path) -> None:
+    out = tmp_path / "test.jpg"
+    output = run("picture", "Plastic Bag", "grass", "--out", out, "--width", 160, "--height", 90)
+    assert "plastic-bag" in output
+    with Image.open(out) as image:
+        assert (image.format, image.size) == ("JPEG", (160, 90))
+    first = out.read_bytes()
+    run("picture", "plastic-bag", "grass", "--out", out, "--width", 160, "--height", 90)
+    assert out.read_bytes() == first
+
+
+def test_impossible_requests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not one of the 17 materials: leather"):
+        run("picture", "leather", "wood", "--out", tmp_path / "x.jpg")
+    with pytest.raises(TrainingError, match="--width and --height"):
+        run("picture", "wood", "--out", tmp_path / "x.jpg", "--width", 8)
+    with pytest.raises(TrainingError, match="--per-material"):
+        run("library", tmp_path / "x", "--per-material", 0)
+    assert not list(tmp_path.iterdir())
