@@ -41,6 +41,9 @@ def greatest_hits(
 
     Run it again to go on after an interruption.
     """
+    from training.synthesis.greatest_hits import synthesize_greatest_hits
+    from training.synthesis.videos import VideoOptions
+
     options = VideoOptions(seed=seed, sample_rate=sample_rate, width=width, height=height, fps=fps)
     done = synthesize_greatest_hits(annotations, out, options, workers or available_cpus(), limit)
     again = f", {len(done.skipped)} were there already" if done.skipped else ""
@@ -54,6 +57,8 @@ def greatest_hits(
 @click.option("--sample-rate", default=44_100, show_default=True, help="Hz.")
 def library(out: Path, per_material: int, seed: int, sample_rate: int) -> None:
     """Write a demo library of hits and scratches on all 17 materials to OUT."""
+    from training.synthesis.library import write_library
+
     if per_material < 1 or seed < 0 or not 8_000 <= sample_rate <= 192_000:
         raise TrainingError("--per-material must be at least 1, --seed 0 or more, --sample-rate 8,000 to 192,000")
     click.echo(f"{write_library(out, per_material, seed, sample_rate)} sounds written to {out}")
@@ -69,6 +74,12 @@ def library(out: Path, per_material: int, seed: int, sample_rate: int) -> None:
 @click.option("--height", default=288, show_default=True, help="Pixels.")
 def picture(materials: tuple[str, ...], out: Path, seed: int, width: int, height: int) -> None:
     """Write a picture that shows all of the named materials, with a drumstick on the first."""
+    import numpy as np
+    from PIL import Image
+
+    from model.atomic import atomic_file
+    from training.synthesis.scenes import draw_scene
+
     known = [(name, material_named(name)) for name in materials]
     unknown = [name for name, material in known if material is None]
     if unknown:
