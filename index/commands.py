@@ -126,7 +126,7 @@ def answer(model: str, library: "SoundIndex", k: int, matches: "list[Match]") ->
                 "similarity": match.similarity,
                 "score": score(match.similarity),
                 "material": material._asdict() if material else None,
-                "seconds": record.seconds,
+                "duration": record.seconds,
                 "title": record.title,
                 "path": record.path,
             }

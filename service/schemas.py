@@ -32,7 +32,7 @@ class Result(BaseModel):
     similarity: float = Field(ge=-1, le=1, description="Cosine between the picture and the sound.")
     score: float = Field(ge=0, le=1, description="(similarity + 1) / 2.")
     material: MaterialName | None = Field(description="What is struck, where the library says so.")
-    seconds: float = Field(description="Length of the sound.")
+    duration: float = Field(description="Length of the sound in seconds.")
     title: str
 
     @classmethod
@@ -47,7 +47,7 @@ class Result(BaseModel):
             similarity=similarity,
             score=(similarity + 1) / 2,
             material=MaterialName.of(record.material),
-            seconds=record.seconds,
+            duration=record.seconds,
             title=record.title,
         )
 
@@ -71,7 +71,7 @@ class Sound(BaseModel):
     title: str
     path: str = Field(description="Its file, relative to the library's folder.")
     material: MaterialName | None
-    seconds: float = Field(description="Length.")
+    duration: float = Field(description="Length in seconds.")
     hit: float = Field(description="Seconds at which it is struck.")
     peak: float = Field(description="Largest sample, relative to full scale.")
     sample_rate: int = Field(description="Of the file, in Hz.")
@@ -87,6 +87,7 @@ class Sound(BaseModel):
         """A record of the catalogue; `root_path` is the prefix that the service is published at."""
         known = asdict(record) | {
             "url": sound_url(record.id, root_path),
+            "duration": record.seconds,
             "material": MaterialName.of(record.material),
         }
         return cls(**{name: known[name] for name in cls.model_fields})

@@ -134,7 +134,7 @@ function resultItem(result) {
   part("title").textContent = result.title;
   part("material").textContent = result.material?.name ?? "no material given";
   part("material").classList.toggle("unknown", !result.material);
-  part("seconds").textContent = `${result.seconds.toFixed(result.seconds < 10 ? 2 : 0)} s`;
+  part("seconds").textContent = `${result.duration.toFixed(result.duration < 10 ? 2 : 0)} s`;
   part("score-number").textContent = result.score.toFixed(2);
   part("score").title = `Cosine similarity ${result.similarity.toFixed(3)}`;
   part("score-bar").style.setProperty("--score", result.score);

@@ -191,7 +191,7 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
             "material": {"id": ids[match.record.material], "name": match.record.material}
             if match.record.material
             else None,
-            "seconds": match.record.seconds,
+            "duration": match.record.seconds,
             "title": match.record.title,
             "path": match.record.path,
         }

@@ -43,7 +43,7 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
             "similarity": pytest.approx(match.similarity, abs=1e-6),
             "score": pytest.approx((match.similarity + 1) / 2, abs=1e-6),
             "material": {"id": known.id, "name": known.name} if known else None,
-            "seconds": record.seconds,
+            "duration": record.seconds,
             "title": record.title,
         }
         assert client.get(result["url"]).status_code == 200

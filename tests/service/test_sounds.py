@@ -175,7 +175,7 @@ def test_the_record(client: httpx.Client, url: str, record: SoundRecord) -> None
         "title": record.title,
         "path": record.path,
         "material": {"id": 3, "name": "metal"},
-        "seconds": record.seconds,
+        "duration": record.seconds,
         "hit": record.hit,
         "peak": record.peak,
         "sample_rate": 16_000,
