@@ -88,9 +88,9 @@ WORKDIR /srv/thud
 USER 10001:10001
 EXPOSE 8000
 # http.client, because urllib would ask a proxy named in the environment.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", "\
+HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --retries=3 CMD ["python", "-c", "\
 import http.client, os, sys; \
-connection = http.client.HTTPConnection('127.0.0.1', int(os.environ['THUD_PORT']), timeout=4); \
+connection = http.client.HTTPConnection('127.0.0.1', int(os.environ['THUD_PORT']), timeout=7); \
 connection.request('GET', '/readyz'); \
 sys.exit(connection.getresponse().status != 200)"]
 ENTRYPOINT ["thud"]

@@ -46,11 +46,15 @@ def main() -> None:
     except ThudError as error:
         click.echo(f"thud: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        # A full disk, a folder that cannot be written: the system's own words name the file.
+        click.echo(f"thud: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name not in {"torch", "torchvision", "av", "onnx", "onnxscript", "scipy"}:
             raise
         click.echo(
-            f"thud: this command needs {error.name}; install the training extra: pip install 'thud[train]'",
+            f"thud: this command needs {error.name}; install Thud with its training extra: pip install '.[train]'",
             err=True,
         )
         sys.exit(1)

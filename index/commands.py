@@ -124,7 +124,7 @@ def answer(model: str, library: "SoundIndex", k: int, matches: "list[Match]") ->
                 "id": record.id,
                 "url": f"/sounds/{record.id}",
                 "similarity": match.similarity,
-                "score": score(match.similarity),
+                "score": match.score,
                 "material": material._asdict() if material else None,
                 "duration": record.seconds,
                 "title": record.title,
@@ -139,11 +139,6 @@ def answer(model: str, library: "SoundIndex", k: int, matches: "list[Match]") ->
         "library": len(library),
         "results": results,
     }
-
-
-def score(similarity: float) -> float:
-    """Similarity (-1 to 1) on a scale from 0 to 1."""
-    return round((similarity + 1.0) / 2.0, 6)
 
 
 def printable(text: str) -> str:
@@ -176,7 +171,7 @@ def _table(matches: "list[Match]") -> "Table":
         record = match.record
         table.add_row(
             str(rank),
-            f"{score(match.similarity):.3f}",
+            f"{match.score:.3f}",
             f"{match.similarity:+.3f}",
             record.material or "-",
             f"{record.seconds:.2f}",

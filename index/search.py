@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from index.catalogue import Catalogue, Page, SoundRecord
+from index.embed import sound_id
 from index.generation import CATALOGUE, VECTORS, Generation, open_generation
 from index.vectors import VectorIndex, Vectors
 from model.bundle import Bundle
@@ -17,6 +18,11 @@ class Match:
     record: SoundRecord
     similarity: float
 
+    @property
+    def score(self) -> float:
+        """Similarity on a scale from 0 to 1, to six decimals."""
+        return round((self.similarity + 1.0) / 2.0, 6)
+
 
 class SoundIndex:
     """One generation of an index, open for reading. Safe to use from several threads; close it when done.
@@ -29,6 +35,7 @@ class SoundIndex:
         self._root = root
         self._catalogue = catalogue
         self._vectors = vectors
+        self._verified: dict[str, tuple[int, int]] = {}
 
     @classmethod
     def open(cls, folder: Path, bundle: Bundle, threads: int = 1, sounds: Path | None = None) -> "SoundIndex":
@@ -76,8 +83,8 @@ class SoundIndex:
         similarities, rows = self._vectors.search(embedding, k)
         records = self._catalogue.rows(rows.tolist())
         return [
-            # float32 has no short decimal; the vectors' six decimals are given back to the Python float.
-            Match(record, round(similarity, 6))
+            # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
+            Match(record, min(1.0, max(-1.0, round(similarity, 6))))
             for record, similarity in zip(records, similarities.tolist(), strict=True)
         ]
 
@@ -96,16 +103,20 @@ class SoundIndex:
     def audio(self, record: SoundRecord) -> Path:
         """The sound's file.
 
-        Raises LibraryError if it is gone, lies outside the sound folder, or has changed in size since it was
-        indexed.
+        It is hashed when it is asked for first and after it was touched. Raises LibraryError if it is gone,
+        lies outside the sound folder, or has changed since it was indexed.
         """
         path = (self._root / record.path).resolve()
         if not path.is_relative_to(self._root):
             raise LibraryError(f"{record.path} leads outside the sound folder")
         if not path.is_file():
             raise LibraryError(f"{record.path} is no longer in {self._root}")
-        if path.stat().st_size != record.bytes:
-            raise LibraryError(f"{record.path} has changed since it was indexed; run thud index again")
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns)
+        if self._verified.get(record.id) != stamp:
+            if status.st_size != record.bytes or sound_id(path) != record.id:
+                raise LibraryError(f"{record.path} has changed since it was indexed; run thud index again")
+            self._verified[record.id] = stamp
         return path
 
     def close(self) -> None:

@@ -44,9 +44,15 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old.")) / "was"
             target.rename(old)
-        aside.rename(target)
-        if old is not None:
-            shutil.rmtree(old.parent)
+        try:
+            aside.rename(target)
+        except BaseException:
+            if old is not None:
+                old.rename(target)
+            raise
+        finally:
+            if old is not None:
+                shutil.rmtree(old.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

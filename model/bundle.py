@@ -60,10 +60,14 @@ class FileRecord(_Spec):
 
 
 class BundleSpec(_Spec):
-    """`bundle.json`. Unknown keys are ignored, so that later minor additions can be read by this version."""
+    """`bundle.json`; `checksum` is over all the rest of it.
+
+    Unknown keys are ignored, so that later minor additions can be read by this version.
+    """
 
     format_version: Literal[1] = 1
     id: str
+    checksum: str = ""
     name: str
     backbones: dict[Literal["image", "sound"], str]
     embedding_size: int
@@ -103,8 +107,10 @@ def bundle_id(files: dict[str, FileRecord], picture: PictureSpec, clip: ClipSpec
 def write_bundle(target: Path, towers: dict[str, Path], **fields: Any) -> Bundle:
     """Write a bundle at `target` from tower files by name and the fields of `BundleSpec` but id and files.
 
-    The folder appears whole or not at all; one that stands there already is replaced.
+    The folder appears whole or not at all; a bundle that stands there already is replaced. Raises BundleError if
+    something else does.
     """
+    check_target(target)
     with atomic_folder(target) as folder:
         files = {}
         for name, source in towers.items():
@@ -112,8 +118,21 @@ def write_bundle(target: Path, towers: dict[str, Path], **fields: Any) -> Bundle
             files[name] = file_record(folder / name)
         identity = bundle_id(files, fields["picture"], fields["clip"])
         spec = BundleSpec(id=identity, files=files, **fields)
+        spec = spec.model_copy(update={"checksum": _checksum(spec.model_dump(mode="json"))})
         (folder / SPEC_FILE).write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return Bundle(folder=target, spec=spec)
+
+
+def check_target(target: Path) -> None:
+    """Raise BundleError if writing a bundle at `target` would take the place of something that is no bundle."""
+    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / SPEC_FILE).exists()):
+        raise BundleError(f"{target} is there already and is no bundle; choose another name")
+
+
+def _checksum(spec: dict[str, Any]) -> str:
+    """SHA-256 of everything in bundle.json but this checksum, known to this version or not."""
+    rest = {key: value for key, value in spec.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -129,6 +148,8 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(
             f"{folder} has bundle format {version!r}; this version of Thud reads format {FORMAT_VERSION}"
         )
+    if raw.get("checksum") != _checksum(raw):
+        raise BundleError(f"{folder / SPEC_FILE} is damaged: its checksum is not the one of its content")
     try:
         spec = BundleSpec.model_validate(raw)
     except ValidationError as error:

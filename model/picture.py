@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
 
@@ -65,9 +65,9 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
     try:
         if enough is not None:
             image.draft("RGB", (enough, enough))
+        orientation = _orientation(image)
         image.load()
-        ImageOps.exif_transpose(image, in_place=True)  # a copy would double the memory of a large picture
-        return _to_rgb(image)
+        return _upright(_to_rgb(image), orientation)
     except Exception as error:  # as above: one broken picture is that picture's error, whatever it raises
         raise PictureError(f"the picture is broken or cut short: {error}") from error
 
@@ -89,10 +89,34 @@ def picture_array(
 ) -> npt.NDArray[np.uint8]:
     """Bytes of a picture to uint8 `[size, size, 3]`: decode, turn upright, resize. Raises as decode_picture.
 
-    Training and serving both come through here, so that a tower sees the same pixels in both.
+    Pictures from files come through here in training and in serving, so that a tower sees the same pixels.
     """
     # Twice the target leaves the final resize an antialiased 2:1 reduction to do, which keeps the drift small.
     return fit_picture(decode_picture(data, limits, enough=2 * size), size, rule)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _orientation(image: Image.Image) -> object:
+    """EXIF's orientation, or None. Broken EXIF does not make a picture unusable."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:
+        return None
+
+
+def _upright(image: Image.Image, orientation: object) -> Image.Image:
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

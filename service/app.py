@@ -1,5 +1,6 @@
 """The web application: routes, limits, errors and the page, put together."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
@@ -47,7 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_recommender(settings) as recommender:
             # The first run also loads the tower, so that the first request does not wait for it.
-            await recommender.probe()
+            # Loading may take long on a cold disk: no deadline but the operator's.
+            await recommender.probe(math.inf)
             set_recommender(app, recommender)
             yield
 

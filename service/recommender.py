@@ -12,7 +12,7 @@ from PIL import Image
 
 from index.search import Match, SoundIndex
 from model.bundle import load_bundle
-from model.errors import PictureFormatError
+from model.errors import BundleError, LibraryError, PictureFormatError
 from model.picture import PictureLimits
 from model.runtime import TowerRuntime
 from service.settings import Settings
@@ -49,14 +49,17 @@ class Recommender:
         """
         return await anyio.to_thread.run_sync(self._compute, picture, k, limiter=self._workers)
 
-    async def probe(self) -> None:
-        """Embed a known picture and search for it, on a thread of its own. Raises where that fails or hangs."""
-        with anyio.fail_after(PROBE_SECONDS):
+    async def probe(self, seconds: float = PROBE_SECONDS) -> None:
+        """Embed a known picture and search for it, on a thread of its own.
+
+        Raises BundleError where that fails, TimeoutError where it takes more than `seconds`.
+        """
+        with anyio.fail_after(seconds):
             matches = await anyio.to_thread.run_sync(
                 self._compute, _probe_picture(), 1, limiter=self._prober, abandon_on_cancel=True
             )
         if len(matches) != 1 or not np.isfinite(matches[0].similarity):
-            raise RuntimeError("the probe picture was answered without a usable result")
+            raise BundleError("the probe picture was answered without a usable result")
 
     def _compute(self, picture: bytes, k: int) -> list[Match]:
         try:
@@ -75,6 +78,10 @@ def open_recommender(settings: Settings) -> Iterator[Recommender]:
     bundle = load_bundle(settings.bundle)
     index = SoundIndex.open(settings.index, bundle, threads=1, sounds=settings.sounds)
     try:
+        if not index.root.is_dir():
+            raise LibraryError(
+                f"the sounds are not in {index.root}; say where they are with --sounds (THUD_SOUNDS)"
+            )
         yield Recommender(TowerRuntime(bundle, threads=1), index, settings.picture_limits, settings.threads)
     finally:
         index.close()

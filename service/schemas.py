@@ -38,14 +38,13 @@ class Result(BaseModel):
     @classmethod
     def of(cls, rank: int, match: Match, root_path: str) -> Self:
         """A match of a search; `root_path` is the prefix that the service is published at."""
-        similarity = min(1.0, max(-1.0, match.similarity))  # rounding can leave a cosine a hair outside
         record = match.record
         return cls(
             rank=rank,
             id=record.id,
             url=sound_url(record.id, root_path),
-            similarity=similarity,
-            score=(similarity + 1) / 2,
+            similarity=match.similarity,
+            score=match.score,
             material=MaterialName.of(record.material),
             duration=record.seconds,
             title=record.title,

@@ -107,6 +107,6 @@ def test_training_commands_say_what_is_missing(install: Path, tmp_path: Path) ->
     assert done.returncode == 1
     assert (
         done.stderr.splitlines()[-1]
-        == "thud: this command needs torch; install the training extra: pip install 'thud[train]'"
+        == "thud: this command needs torch; install Thud with its training extra: pip install '.[train]'"
     )
     assert "Traceback" not in done.stderr

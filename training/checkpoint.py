@@ -1,5 +1,6 @@
 """The checkpoint: everything a training run needs to go on where it stopped."""
 
+import hashlib
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,15 @@ class Checkpoint:
     optimizer: dict[str, Any]
     history: list[dict[str, Any]]
     format_version: int = FORMAT_VERSION
+
+    @property
+    def id(self) -> str:
+        """16 hex digits that change with any weight of the towers."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.towers.items()):
+            digest.update(name.encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def build(self) -> TwoTower:
         """The two towers with the weights of this checkpoint, on the CPU."""

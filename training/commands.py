@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from model.errors import TrainingError
+
 if TYPE_CHECKING:
     from training.checkpoint import Checkpoint
 
@@ -50,7 +52,6 @@ def train(dataset: Path, run: Path, recipe: str, epochs: int | None, seed: int, 
 def evaluate(run: Path, dataset: Path, as_json: bool, seed: int, device: str) -> None:
     """Measure the run RUN on the validation and test splits of DATASET; also writes RUN/evaluation.json."""
     from model.atomic import atomic_file
-    from model.errors import TrainingError
     from training.checkpoint import load_checkpoint
     from training.dataset import load_dataset
     from training.device import choose_device
@@ -62,6 +63,7 @@ def evaluate(run: Path, dataset: Path, as_json: bool, seed: int, device: str) ->
         raise TrainingError(f"{dataset} was prepared with other sizes than the dataset {run} was trained on")
     numbers = measure(checkpoint.build(), data, choose_device(device), seed=seed)
     numbers = {
+        "checkpoint": checkpoint.id,
         "recipe": checkpoint.recipe["name"],
         "epoch": checkpoint.epoch,
         "dataset": data.info.id,
@@ -114,7 +116,9 @@ def _metrics(run: Path, checkpoint: "Checkpoint") -> dict[str, Any]:
         numbers = json.loads((run / EVALUATION_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    return numbers if numbers.get("epoch") == checkpoint.epoch else {}
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{run / EVALUATION_FILE} cannot be read ({error}); run thud evaluate again") from error
+    return numbers if numbers.get("checkpoint") == checkpoint.id else {}
 
 
 def _print_tables(numbers: dict[str, Any]) -> None:

@@ -18,4 +18,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
         raise TrainingError(
             f"there is no device {wanted!r} here; there is {', '.join(k for k in there if there[k])}"
         )
-    return torch.device(wanted)
+    try:
+        return torch.device(wanted)
+    except RuntimeError as error:
+        raise TrainingError(f"{wanted!r} is no device; write cpu, cuda, cuda:1 or mps") from error

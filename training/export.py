@@ -1,5 +1,6 @@
 """Exporting both towers of a trained TT_AGG to ONNX, with their preprocessing inside, as a bundle."""
 
+import copy
 import io
 import logging
 import tempfile
@@ -12,7 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle, ClipSpec, PictureSpec, load_bundle, write_bundle
+from model.bundle import (
+    IMAGE_TOWER,
+    SOUND_TOWER,
+    Bundle,
+    ClipSpec,
+    PictureSpec,
+    check_target,
+    load_bundle,
+    write_bundle,
+)
 from model.errors import TrainingError
 from model.materials import MATERIALS
 from model.networks import EMBEDDING_SIZE
@@ -49,8 +59,9 @@ def export_bundle(
     The bundle is compared with the trained towers on 64 random inputs before it is published; TrainingError
     if one of them differs by more than cosine 0.99999.
     """
-    # A deep copy on the CPU in eval mode: export must not move or change the towers that may train on.
-    towers = _cpu_copy(towers)
+    check_target(target)
+    # A copy, because export must not move or change towers that may train on.
+    towers = copy.deepcopy(towers).cpu().eval()
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (64, picture.size, picture.size, 3), dtype=np.uint8)
     clips = random.standard_normal((64, clip.samples)).astype(np.float32)
@@ -86,14 +97,6 @@ def export_bundle(
         fields["metrics"] = {**(metrics or {}), "export_parity": round(parity, 8)}
         write_bundle(target, files, **fields)
     return load_bundle(target), parity
-
-
-def _cpu_copy(towers: TwoTower) -> TwoTower:
-    buffer = io.BytesIO()
-    torch.save(towers, buffer)
-    buffer.seek(0)
-    copy: TwoTower = torch.load(buffer, map_location="cpu", weights_only=False)
-    return copy.eval()
 
 
 def _export(module: nn.Module, example: np.ndarray, name: str, outputs: list[str], target: Path) -> None:

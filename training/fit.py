@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.errors import TrainingError
+from model.lock import exclusive
 from model.progress import progress
 from model.two_tower import TwoTower, build_two_tower
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
@@ -44,6 +45,17 @@ def fit(
     the order of its atomic additions). Raises TrainingError if the checkpoint is of another recipe, seed or
     dataset, if there are no pairs, if the loss stops being a number, or if the device runs out of memory.
     """
+    with exclusive(run):
+        return _fit(dataset, recipe, run, seed, device, say)
+
+
+def _fit(
+    dataset: Dataset, recipe: Recipe, run: Path, seed: int, device: torch.device, say: Callable[[str], None]
+) -> Checkpoint:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{run} cannot be made: {error.strerror}") from error
     towers = build_two_tower(
         recipe.image_network, recipe.sound_network, dataset.info.picture, dataset.info.clip, seed
     )
@@ -162,7 +174,8 @@ def _train_epoch(
                 _checked(float(total), recipe, title)
             bar.update(len(pictures))
     mean = _checked(float(total) / count, recipe, title)
-    return {"loss": mean, "pairs_per_second": count / (time.perf_counter() - started)}
+    seconds = time.perf_counter() - started
+    return {"loss": mean, "seconds": seconds, "pairs_per_second": count / seconds}
 
 
 def _checked(loss: float, recipe: Recipe, title: str) -> float:
@@ -222,4 +235,5 @@ def _line(record: dict[str, Any], epochs: int) -> str:
     if "val" in record:
         val = record["val"]
         text += f"; validation loss {val['loss']:.4f}, accuracy {val['accuracy']:.4f}, F1 {val['f1']:.4f}"
-    return text
+    left = (epochs - record["epoch"]) * record["seconds"]
+    return f"{text}; {left / 60:.0f} min left" if left else text

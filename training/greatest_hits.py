@@ -19,7 +19,7 @@ from model.materials import material_named
 from model.picture import fit_picture
 from model.sound import SoundLimits, decode_sound
 from training.annotations import Event, read_events, read_split, recording_of
-from training.items import ClipItem, Item, PictureItem
+from training.items import ClipItem, Item, PictureItem, stamps
 from training.video import middle_frame
 
 # Takes run to half a minute; the bound only keeps a broken header from filling the memory.
@@ -28,13 +28,14 @@ TAKE_LIMITS = SoundLimits(max_seconds=3600.0)
 
 @dataclass(frozen=True)
 class VideoTask:
-    """One video: where it lies, which list names it, and which of its events become clips."""
+    """One video: where it lies, which list names it, which of its events become clips, and its files' stamps."""
 
     id: str
     folder: str
     split: str
     clips: int
     seed: int
+    stamps: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,21 @@ class GreatestHits:
         if not ids:
             raise TrainingError(f"{self.folder} holds no <id>_times.txt: it is not a Greatest Hits folder")
         # "" is drawn into train or validation; "neither" is refused by `read_video`, where skips are counted.
-        lists = dict.fromkeys(read_split(self.folder / "train.txt"), "")
-        lists.update(dict.fromkeys(read_split(self.folder / "test.txt"), "test"))
+        train, test = (read_split(self.folder / name) for name in ("train.txt", "test.txt"))
+        if both := sorted(set(train) & set(test)):
+            raise TrainingError(f"{len(both)} videos are in both train.txt and test.txt, {both[0]} first")
+        lists = dict.fromkeys(train, "") | dict.fromkeys(test, "test")
+        # Videos that a list names and the folder lacks are tasks too, so that they are counted as skipped.
         return [
-            VideoTask(name, str(self.folder), lists.get(name, "neither"), self.clips_per_video, self.seed)
-            for name in ids
+            VideoTask(
+                name,
+                str(self.folder),
+                lists.get(name, "neither"),
+                self.clips_per_video,
+                self.seed,
+                stamps(*(self.folder / f"{name}{end}" for end in ("_times.txt", "_denoised.wav", "_denoised.mp4"))),
+            )
+            for name in sorted({*ids, *lists})
         ]
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,6 +62,21 @@ class Source(Protocol):
     @property
     def read(self) -> Callable[[Any, PictureSpec, ClipSpec], Item]:
         """A module-level function that reads one task; it raises ThudError where nothing of it is usable."""
+
+
+def stamps(*files: Path) -> tuple[tuple[int, int], ...]:
+    """Size and time of change of each file, zeros where it is missing.
+
+    As part of a task they let an interrupted preparation see that its files were changed since.
+    """
+    found = []
+    for file in files:
+        try:
+            status = file.stat()
+            found.append((status.st_size, status.st_mtime_ns))
+        except OSError:
+            found.append((0, 0))
+    return tuple(found)
 
 
 def material_vector(materials: Sequence[int]) -> npt.NDArray[np.bool_]:

@@ -21,7 +21,8 @@ def build_labels(rows: list[Row], val_share: float, test_share: float, seed: int
     used = [row for row in rows if row["picture"] is not None or row["clips"]]
     _draw_splits(used, val_share, test_share, seed)
     pictures = [row for row in used if row["picture"] is not None]
-    index_of = {row["id"]: index for index, row in enumerate(pictures)}
+    # By the row itself: two rows may share a name.
+    index_of = {id(row): index for index, row in enumerate(pictures)}
     clips = [(row, clip) for row in used for clip in row["clips"]]
     listed = [material_vector(row["picture"]["materials"]) for row in pictures]
     own = [material_vector([clip["material"] for clip in row["clips"]]) for row in pictures]
@@ -40,7 +41,7 @@ def build_labels(rows: list[Row], val_share: float, test_share: float, seed: int
         clip_material=np.array([clip["material"] for _, clip in clips], np.int8),
         clip_action=_strings(clip["action"] for _, clip in clips),
         clip_picture=np.array(
-            [index_of[row["id"]] if row["picture"] is not None else UNPAIRED for row, _ in clips], np.int32
+            [index_of[id(row)] if row["picture"] is not None else UNPAIRED for row, _ in clips], np.int32
         ),
         clip_peak=np.array([clip["peak"] for _, clip in clips], np.float32),
     )

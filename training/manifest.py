@@ -1,5 +1,6 @@
 """Pictures and sounds listed in a manifest as a source: paired, or unpaired and meeting in the material."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from model.manifest import ManifestRow, read_rows
 from model.picture import picture_array
 from model.sound import decode_sound
 from training.dataset import SPLITS
-from training.items import ClipItem, Item, PictureItem
+from training.items import ClipItem, Item, PictureItem, stamps
 
 KINDS = ("image", "sound")
 
@@ -29,6 +30,7 @@ class FileTask:
     rows: tuple[ManifestRow, ...]
     group: str
     split: str
+    stamps: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Manifest:
             row
             for row in rows
             if row.get("source") not in self.exclude_sources
-            and (row.get("open_licence") == "1" or not self.open_licence_only)
+            and (row.get("open_licence").lower() in ("1", "true", "yes") or not self.open_licence_only)
         ]
 
     def _task(self, rows: list[ManifestRow]) -> FileTask:
@@ -106,7 +108,8 @@ class Manifest:
         if split and split not in SPLITS:
             raise TrainingError(f"{where}: split {split!r} is not one of {', '.join(SPLITS)}")
         group = first.get("group") or f"{first.get('source')}/{_object_of(first.path)}"
-        return FileTask(first.path, str(self.file.parent), tuple(rows), group, split)
+        files = (self.file.parent / row.path for row in rows)
+        return FileTask(first.path, str(self.file.parent), tuple(rows), group, split, stamps(*files))
 
 
 def read_files(task: FileTask, picture: PictureSpec, clip: ClipSpec) -> Item:
@@ -144,6 +147,8 @@ def _samples(path: Path, row: ManifestRow, spec: ClipSpec) -> Any:
     sound = decode_sound(path, spec.sample_rate)
     try:
         hit = float(row.get("time")) if row.get("time") else find_hit(sound.samples, spec.sample_rate)
+        if not math.isfinite(hit):
+            raise ValueError(hit)
     except ValueError as error:
         raise SoundError("its time is not a number of seconds") from error
     samples = cut_clip(sound.samples, spec.sample_rate, hit, spec.before, spec.after)

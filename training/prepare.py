@@ -11,6 +11,7 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import ThudError, TrainingError
+from model.lock import exclusive
 from model.progress import progress
 from training.dataset import (
     CLIPS_FILE,
@@ -62,6 +64,11 @@ def prepare(
     """
     if target.exists():
         raise TrainingError(f"{target} exists already; remove it or choose another name")
+    with exclusive(target):
+        return _prepare(source, target, options, say)
+
+
+def _prepare(source: Source, target: Path, options: PrepareOptions, say: Callable[[str], None]) -> Dataset:
     building = target.with_name(target.name + ".building")
     done = _resume(building, source, options, say)
     with (
@@ -77,7 +84,12 @@ def prepare(
                 journal.write(json.dumps(_row(item, peaks), ensure_ascii=False) + "\n")
                 journal.flush()
                 bar.update()
-    _finish(building, source, options)
+    try:
+        _finish(building, source, options, say)
+    except TrainingError:
+        # What was read is no use, and kept it would stand in the way of a run on mended files.
+        shutil.rmtree(building)
+        raise
     building.rename(target)
     return load_dataset(target)
 
@@ -146,6 +158,8 @@ def _read_all(source: Source, tasks: Any, options: PrepareOptions) -> Iterator[I
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise TrainingError("a worker process was ended from outside (short of memory?); run it again") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -192,7 +206,7 @@ def _row(item: Item, peaks: list[float]) -> Row:
     }
 
 
-def _finish(building: Path, source: Source, options: PrepareOptions) -> None:
+def _finish(building: Path, source: Source, options: PrepareOptions, say: Callable[[str], None]) -> None:
     rows, _ = _journal_rows(building)
     labels = build_labels(rows, options.val_share, options.test_share, options.seed)
     train = SPLITS.index("train")
@@ -200,6 +214,10 @@ def _finish(building: Path, source: Source, options: PrepareOptions) -> None:
         reasons = Counter(reason for row in rows for reason in row["skipped"]).most_common(3)
         why = "; ".join(f"{count}x {reason}" for reason, count in reasons)
         raise TrainingError(f"no picture or no clip is left to train on{' (' + why + ')' if why else ''}")
+    for name, share in (("val", options.val_share), ("test", options.test_share)):
+        for kind, column in (("picture", labels.picture_split), ("clip", labels.clip_split)):
+            if share > 0 and not (column == SPLITS.index(name)).any():
+                say(f"no {kind} could be drawn for {name}: too few groups; name smaller ones in a column `group`")
     np.savez(building / LABELS_FILE, **vars(labels))
     lines = [f"{row['id']}\t{reason}\n" for row in rows for reason in row["skipped"]]
     (building / SKIPPED_FILE).write_text("".join(lines), encoding="utf-8")

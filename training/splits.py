@@ -9,7 +9,7 @@ def draw_groups(groups: Iterable[str], share: float, seed: int) -> set[str]:
     """Groups that together hold about `share` of the entries in `groups` (one entry a picture or clip).
 
     The order in which groups are tried depends only on their names and the seed, so that adding data moves
-    few of them. A group that would overshoot by more than a tenth of the whole stays out: one large group
+    few of them. A group that would overshoot by more than a tenth of that share stays out: one large group
     must not swallow a material on one side.
     """
     sizes = Counter(groups)

@@ -263,8 +263,18 @@ for (const button of document.querySelectorAll(".another")) button.addEventListe
 
 // Single keys get in the way of speech input, so they can be turned off, and stay off.
 const keys = find("#keys");
-keys.checked = localStorage.getItem("keys") !== "off";
-keys.addEventListener("change", () => localStorage.setItem("keys", keys.checked ? "on" : "off"));
+try {
+  keys.checked = localStorage.getItem("keys") !== "off";
+} catch {
+  // Storage can be forbidden; the choice then lasts as long as the page.
+}
+keys.addEventListener("change", () => {
+  try {
+    localStorage.setItem("keys", keys.checked ? "on" : "off");
+  } catch {
+    // As above.
+  }
+});
 
 find("#retry").addEventListener("click", () => ask());
 find("#more").addEventListener("click", () => ask(shown.length + MORE));

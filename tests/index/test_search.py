@@ -75,6 +75,13 @@ def test_lookup_pages_and_counts(index: SoundIndex) -> None:
 def test_audio_is_the_file_that_was_indexed(index: SoundIndex, sounds: Path) -> None:
     record = index.page("metal").sounds[0]
     assert index.audio(record) == sounds.resolve() / record.path
+    whole = (sounds / record.path).read_bytes()
+    # Of the same length: only the content tells.
+    (sounds / record.path).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(LibraryError, match="has changed since it was indexed"):
+        index.audio(record)
+    (sounds / record.path).write_bytes(whole)
+    assert index.audio(record) == sounds.resolve() / record.path
     with (sounds / record.path).open("ab") as file:
         file.write(b"more")
     with pytest.raises(LibraryError, match="has changed since it was indexed"):

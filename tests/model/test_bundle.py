@@ -1,5 +1,6 @@
 """The bundle's format: what is written is read back, and what was changed is refused."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from tests.tiny_bundle import write_tiny_bundle
 
 
 def edit(bundle: Path, **changes: object) -> None:
-    spec = json.loads((bundle / SPEC_FILE).read_text())
-    (bundle / SPEC_FILE).write_text(json.dumps({**spec, **changes}))
+    """Change bundle.json and make its checksum fit again."""
+    spec = {**json.loads((bundle / SPEC_FILE).read_text()), **changes}
+    rest = {key: value for key, value in spec.items() if key != "checksum"}
+    spec["checksum"] = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    (bundle / SPEC_FILE).write_text(json.dumps(spec))
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -33,6 +37,24 @@ def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
     tower.write_bytes(data)
     with pytest.raises(BundleError, match="damaged"):
         load_bundle(tmp_path / "b")
+
+
+def test_a_flipped_letter_in_the_spec_is_refused(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "b")
+    text = (tmp_path / "b" / SPEC_FILE).read_text()
+    (tmp_path / "b" / SPEC_FILE).write_text(text.replace('"wood"', '"wooe"'))
+    with pytest.raises(BundleError, match="its checksum"):
+        load_bundle(tmp_path / "b")
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "photo.txt").write_text("mine")
+    with pytest.raises(BundleError, match="is no bundle"):
+        write_tiny_bundle(tmp_path / "holiday")
+    assert (tmp_path / "holiday" / "photo.txt").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    assert write_tiny_bundle(tmp_path / "empty") == load_bundle(tmp_path / "empty")
 
 
 def test_changed_preprocessing_is_refused(tmp_path: Path) -> None:

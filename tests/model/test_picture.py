@@ -1,12 +1,13 @@
 """Every kind of picture that a person may send, and the exact pixels that a tower gets."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
 from model.picture import PictureLimits, decode_picture, fit_picture, picture_array
@@ -37,6 +38,22 @@ def test_exif_orientation_is_applied() -> None:
     assert image.size == (48, 64)
     upright = np.asarray(gradient().rotate(-90, expand=True)).astype(int)
     assert np.abs(np.asarray(image).astype(int) - upright).mean() < 8
+
+
+def test_odd_exif_does_not_make_a_picture_unusable() -> None:
+    width_as_text = struct.pack("<HHI4s", 0x0100, 2, 4, b"wid")
+    orientation = struct.pack("<HHIHxx", 0x0112, 3, 1, 6)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + width_as_text + orientation + bytes(4)
+    assert decode_picture(encode(gradient(), "JPEG", exif=exif)).size == (48, 64)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(gradient(), "PNG", exif=exif)
+    wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(wanted))
 
 
 def test_cmyk() -> None:

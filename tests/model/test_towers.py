@@ -95,7 +95,9 @@ def test_golden_spectrogram() -> None:
     assert spectrogram.shape == (1, 3, 64, 64)
     assert torch.equal(spectrogram[:, 0], spectrogram[:, 2])
     found = spectrogram[0, 0]
-    np.testing.assert_allclose(found[[18, 20, 21, 22, 24, 30, 63], [13, 20, 14, 25, 14, 14, 5]].numpy(), GOLDEN, atol=1e-3)
+    np.testing.assert_allclose(
+        found[[18, 20, 21, 22, 24, 30, 63], [13, 20, 14, 25, 14, 14, 5]].numpy(), GOLDEN, atol=1e-3
+    )
     # 1 kHz is where it should be, the hit where the window says, and the loudest cell near 0 dB.
     row, column = divmod(int(found.argmax()), 64)
     assert row == pytest.approx(64 * 2595 * np.log10(1 + 1000 / 700) / (2595 * np.log10(1 + 8000 / 700)), abs=2)

@@ -1,6 +1,7 @@
 """The command: its settings, how it starts, how it fails to, and how it stops."""
 
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from index.build import build_index
 from model.threads import available_cpus
 from service.settings import Settings, SettingsError, read_settings
 from tests.service.conftest import Encode, Library, Server, running
@@ -162,3 +164,14 @@ def test_it_stops_when_told_to_and_finishes_what_it_has_begun(
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b'"returned":10' in answer
         assert server.process.wait(timeout=30) == 0
+
+
+def test_a_library_whose_sounds_have_moved_is_refused_until_told_where(library: Library, tmp_path: Path) -> None:
+    shutil.copytree(library.sounds, tmp_path / "before")
+    build_index(library.bundle, tmp_path / "before", tmp_path / "index")
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = Library(library.bundle, tmp_path / "after", tmp_path / "index")
+    check_refusal(serve("--port", "0", *moved.flags), "--sounds", "THUD_SOUNDS")
+    with running(moved, "--sounds", str(tmp_path / "after")) as server:
+        found = httpx.get(f"{server.url}/sounds?limit=1").json()["sounds"][0]
+        assert httpx.get(server.url + found["url"]).status_code == 200

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from model.bundle import ClipSpec, PictureSpec
-from model.errors import TrainingError
+from model.errors import ThudError, TrainingError
+from model.lock import exclusive
 from model.materials import MATERIALS
 from tests.training.conftest import COLOURS
 from training import prepare as prepare_module
@@ -121,6 +122,34 @@ def test_what_cannot_be_used_is_skipped_with_its_reason(greatest_hits: Path, tmp
     assert sum(dataset.info.skipped.values()) == len(rows) == 7
 
 
+def test_a_video_that_a_list_names_and_the_folder_lacks_is_counted(greatest_hits: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "vis-data"
+    shutil.copytree(greatest_hits, folder)
+    gone = (folder / "train.txt").read_text().split()[0]
+    for file in folder.glob(f"{gone}_*"):
+        file.unlink()
+    prepare(GreatestHits(folder), tmp_path / "d", OPTIONS)
+    assert (tmp_path / "d" / "skipped.tsv").read_text().startswith(f"{gone}\t")
+    (folder / "test.txt").write_text((folder / "train.txt").read_text())
+    with pytest.raises(TrainingError, match=r"in both train\.txt and test\.txt"):
+        prepare(GreatestHits(folder), tmp_path / "e", OPTIONS)
+
+
+def test_after_a_failure_the_same_command_works_on_mended_files(greatest_hits: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "vis-data"
+    shutil.copytree(greatest_hits, folder, ignore=shutil.ignore_patterns("*.mp4"))
+    with pytest.raises(TrainingError, match="left to train on"):
+        prepare(GreatestHits(folder, 1), tmp_path / "d", OPTIONS)
+    shutil.copytree(greatest_hits, folder, dirs_exist_ok=True)
+    assert len(prepare(GreatestHits(folder, 1), tmp_path / "d", OPTIONS).pictures) == 24
+
+
+def test_two_at_once_are_refused(greatest_hits: Path, tmp_path: Path) -> None:
+    with exclusive(tmp_path / "d"), pytest.raises(ThudError, match="another thud is at work"):
+        prepare(GreatestHits(greatest_hits, 1), tmp_path / "d", OPTIONS)
+    assert prepare(GreatestHits(greatest_hits, 1), tmp_path / "d", OPTIONS).info.clips == 24
+
+
 def test_folders_that_are_no_greatest_hits(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"holds no <id>_times\.txt"):
         prepare(GreatestHits(tmp_path), tmp_path / "d", OPTIONS)
@@ -209,6 +238,22 @@ def test_a_row_that_cannot_be_meant_names_its_line(tmp_path: Path, line: str, me
     file = write_manifest(tmp_path, "kind,path,material", [line])
     with pytest.raises(TrainingError, match=message):
         prepare(Manifest(file), tmp_path / "d", OPTIONS)
+
+
+def test_two_pairs_may_share_a_picture(tmp_path: Path) -> None:
+    write_media(tmp_path)
+    lines = []
+    for index in range(4):
+        for name in ("wood", "metal"):
+            lines.append(f"image,wood-{index:02}.png,{name},train,{name}{index},")
+            lines.append(f"sound,{name}-{index:02}.wav,{name},train,{name}{index},nan")
+    file = write_manifest(tmp_path, "kind,path,material,split,pair,time", lines)
+    with pytest.raises(TrainingError, match="not a number of seconds"):
+        prepare(Manifest(file), tmp_path / "d", OPTIONS)
+    write_manifest(tmp_path, "kind,path,material,split,pair,time", [line.replace("nan", "") for line in lines])
+    labels = prepare(Manifest(file), tmp_path / "d", OPTIONS).labels
+    assert labels.clip_picture.tolist() == list(range(8))
+    assert labels.picture_materials[labels.clip_picture, labels.clip_material].all()
 
 
 def test_nothing_to_train_on_says_why(tmp_path: Path) -> None:

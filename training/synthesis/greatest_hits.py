@@ -17,11 +17,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from model.atomic import atomic_file
 from model.errors import TrainingError
 from model.materials import MATERIALS
+from model.progress import progress
 from training.annotations import TIMES_SUFFIX, read_events, read_split
 from training.synthesis.videos import VideoOptions, video_files, write_video
 
@@ -61,7 +60,7 @@ def synthesize_greatest_hits(
             aside.write_text("".join(f"{i}\n" for i in members if i in chosen), encoding="utf-8")
     skipped = tuple(i for i in ids if all(path.exists() for path in video_files(target, i)))
     todo = [i for i in ids if i not in set(skipped)]
-    with tqdm(total=len(ids), initial=len(skipped), unit="video", desc="greatest-hits") as bar:
+    with progress("greatest-hits", len(ids), "video", len(skipped)) as bar:
         for _ in _write_all(annotations, target, options, todo, workers):
             bar.update()
     return Synthesis(tuple(todo), skipped)

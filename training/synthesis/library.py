@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from model.atomic import atomic_folder
 from model.errors import TrainingError
 from model.materials import MATERIALS, Material
+from model.progress import progress
 from training.synthesis.room import OUTDOORS, draw_room, record
 from training.synthesis.sounds import SoundObject, draw_object, scratch, strike
 
@@ -35,7 +35,7 @@ def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_ra
     origin = f"thud synthesize library --seed {seed}"
     with (
         atomic_folder(target) as folder,
-        tqdm(total=per_material * len(MATERIALS), unit="sound", desc="library") as bar,
+        progress("library", per_material * len(MATERIALS), "sound") as bar,
         (folder / MANIFEST).open("w", encoding="utf-8", newline="") as handle,
     ):
         manifest = csv.writer(handle, lineterminator="\n")
