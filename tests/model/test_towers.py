@@ -133,6 +133,11 @@ def test_exported_towers_equal_the_trained_ones(towers: TwoTower, tmp_path: Path
     )
     assert parity >= 0.99999
     assert bundle.spec.cells == (2, 2)
+    # Nothing of this machine is in them, or the same towers would be other bundles elsewhere.
+    for name in bundle.spec.files:
+        data = bundle.file(name).read_bytes()
+        assert b".py" not in data
+        assert str(Path(torch.__file__).parent).encode() not in data
     runtime = TowerRuntime(bundle)
     pictures, clips = random_inputs(64)
     found = runtime.embed_pictures(pictures)
