@@ -1,4 +1,7 @@
-"""Errors as RFC 9457 problem details: one shape, `application/problem+json`, for every error there is."""
+"""Errors as RFC 9457 problem details: `application/problem+json` for every error that the application answers.
+
+A request that is no HTTP at all is answered by uvicorn, in plain text.
+"""
 
 from collections.abc import Mapping
 from http import HTTPStatus

@@ -1,5 +1,6 @@
 """Labels are read as the dataset spells them; a broken line is named by file and number."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,40 @@ def test_reads_all_real_annotations(shared: Path) -> None:
     train, test = read_split(folder / "train.txt"), read_split(folder / "test.txt")
     assert (len(train), len(test)) == (731, 242)
     assert not set(train) & set(test)
+
+
+def test_the_real_annotations_are_read_as_counted(shared: Path) -> None:
+    """Counts of ../shared/greatest_hits_annotations/README.md, through the parser that reads the real archive."""
+    folder = shared / "greatest_hits_annotations"
+    events = {path.name: read_events(path) for path in sorted(folder.glob("*_times.txt"))}
+    counts = Counter(event.material for each in events.values() for event in each)
+    assert len(events) == 977
+    assert {name or "None": count for name, count in counts.items()} == ANNOTATED
+    assert sum(counts.values()) == 39_950
+    touches = [sum(bool(event.material and event.action) for event in each) for each in events.values()]
+    assert (sum(count < 10 for count in touches), touches.count(0)) == (53, 2)
+    assert (len(read_split(folder / "train.txt")), len(read_split(folder / "test.txt"))) == (731, 242)
+    cut = [name.removesuffix("_times.txt") for name in events if recording_of(name[:-10]) != name[:-10]]
+    assert (len(cut), len({recording_of(name) for name in cut})) == (547, 98)
+
+
+ANNOTATED = {
+    "None": 15559,
+    "wood": 4005,
+    "metal": 3543,
+    "dirt": 2994,
+    "rock": 2420,
+    "leaf": 2309,
+    "plastic": 1853,
+    "cloth": 1789,
+    "paper": 1405,
+    "grass": 921,
+    "water": 677,
+    "drywall": 453,
+    "gravel": 433,
+    "plastic-bag": 383,
+    "ceramic": 351,
+    "tile": 313,
+    "carpet": 281,
+    "glass": 261,
+}
