@@ -12,10 +12,24 @@ COMMANDS = {
     "prepare": "training.prepare_commands:prepare",
     "train": "training.commands:train",
     "evaluate": "training.commands:evaluate",
+    "reproduce": "training.reproduce_commands:reproduce",
     "export": "training.commands:export",
     "index": "index.commands:index",
     "recommend": "index.commands:recommend",
     "serve": "service.commands:serve",
+}
+
+
+_TRAINING = {
+    "torch",
+    "torchvision",
+    "av",
+    "onnx",
+    "onnxscript",
+    "scipy",
+    "tensorboard",
+    "matplotlib",
+    "markdown_it",
 }
 
 
@@ -51,7 +65,7 @@ def main() -> None:
         click.echo(f"thud: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if error.name not in {"torch", "torchvision", "av", "onnx", "onnxscript", "scipy"}:
+        if error.name not in _TRAINING:
             raise
         click.echo(
             f"thud: this command needs {error.name}; install Thud with its training extra: pip install '.[train]'",

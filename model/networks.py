@@ -1,4 +1,4 @@
-"""Picture networks by torchvision's own names, ending in an embedding instead of in ImageNet's classes."""
+"""Picture networks by name, torchvision's and EfficientNet-Lite, that give an embedding, not ImageNet's classes."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from model.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
 from model.errors import TrainingError
 
 EMBEDDING_SIZE = 128
@@ -38,24 +39,56 @@ class PooledNetwork(nn.Module):
 
 
 def build_network(name: str, outputs: int = EMBEDDING_SIZE) -> nn.Module:
-    """The torchvision classification network `name`, untrained, with `outputs` outputs.
+    """The network `name`, untrained: pictures `[B, 3, H, W]` of ImageNet's mean and deviation to `[B, outputs]`.
 
-    Where its head is pooling and one linear layer (ResNet, EfficientNet, MobileNetV2, RegNet, ShuffleNet,
-    DenseNet, ...), a `PooledNetwork`, which has cells; else (VGG, MobileNetV3, ...) torchvision's own module.
-    The weights are drawn from torch's global generator. Raises TrainingError for a name that torchvision does
-    not know or a network without a plain `[B, outputs]` output.
+    `name` is one of torchvision's classification networks or of EFFICIENTNET_LITE. Where its head is pooling and
+    one linear layer (ResNet, EfficientNet, MobileNetV2, RegNet, ShuffleNet, ...), a `PooledNetwork`, which has
+    cells; else (VGG, MobileNetV3, ...) torchvision's own module. The weights are drawn from torch's global
+    generator. Raises TrainingError for a name that is not known or a network without a plain `[B, outputs]` output.
     """
-    known = torchvision.models.list_models(module=torchvision.models)
+    check_name(name)
+    if name in EFFICIENTNET_LITE:
+        return as_tower_network(name, efficientnet_lite(name, outputs))
+    return as_tower_network(name, torchvision.models.get_model(name, weights=None, num_classes=outputs))
+
+
+def check_name(name: str) -> None:
+    """Raise TrainingError where there is no network `name`, or it cannot be a tower's."""
+    known = [*EFFICIENTNET_LITE, *torchvision.models.list_models(module=torchvision.models)]
     if name not in known:
-        raise TrainingError(f"torchvision has no network named {name!r}; it has {', '.join(known)}")
+        raise TrainingError(f"there is no network named {name!r}; choose one of {', '.join(known)}")
     if name in ("googlenet", "inception_v3"):
         raise TrainingError(f"{name} has auxiliary outputs, which a tower cannot use; choose another network")
-    network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=outputs)
+
+
+def as_tower_network(name: str, network: nn.Module) -> nn.Module:
+    """The classification network `network`, built as `name`, as `build_network` gives it, with its own weights."""
     for family, split in _POOLED.items():
         if name.startswith(family):
             features, projection, dropout = split(network)
             return PooledNetwork(features, projection, dropout)
     return network
+
+
+def check_network(network: nn.Module, name: str, size: int) -> None:
+    """Raise TrainingError where `network`, called `name` in the message, cannot take pictures of `size` pixels.
+
+    One picture is run through it on the device it is on; its weights, statistics and mode stay as they are.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    device = next(network.parameters()).device
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, size, size, device=device))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise TrainingError(
+            f"the network {name} cannot take pictures of {size} x {size} pixels ({reason}); "
+            "choose another network or prepare the dataset at another size"
+        ) from error
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 _Split = tuple[nn.Module, nn.Linear, float]
@@ -93,6 +126,11 @@ def _densenet(network: nn.Module) -> _Split:
     return nn.Sequential(network.get_submodule("features"), nn.ReLU(inplace=True)), projection, 0.0
 
 
+def _efficientnet_lite(network: nn.Module) -> _Split:
+    features, projection, dropout = _classifier("features")(network)
+    return nn.Sequential(_TensorFlowRange(), features), projection, dropout
+
+
 _POOLED: dict[str, Callable[[nn.Module], _Split]] = {
     "resnet": _resnet,
     "resnext": _resnet,
@@ -102,12 +140,48 @@ _POOLED: dict[str, Callable[[nn.Module], _Split]] = {
     "densenet": _densenet,
     "mnasnet": _classifier("layers"),
     "mobilenet_v2": _classifier("features"),
+    "efficientnet_lite": _efficientnet_lite,
     "efficientnet": _classifier("features"),
 }
 
 
-def imagenet_normalise(pictures: Tensor) -> Tensor:
-    """Pictures uint8 `[B, H, W, 3]` to float `[B, 3, H, W]` with ImageNet's mean 0 and deviation 1."""
-    mean = torch.tensor([0.485, 0.456, 0.406], device=pictures.device)
-    deviation = torch.tensor([0.229, 0.224, 0.225], device=pictures.device)
-    return ((pictures.float() / 255.0 - mean) / deviation).permute(0, 3, 1, 2)
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+
+
+class ImagenetNormalise(nn.Module):
+    """Pictures `[B, H, W, 3]` in [0, 255], uint8 or float, to `[B, 3, H, W]` with ImageNet's mean 0, deviation 1.
+
+    Its constants are buffers: made anew in every step, they would have a GPU wait for the CPU.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(_MEAN), persistent=False)
+        self.register_buffer("deviation", torch.tensor(_DEVIATION), persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Normalise; the result lies in memory channel by channel of a pixel (channels last)."""
+        return ((pictures.float() / 255.0 - self.mean) / self.deviation).permute(0, 3, 1, 2)
+
+
+class _TensorFlowRange(nn.Module):
+    """What `ImagenetNormalise` gives, as the `(value - 127) / 128` that EfficientNet-Lite takes.
+
+    A module of its own, because folded into the first convolution it would change what that pads with.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        mean, deviation = torch.tensor(_MEAN), torch.tensor(_DEVIATION)
+        self.register_buffer("scale", (255 * deviation / 128)[:, None, None], persistent=False)
+        self.register_buffer("shift", ((255 * mean - 127) / 128)[:, None, None], persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return pictures * self.scale + self.shift

@@ -6,7 +6,16 @@ from typing import Never
 from tqdm import tqdm
 
 
-def progress(title: str, total: int, unit: str, done: int = 0) -> "tqdm[Never]":
+def progress(title: str, total: int, unit: str, done: int = 0, *, quiet: bool = False) -> "tqdm[Never]":
     """A bar over `total` of `unit`, of which `done` were done before; a log file gets a line every 10 s."""
     seconds = 0.1 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, initial=done, unit=unit, desc=title, mininterval=seconds, leave=False, file=sys.stderr)
+    return tqdm(
+        total=total,
+        initial=done,
+        unit=unit,
+        desc=title,
+        mininterval=seconds,
+        leave=False,
+        file=sys.stderr,
+        disable=quiet,
+    )

@@ -13,12 +13,21 @@ class LogMel(nn.Module):
     Power spectrogram (Hann window of 32 ms) -> mel bands -> dB below the clip's own maximum, floored at
     -80 dB -> scaled to [-1, 1] -> resized to `size` -> the same plane three times, so that a picture network
     takes it. Being relative to the clip's maximum, it does not change with the recording's level.
-    Rows are frequencies (row 0 the lowest), columns are time.
+    The bands end at `highest_hertz`, or half the sample rate. Rows are frequencies (row 0 the lowest),
+    columns are time.
     """
 
     FLOOR_DB = 80.0
 
-    def __init__(self, sample_rate: int, samples: int, size: int, bands: int = 128, low: float = 40.0) -> None:
+    def __init__(
+        self,
+        sample_rate: int,
+        samples: int,
+        size: int,
+        bands: int = 128,
+        low: float = 40.0,
+        highest_hertz: float | None = None,
+    ) -> None:
         super().__init__()
         window = round(0.032 * sample_rate)
         self.fft_size = 2 ** (window - 1).bit_length()
@@ -26,7 +35,8 @@ class LogMel(nn.Module):
         self.hop = max(1, samples // size)
         self.size = size
         self.register_buffer("window", torch.hann_window(window), persistent=False)
-        filters = mel_filterbank(sample_rate, self.fft_size, bands, low, sample_rate / 2)
+        nyquist = sample_rate / 2
+        filters = mel_filterbank(sample_rate, self.fft_size, bands, low, min(highest_hertz or nyquist, nyquist))
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
         self.window: Tensor
         self.filters: Tensor
@@ -43,7 +53,9 @@ class LogMel(nn.Module):
             pad_mode="constant",
             return_complex=True,
         )  # [B, fft_size // 2 + 1, frames]
-        power = torch.view_as_real(spectrum).square().sum(-1)
+        squares = torch.view_as_real(spectrum).square()
+        # Not sum(-1): over two numbers at a time it takes a CPU longer than the Fourier transforms.
+        power = squares[..., 0] + squares[..., 1]
         mel = self.filters @ power  # [B, bands, frames]
         peak = mel.amax(dim=(1, 2), keepdim=True).clamp_min(1e-10)
         decibels = 10.0 * torch.log10((mel / peak).clamp_min(10.0 ** (-self.FLOOR_DB / 10)))  # [-80, 0]

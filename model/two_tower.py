@@ -1,11 +1,9 @@
 """TT_AGG: the image tower, the sound tower, and the score of a pair (paper, 3.4.2)."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from model.bundle import ClipSpec, PictureSpec
-from model.networks import EMBEDDING_SIZE, PooledNetwork, build_network, imagenet_normalise
+from model.networks import ImagenetNormalise, PooledNetwork
 from model.spectrogram import LogMel
 
 
@@ -14,6 +12,7 @@ class ImageTower(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
+        self.normalise = ImagenetNormalise()
         self.network = network
 
     @property
@@ -23,12 +22,12 @@ class ImageTower(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Embed pictures uint8 `[B, size, size, 3]` to L2-normalised `[B, 128]`."""
-        return normalize(self.network(imagenet_normalise(pictures)), dim=1)
+        return normalize(self.network(self.normalise(pictures)), dim=1)
 
     def with_cells(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """The embedding `[B, 128]` and, before normalisation, the cells `[B, rows, columns, 128]`."""
         assert isinstance(self.network, PooledNetwork)
-        projected, cells = self.network.with_cells(imagenet_normalise(pictures))
+        projected, cells = self.network.with_cells(self.normalise(pictures))
         return normalize(projected, dim=1), cells
 
 
@@ -64,15 +63,3 @@ class TwoTower(nn.Module):
 def pair_score(images: Tensor, sounds: Tensor) -> Tensor:
     """The dot product of unit vectors `[B, 128]` scaled from [-1, 1] to [0, 1] (paper, 3.4.2): `[B]`."""
     return ((images * sounds).sum(dim=1) + 1.0) / 2.0
-
-
-def build_two_tower(
-    image_network: str, sound_network: str, picture: PictureSpec, clip: ClipSpec, seed: int
-) -> TwoTower:
-    """An untrained TT_AGG on torchvision networks by name; `seed` fixes its weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        image = ImageTower(build_network(image_network, EMBEDDING_SIZE))
-        log_mel = LogMel(clip.sample_rate, clip.samples, picture.size)
-        sound = SoundTower(build_network(sound_network, EMBEDDING_SIZE), log_mel)
-    return TwoTower(image, sound)

@@ -1,4 +1,4 @@
-"""The checkpoint: everything a training run needs to go on where it stopped."""
+"""The checkpoint: everything a training run needs to go on where it stopped, or to be used."""
 
 import hashlib
 import pickle
@@ -9,72 +9,91 @@ from typing import Any
 import torch
 
 from model.atomic import atomic_file
-from model.bundle import ClipSpec, PictureSpec
 from model.errors import TrainingError
-from model.two_tower import TwoTower, build_two_tower
+from model.two_tower import TwoTower
+from training.dataset import DatasetInfo
 from training.recipe import Recipe
+from training.results import Validation
+from training.systems import System, TtAgg, build_system
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CHECKPOINT_FILE = "checkpoint.pt"
+BEST_FILE = "best.pt"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after `epoch` finished epochs of `recipe` with `seed` on the dataset `dataset_id`.
+    """The state after `epoch` finished epochs of `recipe` with `seed` on the dataset that `info` describes.
 
-    `history` has one record an epoch; `source` is the dataset's provenance.
+    `system` holds the weights that are trained, `average` those that are used (the same unless the recipe
+    averages). `history` has one record an epoch.
     """
 
     epoch: int
     recipe: dict[str, Any]
     seed: int
-    dataset_id: str
-    source: dict[str, Any]
-    picture: dict[str, Any]
-    clip: dict[str, Any]
-    towers: dict[str, Any]
-    loss: dict[str, Any]
+    validation: Validation
+    precision: str
+    command: str
+    info: dict[str, Any]
+    system: dict[str, Any]
+    average: dict[str, Any] | None
     optimizer: dict[str, Any]
     history: list[dict[str, Any]]
     format_version: int = FORMAT_VERSION
 
     @property
+    def weights(self) -> dict[str, Any]:
+        """The weights to use: averaged ones where there are any."""
+        return self.system if self.average is None else self.average
+
+    @property
     def id(self) -> str:
-        """16 hex digits that change with any weight of the towers."""
+        """16 hex digits that change with any of the weights to use."""
         digest = hashlib.sha256()
-        for name, value in sorted(self.towers.items()):
+        for name, value in sorted(self.weights.items()):
             digest.update(name.encode())
             digest.update(value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def build(self) -> TwoTower:
-        """The two towers with the weights of this checkpoint, on the CPU."""
-        recipe = Recipe.model_validate(self.recipe)
-        towers = build_two_tower(
-            recipe.image_network,
-            recipe.sound_network,
-            PictureSpec.model_validate(self.picture),
-            ClipSpec.model_validate(self.clip),
-            self.seed,
-        )
-        towers.load_state_dict(self.towers)
-        return towers
+    @property
+    def dataset(self) -> DatasetInfo:
+        """What the dataset was."""
+        return DatasetInfo.model_validate(self.info)
+
+    def build(self) -> System:
+        """The system with the weights to use, on the CPU."""
+        system = build_system(Recipe.model_validate(self.recipe), self.dataset, self.seed, pretrained=False)
+        system.load_state_dict(self.weights)
+        return system.eval()
+
+    def towers(self) -> TwoTower:
+        """The two towers with the weights to use. Raises TrainingError if another system was trained."""
+        system = self.build()
+        if not isinstance(system, TtAgg):
+            raise TrainingError(f"the run trained {self.recipe['system']}, which has no two towers; tt_agg has")
+        return system.towers().eval()
 
 
-def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
-    """Write the run's checkpoint; the one before stays whole until the new one is."""
-    with atomic_file(run / CHECKPOINT_FILE) as aside:
-        torch.save(asdict(checkpoint), aside)
+def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
+    """Write a checkpoint; the one before stays whole until the new one is. Raises TrainingError if it cannot be."""
+    try:
+        with atomic_file(file) as aside:
+            torch.save(asdict(checkpoint), aside)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        kept = "the one before it is kept" if file.exists() else "nothing is kept of this run"
+        raise TrainingError(f"{file} cannot be written ({reason}): is the disk full? {kept}") from error
 
 
-def load_checkpoint(run: Path) -> Checkpoint:
-    """Read the checkpoint of a run. Raises TrainingError if there is none, or if it is broken."""
-    file = run / CHECKPOINT_FILE
+def load_checkpoint(run: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
+    """Read a checkpoint of a run. Raises TrainingError if there is none, or if it is broken."""
+    file = run / name
     try:
         # weights_only: a checkpoint from elsewhere must not be able to run code.
         fields = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise TrainingError(f"{run} has no {CHECKPOINT_FILE}: it is not a training run") from error
+        raise TrainingError(f"{run} has no {name}: it is not a training run") from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{file} is broken: {str(error).splitlines()[0]}") from error
     if not isinstance(fields, dict) or fields.get("format_version") != FORMAT_VERSION:

@@ -1,6 +1,7 @@
 """`thud train`, `thud evaluate` and `thud export`."""
 
-import json
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,34 +11,78 @@ from model.errors import TrainingError
 
 if TYPE_CHECKING:
     from training.checkpoint import Checkpoint
-
-EVALUATION_FILE = "evaluation.json"
+    from training.results import RunResult
 
 _device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps")
+_SEED = click.IntRange(0, 2**32 - 1)  # torch's generators take 64 bits, which also hold the epoch
+_best = click.option("--best", is_flag=True, help="the epoch that validation found best, not the last")
 
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--recipe", default="paper-resnet18", show_default=True, help="a recipe by name, or a TOML file")
+@click.option(
+    "--recipe", default="paper-tt-agg-resnet18", show_default=True, help="a recipe by name, or a TOML file"
+)
 @click.option("--epochs", type=click.IntRange(1), help="instead of the recipe's")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="of weights, pairs and flips")
+@click.option("--seed", default=0, show_default=True, type=_SEED, help="of weights, pairs and flips")
+@click.option(
+    "--validation",
+    type=click.Choice(["recording", "video", "sample"]),
+    default="recording",
+    show_default=True,
+    help="what validation data must not share with training data; the paper's is very probably `sample`",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="of the networks; auto is bf16 on CUDA and fp32 elsewhere",
+)
+@click.option("--compile/--no-compile", "compile_", default=None, help="torch.compile; by default on CUDA alone")
+@click.option("--steps", type=click.IntRange(1), help="at most so many steps an epoch, for trying out")
+@click.option("--resume", is_flag=True, help="refuse to begin: RUN must hold a run to go on with")
+@click.option("--dry-run", is_flag=True, help="check the data, try one step, say what would be done, write nothing")
 @_device
-def train(dataset: Path, run: Path, recipe: str, epochs: int | None, seed: int, device: str) -> None:
-    """Fit TT_AGG on DATASET; checkpoints go to the folder RUN. Interrupted, the same command goes on."""
+def train(
+    dataset: Path,
+    run: Path,
+    recipe: str,
+    epochs: int | None,
+    seed: int,
+    validation: Any,
+    precision: Any,
+    compile_: bool | None,
+    steps: int | None,
+    resume: bool,
+    dry_run: bool,
+    device: str,
+) -> None:
+    """Train a recipe on DATASET; checkpoints and curves go to the folder RUN.
+
+    Interrupted, the same command goes on after the last finished epoch. Several GPUs or hosts: start it with
+    torchrun, on a folder RUN that all of them share.
+    """
+    from training.checkpoint import CHECKPOINT_FILE
     from training.dataset import load_dataset
     from training.device import choose_device
-    from training.fit import fit
+    from training.dry_run import describe
+    from training.fit import FitOptions, fit
     from training.recipe import load_recipe
 
     chosen = load_recipe(recipe)
     if epochs is not None:
         chosen = chosen.model_copy(update={"epochs": epochs})
-    place = choose_device(device)
+    options = FitOptions(choose_device(device), seed, validation, precision, compile_, steps, _command_line())
     data = load_dataset(dataset)
-    click.echo(f"recipe {chosen.name}: {chosen.image_network} and {chosen.sound_network} on {place}")
+    if resume and not (run / CHECKPOINT_FILE).exists():
+        raise TrainingError(f"{run} holds no run to go on with; without --resume a new one begins there")
+    if dry_run:
+        click.echo(describe(data, chosen, options))
+        return
     try:
-        fit(data, chosen, run, seed=seed, device=place, say=click.echo)
+        fit(data, chosen, run, options, say=click.echo)
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on after the last finished epoch") from None
     click.echo(f"trained: {run}")
@@ -47,58 +92,64 @@ def train(dataset: Path, run: Path, recipe: str, epochs: int | None, seed: int, 
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="print the numbers as JSON")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="of the pairs that are judged")
+@_best
 @_device
-def evaluate(run: Path, dataset: Path, as_json: bool, seed: int, device: str) -> None:
-    """Measure the run RUN on the validation and test splits of DATASET; also writes RUN/evaluation.json."""
-    from model.atomic import atomic_file
-    from training.checkpoint import load_checkpoint
+def evaluate(run: Path, dataset: Path, as_json: bool, best: bool, device: str) -> None:
+    """Measure the run RUN on the validation and test splits of DATASET; also writes RUN/result.json."""
+    from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint
     from training.dataset import load_dataset
     from training.device import choose_device
     from training.evaluate import evaluate as measure
+    from training.results import result_of, write_result
+    from training.validation import hold_out
 
-    checkpoint, data = load_checkpoint(run), load_dataset(dataset)
-    sizes = (data.info.picture.model_dump(), data.info.clip.model_dump())
-    if sizes != (checkpoint.picture, checkpoint.clip):
+    checkpoint, data = load_checkpoint(run, BEST_FILE if best else CHECKPOINT_FILE), load_dataset(dataset)
+    if (data.info.picture, data.info.clip) != (checkpoint.dataset.picture, checkpoint.dataset.clip):
         raise TrainingError(f"{dataset} was prepared with other sizes than the dataset {run} was trained on")
-    numbers = measure(checkpoint.build(), data, choose_device(device), seed=seed)
-    numbers = {
-        "checkpoint": checkpoint.id,
-        "recipe": checkpoint.recipe["name"],
-        "epoch": checkpoint.epoch,
-        "dataset": data.info.id,
-    } | numbers
-    with atomic_file(run / EVALUATION_FILE) as aside:
-        aside.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    place = choose_device(device)
+    measured = measure(checkpoint.build(), hold_out(data, checkpoint.validation), place, seed=checkpoint.seed)
+    result = result_of(
+        checkpoint,
+        measured,
+        command=_command_line(),
+        device=str(place),
+    )
+    write_result(result, run)
     if as_json:
-        click.echo(json.dumps(numbers, indent=2))
+        click.echo(result.model_dump_json(indent=2))
     else:
-        _print_tables(numbers)
+        _print_tables(result)
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--name", help="the bundle's name; by default the recipe's")
-def export(run: Path, bundle: Path, name: str | None) -> None:
+@_best
+def export(run: Path, bundle: Path, name: str | None, best: bool) -> None:
     """Export both towers of the run RUN to ONNX as the bundle BUNDLE, checked against the trained towers."""
-    from model.bundle import ClipSpec, PictureSpec
-    from training.checkpoint import load_checkpoint
+    from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint
     from training.export import export_bundle
+    from training.recipe import Recipe
+    from training.systems import clip_window
 
-    checkpoint = load_checkpoint(run)
-    recipe = checkpoint.recipe
+    checkpoint = load_checkpoint(run, BEST_FILE if best else CHECKPOINT_FILE)
+    recipe = Recipe.model_validate(checkpoint.recipe)
     written, parity = export_bundle(
-        checkpoint.build(),
+        checkpoint.towers(),
         bundle,
-        name=name or recipe["name"],
-        backbones={"image": recipe["image_network"], "sound": recipe["sound_network"]},
-        picture=PictureSpec.model_validate(checkpoint.picture),
-        clip=ClipSpec.model_validate(checkpoint.clip),
+        name=name or recipe.name,
+        backbones={"image": recipe.image_network, "sound": recipe.sound_network},
+        picture=checkpoint.dataset.picture,
+        clip=clip_window(recipe, checkpoint.dataset.clip),
         training=_provenance(checkpoint),
         metrics=_metrics(run, checkpoint),
     )
     click.echo(f"bundle {written.id} in {bundle}; least cosine to the trained towers on 64 inputs {parity:.7f}")
+
+
+def _command_line() -> str:
+    return shlex.join(["thud", *sys.argv[1:]])
 
 
 def _provenance(checkpoint: "Checkpoint") -> dict[str, Any]:
@@ -106,45 +157,74 @@ def _provenance(checkpoint: "Checkpoint") -> dict[str, Any]:
         "recipe": checkpoint.recipe,
         "epochs": checkpoint.epoch,
         "seed": checkpoint.seed,
-        "dataset": {"id": checkpoint.dataset_id, **checkpoint.source},
+        "validation": checkpoint.validation,
+        "dataset": {"id": checkpoint.dataset.id, **checkpoint.dataset.source},
     }
 
 
 def _metrics(run: Path, checkpoint: "Checkpoint") -> dict[str, Any]:
-    """The run's evaluation, if it is of this very checkpoint."""
-    try:
-        numbers = json.loads((run / EVALUATION_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """What the run measured, if it is of this very checkpoint."""
+    from training.results import RESULT_FILE, load_result
+
+    if not (run / RESULT_FILE).exists():
         return {}
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{run / EVALUATION_FILE} cannot be read ({error}); run thud evaluate again") from error
-    return numbers if numbers.get("checkpoint") == checkpoint.id else {}
+    result = load_result(run)
+    if result.checkpoint != checkpoint.id:
+        return {}
+    return {"val": result.val, "test": result.test, "command": result.command}
 
 
-def _print_tables(numbers: dict[str, Any]) -> None:
+def _print_tables(result: "RunResult") -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    table = Table("split", "pairs", "accuracy", "precision", "recall", "F1", title="Pairs (paper, Table 5)")
-    for split, row in numbers["pairs"].items():
-        if "none" in row:
-            table.add_row(split, row["none"])
+    table = Table("split", "measured on", "measure", "value", "95 % over videos", title=_TITLES[result.system])
+    for split, measured in (("val", result.val), ("test", result.test)):
+        measures = measured.get("pairs", measured)
+        if "none" in measured:
+            table.add_row(split, measured["none"])
             continue
-        figures = [f"{row[name]:.4f}" for name in ("accuracy", "precision", "recall", "f1")]
-        table.add_row(split, f"{row['pairs']:,}", *figures)
+        counted = next(name for name in ("samples", "pictures", "pairs") if name in measures)
+        for name in ("accuracy", "macro_accuracy", "precision", "recall", "f1", "map"):
+            if name in measures:
+                low, high = measures[f"{name}_interval"]
+                table.add_row(
+                    split,
+                    f"{measures[counted]:,} {counted}",
+                    name,
+                    f"{measures[name]:.4f}",
+                    f"{low:.4f} to {high:.4f}",
+                )
     console.print(table)
-    found = numbers["recommend"]
+    if result.system == "tt_agg":
+        _print_recommend(console, result.test["recommend"])
+
+
+_TITLES = {
+    "sound": "Material of the sound (paper, Table 2)",
+    "visual": "Materials of the picture (paper, Table 3)",
+    "fc_agg": "Material of the sound, from sound and picture (paper, Table 4)",
+    "tt_agg": "Pairs (paper, Table 5)",
+}
+
+
+def _print_recommend(console: Any, found: dict[str, Any]) -> None:
+    from rich.table import Table
+
     if "none" in found:
         console.print(found["none"])
         return
     title = f"Good sounds in the top K, {found['pictures']:,} test pictures, {found['library']:,} training sounds"
-    table = Table("K", "materials of own clips", "all materials", title=title + " (paper, Figure 8)")
-    own, everything = found["own_clips"], found["all_events"]
-    for k in (1, 5, 10, 25, 50):
-        if k <= len(own["good_share"]):
-            table.add_row(str(k), f"{own['good_share'][k - 1]:.4f}", f"{everything['good_share'][k - 1]:.4f}")
-    table.add_row("by chance", f"{own['chance']:.4f}", f"{everything['chance']:.4f}")
-    table.add_row("10, macro", f"{own['macro_p_at_10']:.4f}", f"{everything['macro_p_at_10']:.4f}")
-    table.add_row("by chance, macro", f"{own['macro_chance']:.4f}", f"{everything['macro_chance']:.4f}")
+    table = Table("", "own clips", "macro", "all materials", "macro", title=title + " (paper, Figure 8)")
+    truths = (found["own_clips"], found["all_events"])
+
+    def row(name: str, scores: list[dict[str, Any]]) -> None:
+        table.add_row(name, *(f"{score[mean]:.4f}" for score in scores for mean in ("micro", "macro")))
+
+    for k in truths[0]["p_at"]:
+        row(f"P@{k}", [truth["p_at"][k] for truth in truths])
+    row("mAP", [truth["map"] for truth in truths])
+    row("nDCG@10", [truth["ndcg_at_10"] for truth in truths])
+    row("by chance", [truth["chance"] for truth in truths])
     console.print(table)

@@ -76,16 +76,36 @@ class Dataset:
     pictures: npt.NDArray[np.uint8]
     clips: npt.NDArray[np.int16]
     labels: Labels
+    shared: bool = False
+    """Whether pictures with clips belong to every split in which they have one (see `training.validation`)."""
 
     def pictures_of(self, split: Split) -> npt.NDArray[np.intp]:
         """Indices of the split's pictures that have at least one material."""
         labels = self.labels
         inside = labels.picture_split == SPLITS.index(split)
+        if self.shared:
+            inside[labels.clip_picture[labels.clip_picture != UNPAIRED]] = False
+            inside[list(self.own_clips(split))] = True
         return np.flatnonzero(inside & labels.picture_materials.any(axis=1))
 
     def clips_of(self, split: Split) -> npt.NDArray[np.intp]:
         """Indices of the split's clips."""
         return np.flatnonzero(self.labels.clip_split == SPLITS.index(split))
+
+    def own_clips(self, split: Split) -> dict[int, npt.NDArray[np.intp]]:
+        """The clips that a picture has in the split, by picture; none of unpaired pictures."""
+        labels = self.labels
+        paired = np.flatnonzero((labels.clip_picture != UNPAIRED) & (labels.clip_split == SPLITS.index(split)))
+        paired = paired[np.argsort(labels.clip_picture[paired], kind="stable")]
+        owners, starts = np.unique(labels.clip_picture[paired], return_index=True)
+        return dict(zip(owners.tolist(), np.split(paired, starts[1:]), strict=True)) if len(owners) else {}
+
+    def videos(self, clips: npt.NDArray[np.intp]) -> npt.NDArray[np.str_]:
+        """The video (picture) that each of the clips belongs to; a clip without a picture stands for itself."""
+        labels = self.labels
+        own = labels.clip_picture[clips]
+        videos: npt.NDArray[np.str_] = np.where(own == UNPAIRED, labels.clip_id[clips], labels.picture_id[own])
+        return videos
 
     def clip_batch(self, clips: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
         """The clips as float32 `[B, samples]` in [-1, 1]."""
@@ -138,4 +158,5 @@ def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArra
         raise ValueError(f"{path.name} has {found:,} bytes, expected {expected:,}")
     if expected == 0:  # an empty file cannot be mapped
         return np.zeros(shape, dtype)
-    return np.memmap(path, dtype=dtype, mode="r", shape=shape)
+    # "c": pages are shared until they are written to, which nothing does; torch warns of arrays that are read-only.
+    return np.memmap(path, dtype=dtype, mode="c", shape=shape)

@@ -1,239 +1,335 @@
-"""Fitting TT_AGG by a recipe; the paper's (3.3, 3.4.2) is balanced pairs, binary cross entropy and SGD."""
+"""Fitting a system by a recipe: epochs of steps, a checkpoint after each, and going on where it stopped."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.errors import TrainingError
 from model.lock import exclusive
 from model.progress import progress
-from model.two_tower import TwoTower, build_two_tower
-from training.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
+from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
+from training.curves import Curves
 from training.dataset import Dataset
-from training.losses import build_loss
-from training.metrics import PairMetrics, pair_metrics
-from training.pairs import Pairs, draw_pairs
+from training.device_data import DeviceData, Step
+from training.distributed import Share, joined
+from training.evaluate import MONITOR, measure_epoch
+from training.optimizer import build_optimizer, set_rate
+from training.plan import Batch, plan_epoch, samples
 from training.recipe import Recipe
-
-VALIDATION_DRAW = 1_000_003
-"""Stands in for the epoch in the seed of validation pairs, so that every epoch is judged on the same ones."""
+from training.results import Validation
+from training.systems import System, VisualNetwork, build_system
+from training.validation import hold_out
 
 CHECK_EVERY = 100
 """Steps between two looks at the loss; each look makes a GPU wait for the CPU."""
 
+Precision = Literal["auto", "fp32", "bf16"]
 
-def fit(
-    dataset: Dataset,
-    recipe: Recipe,
-    run: Path,
-    *,
-    seed: int,
-    device: torch.device,
-    say: Callable[[str], None],
-) -> Checkpoint:
-    """Train `recipe` on the dataset's training pairs; a checkpoint in `run` after every epoch.
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a recipe is run; nothing here but the seed and the validation changes what is learned, up to rounding.
+
+    `precision` auto and `compile` None are bfloat16 and compiled on a CUDA GPU, neither elsewhere. `steps` caps the
+    steps of an epoch, for trying out. `command` is kept with the run, so that its numbers can be traced.
+    """
+
+    device: torch.device
+    seed: int = 0
+    validation: Validation = "recording"
+    precision: Precision = "auto"
+    compile: bool | None = None
+    steps: int | None = None
+    command: str = ""
+
+    @property
+    def bf16(self) -> bool:
+        """Whether the networks compute in bfloat16 (weights stay float32)."""
+        if self.precision == "auto":
+            return self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return self.precision == "bf16"
+
+
+class Objective(nn.Module):
+    """The loss of one step: this process's part is seen and heard, the outputs gathered, the whole batch judged."""
+
+    def __init__(self, system: System, share: Share, bf16: bool) -> None:
+        super().__init__()
+        self.system = system
+        self.share = share
+        self.bf16 = bf16
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss of the whole batch, a scalar, the same on every process."""
+        system = self.system
+        with torch.autocast(step.truth.present.device.type, torch.bfloat16, enabled=self.bf16):
+            images = system.see(step.pictures, step.picture_draws) if system.image is not None else _NOTHING
+            sounds = system.hear(step.clips, step.clip_draws) if system.sound is not None else _NOTHING
+        # Cosines and losses in float32.
+        images = self.share.gather(images.float(), step.seen) if system.image is not None else images
+        sounds = self.share.gather(sounds.float(), step.heard) if system.sound is not None else sounds
+        return system.objective(images, sounds, step.truth)
+
+
+_NOTHING = torch.empty(0)
+
+
+def fit(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions, say: Callable[[str], None]) -> Checkpoint:
+    """Train `recipe` on the dataset's training data; checkpoints and curves in `run`, the last one returned.
 
     Where `run` holds a checkpoint, training goes on after its last epoch, and ends in the same weights as a
     run that was never interrupted (bit for bit on a CPU with the same number of threads; on a GPU only up to
     the order of its atomic additions). Raises TrainingError if the checkpoint is of another recipe, seed or
-    dataset, if there are no pairs, if the loss stops being a number, or if the device runs out of memory.
+    dataset, if there is nothing to train on, if the loss stops being a number, or if memory or disk run out.
     """
-    with exclusive(run):
-        return _fit(dataset, recipe, run, seed, device, say)
-
-
-def _fit(
-    dataset: Dataset, recipe: Recipe, run: Path, seed: int, device: torch.device, say: Callable[[str], None]
-) -> Checkpoint:
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{run} cannot be made: {error.strerror}") from error
-    towers = build_two_tower(
-        recipe.image_network, recipe.sound_network, dataset.info.picture, dataset.info.clip, seed
-    )
-    checkpoint = _earlier(run, dataset, recipe, seed)
-    if checkpoint is not None:
-        towers.load_state_dict(checkpoint.towers)
-        say(f"going on after epoch {checkpoint.epoch} of {recipe.epochs}")
-    loss = build_loss(recipe.loss)
-    if checkpoint is not None:
-        loss.load_state_dict(checkpoint.loss)
-    model = nn.ModuleDict({"towers": towers, "loss": loss}).to(device)
-    optimizer = _optimizer(recipe, model)
-    if checkpoint is not None:
-        optimizer.load_state_dict(checkpoint.optimizer)
-    history = [] if checkpoint is None else list(checkpoint.history)
-    validation = _validation_pairs(dataset, seed, say)
-    for epoch in range(len(history), recipe.epochs):
-        # All randomness of an epoch comes from the seed and its number; nothing else need be remembered.
-        torch.manual_seed(seed * 100_003 + epoch)
-        pairs = draw_pairs(dataset, "train", (seed, epoch), recipe.clips_per_picture)
-        record: dict[str, Any] = {"epoch": epoch + 1}
-        record |= _train_epoch(towers, loss, optimizer, dataset, pairs, recipe, device, f"epoch {epoch + 1}")
-        if validation is not None:
-            record["val"] = asdict(score_pairs(towers, dataset, validation, device))
-        history.append(record)
-        say(_line(record, recipe.epochs))
-        checkpoint = _checkpoint(towers, loss, optimizer, dataset, recipe, seed, history)
-        save_checkpoint(checkpoint, run)
-    assert checkpoint is not None
-    return checkpoint
-
-
-def score_pairs(
-    towers: TwoTower, dataset: Dataset, pairs: Pairs, device: torch.device, batch_size: int = 64
-) -> PairMetrics:
-    """Accuracy, precision, recall and F1 of `pairs` at the threshold 0.5, and their loss (paper, Table 5)."""
-    towers.eval()
-    scores = []
-    with torch.inference_mode():
-        for batch in _batches(pairs, batch_size):
-            pictures, clips = _load(dataset, batch, device)
-            scores.append(towers(pictures, clips).float().cpu().numpy())
-    return pair_metrics(np.concatenate(scores), pairs.match)
-
-
-def _earlier(run: Path, dataset: Dataset, recipe: Recipe, seed: int) -> Checkpoint | None:
-    """The run's checkpoint if there is one; it must be of the same recipe, seed and dataset."""
-    if not (run / CHECKPOINT_FILE).exists():
-        return None
-    checkpoint = load_checkpoint(run)
-    # More epochs of the same recipe is a run that goes on, not another recipe.
-    before, now = dict(checkpoint.recipe), recipe.model_dump()
-    epochs = (before.pop("epochs"), now.pop("epochs"))
-    differing = [key for key in now if before.get(key) != now[key]]
-    if differing:
-        raise TrainingError(
-            f"{run} holds a run of another recipe (it differs in {', '.join(differing)}); choose another folder"
-        )
-    if checkpoint.seed != seed or checkpoint.dataset_id != dataset.info.id:
-        what = "seed" if checkpoint.seed != seed else "dataset"
-        raise TrainingError(f"{run} holds a run with another {what}; choose another folder")
-    if checkpoint.epoch > epochs[1]:
-        raise TrainingError(f"{run} has {checkpoint.epoch} epochs behind it, more than the {epochs[1]} asked for")
-    return checkpoint
-
-
-def _validation_pairs(dataset: Dataset, seed: int, say: Callable[[str], None]) -> Pairs | None:
-    try:
-        return draw_pairs(dataset, "val", (seed, VALIDATION_DRAW))
-    except TrainingError as error:
-        say(f"no validation: {error}")
-        return None
-
-
-def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
-    return torch.optim.SGD(model.parameters(), lr=rate, momentum=recipe.momentum, weight_decay=decay)
-
-
-def _train_epoch(
-    towers: TwoTower,
-    loss: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    dataset: Dataset,
-    pairs: Pairs,
-    recipe: Recipe,
-    device: torch.device,
-    title: str,
-) -> dict[str, float]:
-    towers.train()
-    total = torch.zeros((), device=device)
-    started = time.perf_counter()
-    count, step = len(pairs.match), 0
-    with progress(title, count, "pair") as bar:
-        for batch in _batches(pairs, recipe.batch_size):
-            if len(batch.match) == 1:
-                continue  # batch normalisation needs two
-            pictures, clips = _load(dataset, batch, device)
-            belongs = _belongs(dataset, batch).to(device)
-            flipped = torch.rand(len(pictures)) < recipe.flip
-            pictures = torch.where(flipped.to(device)[:, None, None, None], pictures.flip(2), pictures)
+    with ExitStack() as stack:
+        share, device = stack.enter_context(joined(options.device))
+        if share.leads:
+            stack.enter_context(exclusive(run))
             try:
-                value: Tensor = loss(towers.image(pictures), towers.sound(clips), belongs)
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-            except torch.OutOfMemoryError as error:
-                raise TrainingError(
-                    f"the device ran out of memory; lower batch_size (now {recipe.batch_size}) in the recipe"
-                ) from error
-            total += value.detach() * len(pictures)
-            step += 1
-            if step % CHECK_EVERY == 0:
-                _checked(float(total), recipe, title)
-            bar.update(len(pictures))
-    mean = _checked(float(total) / count, recipe, title)
-    seconds = time.perf_counter() - started
-    return {"loss": mean, "seconds": seconds, "pairs_per_second": count / seconds}
+                run.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise TrainingError(f"{run} cannot be made: {error.strerror}") from error
+        fitting = Fitting(dataset, recipe, run, options, share, device, say if share.leads else _silent)
+        return fitting.run_epochs()
 
 
-def _checked(loss: float, recipe: Recipe, title: str) -> float:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"the loss is {loss} in {title}: lower learning_rate (now {recipe.learning_rate}) in the recipe; "
-            "the checkpoint before it is kept"
+class Fitting:
+    """One training run in one process: what `fit` does, epoch by epoch."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        recipe: Recipe,
+        run: Path,
+        options: FitOptions,
+        share: Share,
+        device: torch.device,
+        say: Callable[[str], None],
+    ) -> None:
+        self.recipe, self.run, self.options = recipe, run, options
+        self.share, self.device, self.say = share, device, say
+        self.info = dataset.info
+        self.dataset = hold_out(dataset, options.validation)
+        checkpoint = self._earlier()
+        self.system = build_system(recipe, dataset.info, options.seed, pretrained=checkpoint is None)
+        if isinstance(self.system, VisualNetwork) and recipe.weighted:
+            self.system.pos_weight.copy_(_pos_weight(self.dataset))
+        if checkpoint is not None:
+            self.system.load_state_dict(checkpoint.system)
+            say(f"going on after epoch {checkpoint.epoch} of {recipe.epochs}")
+        self.system.to(device).to(memory_format=torch.channels_last)
+        objective = Objective(self.system, share, options.bf16)
+        if device.type == "cuda" and share.count > 1:
+            # In place: the modules are replaced inside `system`.
+            nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
+        self.average: AveragedModel | None = None
+        if recipe.average:
+            average = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.system, multi_avg_fn=average, use_buffers=True)
+        self.optimizer = build_optimizer(recipe, self.system, device)
+        if checkpoint is not None:
+            self.optimizer.load_state_dict(checkpoint.optimizer)
+            if self.average is not None:
+                assert checkpoint.average is not None
+                self.average.module.load_state_dict(checkpoint.average)
+                self.average.n_averaged.fill_(1)  # so that it does not begin anew
+        if options.compile if options.compile is not None else device.type == "cuda":
+            for network in (self.system.image, self.system.sound):
+                if network is not None:
+                    network.compile()
+        self.objective: nn.Module = objective
+        if share.count > 1:
+            self.objective = DistributedDataParallel(
+                objective, device_ids=[device] if device.type == "cuda" else None
+            )
+        self.history: list[dict[str, Any]] = [] if checkpoint is None else list(checkpoint.history)
+        self.checkpoint = checkpoint
+        self.unmeasured = ""
+        """Why validation could not be measured, once that was said."""
+
+    def run_epochs(self) -> Checkpoint:
+        """Train until the recipe's epochs are done, or validation has not become better for its patience."""
+        data: DeviceData | None = None
+        steps = self.history[-1]["step"] if self.history else 0
+        with Curves(self.run, steps, self.share.leads) as curves:
+            while not finished(self.recipe, self.history):
+                epoch = len(self.history)
+                data = data or DeviceData(self.dataset, self.device)
+                # All randomness of an epoch comes from the seed and its number; nothing else need be remembered.
+                # Dropout alone differs between processes, as it does between the rows of a batch.
+                torch.manual_seed((self.options.seed * 100_003 + epoch) * 1009 + self.share.rank)
+                batches = plan_epoch(self.dataset, self.recipe, self.options.seed, epoch)[: self.options.steps]
+                record: dict[str, Any] = {"epoch": epoch + 1, "step": (epoch + 1) * len(batches)}
+                record |= self._train(data, batches, epoch, curves)
+                if self.share.leads:
+                    record |= self._validate()
+                    curves.epoch(record)
+                # All must know what validation said: it can end the run.
+                self.history.append(self.share.told(record))
+                self.say(_line(record, self.recipe.epochs))
+                if self.share.leads:
+                    self._save()
+        assert self.checkpoint is not None or not self.share.leads
+        return self.checkpoint or self._state()
+
+    @property
+    def trained(self) -> System:
+        """The system with the weights to use: averaged ones where the recipe averages."""
+        return self.system if self.average is None else self.average.module  # type: ignore[return-value]
+
+    def _train(self, data: DeviceData, batches: list[Batch], epoch: int, curves: Curves) -> dict[str, float]:
+        self.objective.train()
+        total, seen = torch.zeros((), device=self.device), 0
+        started = time.perf_counter()
+        title = f"epoch {epoch + 1}"
+        with progress(title, samples(batches), "sample", quiet=not self.share.leads) as bar:
+            for at, step in enumerate(data.steps(batches, self.share)):
+                rate = set_rate(self.optimizer, self.recipe, (epoch + at / len(batches)) / self.recipe.epochs)
+                total += self._step(step) * step.samples
+                seen += step.samples
+                if (at + 1) % CHECK_EVERY == 0:
+                    mean = self._checked(float(total) / seen, title)
+                    curves.step(epoch * len(batches) + at + 1, mean, rate * self.recipe.learning_rate)
+                bar.update(step.samples)
+        mean = self._checked(float(total) / seen, title)
+        seconds = time.perf_counter() - started
+        return {"loss": mean, "seconds": seconds, "samples_per_second": seen / seconds}
+
+    def _step(self, step: Step) -> Tensor:
+        try:
+            loss: Tensor = self.objective(step)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            raise TrainingError(
+                f"the device ran out of memory; lower batch_size (now {self.recipe.batch_size})"
+                + (
+                    f" or pictures_per_batch ({self.recipe.pictures_per_batch})"
+                    if self.recipe.sampling == "grid"
+                    else ""
+                )
+                + " in the recipe, or prepare smaller pictures; the checkpoint of the last epoch is kept"
+            ) from error
+        if self.average is not None:
+            self.average.update_parameters(self.system)
+        return loss.detach()
+
+    def _checked(self, loss: float, title: str) -> float:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} in {title}: lower learning_rate (now {self.recipe.learning_rate}) in the "
+                "recipe, or train with --precision fp32; the checkpoint before it is kept"
+            )
+        return loss
+
+    def _validate(self) -> dict[str, Any]:
+        try:
+            return {"val": measure_epoch(self.trained, self.dataset, self.device, self.options.seed)}
+        except TrainingError as error:
+            if str(error) != self.unmeasured:
+                self.say(f"no validation: {error}")
+            self.unmeasured = str(error)
+            return {}
+
+    def _earlier(self) -> Checkpoint | None:
+        """The run's checkpoint if there is one; it must be of the same recipe, seed, validation and dataset."""
+        if not (self.run / CHECKPOINT_FILE).exists():
+            return None
+        run, checkpoint = self.run, load_checkpoint(self.run)
+        # More epochs of the same recipe is a run that goes on, not another recipe.
+        before, now = Recipe.model_validate(checkpoint.recipe).model_dump(), self.recipe.model_dump()
+        epochs = (before.pop("epochs"), now.pop("epochs"))
+        differing = [key for key in now if before[key] != now[key]]
+        if differing:
+            raise TrainingError(
+                f"{run} holds a run of another recipe (it differs in {', '.join(differing)}); choose another folder"
+            )
+        for what, theirs, ours in (
+            ("seed", checkpoint.seed, self.options.seed),
+            ("way of holding out validation data", checkpoint.validation, self.options.validation),
+            ("dataset", checkpoint.info["id"], self.info.id),
+        ):
+            if theirs != ours:
+                raise TrainingError(f"{run} holds a run with another {what}; choose another folder")
+        if checkpoint.epoch > epochs[1]:
+            raise TrainingError(
+                f"{run} has {checkpoint.epoch} epochs behind it, more than the {epochs[1]} asked for"
+            )
+        return checkpoint
+
+    def _state(self) -> Checkpoint:
+        average = None if self.average is None else self.average.module.state_dict()
+        return Checkpoint(
+            epoch=len(self.history),
+            recipe=self.recipe.model_dump(),
+            seed=self.options.seed,
+            validation=self.options.validation,
+            precision="bf16" if self.options.bf16 else "fp32",
+            command=self.options.command,
+            info=self.info.model_dump(),
+            system=self.system.state_dict(),
+            average=average,
+            optimizer=self.optimizer.state_dict(),
+            history=self.history,
         )
-    return loss
+
+    def _save(self) -> None:
+        self.checkpoint = self._state()
+        # The best first: killed between the two, the run repeats this epoch and its best again.
+        if best_epoch(self.history) == len(self.history):
+            save_checkpoint(self.checkpoint, self.run / BEST_FILE)
+        save_checkpoint(self.checkpoint, self.run / CHECKPOINT_FILE)
 
 
-def _batches(pairs: Pairs, size: int) -> Iterator[Pairs]:
-    for start in range(0, len(pairs.match), size):
-        part = slice(start, start + size)
-        yield Pairs(pairs.picture[part], pairs.clip[part], pairs.match[part])
+def best_epoch(history: list[dict[str, Any]]) -> int | None:
+    """Number of the epoch (from 1) that validation found best, the earliest of equals; None without validation."""
+    judged = [(record["val"][MONITOR], -record["epoch"]) for record in history if "val" in record]
+    return -max(judged)[1] if judged else None
 
 
-def _load(dataset: Dataset, batch: Pairs, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Pictures uint8 [B, size, size, 3] and clips float32 [B, samples] on the device."""
-    pictures = torch.from_numpy(np.ascontiguousarray(dataset.pictures[batch.picture]))
-    clips = torch.from_numpy(dataset.clip_batch(batch.clip))
-    return pictures.to(device), clips.to(device)
+def finished(recipe: Recipe, history: list[dict[str, Any]]) -> bool:
+    """Whether a run with this history is done: all epochs, or none better for `patience` epochs."""
+    best = best_epoch(history)
+    tired = recipe.patience > 0 and best is not None and len(history) - best >= recipe.patience
+    return tired or len(history) >= recipe.epochs
 
 
-def _belongs(dataset: Dataset, batch: Pairs) -> Tensor:
-    """Whether the material of clip j is in picture i, bool [B, B]; its diagonal is the batch's `match`."""
-    present = dataset.labels.picture_materials[batch.picture]
-    return torch.from_numpy(present[:, dataset.labels.clip_material[batch.clip]])
+def _pos_weight(dataset: Dataset) -> Tensor:
+    present = dataset.labels.picture_materials[dataset.pictures_of("train")]
+    positive = torch.from_numpy(present.sum(axis=0))
+    return ((len(present) - positive) / positive.clamp_min(1)).clamp(max=100.0).float()
 
 
-def _checkpoint(
-    towers: TwoTower,
-    loss: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    dataset: Dataset,
-    recipe: Recipe,
-    seed: int,
-    history: list[dict[str, Any]],
-) -> Checkpoint:
-    return Checkpoint(
-        epoch=len(history),
-        recipe=recipe.model_dump(),
-        seed=seed,
-        dataset_id=dataset.info.id,
-        source=dataset.info.source,
-        picture=dataset.info.picture.model_dump(),
-        clip=dataset.info.clip.model_dump(),
-        towers=towers.state_dict(),
-        loss=loss.state_dict(),
-        optimizer=optimizer.state_dict(),
-        history=history,
-    )
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 def _line(record: dict[str, Any], epochs: int) -> str:
-    text = f"epoch {record['epoch']}/{epochs}: loss {record['loss']:.4f}, {record['pairs_per_second']:.1f} pairs/s"
+    text = (
+        f"epoch {record['epoch']}/{epochs}: loss {record['loss']:.4f}, {record['samples_per_second']:.1f} samples/s"
+    )
     if "val" in record:
-        val = record["val"]
-        text += f"; validation loss {val['loss']:.4f}, accuracy {val['accuracy']:.4f}, F1 {val['f1']:.4f}"
+        text += "; validation " + ", ".join(f"{name} {value:.4f}" for name, value in _flat(record["val"]))
     left = (epochs - record["epoch"]) * record["seconds"]
     return f"{text}; {left / 60:.0f} min left" if left else text
+
+
+def _flat(measures: dict[str, Any]) -> list[tuple[str, float]]:
+    return [(name, value) for name, value in measures.items() if isinstance(value, float) and name != MONITOR]

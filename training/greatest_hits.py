@@ -3,6 +3,7 @@
 <id>_denoised.mp4, <id>_denoised.wav, <id>_times.txt, and train.txt and test.txt with bare ids
 """
 
+import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ from training.video import middle_frame
 TAKE_LIMITS = SoundLimits(max_seconds=3600.0)
 
 
+SYNTHESIS_FILE = "synthesis.json"
+"""Stands in a folder whose media are synthetic, and says how they were made."""
+
+
 @dataclass(frozen=True)
 class VideoTask:
     """One video: where it lies, which list names it, which of its events become clips, and its files' stamps."""
@@ -45,18 +50,23 @@ class GreatestHits:
     folder: Path
     clips_per_video: int = 10
     seed: int = 0
-    group_by: str = "recording"
 
     @property
     def description(self) -> dict[str, Any]:
-        """Provenance: the kind, the number of videos, and how events and validation groups are drawn."""
-        return {
+        """Provenance: the kind, the number of videos, how events are drawn, and whether the media are synthetic."""
+        description = {
             "kind": "greatest-hits",
             "videos": len(self.tasks),
             "clips_per_video": self.clips_per_video,
             "clips_seed": self.seed,
-            "group_by": self.group_by,
         }
+        try:
+            synthesis = json.loads((self.folder / SYNTHESIS_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return description
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{self.folder / SYNTHESIS_FILE} cannot be read: {error}") from error
+        return description | {"synthesis": synthesis}
 
     @cached_property
     def tasks(self) -> list[VideoTask]:
@@ -86,8 +96,8 @@ class GreatestHits:
 
     @property
     def read(self) -> Callable[[VideoTask, PictureSpec, ClipSpec], Item]:
-        """Reads one video; grouped by its recording (several videos are cut from one) or by itself."""
-        return read_video if self.group_by == "recording" else read_video_alone
+        """Reads one video; its group is its recording, from which several videos can be cut."""
+        return read_video
 
 
 def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
@@ -101,6 +111,8 @@ def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
         raise TrainingError("the video has no event with a material and an action")
     sound = decode_sound(folder / f"{task.id}_denoised.wav", clip.sample_rate, TAKE_LIMITS)
     clips, skipped = [], []
+    if len(touches) < task.clips:
+        skipped.append(f"the video has fewer than the {task.clips} events asked for; all that it has are taken")
     for event in _draw(touches, task):
         samples = cut_clip(sound.samples, clip.sample_rate, event.time, clip.before, clip.after)
         try:
@@ -124,12 +136,6 @@ def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
         clips=tuple(clips),
         skipped=tuple(skipped),
     )
-
-
-def read_video_alone(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
-    """As read_video, but the video is its own group (the paper's split, which lets recordings straddle)."""
-    item = read_video(task, picture, clip)
-    return Item(task.id, task.id, item.source, item.split, item.picture, item.clips, item.skipped)
 
 
 def _draw(events: list[Event], task: VideoTask) -> list[Event]:

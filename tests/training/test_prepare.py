@@ -106,20 +106,49 @@ def test_what_cannot_be_used_is_skipped_with_its_reason(greatest_hits: Path, tmp
     (folder / f"{ids[3]}_times.txt").write_text("0.5 None None None\n")
     (folder / f"{ids[4]}_times.txt").write_text("0.5 leather hit static\n")
     (folder / f"{ids[5]}_times.txt").write_text("0.4 wood hit static\n99.0 wood hit static\n")
+    (folder / f"{ids[7]}_times.txt").write_text("0.5 wood None static\n1.0 None hit static\n")
     train = [name for name in (folder / "train.txt").read_text().split() if name != ids[6]]
     (folder / "train.txt").write_text("\n".join(train))
-    dataset = prepare(GreatestHits(folder), tmp_path / "d", OPTIONS)
-    assert len(dataset.pictures) == 24 - 6
+    dataset = prepare(GreatestHits(folder, 6), tmp_path / "d", OPTIONS)
+    assert len(dataset.pictures) == 24 - 7
     rows = [line.split("\t") for line in (tmp_path / "d" / "skipped.tsv").read_text().splitlines()]
-    reasons = dict(rows)
-    assert "cannot be decoded" in reasons[ids[0]]
-    assert "No such file" in reasons[ids[1]]
-    assert "line 1" in reasons[ids[2]]
-    assert "no event with a material and an action" in reasons[ids[3]]
-    assert "leather" in reasons[ids[4]]
-    assert "ends before it" in reasons[ids[5]]
-    assert "neither train.txt nor test.txt" in reasons[ids[6]]
-    assert sum(dataset.info.skipped.values()) == len(rows) == 7
+    reasons = {name: [reason for other, reason in rows if other == name] for name, _ in rows}
+    wanted = {
+        0: ["cannot be decoded"],
+        1: ["No such file"],
+        2: ["line 1"],
+        3: ["no event with a material and an action"],
+        4: ["leather"],
+        5: ["fewer than the 6 events asked for", "ends before it"],
+        6: ["neither train.txt nor test.txt"],
+        7: ["no event with a material and an action"],
+    }
+    assert reasons.keys() == {ids[index] for index in wanted}
+    for index, words in wanted.items():
+        for reason, part in zip(reasons[ids[index]], words, strict=True):
+            assert part in reason
+    assert sum(dataset.info.skipped.values()) == len(rows) == 9
+    assert dataset.info.skipped["the video has no event with a material and an action"] == 2
+
+
+def test_videos_with_fewer_events_than_asked_for_give_all_they_have(greatest_hits: Path, tmp_path: Path) -> None:
+    dataset = prepare(GreatestHits(greatest_hits, 7), tmp_path / "d", OPTIONS)
+    assert len(dataset.clips) == 24 * 6
+    reason = "the video has fewer than the 7 events asked for; all that it has are taken"
+    assert dataset.info.skipped == {reason: 24}
+    assert f"skipped 24: {reason}" in dataset.summary()
+    assert len((tmp_path / "d" / "skipped.tsv").read_text().splitlines()) == 24
+
+
+def test_synthetic_media_are_told_from_recorded_ones(greatest_hits: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "vis-data"
+    shutil.copytree(greatest_hits, folder)
+    assert "synthesis" not in prepare(GreatestHits(folder, 1), tmp_path / "recorded", OPTIONS).info.source
+    (folder / "synthesis.json").write_text('{"seed": 4}')
+    assert prepare(GreatestHits(folder, 1), tmp_path / "made", OPTIONS).info.source["synthesis"] == {"seed": 4}
+    (folder / "synthesis.json").write_text('{"seed": ')
+    with pytest.raises(TrainingError, match=r"synthesis\.json cannot be read"):
+        prepare(GreatestHits(folder, 1), tmp_path / "broken", OPTIONS)
 
 
 def test_a_video_that_a_list_names_and_the_folder_lacks_is_counted(greatest_hits: Path, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from model.errors import TrainingError
 from model.materials import MATERIALS
 from model.progress import progress
 from training.annotations import TIMES_SUFFIX, read_events, read_split
+from training.greatest_hits import SYNTHESIS_FILE
 from training.synthesis.videos import VideoOptions, video_files, write_video
 
-RECORD = "synthesis.json"
 SPLITS = ("train.txt", "test.txt")
 
 # Raised whenever the same options would give other sounds or pictures than before.
@@ -161,10 +161,10 @@ def _identity(annotations: Path, options: VideoOptions, limit: int | None) -> di
 
 def _claim(target: Path, identity: dict[str, Any]) -> None:
     """Make `target` the folder of this run, or check that it is: nothing else is ever written over."""
-    record = target / RECORD
+    record = target / SYNTHESIS_FILE
     if not record.exists():
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise TrainingError(f"{target} is there already and has no {RECORD}; choose another folder")
+            raise TrainingError(f"{target} is there already and has no {SYNTHESIS_FILE}; choose another folder")
         content = {
             "what": "synthetic sounds and pictures on the labels of Greatest Hits (Owens et al., CC BY 4.0)",
             "made_by": "thud synthesize greatest-hits",

@@ -1,0 +1,141 @@
+"""Recipes side by side on labelled pictures and sounds from several sources, each source left out in turn.
+
+    python benchmarks/leave_one_source_out.py DATASET OUT --recipe paper-tt-agg-resnet18 --recipe thud
+
+DATASET was prepared from a manifest (thud prepare manifest FILE DATASET --before 0.5 --after 0.9 ...). For each
+source that has pictures, all of it, pictures and sounds, becomes test data; each recipe is trained on the rest with
+the same seed, and the pictures of that source are answered with the training sounds. Nothing is chosen on the source
+left out: the last epoch counts. Interrupted, the same command goes on; what is done is not done again.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from model.atomic import atomic_file
+from training.checkpoint import Checkpoint
+from training.dataset import SPLITS, Dataset, load_dataset
+from training.evaluate import evaluate
+from training.fit import FitOptions, Precision, fit
+from training.recipe import Recipe, load_recipe
+
+MEASURED_FILE = "left_out.json"
+TRAIN, _, TEST = range(len(SPLITS))
+FEWEST = 10
+"""Pictures of a material in a source below which the material does not count for the macro mean of that source."""
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--recipe", "recipes", multiple=True, required=True, help="a recipe by name or file, with =N: N epochs"
+)
+@click.option("--source", "only", multiple=True, help="only these sources; the table still shows all that are done")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+def main(
+    dataset: Path, out: Path, recipes: tuple[str, ...], only: tuple[str, ...], seed: int, precision: Precision
+) -> None:
+    """Train and measure what is not there yet, and print the table of all there is as Markdown."""
+    data = load_dataset(dataset)
+    chosen = [_recipe(text) for text in recipes]
+    sources = sorted(set(data.labels.picture_source.tolist()))
+    for source in only or sources:
+        for recipe in chosen:
+            run = out / source / recipe.name
+            if not (run / MEASURED_FILE).exists():
+                click.echo(f"without {source}: {recipe.name}, {recipe.epochs} epochs", err=True)
+                _measure(data, source, recipe, run, seed, precision)
+    print(_table(out, sources, [recipe.name for recipe in chosen]))
+
+
+def _recipe(text: str) -> Recipe:
+    name, _, epochs = text.partition("=")
+    recipe = load_recipe(name)
+    return recipe.model_copy(update={"epochs": int(epochs)}) if epochs else recipe
+
+
+def left_out(data: Dataset, source: str) -> Dataset:
+    """The dataset with `source` as its test data; what was drawn as test data before is trained on."""
+    labels = data.labels
+    pictures = np.where(labels.picture_split == TEST, TRAIN, labels.picture_split)
+    clips = np.where(labels.clip_split == TEST, TRAIN, labels.clip_split)
+    changed = replace(
+        labels,
+        picture_split=np.where(labels.picture_source == source, TEST, pictures).astype(np.int8),
+        clip_split=np.where(labels.clip_source == source, TEST, clips).astype(np.int8),
+    )
+    return replace(data, labels=changed)
+
+
+def _measure(data: Dataset, source: str, recipe: Recipe, run: Path, seed: int, precision: Precision) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    fold = left_out(data, source)
+    options = FitOptions(device, seed, precision=precision)
+    checkpoint: Checkpoint = fit(fold, recipe, run, options, say=lambda line: click.echo(line, err=True))
+    found = evaluate(checkpoint.build(), fold, device, seed=seed)["test"]["recommend"]["own_clips"]
+    measured = {
+        "source": source,
+        "recipe": recipe.model_dump(),
+        "checkpoint": checkpoint.id,
+        "dataset": data.info.id,
+        "seconds": sum(record["seconds"] for record in checkpoint.history),
+        "pictures": len(fold.pictures_of("test")),
+        "measured": found,
+    }
+    with atomic_file(run / MEASURED_FILE) as aside:
+        aside.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+
+
+def _table(out: Path, sources: list[str], recipes: list[str]) -> str:
+    """A row a source; chance is what drawing from the training sounds at random gives."""
+    heads = [f"{name} {what}" for name in recipes for what in ("P@10", "macro", "nDCG@10", "mAP")]
+    lines = [
+        "| source left out | pictures | chance | chance, macro | " + " | ".join(heads) + " |",
+        "|---|" + "---:|" * (3 + len(heads)),
+    ]
+    rows: list[list[float]] = []
+    for source in sources:
+        files = [out / source / name / MEASURED_FILE for name in recipes]
+        if not all(file.exists() for file in files):
+            lines.append(f"| {source} | not run |" + " |" * (2 + len(heads)))
+            continue
+        found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        first = found[0]["measured"]
+        if first["chance"]["micro"] == 0.0:
+            lines.append(
+                f"| {source} | {found[0]['pictures']} | no training sound of its materials |"
+                + " |" * (1 + len(heads))
+            )
+            continue
+        row = [first["chance"]["micro"], _macro(first, "chance")]
+        for one in (each["measured"] for each in found):
+            row += [
+                one["p_at"]["10"]["micro"],
+                _macro(one, "p_at_10"),
+                one["ndcg_at_10"]["micro"],
+                one["map"]["micro"],
+            ]
+        rows.append(row)
+        lines.append(f"| {source} | {found[0]['pictures']} | " + " | ".join(f"{value:.3f}" for value in row) + " |")
+    if rows:
+        mean = np.mean(rows, axis=0)
+        lines.append(f"| mean of {len(rows)} | | " + " | ".join(f"{value:.3f}" for value in mean) + " |")
+    return "\n".join(lines)
+
+
+def _macro(measured: dict[str, Any], what: str) -> float:
+    """Mean over the materials of which the source has enough pictures, or over all where it has of none."""
+    every = measured["by_material"].values()
+    enough = [entry[what] for entry in every if entry["pictures"] >= FEWEST]
+    return float(np.mean(enough or [entry[what] for entry in every]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Data on the device and data streamed to it are the same steps; several processes' parts make the whole."""
+
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.training.tiny import CPU, GRID, PAIRS, recipe, train, weights
+from training.dataset import Dataset
+from training.device_data import READ_AHEAD, DeviceData, Step
+from training.distributed import Share
+from training.plan import Batch, plan_epoch
+from training.recipe import Recipe
+
+RECIPES = [
+    recipe(PAIRS),
+    recipe(GRID, positives="own"),
+    recipe(PAIRS, system="sound"),
+    recipe(PAIRS, system="visual", batch_size=5),
+    recipe(PAIRS, system="fc_agg"),
+]
+
+
+def streamed(dataset: Dataset) -> DeviceData:
+    data = DeviceData(dataset, CPU)
+    assert data.resident
+    data.resident = False
+    return data
+
+
+def tensors(step: Step) -> list[Tensor]:
+    return [value for value in chain(step, step.truth) if isinstance(value, Tensor)]
+
+
+@pytest.mark.parametrize("chosen", RECIPES, ids=lambda chosen: str(chosen.system))
+@pytest.mark.parametrize("share", [Share(), Share(1, 3)])
+def test_streamed_steps_are_the_resident_ones(dataset: Dataset, chosen: Recipe, share: Share) -> None:
+    batches = plan_epoch(dataset, chosen, 0, 0)
+    here, there = (list(data.steps(batches, share)) for data in (DeviceData(dataset, CPU), streamed(dataset)))
+    assert len(here) == len(there) == len(batches)
+    for batch, one, other in zip(batches, here, there, strict=True):
+        for kept, sent in zip(tensors(one), tensors(other), strict=True):
+            assert kept.dtype == sent.dtype
+            assert torch.equal(kept, sent)
+        assert (one.seen, one.heard, one.samples) == (other.seen, other.heard, other.samples)
+        assert (one.seen, one.heard, one.samples) == (len(batch.pictures), len(batch.clips), batch.samples)
+
+
+def test_a_step_is_what_the_plan_says(dataset: Dataset) -> None:
+    labels = dataset.labels
+    batches = plan_epoch(dataset, recipe(PAIRS), 0, 0)
+    for batch, step in zip(batches, DeviceData(dataset, CPU).steps(batches, Share()), strict=True):
+        assert np.array_equal(step.pictures.numpy(), dataset.pictures[batch.pictures])
+        assert np.array_equal(step.clips.numpy(), dataset.clips[batch.clips])
+        assert np.array_equal(step.truth.present.numpy(), labels.picture_materials[batch.pictures])
+        assert np.array_equal(step.truth.material.numpy(), labels.clip_material[batch.clips])
+        owned = labels.clip_picture[batch.clips] == batch.pictures[:, None]
+        assert np.array_equal(step.truth.owned.numpy(), owned)
+        assert step.truth.clip.tolist() == batch.clips.tolist()
+        assert step.truth.partner.tolist() == batch.partner.tolist()
+
+
+def test_trained_on_streamed_data_the_weights_are_the_same(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident = train(dataset, recipe(PAIRS, epochs=1), tmp_path / "resident")
+    monkeypatch.setattr("training.fit.DeviceData", lambda data, _device: streamed(data))
+    assert weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "streamed")) == weights(resident)
+
+
+def test_reading_ahead_is_bounded_and_its_errors_come_out(dataset: Dataset) -> None:
+    batches = plan_epoch(dataset, recipe(PAIRS, batch_size=8), 0, 0)
+    assert len(batches) > READ_AHEAD + 2
+    broken = [*batches[:2], replace(batches[2], clips=np.full(8, 10_000)), *batches[3:]]
+    steps = streamed(dataset).steps(broken, Share())
+    next(steps)
+    next(steps)
+    with pytest.raises(IndexError):
+        next(steps)
+    # Left in the middle, nothing keeps running.
+    left: Any = streamed(dataset).steps(batches, Share())
+    next(left)
+    left.close()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 5, 6, 7])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_parts_are_equally_long_and_make_the_whole(rows: int, count: int) -> None:
+    whole = np.arange(rows) * 10
+    parts = [Share(rank, count).part(whole) for rank in range(count)]
+    assert len({len(part) for part in parts}) == 1
+    assert np.concatenate(parts)[:rows].tolist() == whole.tolist()
+    # What fills the last part up is a row that is there.
+    assert set(np.concatenate(parts).tolist()) == set(whole.tolist())
+
+
+def test_the_parts_of_processes_make_the_steps_of_one(dataset: Dataset) -> None:
+    def step_of(share: Share, batches: list[Batch]) -> Step:
+        return next(iter(DeviceData(dataset, CPU).steps(batches, share)))
+
+    batches = plan_epoch(dataset, recipe(PAIRS, batch_size=15), 0, 0)[:1]
+    whole = step_of(Share(), batches)
+    parts = [step_of(Share(rank, 2), batches) for rank in range(2)]
+    for column in ("pictures", "clips", "picture_draws", "clip_draws"):
+        joined = torch.cat([getattr(part, column) for part in parts])
+        assert torch.equal(joined[: len(getattr(whole, column))], getattr(whole, column))
+    for part in parts:
+        assert len(part.clips) == 8
+        assert all(torch.equal(mine, all_) for mine, all_ in zip(part.truth, whole.truth, strict=True))

@@ -1,0 +1,126 @@
+"""`thud reproduce`: a suite of small runs, one of which fails; interrupted it goes on; the report is written."""
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from model.errors import TrainingError
+from tests.training.tiny import GRID, start, write_recipe
+from training.dataset import Dataset
+from training.reproduce import RUNS
+from training.reproduce_commands import reproduce
+from training.results import RESULT_FILE, load_result
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    for name, change in (
+        ("small-sound", {"system": "sound"}),
+        ("broken", {"image_network": "resnet17"}),
+        ("small-towers", {}),
+    ):
+        write_recipe(tmp_path / f"{name}.toml", GRID | {"name": name} | change)
+    runs = [f'[[runs]]\nrecipe = "{tmp_path / name}.toml"\n' for name in ("small-sound", "broken", "small-towers")]
+    file = tmp_path / "suite.toml"
+    file.write_text("\n".join(runs))
+    return file
+
+
+def reproduced(dataset: Dataset, target: Path, suite: Path, *options: str) -> Result:
+    arguments = [dataset.folder, target, "--suite", suite, "--device", "cpu", "--jobs", "2", *options]
+    return CliRunner().invoke(reproduce, [str(argument) for argument in arguments])
+
+
+def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
+    dataset: Dataset, tmp_path: Path, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "target"
+    sound = target / RUNS / "small-sound.recording.0"
+    arguments = [dataset.folder, target, "--suite", suite, "--tiny", "--device", "cpu", "--jobs", 2]
+    with start("-m", "thud", "reproduce", *arguments) as process:
+        while process.poll() is None and not (sound / RESULT_FILE).exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "interrupted; the same command goes on" in output
+    assert not (target / RUNS / "small-towers.recording.0" / RESULT_FILE).exists()
+    assert not (target / "report").exists()
+    written = (sound / RESULT_FILE).stat().st_mtime_ns
+
+    result = reproduced(dataset, target, suite, "--tiny")
+    assert result.exit_code == 1
+    assert "1 of 3 runs were done before" in result.output
+    assert "broken.recording.0 failed: thud: there is no network named 'resnet17'" in result.output
+    assert "1 of 3 runs failed; the same command tries them again" in result.output
+    assert (sound / RESULT_FILE).stat().st_mtime_ns == written
+    towers = load_result(target / RUNS / "small-towers.recording.0")
+    assert (towers.epochs, towers.history[0]["step"]) == (1, 2)
+    assert towers.command.count("thud ") == 2
+    for words in (
+        f"train {dataset.folder}",
+        "--steps 2",
+        "--epochs 1",
+        "--validation recording",
+        "&& thud evaluate",
+    ):
+        assert words in towers.command
+    assert f"report: {target / 'report' / 'report.html'}" in result.output
+    report = (target / "report" / "report.md").read_text()
+    assert ("small-sound" in report, "small-towers" in report, "broken" in report) == (True, True, False)
+    numbers = json.loads((target / "report" / "numbers.json").read_text())
+    assert [run["recipe"]["name"] for run in numbers] == ["small-sound", "small-towers"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only", "resnet"], "no recipe of the suite matches 'resnet'"),
+        (["--epochs", "resnet=3"], "no recipe of the suite matches 'resnet'"),
+        (["--epochs", "small-sound=many"], "'small-sound=many' is neither a number of epochs nor PATTERN=NUMBER"),
+        (["--epochs", "0"], "'0' is neither a number of epochs"),
+        (["--suite", "al"], "no suite 'al'; there are"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_before_anything_runs(
+    dataset: Dataset, tmp_path: Path, suite: Path, options: list[str], message: str
+) -> None:
+    result = reproduced(dataset, tmp_path / "target", suite, *options)
+    assert result.exit_code != 0
+    said = str(result.exception) if isinstance(result.exception, TrainingError) else result.output
+    assert message in " ".join(said.split())
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["--epochs", "4"], {"small-sound": 4, "small-towers": 4}),
+        (["--epochs", "9", "--epochs", "*sound*=2"], {"small-sound": 2, "small-towers": 9}),
+        (["--epochs", "*sound*=2"], {"small-sound": 2, "small-towers": None}),
+        (["--epochs", "9", "--tiny"], {"small-sound": 1, "small-towers": 1}),
+    ],
+)
+def test_epochs_are_asked_for_by_pattern(
+    dataset: Dataset,
+    tmp_path: Path,
+    suite: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    wanted: dict[str, int | None],
+) -> None:
+    asked: dict[str, int | None] = {}
+
+    def only_look(_dataset: Path, trials: Any, *_: Any, **__: Any) -> list[str]:
+        asked.update({Path(trial.recipe).stem: trial.epochs for trial in trials})
+        return []
+
+    monkeypatch.setattr("training.reproduce.run_trials", only_look)
+    result = reproduced(dataset, tmp_path / "target", suite, "--only", "*small*", *options)
+    assert result.exit_code == 0, result.output
+    assert asked == wanted

@@ -1,0 +1,73 @@
+"""Sharing a batch among processes: torchrun starts them, each computes its part, the gradients are the whole's."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
+
+T = TypeVar("T")
+Row = TypeVar("Row", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of `count` processes this one is."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes, validates and speaks for all."""
+        return self.rank == 0
+
+    def part(self, rows: npt.NDArray[Row]) -> npt.NDArray[Row]:
+        """This process's part of `rows`. All parts are equally long: the last rows stand in where they run out."""
+        if self.count == 1:
+            return rows
+        size = -(-len(rows) // self.count)
+        padded = np.concatenate([rows, np.repeat(rows[-1:], size * self.count - len(rows), axis=0)])
+        return padded[self.rank * size : (self.rank + 1) * size]
+
+    def gather(self, part: Tensor, length: int) -> Tensor:
+        """The outputs of all processes in the order of the rows, `[length, ...]`; gradients flow back to each."""
+        if self.count == 1:
+            return part
+        parts = all_gather(part.contiguous())  # type: ignore[no-untyped-call]
+        return torch.cat(parts)[:length]
+
+    def told(self, value: T) -> T:
+        """What the leading process has here, on every process."""
+        if self.count == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[tuple[Share, torch.device]]:
+    """This process's share and its device: of a group if torchrun has started it, else all of it.
+
+    NCCL joins GPUs, gloo anything else.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Share(), device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Share(dist.get_rank(), dist.get_world_size()), device
+    finally:
+        dist.destroy_process_group()

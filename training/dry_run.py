@@ -1,0 +1,67 @@
+"""What `thud train --dry-run` says: is the data fit to train on, and what would be done."""
+
+import math
+
+import numpy as np
+
+from model.errors import TrainingError
+from model.materials import MATERIALS
+from training.dataset import SPLITS, Dataset
+from training.device_data import DeviceData
+from training.distributed import Share
+from training.evaluate import measure_epoch
+from training.fit import FitOptions, Objective
+from training.plan import plan_epoch, samples
+from training.recipe import Recipe
+from training.systems import build_system
+from training.validation import hold_out
+
+
+def describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
+    """Check dataset and recipe against each other by one real step, and tell what training would do.
+
+    Nothing is written. Raises TrainingError for whatever would stop training at its start.
+    """
+    held_out = hold_out(dataset, options.validation)
+    batches = plan_epoch(held_out, recipe, options.seed, 0)
+    system = build_system(recipe, dataset.info, options.seed).to(options.device)
+    data = DeviceData(held_out, options.device)
+    step = next(data.steps(batches[:1], Share()))
+    loss = Objective(system, Share(), options.bf16).train()(step)
+    loss.backward()
+    first = float(loss.detach())
+    if not math.isfinite(first):
+        raise TrainingError(f"the loss of the first step is {first}")
+    weights = sum(parameter.numel() for parameter in system.parameters())
+    window = system.window
+    lines = [
+        f"recipe {recipe.name}: {recipe.system}"
+        + (f", pictures through {recipe.image_network}" if recipe.sees else "")
+        + (f", sounds through {recipe.sound_network}" if recipe.hears else "")
+        + f", {weights / 1e6:.1f} million weights, on {options.device} in {'bf16' if options.bf16 else 'fp32'}",
+        f"sounds: {window.before:g} s before to {window.after:g} s after the hit at {window.sample_rate:,} Hz; "
+        f"pictures: {dataset.info.picture.size} px",
+        f"{recipe.epochs} epochs of {len(batches):,} steps, {samples(batches):,} samples each; "
+        f"the data {'lies on the device' if data.resident else 'is streamed to the device'}",
+        f"loss of the first step {first:.4f}",
+        held_out.summary(),
+        *concerns(held_out),
+    ]
+    try:
+        measure_epoch(system, held_out, options.device, options.seed)
+    except TrainingError as error:
+        lines.append(f"no validation: {error}")
+    return "\n".join(lines)
+
+
+def concerns(dataset: Dataset) -> list[str]:
+    """What a user should know before training: materials that a split lacks, in words."""
+    labels, found = dataset.labels, []
+    for split in SPLITS:
+        heard = np.bincount(labels.clip_material[dataset.clips_of(split)], minlength=len(MATERIALS)) > 0
+        seen = labels.picture_materials[dataset.pictures_of(split)].sum(axis=0) > 0
+        for kind, there in (("clip", heard), ("picture", seen)):
+            missing = [material.name for material in MATERIALS if not there[material.id]]
+            if missing:
+                found.append(f"no {split} {kind} of: {', '.join(missing)}")
+    return found

@@ -1,0 +1,1 @@
+"""The report of many runs: the paper's tables and figures beside ours, and what the paper should have shown."""

@@ -1,0 +1,70 @@
+"""Our recipe against the paper's, on the same data, split and seeds."""
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from training.report.cells import by_seed, share
+from training.report.groups import Group, of_paper
+from training.report.markdown import code, rests_on, table
+from training.report.recommended import TRUTHS
+
+_MEASURES = {"P@10": ("p_at", "10", "macro"), "nDCG@10": ("ndcg_at_10", "macro"), "mAP": ("map", "macro")}
+
+
+def our_recipes(groups: Sequence[Group]) -> list[Group]:
+    """TT_AGG by a recipe of our own, whole."""
+    return [group for group in groups if group.system == "tt_agg" and group.role == "ours"]
+
+
+def against_the_paper(groups: Sequence[Group]) -> list[str]:
+    """The section, as blocks of Markdown."""
+    blocks = [
+        "Test pictures, macro over materials. The error is 1 − P@10, the share of wrong sounds among the ten "
+        "nearest; the ratio is how many times larger the paper's is. The last line has the means over the seeds, "
+        "and the ratio of the mean errors."
+    ]
+    pairs = [
+        (theirs, ours)
+        for ours in our_recipes(groups)
+        for theirs in of_paper(groups, "tt_agg")
+        if ours.same_data(theirs) and set(ours.seeds) & set(theirs.seeds)
+    ]
+    if not pairs:
+        return [*blocks, "Not run: no recipe of ours has data, split and a seed in common with the paper's TT_AGG."]
+    for theirs, ours in pairs:
+        blocks.append(f"### {code(ours.name)} against {code(theirs.name)}, {ours.kind}")
+        for truth, title in TRUTHS.items():
+            blocks += [f"{title}:", *_compare(theirs, ours, truth)]
+        blocks += rests_on([theirs, ours])
+    return blocks
+
+
+def _compare(theirs: Group, ours: Group, truth: str) -> Iterator[str]:
+    columns = [
+        by_seed(group, "test", "recommend", truth, *keys) for keys in _MEASURES.values() for group in (theirs, ours)
+    ]
+    seeds = sorted(set.intersection(*(set(column) for column in columns)))
+    if not seeds:
+        yield "Not measured."
+        return
+    lines = {str(seed): [column[seed] for column in columns] for seed in seeds}
+    lines |= {"mean": [fmean(column[seed] for seed in seeds) for column in columns]} if len(seeds) > 1 else {}
+    rows = []
+    for name, (their_p, our_p, *rest) in lines.items():
+        error, our_error = 1 - their_p, 1 - our_p
+        rows.append([name, share(error), share(our_error), _ratio(error, our_error), *map(share, rest)])
+    header = ["Seed", "Error, paper", "Error, ours", "Paper/ours"]
+    header += [f"{name}, {who}" for name in list(_MEASURES)[1:] for who in ("paper", "ours")]
+    yield table(header, rows)
+    halved = sum(1 - columns[1][seed] <= (1 - columns[0][seed]) / 2 for seed in seeds)
+    higher = [sum(columns[at + 1][seed] > columns[at][seed] for seed in seeds) for at in (2, 4)]
+    yield (
+        f"Our error is at most half the paper's at {halved} of {len(seeds)} seeds, our nDCG@10 is higher at "
+        f"{higher[0]} and our mAP at {higher[1]}."
+    )
+
+
+def _ratio(error: float, our_error: float) -> str:
+    if our_error <= 0:
+        return "both 0" if error <= 0 else "ours 0"
+    return f"{error / our_error:.2f}"

@@ -1,0 +1,86 @@
+"""The report as a page: the same Markdown, in a small self-contained HTML document."""
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererProtocol
+from markdown_it.token import Token
+
+from training.report.markdown import RESTS_ON
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8" />
+<meta name="viewport" content="width=device-width, initial-scale=1" />
+<title>{title}</title>
+<style>
+{css}</style>
+</head>
+<body>
+<main>
+{body}</main>
+</body>
+</html>
+"""
+
+
+def render_page(markdown: str, title: str) -> str:
+    """The HTML document of a report. What looks like HTML in the Markdown is shown, not obeyed."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("table_open", _open_table)
+    parser.add_render_rule("table_close", _close_table)
+    parser.add_render_rule("th_open", _open_head)
+    tokens = _fold_runs(parser.parse(markdown))
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", slug(tokens[place + 1].content))
+    css = (files("training.report") / "page.css").read_text(encoding="utf-8")
+    return _PAGE.format(title=escape(title), css=css, body=parser.renderer.render(tokens, parser.options, {}))
+
+
+def slug(heading: str) -> str:
+    """The name by which links find a heading, as common hosts of Markdown make it."""
+    kept = "".join(letter for letter in heading.lower() if letter.isalnum() or letter in " -_")
+    return kept.replace(" ", "-")
+
+
+def _fold_runs(tokens: Sequence[Token]) -> list[Token]:
+    """Put each list of runs behind the line that announces it, to be unfolded."""
+    folded: list[Token] = []
+    inside = False
+    for place, token in enumerate(tokens):
+        if token.type == "paragraph_open" and tokens[place + 1].content == RESTS_ON:
+            inside = True
+            folded.append(_html(f'<details class="runs"><summary>{escape(RESTS_ON)}</summary>\n'))
+            continue
+        announces = inside and (token.content == RESTS_ON or (token.type == "paragraph_close" and token.level == 0))
+        if announces:
+            continue
+        folded.append(token)
+        if inside and token.type == "bullet_list_close" and token.level == 0:
+            folded.append(_html("</details>\n"))
+            inside = False
+    return folded
+
+
+def _html(content: str) -> Token:
+    return Token("html_block", "", 0, content=content)
+
+
+def _open_table(renderer: RendererProtocol, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    """A wide table moves within its own frame, by keyboard too."""
+    return '<div class="table" role="region" aria-label="Table" tabindex="0">\n<table>\n'
+
+
+def _close_table(renderer: RendererProtocol, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    return "</table>\n</div>\n"
+
+
+def _open_head(renderer: RendererProtocol, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    """A header cell says that it heads its column."""
+    alignment = tokens[place].attrGet("style")
+    return f'<th scope="col" style="{alignment}">' if alignment else '<th scope="col">'

@@ -1,0 +1,84 @@
+"""`thud reproduce`: a suite of runs on one dataset, and the report on them."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.threads import available_cpus
+
+
+def _epochs(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, int], ...]:
+    asked = []
+    for value in values:
+        pattern, _, count = value.rpartition("=")
+        if not count.isdigit() or int(count) < 1:
+            raise click.BadParameter(f"{value!r} is neither a number of epochs nor PATTERN=NUMBER")
+        asked.append((pattern or "*", int(count)))
+    return tuple(asked)
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--suite", default="all", show_default=True, help="a suite by name, or a TOML file")
+@click.option("--only", multiple=True, metavar="PATTERN", help="only these recipes, as in 'paper-*-resnet18'")
+@click.option(
+    "--epochs",
+    multiple=True,
+    metavar="[PATTERN=]N",
+    callback=_epochs,
+    help="instead of the recipes', as in 'paper-*-vgg16=3'; the report says so",
+)
+@click.option("--tiny", is_flag=True, help="one epoch of two steps each: is everything in place?")
+@click.option("--jobs", type=click.IntRange(1), help="runs side by side  [default: the CPUs; 1 on a GPU]")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="as of train",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps")
+def reproduce(
+    dataset: Path,
+    target: Path,
+    suite: str,
+    only: tuple[str, ...],
+    epochs: Any,
+    tiny: bool,
+    jobs: int | None,
+    precision: str,
+    device: str,
+) -> None:
+    """Run a suite of recipes on DATASET and write the report TARGET/report.
+
+    Interrupted, the same command goes on. Runs that are done are not run again; the report holds every run of the
+    suite that there is in TARGET: the paper's tables and figures beside its own numbers, and more.
+    """
+    from training.dataset import load_dataset
+    from training.device import choose_device
+    from training.report.write import write_report
+    from training.reproduce import ReproduceOptions, finished_results, run_trials
+    from training.suite import load_suite
+
+    data = load_dataset(dataset)
+    place = choose_device(device)
+    whole = load_suite(suite)
+    trials = whole.trials(only, (("*", 1),) if tiny else epochs)
+    options = ReproduceOptions(
+        device, precision, jobs or (1 if place.type == "cuda" else available_cpus()), 2 if tiny else None
+    )
+    try:
+        failures = run_trials(dataset, trials, target, options, say=click.echo)
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted; the same command goes on") from None
+    results = finished_results(whole.trials(), target)
+    if results:
+        click.echo(f"report: {write_report(results, data, target / 'report')}")
+    if failures:
+        raise click.ClickException(
+            f"{len(failures)} of {len(trials)} runs failed; the same command tries them again"
+        )

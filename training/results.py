@@ -1,0 +1,107 @@
+"""The result of one run: what was trained, on what, how it measured; what reports are written from."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model.atomic import atomic_file
+from model.errors import TrainingError
+
+if TYPE_CHECKING:
+    from training.checkpoint import Checkpoint
+
+RESULT_FILE = "result.json"
+
+Validation = Literal["recording", "video", "sample"]
+"""What validation data must not share with training data: the recording, the video, or (the paper's way, as far
+as can be told) no more than the sample, a clip with its picture."""
+
+
+class RunResult(BaseModel):
+    """`result.json` of a run. Measures are shares in [0, 1]; an `..._interval` is a 95 % bootstrap over videos.
+
+    `val` and `test` hold what `training.evaluate` measures for the system:
+
+    - sound, fc_agg: `samples`, `accuracy`, `accuracy_interval`, `macro_accuracy`, `macro_accuracy_interval`,
+      `loss`, `confusion` (17 rows of true material, 17 columns of said material, counts)
+    - visual: `pictures`, `accuracy`, `precision`, `recall`, `f1`, `map`, their intervals, `loss`
+    - tt_agg: `pairs` {`pairs`, `accuracy`, `precision`, `recall`, `f1`, their intervals, `loss`}, and `recommend`
+      {`pictures`, `library`, `hubness_skew`, `own_clips`, `all_events`}, the last two as
+      `training.retrieval.measure_retrieval` gives them; `recommend` holds only `none`, the reason, where there
+      is nothing to search
+
+    Either is {`none`: reason} where the split cannot be measured. `history` has one record an epoch: `epoch`,
+    `loss`, `seconds`, `samples_per_second` and `val`, the same measures without intervals and confusion.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: dict[str, Any]
+    seed: int
+    validation: Validation
+    epochs: int
+    checkpoint: str
+    dataset: str
+    command: str
+    device: str
+    precision: str
+    versions: dict[str, str]
+    seconds: float
+    samples_per_second: float
+    history: list[dict[str, Any]]
+    val: dict[str, Any]
+    test: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return str(self.recipe["name"])
+
+    @property
+    def system(self) -> str:
+        """Which of the paper's four systems the recipe trains: sound, visual, fc_agg or tt_agg."""
+        return str(self.recipe["system"])
+
+
+def result_of(checkpoint: "Checkpoint", measured: dict[str, Any], *, command: str, device: str) -> RunResult:
+    """The result of a checkpoint that measured as `training.evaluate.evaluate` says, by `command`."""
+    seconds = sum(record["seconds"] for record in checkpoint.history)
+    samples = sum(record["seconds"] * record["samples_per_second"] for record in checkpoint.history)
+    return RunResult(
+        recipe=checkpoint.recipe,
+        seed=checkpoint.seed,
+        validation=checkpoint.validation,
+        epochs=checkpoint.epoch,
+        checkpoint=checkpoint.id,
+        dataset=checkpoint.info["id"],
+        command=f"{checkpoint.command} && {command}",
+        device=device,
+        precision=checkpoint.precision,
+        versions={name: version(name) for name in ("thud", "torch", "torchvision", "numpy")},
+        seconds=seconds,
+        samples_per_second=samples / seconds,
+        history=checkpoint.history,
+        val=measured["val"],
+        test=measured["test"],
+    )
+
+
+def write_result(result: RunResult, run: Path) -> None:
+    """Write the run's result beside its checkpoint."""
+    with atomic_file(run / RESULT_FILE) as aside:
+        aside.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def load_result(run: Path) -> RunResult:
+    """Read the result of a run. Raises TrainingError if there is none, or if it is not valid."""
+    file = run / RESULT_FILE
+    try:
+        return RunResult.model_validate_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TrainingError(f"{run} has no {RESULT_FILE}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{file} cannot be read: {error}") from error
+    except ValidationError as error:
+        raise TrainingError(f"{file} is not valid: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,96 @@
+"""A suite: which recipes are run with which seeds and ways of validation, as a small TOML file."""
+
+import tomllib
+from fnmatch import fnmatch
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.errors import TrainingError
+from training.recipe import load_recipe
+from training.results import Validation
+
+
+class Trial(NamedTuple):
+    """One run of a suite."""
+
+    recipe: str
+    seed: int
+    validation: Validation
+    epochs: int | None
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"{Path(self.recipe).stem}.{self.validation}.{self.seed}"
+
+
+class _Runs(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    seeds: list[int] = Field([0], min_length=1)
+    validation: list[Validation] = Field(["recording"], min_length=1)
+
+
+class Suite(BaseModel):
+    """A suite's file: tables `[[runs]]` with `recipe`, `seeds` (one, 0) and `validation` (by recording)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    runs: list[_Runs] = Field(min_length=1)
+
+    def trials(self, only: tuple[str, ...] = (), epochs: tuple[tuple[str, int], ...] = ()) -> list[Trial]:
+        """All runs in order; of the recipes that match a pattern of `only`, if there are any.
+
+        `epochs` are patterns of recipes with what to train them for instead of what they say; the last one that
+        matches counts. Raises TrainingError for a recipe that is not there, or a pattern that matches none.
+        """
+        for pattern in (*only, *(pattern for pattern, _ in epochs)):
+            if not any(fnmatch(run.recipe, pattern) for run in self.runs):
+                there = ", ".join(dict.fromkeys(run.recipe for run in self.runs))
+                raise TrainingError(f"no recipe of the suite matches {pattern!r}; it has {there}")
+        trials: list[Trial] = []
+        for run in self.runs:
+            if only and not any(fnmatch(run.recipe, pattern) for pattern in only):
+                continue
+            load_recipe(run.recipe)
+            asked = [count for pattern, count in epochs if fnmatch(run.recipe, pattern)]
+            trials += [
+                Trial(run.recipe, seed, validation, asked[-1] if asked else None)
+                for validation in run.validation
+                for seed in run.seeds
+            ]
+        names = [trial.name for trial in trials]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise TrainingError(f"the suite holds the run {twice} twice")
+        return trials
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that ship with Thud."""
+    folder = files("training") / "suites"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_suite(name_or_file: str) -> Suite:
+    """A suite by the name it ships under, or from a TOML file. Raises TrainingError naming what is wrong."""
+    try:
+        if name_or_file.endswith(".toml"):
+            text = Path(name_or_file).read_text(encoding="utf-8")
+        elif name_or_file in suite_names():
+            text = (files("training") / "suites" / f"{name_or_file}.toml").read_text(encoding="utf-8")
+        else:
+            raise TrainingError(f"no suite {name_or_file!r}; there are {', '.join(suite_names())}, or a .toml file")
+        return Suite.model_validate(tomllib.loads(text))
+    except OSError as error:
+        raise TrainingError(f"the suite {name_or_file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"the suite {name_or_file} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise TrainingError(
+            f"the suite {name_or_file}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from error
