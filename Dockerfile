@@ -32,7 +32,7 @@ COPY training training
 RUN touch README.md LICENSE && mkdir index service \
     && pip --python /opt/venv/bin/python install --no-index --no-deps --no-build-isolation --editable .
 RUN thud synthesize library demo/sounds
-RUN thud prepare synthetic demo/dataset --scenes 1200 --clips 4 --size 64 --sample-rate 22050 --before 0.1
+RUN thud prepare synthetic demo/dataset --scenes 1200 --clips 4 --size 64 --sample-rate 22050 --before 0.1 --after 0.5
 RUN thud train demo/dataset demo/run --recipe demo
 RUN thud evaluate demo/run demo/dataset
 RUN thud export demo/run demo/bundle

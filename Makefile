@@ -23,7 +23,7 @@ demo/bundle/bundle.json: demo/dataset/dataset.json training/recipes/demo.toml | 
 	$(BIN)/thud export demo/run demo/bundle
 
 demo/dataset/dataset.json: | $(BIN)/thud
-	$(BIN)/thud prepare synthetic demo/dataset --scenes 1200 --clips 4 --size 64 --sample-rate 22050 --before 0.1
+	$(BIN)/thud prepare synthetic demo/dataset --scenes 1200 --clips 4 --size 64 --sample-rate 22050 --before 0.1 --after 0.5
 
 demo/sounds/manifest.csv: | $(BIN)/thud
 	$(BIN)/thud synthesize library demo/sounds

@@ -4,8 +4,8 @@
 
 DATASET was prepared from a manifest (thud prepare manifest FILE DATASET --before 0.5 --after 0.9 ...). For each
 source that has pictures, all of it, pictures and sounds, becomes test data; each recipe is trained on the rest with
-the same seed, and the pictures of that source are answered with the training sounds. Nothing is chosen on the source
-left out: the last epoch counts. Interrupted, the same command goes on; what is done is not done again.
+the same seed, and the pictures of that source are answered with the training sounds. Nothing is chosen on the
+source left out: the last epoch counts. Interrupted, the same command goes on; what is done is not done again.
 """
 
 import json
@@ -46,19 +46,35 @@ def main(
     data = load_dataset(dataset)
     chosen = [_recipe(text) for text in recipes]
     sources = sorted(set(data.labels.picture_source.tolist()))
+    if unknown := sorted(set(only) - set(sources)):
+        raise click.BadParameter(f"no source {unknown[0]!r} with pictures; there are {', '.join(sources)}")
     for source in only or sources:
         for recipe in chosen:
             run = out / source / recipe.name
-            if not (run / MEASURED_FILE).exists():
+            if not _is_done(run, recipe, seed, data.info.id, precision):
                 click.echo(f"without {source}: {recipe.name}, {recipe.epochs} epochs", err=True)
                 _measure(data, source, recipe, run, seed, precision)
     print(_table(out, sources, [recipe.name for recipe in chosen]))
 
 
+def _is_done(run: Path, recipe: Recipe, seed: int, dataset: str, precision: Precision) -> bool:
+    if not (run / MEASURED_FILE).exists():
+        return False
+    measured = json.loads((run / MEASURED_FILE).read_text(encoding="utf-8"))
+    same = (Recipe.model_validate(measured["recipe"]), measured["seed"], measured["dataset"], measured["precision"])
+    if same != (recipe, seed, dataset, precision):
+        raise click.ClickException(f"{run} was measured with another recipe, seed, dataset or precision; remove it")
+    return True
+
+
 def _recipe(text: str) -> Recipe:
     name, _, epochs = text.partition("=")
     recipe = load_recipe(name)
-    return recipe.model_copy(update={"epochs": int(epochs)}) if epochs else recipe
+    if not epochs:
+        return recipe
+    if not epochs.isdigit() or int(epochs) < 1:
+        raise click.BadParameter(f"{text!r}: {epochs!r} is no number of epochs")
+    return recipe.model_copy(update={"epochs": int(epochs)})
 
 
 def left_out(data: Dataset, source: str) -> Dataset:
@@ -83,6 +99,8 @@ def _measure(data: Dataset, source: str, recipe: Recipe, run: Path, seed: int, p
     measured = {
         "source": source,
         "recipe": recipe.model_dump(),
+        "seed": seed,
+        "precision": precision,
         "checkpoint": checkpoint.id,
         "dataset": data.info.id,
         "seconds": sum(record["seconds"] for record in checkpoint.history),

@@ -2,7 +2,7 @@
 
 import hashlib
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ class Checkpoint:
     average: dict[str, Any] | None
     optimizer: dict[str, Any]
     history: list[dict[str, Any]]
+    device: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    steps: int | None = None
     format_version: int = FORMAT_VERSION
 
     @property

@@ -100,20 +100,23 @@ def evaluate(run: Path, dataset: Path, as_json: bool, best: bool, device: str) -
     from training.dataset import load_dataset
     from training.device import choose_device
     from training.evaluate import evaluate as measure
+    from training.fit import memory_advice
+    from training.memory import enough_memory
+    from training.recipe import Recipe
     from training.results import result_of, write_result
     from training.validation import hold_out
 
     checkpoint, data = load_checkpoint(run, BEST_FILE if best else CHECKPOINT_FILE), load_dataset(dataset)
-    if (data.info.picture, data.info.clip) != (checkpoint.dataset.picture, checkpoint.dataset.clip):
-        raise TrainingError(f"{dataset} was prepared with other sizes than the dataset {run} was trained on")
-    place = choose_device(device)
-    measured = measure(checkpoint.build(), hold_out(data, checkpoint.validation), place, seed=checkpoint.seed)
-    result = result_of(
-        checkpoint,
-        measured,
-        command=_command_line(),
-        device=str(place),
-    )
+    if data.info.id != checkpoint.dataset.id:
+        raise TrainingError(
+            f"{dataset} is not the dataset that {run} was trained on: what is validation data here can be training "
+            "data there"
+        )
+    recipe = Recipe.model_validate(checkpoint.recipe)
+    with enough_memory(memory_advice(recipe)):
+        held_out = hold_out(data, checkpoint.validation)
+        measured = measure(checkpoint.build(), held_out, choose_device(device), seed=checkpoint.seed)
+    result = result_of(checkpoint, measured, _command_line())
     write_result(result, run)
     if as_json:
         click.echo(result.model_dump_json(indent=2))

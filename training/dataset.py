@@ -158,5 +158,4 @@ def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArra
         raise ValueError(f"{path.name} has {found:,} bytes, expected {expected:,}")
     if expected == 0:  # an empty file cannot be mapped
         return np.zeros(shape, dtype)
-    # "c": pages are shared until they are written to, which nothing does; torch warns of arrays that are read-only.
-    return np.memmap(path, dtype=dtype, mode="c", shape=shape)
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape)

@@ -1,5 +1,6 @@
 """The prepared data where the networks are: on the device as a whole if it fits, else streamed to it."""
 
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,9 +44,13 @@ class DeviceData:
         self.device = device
         labels = dataset.labels
         self._present = torch.from_numpy(labels.picture_materials).to(device)
+        self._possible = torch.from_numpy(labels.picture_all_materials).to(device)
         self._material = torch.from_numpy(labels.clip_material.astype(np.int64)).to(device)
         self._owner = torch.from_numpy(labels.clip_picture.astype(np.int64)).to(device)
-        pictures, clips = torch.from_numpy(dataset.pictures), torch.from_numpy(dataset.clips)
+        with warnings.catch_warnings():
+            # The files are mapped to be read; nothing writes to the tensors.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+            pictures, clips = torch.from_numpy(dataset.pictures), torch.from_numpy(dataset.clips)
         self.resident = device.type != "cuda" or pictures.nbytes + clips.nbytes <= _room(device)
         if self.resident:
             pictures, clips = pictures.to(device), clips.to(device)
@@ -53,62 +58,48 @@ class DeviceData:
 
     def steps(self, batches: Sequence[Batch], share: Share) -> Iterator[Step]:
         """The batches in order, each process's part of them."""
+        moved = _Epoch(batches, share, self.device)
         if self.resident:
-            moved = _Epoch(batches, share, self.device)
-            for at, batch in enumerate(batches):
-                yield self._resident_step(batch, moved, at)
-            return
-        with ThreadPoolExecutor(1, initializer=self._use_device) as reader:
-            waiting: deque[Future[Step]] = deque()
+            media: Iterator[tuple[Tensor, Tensor]] = (
+                (self._pictures[seen], self._clips[heard]) for seen, heard in zip(*moved.mine, strict=True)
+            )
+        else:
+            media = self._streamed(batches, share)
+        for at, (batch, (pictures, clips)) in enumerate(zip(batches, media, strict=True)):
+            yield Step(
+                pictures,
+                clips,
+                moved.picture_draws[at],
+                moved.clip_draws[at],
+                self._truth(moved.pictures[at], moved.clips[at], moved.partner[at]),
+                len(batch.pictures),
+                len(batch.clips),
+                batch.samples,
+            )
+
+    def _streamed(self, batches: Sequence[Batch], share: Share) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pictures and clips of each batch; a thread reads some batches ahead into pinned memory."""
+        with ThreadPoolExecutor(1) as reader:
+            waiting: deque[Future[tuple[Tensor, Tensor]]] = deque()
             for batch in batches:
-                waiting.append(reader.submit(self._streamed_step, batch, share))
+                waiting.append(reader.submit(self._read, batch, share))
                 if len(waiting) > READ_AHEAD:
-                    yield waiting.popleft().result()
+                    yield self._sent(waiting.popleft().result())
             while waiting:
-                yield waiting.popleft().result()
+                yield self._sent(waiting.popleft().result())
 
-    def _resident_step(self, batch: Batch, moved: "_Epoch", at: int) -> Step:
-        mine, my_clips = moved.my_pictures[at], moved.my_clips[at]
-        truth = self._truth(moved.pictures[at], moved.clips[at], moved.partner[at])
-        return Step(
-            self._pictures[mine],
-            self._clips[my_clips],
-            moved.picture_draws[at],
-            moved.clip_draws[at],
-            truth,
-            len(batch.pictures),
-            len(batch.clips),
-            batch.samples,
-        )
+    def _read(self, batch: Batch, share: Share) -> tuple[Tensor, Tensor]:
+        media = (self._pictures[share.part(batch.pictures)], self._clips[share.part(batch.clips)])
+        return (media[0].pin_memory(), media[1].pin_memory()) if self.device.type == "cuda" else media
 
-    def _streamed_step(self, batch: Batch, share: Share) -> Step:
-        moved = _Epoch([batch], share, self.device)
-        mine = torch.from_numpy(share.part(batch.pictures))
-        my_clips = torch.from_numpy(share.part(batch.clips))
-        return Step(
-            self._sent(self._pictures[mine]),
-            self._sent(self._clips[my_clips]),
-            moved.picture_draws[0],
-            moved.clip_draws[0],
-            self._truth(moved.pictures[0], moved.clips[0], moved.partner[0]),
-            len(batch.pictures),
-            len(batch.clips),
-            batch.samples,
-        )
-
-    def _use_device(self) -> None:
-        """A thread begins on the first GPU; pinning would open a context there, beside that process's own."""
-        if self.device.type == "cuda" and self.device.index is not None:
-            torch.cuda.set_device(self.device)
-
-    def _sent(self, rows: Tensor) -> Tensor:
-        if self.device.type == "cuda":
-            rows = rows.pin_memory()  # the copy need not wait for the CPU
-        return rows.to(self.device, non_blocking=True)
+    def _sent(self, media: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The copy runs on the stream that computes: behind the steps before it, and nothing waits for it."""
+        return media[0].to(self.device, non_blocking=True), media[1].to(self.device, non_blocking=True)
 
     def _truth(self, pictures: Tensor, clips: Tensor, partner: Tensor) -> Truth:
         owned = self._owner[clips] == pictures[:, None]
-        return Truth(self._present[pictures], self._material[clips], partner, owned, clips)
+        present, possible = self._present[pictures], self._possible[pictures]
+        return Truth(present, possible, self._material[clips], partner, owned, clips)
 
 
 class _Epoch:
@@ -118,8 +109,10 @@ class _Epoch:
         self.pictures = _moved([batch.pictures for batch in batches], device)
         self.clips = _moved([batch.clips for batch in batches], device)
         self.partner = _moved([batch.partner for batch in batches], device)
-        self.my_pictures = _moved([share.part(batch.pictures) for batch in batches], device)
-        self.my_clips = _moved([share.part(batch.clips) for batch in batches], device)
+        self.mine = (
+            _moved([share.part(batch.pictures) for batch in batches], device),
+            _moved([share.part(batch.clips) for batch in batches], device),
+        )
         self.picture_draws = _moved([share.part(batch.picture_draws) for batch in batches], device)
         self.clip_draws = _moved([share.part(batch.clip_draws) for batch in batches], device)
 

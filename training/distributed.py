@@ -4,14 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
 
 T = TypeVar("T")
 Row = TypeVar("Row", bound=np.generic)
@@ -41,8 +40,8 @@ class Share:
         """The outputs of all processes in the order of the rows, `[length, ...]`; gradients flow back to each."""
         if self.count == 1:
             return part
-        parts = all_gather(part.contiguous())  # type: ignore[no-untyped-call]
-        return torch.cat(parts)[:length]
+        gathered: Tensor = _Gather.apply(part, self)
+        return gathered[:length]
 
     def told(self, value: T) -> T:
         """What the leading process has here, on every process."""
@@ -51,6 +50,28 @@ class Share:
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+
+class _Gather(torch.autograd.Function):
+    """All parts, one after the other. Backward takes this process's own part of the gradient.
+
+    Every process computes the same loss of the whole batch, hence the same gradient of all parts: nothing need be
+    exchanged. DistributedDataParallel then averages the weights' gradients, of which each process has its part's
+    alone; times the number of processes, the average is their sum.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, share: Share) -> Tensor:
+        ctx.share, ctx.size = share, len(part)
+        part = part.contiguous()
+        parts = [torch.empty_like(part) for _ in range(share.count)]
+        dist.all_gather(parts, part)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        start = ctx.share.rank * ctx.size
+        return gradients[0][start : start + ctx.size] * ctx.share.count, None
 
 
 @contextmanager

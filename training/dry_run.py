@@ -2,19 +2,17 @@
 
 import math
 
-import numpy as np
-
 from model.errors import TrainingError
-from model.materials import MATERIALS
-from training.dataset import SPLITS, Dataset
+from training.dataset import Dataset
 from training.device_data import DeviceData
 from training.distributed import Share
 from training.evaluate import measure_epoch
-from training.fit import FitOptions, Objective
+from training.fit import FitOptions, Objective, memory_advice
+from training.memory import enough_memory
 from training.plan import plan_epoch, samples
 from training.recipe import Recipe
 from training.systems import build_system
-from training.validation import hold_out
+from training.validation import concerns, hold_out
 
 
 def describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
@@ -22,8 +20,13 @@ def describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
 
     Nothing is written. Raises TrainingError for whatever would stop training at its start.
     """
+    with enough_memory(memory_advice(recipe)):
+        return _describe(dataset, recipe, options)
+
+
+def _describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
     held_out = hold_out(dataset, options.validation)
-    batches = plan_epoch(held_out, recipe, options.seed, 0)
+    batches = plan_epoch(held_out, recipe, options.seed, 0)[: options.steps]
     system = build_system(recipe, dataset.info, options.seed).to(options.device)
     data = DeviceData(held_out, options.device)
     step = next(data.steps(batches[:1], Share()))
@@ -52,16 +55,3 @@ def describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
     except TrainingError as error:
         lines.append(f"no validation: {error}")
     return "\n".join(lines)
-
-
-def concerns(dataset: Dataset) -> list[str]:
-    """What a user should know before training: materials that a split lacks, in words."""
-    labels, found = dataset.labels, []
-    for split in SPLITS:
-        heard = np.bincount(labels.clip_material[dataset.clips_of(split)], minlength=len(MATERIALS)) > 0
-        seen = labels.picture_materials[dataset.pictures_of(split)].sum(axis=0) > 0
-        for kind, there in (("clip", heard), ("picture", seen)):
-            missing = [material.name for material in MATERIALS if not there[material.id]]
-            if missing:
-                found.append(f"no {split} {kind} of: {', '.join(missing)}")
-    return found

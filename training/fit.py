@@ -11,23 +11,24 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.errors import TrainingError
 from model.lock import exclusive
 from model.progress import progress
+from training.average import WeightAverage
 from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from training.curves import Curves
 from training.dataset import Dataset
 from training.device_data import DeviceData, Step
 from training.distributed import Share, joined
 from training.evaluate import MONITOR, measure_epoch
+from training.memory import enough_memory
 from training.optimizer import build_optimizer, set_rate
 from training.plan import Batch, plan_epoch, samples
 from training.recipe import Recipe
-from training.results import Validation
+from training.results import Validation, versions
 from training.systems import System, VisualNetwork, build_system
-from training.validation import hold_out
+from training.validation import concerns, hold_out
 
 CHECK_EVERY = 100
 """Steps between two looks at the loss; each look makes a GPU wait for the CPU."""
@@ -37,7 +38,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a recipe is run; nothing here but the seed and the validation changes what is learned, up to rounding.
+    """How a recipe is run; of these, seed, validation and steps change what is learned, the others only rounding.
 
     `precision` auto and `compile` None are bfloat16 and compiled on a CUDA GPU, neither elsewhere. `steps` caps the
     steps of an epoch, for trying out. `command` is kept with the run, so that its numbers can be traced.
@@ -55,8 +56,15 @@ class FitOptions:
     def bf16(self) -> bool:
         """Whether the networks compute in bfloat16 (weights stay float32)."""
         if self.precision == "auto":
-            return self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+            return self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return self.precision == "bf16"
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the networks are compiled; by default on CUDA GPUs that torch's compiler knows."""
+        if self.compile is not None:
+            return self.compile
+        return self.device.type == "cuda" and torch.cuda.get_device_capability(self.device) >= (7, 0)
 
 
 class Objective(nn.Module):
@@ -99,6 +107,7 @@ def fit(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions, say: C
                 run.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise TrainingError(f"{run} cannot be made: {error.strerror}") from error
+        stack.enter_context(enough_memory(memory_advice(recipe)))
         fitting = Fitting(dataset, recipe, run, options, share, device, say if share.leads else _silent)
         return fitting.run_epochs()
 
@@ -120,6 +129,8 @@ class Fitting:
         self.share, self.device, self.say = share, device, say
         self.info = dataset.info
         self.dataset = hold_out(dataset, options.validation)
+        for concern in concerns(self.dataset):
+            say(concern)
         checkpoint = self._earlier()
         self.system = build_system(recipe, dataset.info, options.seed, pretrained=checkpoint is None)
         if isinstance(self.system, VisualNetwork) and recipe.weighted:
@@ -132,18 +143,14 @@ class Fitting:
         if device.type == "cuda" and share.count > 1:
             # In place: the modules are replaced inside `system`.
             nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
-        self.average: AveragedModel | None = None
-        if recipe.average:
-            average = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.system, multi_avg_fn=average, use_buffers=True)
+        self.average = WeightAverage(self.system, recipe.average) if recipe.average else None
         self.optimizer = build_optimizer(recipe, self.system, device)
         if checkpoint is not None:
             self.optimizer.load_state_dict(checkpoint.optimizer)
             if self.average is not None:
                 assert checkpoint.average is not None
-                self.average.module.load_state_dict(checkpoint.average)
-                self.average.n_averaged.fill_(1)  # so that it does not begin anew
-        if options.compile if options.compile is not None else device.type == "cuda":
+                self.average.load(checkpoint.average)
+        if options.compiles:
             for network in (self.system.image, self.system.sound):
                 if network is not None:
                     network.compile()
@@ -185,7 +192,7 @@ class Fitting:
     @property
     def trained(self) -> System:
         """The system with the weights to use: averaged ones where the recipe averages."""
-        return self.system if self.average is None else self.average.module  # type: ignore[return-value]
+        return self.system if self.average is None else self.average.system
 
     def _train(self, data: DeviceData, batches: list[Batch], epoch: int, curves: Curves) -> dict[str, float]:
         self.objective.train()
@@ -206,25 +213,12 @@ class Fitting:
         return {"loss": mean, "seconds": seconds, "samples_per_second": seen / seconds}
 
     def _step(self, step: Step) -> Tensor:
-        try:
-            loss: Tensor = self.objective(step)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_memory(error):
-                raise
-            raise TrainingError(
-                f"the device ran out of memory; lower batch_size (now {self.recipe.batch_size})"
-                + (
-                    f" or pictures_per_batch ({self.recipe.pictures_per_batch})"
-                    if self.recipe.sampling == "grid"
-                    else ""
-                )
-                + " in the recipe, or prepare smaller pictures; the checkpoint of the last epoch is kept"
-            ) from error
+        loss: Tensor = self.objective(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
         if self.average is not None:
-            self.average.update_parameters(self.system)
+            self.average.update()
         return loss.detach()
 
     def _checked(self, loss: float, title: str) -> float:
@@ -261,9 +255,15 @@ class Fitting:
             ("seed", checkpoint.seed, self.options.seed),
             ("way of holding out validation data", checkpoint.validation, self.options.validation),
             ("dataset", checkpoint.info["id"], self.info.id),
+            ("number of steps an epoch", checkpoint.steps, self.options.steps),
         ):
             if theirs != ours:
                 raise TrainingError(f"{run} holds a run with another {what}; choose another folder")
+        if epochs[0] != epochs[1] and (self.recipe.schedule != "constant" or self.recipe.warm_up):
+            raise TrainingError(
+                f"{run} was begun for {epochs[0]} epochs, over which its learning rate is scheduled, not for "
+                f"{epochs[1]}; choose another folder"
+            )
         if checkpoint.epoch > epochs[1]:
             raise TrainingError(
                 f"{run} has {checkpoint.epoch} epochs behind it, more than the {epochs[1]} asked for"
@@ -271,13 +271,16 @@ class Fitting:
         return checkpoint
 
     def _state(self) -> Checkpoint:
-        average = None if self.average is None else self.average.module.state_dict()
+        average = None if self.average is None else self.average.system.state_dict()
         return Checkpoint(
             epoch=len(self.history),
             recipe=self.recipe.model_dump(),
             seed=self.options.seed,
             validation=self.options.validation,
             precision="bf16" if self.options.bf16 else "fp32",
+            device=str(self.device),
+            versions=versions(),
+            steps=self.options.steps,
             command=self.options.command,
             info=self.info.model_dump(),
             system=self.system.state_dict(),
@@ -313,8 +316,13 @@ def _pos_weight(dataset: Dataset) -> Tensor:
     return ((len(present) - positive) / positive.clamp_min(1)).clamp(max=100.0).float()
 
 
-def _is_memory(error: BaseException) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+def memory_advice(recipe: Recipe) -> str:
+    """What to do when memory runs out."""
+    also = f" or pictures_per_batch ({recipe.pictures_per_batch})" if recipe.sampling == "grid" else ""
+    return (
+        f"lower batch_size (now {recipe.batch_size}){also} in the recipe, or prepare smaller pictures; the "
+        "checkpoint of the last epoch is kept"
+    )
 
 
 def _silent(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Streaming estimate of how often each id is drawn (Yi et al. 2019, Algorithm 2)."""
+"""Streaming estimates of how often each id is drawn (Yi et al. 2019, Algorithm 2)."""
 
 import torch
 from torch import Tensor, nn
@@ -35,3 +35,25 @@ class StreamingFrequency(nn.Module):
         self.gap[ids] = gap
         self.last[ids] = now.expand_as(gap)
         return -gap.log()
+
+
+class StreamingShare(nn.Module):
+    """The share of each of few ids among what is drawn, as a moving average over batches.
+
+    For ids of which a batch holds many, materials, a gap between appearances says nothing: it is always one step.
+    Shares begin equal.
+    """
+
+    def __init__(self, ids: int, rate: float = 0.05) -> None:
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("share", torch.full((ids,), 1.0 / ids))
+        self.share: Tensor
+
+    @torch.no_grad()
+    def forward(self, ids: Tensor) -> Tensor:
+        """Count `ids` int64 [B]; returns the log share of each, [B]."""
+        ones = torch.ones(len(ids), device=ids.device)
+        counted = torch.zeros_like(self.share).index_add_(0, ids, ones) / len(ids)
+        self.share.lerp_(counted, self.rate)
+        return self.share[ids].log()

@@ -34,7 +34,7 @@ _OPTIONS = [
     ),
     click.option(
         "--after",
-        default=0.5,
+        default=0.9,
         show_default=True,
         type=click.FloatRange(0, 10, min_open=True),
         help="seconds after the hit",

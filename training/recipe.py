@@ -16,6 +16,10 @@ from training.losses import LOSSES
 System = Literal["sound", "visual", "fc_agg", "tt_agg"]
 
 
+_OF_GRIDS = ("pictures_per_batch", "balance", "positives", "uncertain")
+_OF_TOWERS = ("sampling", "loss", "log_q", "heads")
+
+
 class Recipe(BaseModel):
     """One way of training one of the paper's systems. The defaults are the paper's (3.2 to 3.4), its gaps filled.
 
@@ -38,7 +42,7 @@ class Recipe(BaseModel):
         None, ge=0.0, description="seconds of sound before the hit; all there are if unset"
     )
     after: float | None = Field(None, gt=0.0, description="seconds of sound after the hit; all there are if unset")
-    highest_hertz: float | None = Field(None, gt=0.0, description="of the log-mel; half the sample rate if unset")
+    highest_hertz: float | None = Field(None, ge=1000.0, description="of the log-mel; else half the sample rate")
 
     epochs: int = Field(30, ge=1)
     patience: int = Field(0, ge=0, description="epochs without a better validation before stopping; 0 = never stop")
@@ -50,6 +54,10 @@ class Recipe(BaseModel):
     balance: bool = Field(False, description="grid: every material equally often")
     positives: Literal["across", "own"] = Field(
         "across", description="grid: clips of any video, or of its own alone"
+    )
+    uncertain: Literal["negative", "masked"] = Field(
+        "negative",
+        description="grid: what a material counts as that other events of the video have, not the picture's clips",
     )
     clips_per_picture: int = Field(10, ge=1, description="clips drawn for a picture that has none of its own")
 
@@ -79,6 +87,15 @@ class Recipe(BaseModel):
             raise ValueError(f"no loss named {self.loss!r}; there are {', '.join(LOSSES)}")
         if self.log_q and self.loss != "softmax":
             raise ValueError("log_q corrects the softmax loss alone")
+        for keys, read, where in (
+            (_OF_GRIDS, self.system == "tt_agg" and self.sampling == "grid", "a grid of tt_agg"),
+            (_OF_TOWERS, self.system == "tt_agg", "tt_agg"),
+            (("weighted",), self.system == "visual", "the visual network"),
+            (("momentum",), self.optimizer == "sgd", "sgd"),
+        ):
+            set_ = [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
+            if set_ and not read:
+                raise ValueError(f"{set_[0]} says nothing here: only {where} reads it")
         return self
 
     @property

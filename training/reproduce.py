@@ -8,9 +8,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.errors import TrainingError
 from model.lock import exclusive
 from model.progress import progress
 from model.threads import available_cpus
+from training.recipe import Recipe
 from training.results import RESULT_FILE, RunResult, load_result
 from training.suite import Trial
 
@@ -29,15 +31,20 @@ class ReproduceOptions:
 
 
 def run_trials(
-    dataset: Path, trials: Sequence[Trial], target: Path, options: ReproduceOptions, say: Callable[[str], None]
+    dataset: Path,
+    dataset_id: str,
+    trials: Sequence[Trial],
+    target: Path,
+    options: ReproduceOptions,
+    say: Callable[[str], None],
 ) -> list[str]:
     """Run all trials, those that are done already not again; returns what failed, with the reason.
 
-    A run that was interrupted goes on. One that fails leaves the others alone. `target/runs/<run>/log.txt` holds
-    what each said.
+    A run that was interrupted goes on. One that is done with another recipe, dataset or number of steps is refused.
+    One that fails leaves the others alone. `target/runs/<run>/log.txt` holds what each said.
     """
     with exclusive(target):
-        done = [trial for trial in trials if (_folder(target, trial) / RESULT_FILE).exists()]
+        done = [trial for trial in trials if _is_done(_folder(target, trial), trial, dataset_id, options)]
         open_ = [trial for trial in trials if trial not in done]
         if done:
             say(f"{len(done)} of {len(trials)} runs were done before")
@@ -62,6 +69,22 @@ def run_trials(
                 children.stop()
                 raise
     return failures
+
+
+def _is_done(run: Path, trial: Trial, dataset_id: str, options: ReproduceOptions) -> bool:
+    """Whether the run has a result; raises TrainingError if that is of something else than is asked for now."""
+    if not (run / RESULT_FILE).exists():
+        return False
+    result, recipe = load_result(run), trial.load()
+    theirs = Recipe.model_validate(result.recipe)
+    for what, same in (
+        ("recipe", theirs == recipe),
+        ("dataset", result.dataset == dataset_id),
+        ("number of steps an epoch", result.steps == options.steps),
+    ):
+        if not same:
+            raise TrainingError(f"{run} holds a run with another {what}; choose another folder, or remove that one")
+    return True
 
 
 def finished_results(trials: Sequence[Trial], target: Path) -> list[RunResult]:

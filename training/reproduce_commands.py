@@ -7,6 +7,9 @@ import click
 
 from model.threads import available_cpus
 
+MOST_JOBS = 4
+"""Runs side by side by default: each takes the memory of two networks and their optimiser."""
+
 
 def _epochs(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
@@ -23,7 +26,14 @@ def _epochs(
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--suite", default="all", show_default=True, help="a suite by name, or a TOML file")
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    default=("all",),
+    show_default=True,
+    help="a suite by name, or a TOML file; several make one report",
+)
 @click.option("--only", multiple=True, metavar="PATTERN", help="only these recipes, as in 'paper-*-resnet18'")
 @click.option(
     "--epochs",
@@ -33,7 +43,9 @@ def _epochs(
     help="instead of the recipes', as in 'paper-*-vgg16=3'; the report says so",
 )
 @click.option("--tiny", is_flag=True, help="one epoch of two steps each: is everything in place?")
-@click.option("--jobs", type=click.IntRange(1), help="runs side by side  [default: the CPUs; 1 on a GPU]")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="runs side by side  [default: the CPUs, at most 4, or 1 on a GPU]"
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
@@ -45,7 +57,7 @@ def _epochs(
 def reproduce(
     dataset: Path,
     target: Path,
-    suite: str,
+    suites: tuple[str, ...],
     only: tuple[str, ...],
     epochs: Any,
     tiny: bool,
@@ -62,17 +74,20 @@ def reproduce(
     from training.device import choose_device
     from training.report.write import write_report
     from training.reproduce import ReproduceOptions, finished_results, run_trials
-    from training.suite import load_suite
+    from training.suite import joined, load_suite
 
     data = load_dataset(dataset)
     place = choose_device(device)
-    whole = load_suite(suite)
+    whole = joined([load_suite(suite) for suite in suites])
     trials = whole.trials(only, (("*", 1),) if tiny else epochs)
     options = ReproduceOptions(
-        device, precision, jobs or (1 if place.type == "cuda" else available_cpus()), 2 if tiny else None
+        device,
+        precision,
+        jobs or (min(available_cpus(), MOST_JOBS) if place.type == "cpu" else 1),
+        2 if tiny else None,
     )
     try:
-        failures = run_trials(dataset, trials, target, options, say=click.echo)
+        failures = run_trials(dataset, data.info.id, trials, target, options, say=click.echo)
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on") from None
     results = finished_results(whole.trials(), target)

@@ -44,6 +44,7 @@ class RunResult(BaseModel):
     epochs: int
     checkpoint: str
     dataset: str
+    steps: int | None = None
     command: str
     device: str
     precision: str
@@ -65,7 +66,12 @@ class RunResult(BaseModel):
         return str(self.recipe["system"])
 
 
-def result_of(checkpoint: "Checkpoint", measured: dict[str, Any], *, command: str, device: str) -> RunResult:
+def versions() -> dict[str, str]:
+    """What decides the numbers of a run besides its recipe, data and seed."""
+    return {name: version(name) for name in ("thud", "torch", "torchvision", "numpy")}
+
+
+def result_of(checkpoint: "Checkpoint", measured: dict[str, Any], command: str) -> RunResult:
     """The result of a checkpoint that measured as `training.evaluate.evaluate` says, by `command`."""
     seconds = sum(record["seconds"] for record in checkpoint.history)
     samples = sum(record["seconds"] * record["samples_per_second"] for record in checkpoint.history)
@@ -77,9 +83,10 @@ def result_of(checkpoint: "Checkpoint", measured: dict[str, Any], *, command: st
         checkpoint=checkpoint.id,
         dataset=checkpoint.info["id"],
         command=f"{checkpoint.command} && {command}",
-        device=device,
+        device=checkpoint.device,
+        steps=checkpoint.steps,
         precision=checkpoint.precision,
-        versions={name: version(name) for name in ("thud", "torch", "torchvision", "numpy")},
+        versions=checkpoint.versions,
         seconds=seconds,
         samples_per_second=samples / seconds,
         history=checkpoint.history,

@@ -1,6 +1,7 @@
 """A suite: which recipes are run with which seeds and ways of validation, as a small TOML file."""
 
 import tomllib
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.errors import TrainingError
-from training.recipe import load_recipe
+from training.recipe import Recipe, load_recipe
 from training.results import Validation
 
 
@@ -20,6 +21,11 @@ class Trial(NamedTuple):
     seed: int
     validation: Validation
     epochs: int | None
+
+    def load(self) -> Recipe:
+        """The recipe with the epochs asked for."""
+        recipe = load_recipe(self.recipe)
+        return recipe if self.epochs is None else recipe.model_copy(update={"epochs": self.epochs})
 
     @property
     def name(self) -> str:
@@ -56,7 +62,7 @@ class Suite(BaseModel):
         for run in self.runs:
             if only and not any(fnmatch(run.recipe, pattern) for pattern in only):
                 continue
-            load_recipe(run.recipe)
+            load_recipe(run.recipe)  # an error now rather than hours later
             asked = [count for pattern, count in epochs if fnmatch(run.recipe, pattern)]
             trials += [
                 Trial(run.recipe, seed, validation, asked[-1] if asked else None)
@@ -67,6 +73,18 @@ class Suite(BaseModel):
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise TrainingError(f"the suite holds the run {twice} twice")
         return trials
+
+
+def joined(suites: Sequence[Suite]) -> Suite:
+    """All runs of the suites; what several of them ask for stands once."""
+    runs: list[_Runs] = []
+    for run in (run for suite in suites for run in suite.runs):
+        same = [other for other in runs if other.recipe == run.recipe]
+        for validation in run.validation:
+            held = {seed for other in same if validation in other.validation for seed in other.seeds}
+            if seeds := [seed for seed in run.seeds if seed not in held]:
+                runs.append(_Runs(recipe=run.recipe, seeds=seeds, validation=[validation]))
+    return Suite(runs=runs)
 
 
 def suite_names() -> list[str]:

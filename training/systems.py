@@ -15,7 +15,7 @@ from model.two_tower import ImageTower, SoundTower, TwoTower
 from training.augment_pictures import augment_pictures
 from training.augment_sounds import SoundAugmenter
 from training.dataset import DatasetInfo
-from training.frequency import StreamingFrequency
+from training.frequency import StreamingFrequency, StreamingShare
 from training.losses import Relation, build_loss
 from training.pretrained import load_pretrained
 from training.recipe import Recipe
@@ -27,6 +27,7 @@ class Truth(NamedTuple):
     """What is known of a batch's P pictures and B clips."""
 
     present: Tensor  # bool [P, 17] the materials of each picture
+    possible: Tensor  # bool [P, 17] the materials of each picture by all events of its video
     material: Tensor  # int64 [B] the material of each clip
     partner: Tensor  # int64 [B] place among the pictures of the one that a clip was drawn with; -1 in a grid
     owned: Tensor  # bool [P, B] the clip is the picture's own
@@ -139,7 +140,8 @@ class TtAgg(System):
             self.image_head = nn.Linear(EMBEDDING_SIZE, CLASSES)
             self.sound_head = nn.Linear(EMBEDDING_SIZE, CLASSES)
         if recipe.log_q:
-            self.frequency = StreamingFrequency(sounds if recipe.log_q_by == "sound" else CLASSES)
+            by_sound = recipe.log_q_by == "sound"
+            self.frequency = StreamingFrequency(sounds) if by_sound else StreamingShare(CLASSES)
 
     def objective(self, images: Tensor, sounds: Tensor, truth: Truth) -> Tensor:
         """The recipe's loss, and the cross entropies of its heads."""
@@ -165,6 +167,8 @@ class TtAgg(System):
         elif self.recipe.positives == "own":
             known = truth.owned | ~belongs
             belongs = truth.owned
+        elif self.recipe.uncertain == "masked":
+            known = belongs | ~truth.possible[:, truth.material]
         else:
             known = torch.ones_like(belongs)
         log_q = torch.zeros(len(truth.clip), device=truth.clip.device)
@@ -203,9 +207,10 @@ def clip_window(recipe: Recipe, stored: ClipSpec) -> ClipSpec:
     before = stored.before if recipe.before is None else recipe.before
     after = stored.after if recipe.after is None else recipe.after
     if before > stored.before or after > stored.after:
+        wider = f"--before {max(before, stored.before):g} --after {max(after, stored.after):g}"
         raise TrainingError(
             f"the recipe {recipe.name} hears {before:g} s before and {after:g} s after a hit, the dataset holds "
-            f"{stored.before:g} and {stored.after:g}; prepare it with --before {before:g} --after {after:g} or more"
+            f"{stored.before:g} and {stored.after:g}; prepare it with {wider}"
         )
     return ClipSpec(sample_rate=stored.sample_rate, before=before, after=after)
 

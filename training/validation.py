@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from model.materials import MATERIALS
 from training.dataset import SPLITS, UNPAIRED, Dataset
 from training.results import Validation
 from training.splits import draw_groups
@@ -44,3 +45,16 @@ def _draw(members: npt.NDArray[np.intp], share: float, seed: int) -> npt.NDArray
     """For each member, whether it is held out; members stand for themselves."""
     chosen = draw_groups(map(str, members), share, seed)
     return np.array([_VAL if str(member) in chosen else _TRAIN for member in members], np.int8)
+
+
+def concerns(dataset: Dataset) -> list[str]:
+    """What a user should know before training: materials that a split lacks, in words."""
+    labels, found = dataset.labels, []
+    for split in SPLITS:
+        heard = np.bincount(labels.clip_material[dataset.clips_of(split)], minlength=len(MATERIALS)) > 0
+        seen = labels.picture_materials[dataset.pictures_of(split)].sum(axis=0) > 0
+        for kind, there in (("clip", heard), ("picture", seen)):
+            missing = [material.name for material in MATERIALS if not there[material.id]]
+            if missing:
+                found.append(f"no {split} {kind} of: {', '.join(missing)}")
+    return found

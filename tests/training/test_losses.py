@@ -17,7 +17,7 @@ from tests.training.tiny import CPU, GRID, PAIRS, recipe
 from training.dataset import Dataset
 from training.device_data import DeviceData
 from training.distributed import Share
-from training.frequency import StreamingFrequency
+from training.frequency import StreamingFrequency, StreamingShare
 from training.losses import LOSSES, PairLoss, Relation, SigmoidLoss, SoftmaxLoss, build_loss
 from training.plan import plan_epoch
 from training.systems import TtAgg, build_system
@@ -253,20 +253,45 @@ def test_heads_add_their_cross_entropies(dataset: Dataset) -> None:
 
 
 def test_the_correction_counts_in_training_alone(dataset: Dataset) -> None:
+    softmax = GRID | {"loss": "softmax"}
+    system, (step, batch), images, sounds = of_a_system(dataset, **softmax | {"log_q": 1.0})
+    frequency = system.frequency
+    assert isinstance(frequency, StreamingFrequency)
+    assert len(frequency.gap) == len(dataset.clips)
+    plain = of_a_system(dataset, **softmax)[0].objective(images, sounds, step.truth)
+    assert torch.equal(system.eval().objective(images, sounds, step.truth), plain)
+    assert frequency.step == 0
+    # Some have been drawn before, some have not; alike, they would shift all scores alike, which changes nothing.
+    frequency(step.truth.clip[:4])
+    assert not torch.equal(system.train().objective(images, sounds, step.truth), plain)
+    assert frequency.step == 2
+    assert torch.nonzero(frequency.last).ravel().tolist() == np.unique(batch.clips).tolist()
+
+
+def test_the_correction_by_material_counts_shares(dataset: Dataset) -> None:
     changes = {"loss": "softmax", "log_q": 1.0, "log_q_by": "material"}
     system, (step, batch), images, sounds = of_a_system(dataset, **GRID | changes)
-    assert len(system.frequency.gap) == 17
-    plain = of_a_system(dataset, **GRID | {"loss": "softmax"})[0].objective(images, sounds, step.truth)
-    assert torch.equal(system.eval().objective(images, sounds, step.truth), plain)
-    assert system.frequency.step == 0
-    # Some have been drawn before, some have not; alike, they would shift all scores alike, which changes nothing.
-    system.frequency(step.truth.material[:1])
-    assert not torch.equal(system.train().objective(images, sounds, step.truth), plain)
-    assert system.frequency.step == 2
-    drawn = np.unique(dataset.labels.clip_material[batch.clips])
-    assert torch.nonzero(system.frequency.last).ravel().tolist() == drawn.tolist()
-    system, *_ = of_a_system(dataset, **GRID | changes | {"log_q_by": "sound"})
-    assert len(system.frequency.gap) == len(dataset.clips)
+    share = system.frequency
+    assert isinstance(share, StreamingShare)
+    before = share.share.clone()
+    assert torch.equal(before, torch.full((17,), 1 / 17))
+    system.eval().objective(images, sounds, step.truth)
+    assert torch.equal(share.share, before)
+    system.train().objective(images, sounds, step.truth)
+    drawn = np.bincount(dataset.labels.clip_material[batch.clips], minlength=17) / len(batch.clips)
+    assert share.share.tolist() == pytest.approx((0.95 / 17 + 0.05 * drawn).tolist())
+
+
+def test_the_share_comes_to_that_of_what_is_drawn() -> None:
+    random = np.random.default_rng(2)
+    chances = np.array([0.5, 0.3, 0.15, 0.05])
+    share = StreamingShare(4)
+    for _ in range(300):
+        ids = torch.from_numpy(random.choice(4, size=64, p=chances))
+        logs = share(ids)
+        assert torch.equal(logs, share.share[ids].log())
+    assert share.share.sum() == pytest.approx(1.0, abs=1e-5)
+    assert share.share.tolist() == pytest.approx(chances.tolist(), abs=0.05)
 
 
 def test_the_frequency_is_algorithm_2_step_by_step() -> None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from model.errors import TrainingError
-from tests.training.tiny import GRID, start, write_recipe
+from tests.training.tiny import GRID, STEPS, start, write_recipe
 from training.dataset import Dataset
 from training.reproduce import RUNS
 from training.reproduce_commands import reproduce
@@ -19,12 +19,12 @@ from training.results import RESULT_FILE, load_result
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    for name, change in (
-        ("small-sound", {"system": "sound"}),
-        ("broken", {"image_network": "resnet17"}),
-        ("small-towers", {}),
+    for name, keys in (
+        ("small-sound", STEPS | {"system": "sound"}),
+        ("broken", GRID | {"image_network": "resnet17"}),
+        ("small-towers", GRID),
     ):
-        write_recipe(tmp_path / f"{name}.toml", GRID | {"name": name} | change)
+        write_recipe(tmp_path / f"{name}.toml", keys | {"name": name})
     runs = [f'[[runs]]\nrecipe = "{tmp_path / name}.toml"\n' for name in ("small-sound", "broken", "small-towers")]
     file = tmp_path / "suite.toml"
     file.write_text("\n".join(runs))
@@ -116,7 +116,7 @@ def test_epochs_are_asked_for_by_pattern(
 ) -> None:
     asked: dict[str, int | None] = {}
 
-    def only_look(_dataset: Path, trials: Any, *_: Any, **__: Any) -> list[str]:
+    def only_look(_dataset: Path, _id: str, trials: Any, *_: Any, **__: Any) -> list[str]:
         asked.update({Path(trial.recipe).stem: trial.epochs for trial in trials})
         return []
 

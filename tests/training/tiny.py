@@ -37,6 +37,15 @@ GRID: dict[str, Any] = {
     "learning_rate": 0.003,
     "momentum": 0.0,
 }
+STEPS: dict[str, Any] = {
+    "name": "tiny-steps",
+    **SHUFFLENET,
+    "epochs": 3,
+    "batch_size": 16,
+    "optimizer": "adamw",
+    "learning_rate": 0.003,
+}
+"""For the systems that are no two towers, which read nothing of a grid."""
 
 
 def recipe(keys: dict[str, Any], **changes: Any) -> Recipe:
