@@ -96,7 +96,8 @@ def load_checkpoint(run: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
         # weights_only: a checkpoint from elsewhere must not be able to run code.
         fields = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise TrainingError(f"{run} has no {name}: it is not a training run") from error
+        why = "validation never judged it" if (run / CHECKPOINT_FILE).exists() else "it is not a training run"
+        raise TrainingError(f"{run} has no {name}: {why}") from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{file} is broken: {str(error).splitlines()[0]}") from error
     if not isinstance(fields, dict) or fields.get("format_version") != FORMAT_VERSION:

@@ -67,6 +67,7 @@ def train(
     from training.checkpoint import CHECKPOINT_FILE
     from training.dataset import load_dataset
     from training.device import choose_device
+    from training.distributed import is_leading
     from training.dry_run import describe
     from training.fit import FitOptions, fit
     from training.recipe import load_recipe
@@ -85,7 +86,8 @@ def train(
         fit(data, chosen, run, options, say=click.echo)
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on after the last finished epoch") from None
-    click.echo(f"trained: {run}")
+    if is_leading():
+        click.echo(f"trained: {run}")
 
 
 @click.command()

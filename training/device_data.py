@@ -89,6 +89,8 @@ class DeviceData:
                 yield self._sent(waiting.popleft().result())
 
     def _read(self, batch: Batch, share: Share) -> tuple[Tensor, Tensor]:
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # of this thread; a new one begins on the first GPU
         media = (self._pictures[share.part(batch.pictures)], self._clips[share.part(batch.clips)])
         return (media[0].pin_memory(), media[1].pin_memory()) if self.device.type == "cuda" else media
 

@@ -74,6 +74,11 @@ class _Gather(torch.autograd.Function):
         return gradients[0][start : start + ctx.size] * ctx.share.count, None
 
 
+def is_leading() -> bool:
+    """Whether torchrun has started this process as the one that speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[Share, torch.device]]:
     """This process's share and its device: of a group if torchrun has started it, else all of it.

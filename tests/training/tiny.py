@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,12 +77,16 @@ def weights(checkpoint: Checkpoint) -> dict[str, bytes]:
 
 
 def start(*command: object, **environment: str) -> "subprocess.Popen[str]":
-    """A Python process on one thread, its output to be read in one piece."""
+    """A Python process on one thread, its output to be read in one piece.
+
+    It can be interrupted even where the tests themselves were started in the background, which turns that off.
+    """
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
     )
 
