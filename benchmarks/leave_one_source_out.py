@@ -21,8 +21,9 @@ from model.atomic import atomic_file
 from training.checkpoint import Checkpoint
 from training.dataset import SPLITS, Dataset, load_dataset
 from training.evaluate import evaluate
-from training.fit import FitOptions, Precision, fit
+from training.fit import FitOptions, fit
 from training.recipe import Recipe, load_recipe
+from training.results import Precision
 
 MEASURED_FILE = "left_out.json"
 TRAIN, _, TEST = range(len(SPLITS))

@@ -3,17 +3,18 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from model.errors import TrainingError
+from training import options
+from training.results import Validation
 
 if TYPE_CHECKING:
     from training.checkpoint import Checkpoint
     from training.results import RunResult
 
-_device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps")
 _SEED = click.IntRange(0, 2**32 - 1)  # torch's generators take 64 bits, which also hold the epoch
 _best = click.option("--best", is_flag=True, help="the epoch that validation found best, not the last")
 
@@ -28,23 +29,17 @@ _best = click.option("--best", is_flag=True, help="the epoch that validation fou
 @click.option("--seed", default=0, show_default=True, type=_SEED, help="of weights, pairs and flips")
 @click.option(
     "--validation",
-    type=click.Choice(["recording", "video", "sample"]),
+    type=click.Choice(get_args(Validation)),
     default="recording",
     show_default=True,
     help="what validation data must not share with training data; the paper's is very probably `sample`",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="of the networks; auto is bf16 on CUDA and fp32 elsewhere",
-)
+@options.precision
 @click.option("--compile/--no-compile", "compile_", default=None, help="torch.compile; by default on CUDA alone")
 @click.option("--steps", type=click.IntRange(1), help="at most so many steps an epoch, for trying out")
 @click.option("--resume", is_flag=True, help="refuse to begin: RUN must hold a run to go on with")
 @click.option("--dry-run", is_flag=True, help="check the data, try one step, say what would be done, write nothing")
-@_device
+@options.device
 def train(
     dataset: Path,
     run: Path,
@@ -75,15 +70,15 @@ def train(
     chosen = load_recipe(recipe)
     if epochs is not None:
         chosen = chosen.model_copy(update={"epochs": epochs})
-    options = FitOptions(choose_device(device), seed, validation, precision, compile_, steps, _command_line())
+    fit_options = FitOptions(choose_device(device), seed, validation, precision, compile_, steps, _command_line())
     data = load_dataset(dataset)
     if resume and not (run / CHECKPOINT_FILE).exists():
         raise TrainingError(f"{run} holds no run to go on with; without --resume a new one begins there")
     if dry_run:
-        click.echo(describe(data, chosen, options))
+        click.echo(describe(data, chosen, fit_options))
         return
     try:
-        fit(data, chosen, run, options, say=click.echo)
+        fit(data, chosen, run, fit_options, say=click.echo)
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on after the last finished epoch") from None
     if is_leading():
@@ -95,7 +90,7 @@ def train(
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="print the numbers as JSON")
 @_best
-@_device
+@options.device
 def evaluate(run: Path, dataset: Path, as_json: bool, best: bool, device: str) -> None:
     """Measure the run RUN on the validation and test splits of DATASET; also writes RUN/result.json."""
     from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint

@@ -16,7 +16,7 @@ from training.validation import concerns, hold_out
 
 
 def describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
-    """Check dataset and recipe against each other by one real step, and tell what training would do.
+    """Check dataset and recipe against each other by one real step and one validation; tell what would be done.
 
     Nothing is written. Raises TrainingError for whatever would stop training at its start.
     """

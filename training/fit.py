@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,19 +21,18 @@ from training.curves import Curves
 from training.dataset import Dataset
 from training.device_data import DeviceData, Step
 from training.distributed import Share, joined
-from training.evaluate import MONITOR, measure_epoch
+from training.evaluate import measure_epoch
+from training.history import best_epoch, finished, told
 from training.memory import enough_memory
 from training.optimizer import build_optimizer, set_rate
 from training.plan import Batch, plan_epoch, samples
 from training.recipe import Recipe
-from training.results import Validation, versions
-from training.systems import System, VisualNetwork, build_system
+from training.results import Precision, Validation, versions
+from training.systems import System, VisualNetwork, build_system, pos_weight
 from training.validation import concerns, hold_out
 
 CHECK_EVERY = 100
 """Steps between two looks at the loss; each look makes a GPU wait for the CPU."""
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class Fitting:
         checkpoint = self._earlier()
         self.system = build_system(recipe, dataset.info, options.seed, pretrained=checkpoint is None)
         if isinstance(self.system, VisualNetwork) and recipe.weighted:
-            self.system.pos_weight.copy_(_pos_weight(self.dataset))
+            self.system.pos_weight.copy_(pos_weight(self.dataset))
         if checkpoint is not None:
             self.system.load_state_dict(checkpoint.system)
             say(f"going on after epoch {checkpoint.epoch} of {recipe.epochs}")
@@ -183,7 +182,7 @@ class Fitting:
                     curves.epoch(record)
                 # All must know what validation said: it can end the run.
                 self.history.append(self.share.told(record))
-                self.say(_line(record, self.recipe.epochs))
+                self.say(told(record, self.recipe.epochs))
                 if self.share.leads:
                     self._save()
         assert self.checkpoint is not None or not self.share.leads
@@ -297,25 +296,6 @@ class Fitting:
         save_checkpoint(self.checkpoint, self.run / CHECKPOINT_FILE)
 
 
-def best_epoch(history: list[dict[str, Any]]) -> int | None:
-    """Number of the epoch (from 1) that validation found best, the earliest of equals; None without validation."""
-    judged = [(record["val"][MONITOR], -record["epoch"]) for record in history if "val" in record]
-    return -max(judged)[1] if judged else None
-
-
-def finished(recipe: Recipe, history: list[dict[str, Any]]) -> bool:
-    """Whether a run with this history is done: all epochs, or none better for `patience` epochs."""
-    best = best_epoch(history)
-    tired = recipe.patience > 0 and best is not None and len(history) - best >= recipe.patience
-    return tired or len(history) >= recipe.epochs
-
-
-def _pos_weight(dataset: Dataset) -> Tensor:
-    present = dataset.labels.picture_materials[dataset.pictures_of("train")]
-    positive = torch.from_numpy(present.sum(axis=0))
-    return ((len(present) - positive) / positive.clamp_min(1)).clamp(max=100.0).float()
-
-
 def memory_advice(recipe: Recipe) -> str:
     """What to do when memory runs out."""
     also = f" or pictures_per_batch ({recipe.pictures_per_batch})" if recipe.sampling == "grid" else ""
@@ -327,17 +307,3 @@ def memory_advice(recipe: Recipe) -> str:
 
 def _silent(line: str) -> None:
     pass
-
-
-def _line(record: dict[str, Any], epochs: int) -> str:
-    text = (
-        f"epoch {record['epoch']}/{epochs}: loss {record['loss']:.4f}, {record['samples_per_second']:.1f} samples/s"
-    )
-    if "val" in record:
-        text += "; validation " + ", ".join(f"{name} {value:.4f}" for name, value in _flat(record["val"]))
-    left = (epochs - record["epoch"]) * record["seconds"]
-    return f"{text}; {left / 60:.0f} min left" if left else text
-
-
-def _flat(measures: dict[str, Any]) -> list[tuple[str, float]]:
-    return [(name, value) for name, value in measures.items() if isinstance(value, float) and name != MONITOR]

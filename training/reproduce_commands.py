@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from model.threads import available_cpus
+from training import options
 
 MOST_JOBS = 4
 """Runs side by side by default: each takes the memory of two networks and their optimiser."""
@@ -46,14 +47,8 @@ def _epochs(
 @click.option(
     "--jobs", type=click.IntRange(1), help="runs side by side  [default: the CPUs, at most 4, or 1 on a GPU]"
 )
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="as of train",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps")
+@options.precision
+@options.device
 def reproduce(
     dataset: Path,
     target: Path,
@@ -80,14 +75,14 @@ def reproduce(
     place = choose_device(device)
     whole = joined([load_suite(suite) for suite in suites])
     trials = whole.trials(only, (("*", 1),) if tiny else epochs)
-    options = ReproduceOptions(
+    reproduce_options = ReproduceOptions(
         device,
         precision,
         jobs or (min(available_cpus(), MOST_JOBS) if place.type == "cpu" else 1),
         2 if tiny else None,
     )
     try:
-        failures = run_trials(dataset, data.info.id, trials, target, options, say=click.echo)
+        failures = run_trials(dataset, data.info.id, trials, target, reproduce_options, say=click.echo)
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on") from None
     results = finished_results(whole.trials(), target)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 RESULT_FILE = "result.json"
 
+Precision = Literal["auto", "fp32", "bf16"]
+"""What the networks compute in; weights stay float32. `auto` is bf16 on CUDA GPUs that have it, fp32 elsewhere."""
+
 Validation = Literal["recording", "video", "sample"]
 """What validation data must not share with training data: the recording, the video, or (the paper's way, as far
 as can be told) no more than the sample, a clip with its picture."""

@@ -14,7 +14,7 @@ from model.spectrogram import LogMel
 from model.two_tower import ImageTower, SoundTower, TwoTower
 from training.augment_pictures import augment_pictures
 from training.augment_sounds import SoundAugmenter
-from training.dataset import DatasetInfo
+from training.dataset import Dataset, DatasetInfo
 from training.frequency import StreamingFrequency, StreamingShare
 from training.losses import Relation, build_loss
 from training.pretrained import load_pretrained
@@ -200,6 +200,13 @@ def build_system(recipe: Recipe, info: DatasetInfo, seed: int, *, pretrained: bo
             if isinstance(layer, nn.Dropout):
                 layer.p = recipe.dropout
     return system
+
+
+def pos_weight(dataset: Dataset) -> Tensor:
+    """Negative by positive training pictures of each material, at most 100: `[17]`."""
+    present = dataset.labels.picture_materials[dataset.pictures_of("train")]
+    positive = torch.from_numpy(present.sum(axis=0))
+    return ((len(present) - positive) / positive.clamp_min(1)).clamp(max=100.0).float()
 
 
 def clip_window(recipe: Recipe, stored: ClipSpec) -> ClipSpec:

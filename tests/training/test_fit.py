@@ -26,7 +26,7 @@ from training.commands import train as train_command
 from training.curves import FOLDER
 from training.dataset import Dataset
 from training.device import choose_device
-from training.fit import best_epoch, finished
+from training.history import best_epoch, finished
 
 EVERYTHING: dict[str, Any] = GRID | {
     "name": "everything",
