@@ -4,6 +4,8 @@
       bundle.json         `BundleSpec`
       image_tower.onnx    uint8 [B, size, size, 3] -> embedding float32 [B, 128] (, cells float32 [B, r, c, 128])
       sound_tower.onnx    float32 [B, samples]     -> embedding float32 [B, 128]
+      heads.npz           optional: from embeddings to probabilities of the materials (model/heads.py)
+      bank.npy            optional: float16 [N, 128], embeddings of training pictures, which tell hubs among sounds
 
 Embeddings are L2-normalised; cells are the projection of each cell of the last feature map before
 normalisation, so that the mean over any set of cells, normalised, is the embedding of that part of the picture.
@@ -26,6 +28,10 @@ FORMAT_VERSION = 1
 SPEC_FILE = "bundle.json"
 IMAGE_TOWER = "image_tower.onnx"
 SOUND_TOWER = "sound_tower.onnx"
+HEADS = "heads.npz"
+BANK = "bank.npy"
+
+Precision = Literal["fp32", "int8"]
 
 
 class _Spec(BaseModel):
@@ -52,6 +58,27 @@ class ClipSpec(_Spec):
         return clip_samples(self.sample_rate, self.before, self.after)
 
 
+class Calibration(_Spec):
+    """How far the probabilities that the bundle's heads give can be believed.
+
+    `recognised`: the least probability of its likeliest material at which a picture counts as recognised.
+    `expected_error`: expected calibration error of the heads, by name (`picture`, `sound`), on data left out.
+    """
+
+    recognised: float = Field(0.5, ge=0.0, le=1.0)
+    fitted_on: str = ""
+    expected_error: dict[str, float] = {}
+
+
+class Hubness(_Spec):
+    """What a sound's similarity to every picture loses: `strength` times its mean cosine with the `neighbours`
+    pictures of the bank that are nearest to it.
+    """
+
+    strength: float = Field(0.5, ge=0.0, le=10.0)
+    neighbours: int = Field(16, ge=1)
+
+
 class FileRecord(_Spec):
     """SHA-256 (hex) and size of one file of the bundle."""
 
@@ -76,7 +103,9 @@ class BundleSpec(_Spec):
     picture: PictureSpec
     clip: ClipSpec
     files: dict[str, FileRecord]
-    calibration: dict[str, Any] | None = None
+    precision: Precision = "fp32"
+    calibration: Calibration | None = None
+    hubness: Hubness | None = None
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
 
@@ -89,7 +118,7 @@ class Bundle(_Spec):
 
     @property
     def id(self) -> str:
-        """The bundle's id: changes with any tower or any preprocessing step."""
+        """The bundle's id: changes with any tower, any other file and any preprocessing step."""
         return self.spec.id
 
     def file(self, name: str) -> Path:
@@ -98,9 +127,12 @@ class Bundle(_Spec):
 
 
 def bundle_id(files: dict[str, FileRecord], picture: PictureSpec, clip: ClipSpec) -> str:
-    """16 hex digits that name the towers and their preprocessing: what decides an embedding, nothing else."""
-    towers = {name: files[name].sha256 for name in (IMAGE_TOWER, SOUND_TOWER)}
-    identity = {"towers": towers, "picture": picture.model_dump(), "clip": clip.model_dump()}
+    """16 hex digits that name the bundle's files and their preprocessing: what decides an answer, nothing else."""
+    identity = {
+        "files": {name: files[name].sha256 for name in sorted(files)},
+        "picture": picture.model_dump(),
+        "clip": clip.model_dump(),
+    }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
