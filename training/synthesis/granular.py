@@ -38,7 +38,10 @@ class Grains:
 
 @dataclass(frozen=True)
 class Bubbles:
-    """Bubbles of radii between `smallest` and `largest` (metres): `count` after a hit, or a second of stirring."""
+    """Bubbles of radii between `smallest` and `largest` (metres): `count` after a hit, or a second of stirring.
+
+    `spread`: seconds over which they come after a hit, to 1/e; `level`: dB.
+    """
 
     count: float
     smallest: float
@@ -75,13 +78,21 @@ def crackle(grains: Grains, energy: Signal, rng: np.random.Generator, sample_rat
 
 
 def bubble_cloud(
-    bubbles: Bubbles, onsets: Signal, rng: np.random.Generator, sample_rate: int, samples: int
+    bubbles: Bubbles,
+    onsets: Signal,
+    rng: np.random.Generator,
+    sample_rate: int,
+    samples: int,
+    settle: float = np.inf,
 ) -> Signal:
-    """One bubble at each of `onsets` (seconds), as float64 `[samples]`; small bubbles are quieter."""
+    """One bubble at each of `onsets` (seconds), as float64 `[samples]`; small bubbles are quieter.
+
+    `settle`: seconds in which their strength falls to 1/e, after a hit.
+    """
     sound = np.zeros(samples)
     count = len(onsets)
     radius = np.exp(rng.uniform(np.log(bubbles.smallest), np.log(bubbles.largest), count))
-    strength = np.exp(0.5 * rng.standard_normal(count)) * radius / bubbles.largest
+    strength = np.exp(0.5 * rng.standard_normal(count)) * radius / bubbles.largest * np.exp(-onsets / settle)
     climb = rng.uniform(0.0, 0.08, count)
     for onset, r, amplitude, rise in zip(onsets, radius, strength, climb, strict=True):
         start = int(onset * sample_rate)

@@ -14,21 +14,40 @@ from training.synthesis.room import OUTDOORS, draw_room, record
 from training.synthesis.sounds import SoundObject, draw_object, scratch, strike
 
 MANIFEST = "manifest.csv"
-COLUMNS = ("kind", "path", "material", "source", "origin", "licence", "open_licence", "note")
+COLUMNS = ("kind", "path", "material", "source", "origin", "licence", "open_licence", "note", "action", "group")
 
 _SOUNDS_PER_OBJECT = 4
 _SECONDS = 1.5
+_FULL_SCALE = 2**15 - 1
 # What is stirred more often than struck, by the labels of Greatest Hits and by ear.
 _SCRATCHED = frozenset({"gravel", "leaf", "water"})
+# What the thing that is touched is called; a plastic bag is one already, and the rest are objects.
+_THINGS = {
+    "carpet": "floor",
+    "cloth": "piece",
+    "dirt": "patch",
+    "drywall": "wall",
+    "grass": "patch",
+    "gravel": "patch",
+    "leaf": "heap",
+    "paper": "piece",
+    "plastic-bag": "",
+    "tile": "floor",
+    "water": "pool",
+}
 
 
 def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_rate: int = 44_100) -> int:
     """Write `per_material` sounds of every material to `target` and return how many files that made.
 
-    `<material>/<material>-<object>-<action>-<n>.flac`, 16-bit mono, four sounds an object (three hits and a
-    scratch; two and two for gravel, leaf and water), and `manifest.csv`. The same arguments give the same
-    bytes with the same versions of NumPy, SciPy and libsndfile; between processors the last bit of a sample
-    may differ. The folder appears whole or not at all; raises TrainingError if `target` holds files already.
+    `<material>/<material>-<thing>-<number>-<action>-<n>.flac`, 16-bit mono, four sounds a thing (three hits and a
+    scratch; two and two for gravel, leaf and water), and `manifest.csv`, whose `group` names the thing. The folder
+    appears whole or not at all; raises TrainingError if `target` holds files already.
+
+    The same arguments give the same bytes with the same versions of NumPy, SciPy and libsndfile on the same kind
+    of processor. Another kind may round the last bit of a double otherwise; by estimate that moves no more than one
+    16-bit sample in ten million, by one step. FLAC is written with fixed predictors, because encoders fit the
+    others in floating point.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise TrainingError(f"{target} is there already and not empty; choose another folder")
@@ -43,14 +62,18 @@ def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_ra
         for material in MATERIALS:
             (folder / material.name).mkdir()
             for number in range(per_material):
-                path, note = _write_sound(folder, material, number, seed, sample_rate)
-                manifest.writerow(("sound", path, material.name, "synthetic", origin, "CC0-1.0", 1, note))
+                path, action, group = _write_sound(folder, material, number, seed, sample_rate)
+                note = f"{action} on {group.replace('-', ' ')}"
+                row = ("sound", path, material.name, "synthetic", origin, "CC0-1.0", 1, note, action, group)
+                manifest.writerow(row)
                 bar.update()
     return per_material * len(MATERIALS)
 
 
-def _write_sound(folder: Path, material: Material, number: int, seed: int, sample_rate: int) -> tuple[str, str]:
-    """Write one sound; its path in the library and what it is."""
+def _write_sound(
+    folder: Path, material: Material, number: int, seed: int, sample_rate: int
+) -> tuple[str, str, str]:
+    """Write one sound; its path in the library, its action and the thing that is touched."""
     which, take = divmod(number, _SOUNDS_PER_OBJECT)
     rng = np.random.default_rng([seed, material.id, which])
     thing: SoundObject = draw_object(material.name, rng)
@@ -60,6 +83,10 @@ def _write_sound(folder: Path, material: Material, number: int, seed: int, sampl
     own = np.random.default_rng([seed, material.id, which, take + 1])
     touch = strike if action == "hit" else scratch
     samples = record(touch(thing, own, sample_rate, _SECONDS), room, own, sample_rate)
-    path = f"{material.name}/{material.name}-{which + 1:02d}-{action}-{nth}.flac"
-    soundfile.write(folder / path, samples, sample_rate, subtype="PCM_16")
-    return path, f"{action}, {material.name} object {which + 1}"
+    group = "-".join(
+        part for part in (material.name, _THINGS.get(material.name, "object"), f"{which + 1:02d}") if part
+    )
+    path = f"{material.name}/{group}-{action}-{nth}.flac"
+    steps = np.rint(samples.astype(np.float64) * _FULL_SCALE).astype(np.int16)
+    soundfile.write(folder / path, steps, sample_rate, subtype="PCM_16", compression_level=0.0)
+    return path, action, group

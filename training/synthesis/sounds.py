@@ -19,7 +19,8 @@ from training.synthesis.modal import (
     ring,
     vary_hit,
 )
-from training.synthesis.recipes import RECIPES, GrainRecipe, Range, Recipe
+from training.synthesis.recipe import GrainRecipe, Range, Recipe
+from training.synthesis.recipes import RECIPES
 from training.synthesis.scratch import Surface, friction, stroke_speed
 
 Samples = npt.NDArray[np.float32]
@@ -101,7 +102,8 @@ def strike(thing: SoundObject, rng: np.random.Generator, sample_rate: int, secon
         sound += _gain(grains.level + rng.standard_normal()) * _unit(crackle(grains, energy, rng, sample_rate))
     if thing.bubbles is not None:
         onsets = rng.exponential(thing.bubbles.spread, max(1, rng.poisson(thing.bubbles.count)))
-        cloud = bubble_cloud(thing.bubbles, onsets[onsets < seconds], rng, sample_rate, samples)
+        onsets = onsets[onsets < seconds]
+        cloud = bubble_cloud(thing.bubbles, onsets, rng, sample_rate, samples, thing.bubbles.spread)
         sound += _gain(thing.bubbles.level) * _unit(cloud)
     sound = _low_pass(sound, thing.brightness * 2.0 ** (0.2 * force), sample_rate)
     return _finish(sound, thing.peak + 3.0 * force, sample_rate)
@@ -165,8 +167,8 @@ def _draw_bubbles(recipe: Recipe, rng: np.random.Generator) -> Bubbles | None:
         count=_log(recipe.bubbles, rng),
         smallest=_log((0.7e-3, 1.5e-3), rng),
         largest=_log((3.5e-3, 9e-3), rng),
-        spread=_log((0.04, 0.12), rng),
-        level=_flat((-6.0, 3.0), rng),
+        spread=_log((0.06, 0.2), rng),
+        level=_flat((-9.0, 0.0), rng),
     )
 
 

@@ -34,19 +34,34 @@ def test_library_is_as_its_manifest_says(tmp_path: Path) -> None:
     assert "102 sounds written" in run("library", out, "--per-material", 6, "--sample-rate", 22_050)
     with (out / "manifest.csv").open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert list(rows[0]) == ["kind", "path", "material", "source", "origin", "licence", "open_licence", "note"]
+    columns = ["kind", "path", "material", "source", "origin", "licence", "open_licence", "note", "action", "group"]
+    assert list(rows[0]) == columns
     assert {row["path"] for row in rows} | {"manifest.csv"} == set(digests(out))
     assert {row["material"] for row in rows} == {material.name for material in MATERIALS}
     assert {row["licence"] for row in rows} == {"CC0-1.0"}
-    assert (out / "metal" / "metal-01-hit-3.flac").is_file()
-    assert (out / "metal" / "metal-01-scratch-1.flac").is_file()
-    assert (out / "water" / "water-02-hit-2.flac").is_file()
+    assert (out / "metal" / "metal-object-01-hit-3.flac").is_file()
+    assert (out / "metal" / "metal-object-01-scratch-1.flac").is_file()
+    assert (out / "water" / "water-pool-02-hit-2.flac").is_file()
     for row in rows:
+        stem = Path(row["path"]).stem
+        assert stem.startswith(f"{row['material']}-")
+        assert stem.rsplit("-", 2)[:2] == [row["group"], row["action"]]
         samples, rate = soundfile.read(out / row["path"])
         assert rate == 22_050
         assert samples.shape == (33_075,)
         assert np.abs(samples).max() > 0.01
         assert soundfile.info(out / row["path"]).subtype == "PCM_16"
+
+
+def test_library_has_several_objects_of_every_material_hit_and_scratched(tmp_path: Path) -> None:
+    run("library", tmp_path / "library", "--sample-rate", 8_000)
+    with (tmp_path / "library" / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    for material in MATERIALS:
+        made = [row for row in rows if row["material"] == material.name]
+        assert len(made) == 24
+        assert len({row["group"] for row in made}) == 6
+        assert {row["action"] for row in made} == {"hit", "scratch"}
 
 
 def test_library_is_the_same_for_the_same_seed(tmp_path: Path) -> None:

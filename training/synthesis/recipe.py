@@ -1,0 +1,64 @@
+"""What a recipe says: the ranges from which the objects of one material are drawn.
+
+Every pair is a range. Frequencies, times, rates and sizes are drawn evenly in their logarithm, levels evenly in
+decibels.
+"""
+
+from dataclasses import dataclass
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class GrainRecipe:
+    """Ranges for `granular.Grains`; `level` is the peak (in a scratch: the RMS) in dB against the body's."""
+
+    rate: Range
+    grain: Range
+    settle: Range
+    hertz: Range
+    bandwidth: Range
+    level: Range = (0.0, 0.0)
+    rise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Ranges for `sounds.SoundObject`.
+
+    `bodies`: measured mode sets to draw from, none for loose matter; `pitch` and `ring` multiply their
+    frequencies and decay times. `low_*`: low modes of a box, floor or ground, with `low_chance` (always where
+    there is no measured body), level in dB against the body. `stick`: level of the drumstick's own modes,
+    `click`: of the contact noise; `build_up`: seconds in which the body takes up the blow.
+    `bubbles`: how many after a hit. `ridged`, `squeaky`: chance that a surface has ridges, or squeaks.
+    """
+
+    contact: Range
+    brightness: Range
+    bodies: tuple[str, ...] = ()
+    pitch: Range = (1.0, 1.0)
+    ring: Range = (1.0, 1.0)
+    body_level: Range = (0.0, 0.0)
+    low_hertz: Range = (100.0, 200.0)
+    low_rt60: Range = (0.05, 0.1)
+    low_level: Range = (-6.0, 0.0)
+    low_chance: float = 0.0
+    stick: Range = (-15.0, -6.0)
+    click: Range = (-10.0, -2.0)
+    build_up: Range = (0.0008, 0.002)
+    grains: tuple[GrainRecipe, ...] = ()
+    bubbles: Range | None = None
+    roughness: Range = (3e-6, 8e-6)
+    slope: Range = (1.6, 2.2)
+    chatter: Range = (0.2, 0.6)
+    ridges: Range = (0.5e-3, 3e-3)
+    ridged: float = 0.0
+    squeaky: float = 0.0
+    rub_hertz: Range = (3000.0, 8000.0)
+    rub_level: Range = (0.0, 0.0)
+    peak: Range = (-18.0, -8.0)
+
+
+def sizes(material: str, *which: int) -> tuple[str, ...]:
+    """Names of the measured mode sets of a material, for sizes 0 (up to 0.1 m) to 5, or for all six."""
+    return tuple(f"{material}_{size}" for size in which or range(6))
