@@ -11,10 +11,12 @@ import numpy as np
 from index.catalogue import SoundRecord
 from index.embed import Outcome, embed_sounds
 from index.generation import IndexSpec, publish_generation
+from index.hubs import find_hubs
 from index.library import LibrarySound, Skipped, find_library
 from index.resume import FinishedSound, FinishedSounds
 from index.vectors import Vectors
 from model.atomic import atomic_file
+from model.bank import load_bank
 from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
 from model.runtime import TowerRuntime
@@ -62,6 +64,7 @@ def build_index(
     manifest: Path | None = None,
     limits: SoundLimits = SoundLimits(),
     workers: int | None = None,
+    hubness: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> BuildReport:
     """Embed every sound under `sounds_folder` with `bundle` and publish the index at `index_folder`.
@@ -69,11 +72,14 @@ def build_index(
     Labels are found as `find_library` says. `say` gets one line for each thing a person should know, such as
     a file that was skipped; all such files are also listed in INDEX/skipped.tsv. `workers` threads embed,
     by default one for each CPU. If the run is interrupted, the next one goes on from what it finished.
-    The same sounds, labels and bundle give the same generation.
+    Where the bundle says how hubs among sounds are told, the index ranks by cosine less each sound's hub bias;
+    without `hubness` it ranks by cosine alone. The same sounds, labels and bundle give the same generation.
 
     Raises LibraryError if nothing can be indexed or if a folder or the manifest cannot be used, and
-    BundleError if the bundle's sound tower does not work.
+    BundleError if the bundle's sound tower does not work or its bank of pictures cannot be used.
     """
+    told_by = bundle.spec.hubness if hubness else None
+    bank = load_bank(bundle) if told_by is not None else None
     library = find_library(sounds_folder, manifest)
     for note in library.notes:
         say(note)
@@ -112,6 +118,7 @@ def build_index(
                     f"nothing under {library.root} could be indexed: "
                     f"{len(paths)} sound files found, {len(skipped)} files skipped"
                 )
+            hubs = find_hubs(vectors, bank, told_by) if bank is not None and told_by is not None else None
             spec = publish_generation(
                 index_folder,
                 bundle.id,
@@ -120,6 +127,7 @@ def build_index(
                 library_root=library.root,
                 duplicates=len(duplicates),
                 skipped=len(skipped),
+                hubs=hubs,
                 threads=cpus,
             )
         except OSError as error:

@@ -11,7 +11,8 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from index.search import Match, SoundIndex
+    from index.answer import Answer
+    from index.search import SoundIndex
     from model.picture import PictureLimits
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -35,7 +36,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Sounds that are longer are skipped.",
 )
-def index(bundle: Path, sounds: Path, index: Path, manifest: Path | None, max_seconds: float) -> None:
+@click.option(
+    "--no-hubness",
+    is_flag=True,
+    help="Rank by similarity alone. Default: sounds that are near to nearly every picture are ranked lower, "
+    "where BUNDLE holds the pictures to tell them by.",
+)
+def index(
+    bundle: Path, sounds: Path, index: Path, manifest: Path | None, max_seconds: float, no_hubness: bool
+) -> None:
     """Embed the folder SOUNDS with BUNDLE and write a searchable INDEX of it.
 
     Run it again after the sounds have changed. A run that was interrupted is gone on with.
@@ -51,7 +60,9 @@ def index(bundle: Path, sounds: Path, index: Path, manifest: Path | None, max_se
 
     try:
         limits = SoundLimits(max_seconds=max_seconds)
-        report = build_index(load_bundle(bundle), sounds, index, manifest=manifest, limits=limits, say=say)
+        opened = load_bundle(bundle)
+        hubness = not no_hubness
+        report = build_index(opened, sounds, index, manifest=manifest, limits=limits, hubness=hubness, say=say)
     except KeyboardInterrupt:
         click.echo("thud: interrupted; run the same command again to go on from here", err=True)
         sys.exit(130)
@@ -65,6 +76,10 @@ def index(bundle: Path, sounds: Path, index: Path, manifest: Path | None, max_se
     if report.skipped or report.duplicates:
         click.echo(f"  each with its reason in {printable(str(index / SKIPPED_FILE))}")
     click.echo(f"search       {spec.kind}, recall@10 {spec.recall_at_10:.4f} against exact search")
+    if spec.hubness is not None:
+        before, after = spec.hubness.skew_before, spec.hubness.skew_after
+        told_by = f"told by {spec.hubness.pictures:,} pictures of the bundle"
+        click.echo(f"hubs         skew {before:.2f}, {after:.2f} with their bias; {told_by}")
     click.echo(f"embedded     {report.embedded:>8,}  in {report.seconds:,.1f} s, {report.rate:,.1f} sounds/s")
     if report.resumed:
         click.echo(f"resumed      {report.resumed:>8,}  from an earlier run")
@@ -93,50 +108,59 @@ def index(bundle: Path, sounds: Path, index: Path, manifest: Path | None, max_se
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the names of the HTTP answer.")
 def recommend(picture: Path, bundle: Path, index: Path, k: int, as_json: bool) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
+    from index.answer import answer_picture
     from index.search import SoundIndex
     from model.bundle import load_bundle
+    from model.heads import MaterialHeads
     from model.picture import PictureLimits
     from model.runtime import TowerRuntime
     from model.threads import available_cpus
 
     data = _read_picture(picture, PictureLimits())
     opened = load_bundle(bundle)
+    heads = MaterialHeads.load(opened)
     with closing(SoundIndex.open(index, opened)) as library:
         embedding = TowerRuntime(opened, threads=available_cpus()).embed_picture(data).embedding[0]
-        matches = library.search(embedding, k)
+        answer = answer_picture(embedding, library.search(embedding, k), heads, opened.spec.calibration)
         if as_json:
-            click.echo(json.dumps(answer(opened.id, library, k, matches), indent=2))
+            click.echo(json.dumps(as_http(opened.id, library, k, answer), indent=2))
         else:
-            _print_table(library, matches)
+            _print_answer(library, answer)
 
 
-def answer(model: str, library: "SoundIndex", k: int, matches: "list[Match]") -> dict[str, Any]:
-    """The recommendation as JSON, under the names of the HTTP answer."""
+def as_http(model: str, library: "SoundIndex", k: int, answer: "Answer") -> dict[str, Any]:
+    """The answer as JSON, under the names of the HTTP answer."""
     from model.materials import material_named
 
     results = []
-    for rank, match in enumerate(matches, start=1):
-        record = match.record
+    for rank, sound in enumerate(answer.sounds, start=1):
+        record = sound.found.record
         material = material_named(record.material) if record.material else None
         results.append(
             {
                 "rank": rank,
                 "id": record.id,
                 "url": f"/sounds/{record.id}",
-                "similarity": match.similarity,
-                "score": match.score,
+                "similarity": sound.found.similarity,
+                "score": sound.found.score,
+                "match": sound.match,
                 "material": material._asdict() if material else None,
                 "duration": record.seconds,
                 "title": record.title,
                 "path": record.path,
             }
         )
+    materials = None
+    if answer.materials is not None:
+        materials = [{**one.material._asdict(), "probability": one.probability} for one in answer.materials]
     return {
         "model": model,
         "index": library.id,
         "k": k,
-        "returned": len(matches),
+        "returned": len(answer.sounds),
         "library": len(library),
+        "recognised": answer.recognised,
+        "materials": materials,
         "results": results,
     }
 
@@ -146,33 +170,46 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _print_table(library: "SoundIndex", matches: "list[Match]") -> None:
+def percent(probability: float) -> str:
+    """A probability (0 to 1) in whole percent, which never claims that something is certain or impossible."""
+    if probability < 0.01:
+        return "<1%"
+    return ">99%" if probability > 0.99 else f"{100 * probability:.0f}%"
+
+
+def _print_answer(library: "SoundIndex", answer: "Answer") -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 10_000  # into a file or a pipe, nothing is wrapped or cut
-    console.print(_table(matches))
-    console.print(printable(f"{len(matches)} of {len(library):,} sounds in {library.root}"), markup=False)
+    if answer.recognised is False:
+        console.print("no material recognised")
+    elif answer.materials is not None:
+        console.print(", ".join(f"{one.material.name} {percent(one.probability)}" for one in answer.materials[:3]))
+    console.print(_table(answer))
+    console.print(printable(f"{len(answer.sounds)} of {len(library):,} sounds in {library.root}"), markup=False)
 
 
-def _table(matches: "list[Match]") -> "Table":
+def _table(answer: "Answer") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("rank", "score", "similarity"):
+    with_match = answer.materials is not None
+    for heading in ("rank", *(["match"] if with_match else []), "score", "similarity"):
         table.add_column(heading, justify="right")
     table.add_column("material")
     table.add_column("seconds", justify="right")
     table.add_column("title", overflow="fold")
     table.add_column("path", overflow="fold")
-    for rank, match in enumerate(matches, start=1):
-        record = match.record
+    for rank, sound in enumerate(answer.sounds, start=1):
+        record = sound.found.record
         table.add_row(
             str(rank),
-            f"{match.score:.3f}",
-            f"{match.similarity:+.3f}",
+            *(["-" if sound.match is None else percent(sound.match)] if with_match else []),
+            f"{sound.found.score:.3f}",
+            f"{sound.found.similarity:+.3f}",
             record.material or "-",
             f"{record.seconds:.2f}",
             # Text, because a plain string would be read as rich's markup.

@@ -7,6 +7,9 @@
         vectors.faiss                the FAISS index; vector i belongs to the catalogue's row i
         catalogue.sqlite             the catalogue
 
+Where index.json has `hubness`, each vector is followed by one more number, minus the sound's hub bias, and a query
+by 1: the inner product is the cosine less the bias.
+
 A reader sees one whole generation or another, never a mixture. Publishing keeps the generation that was
 current before, for readers that are just opening it, and removes older ones. A reader keeps what it has open.
 """
@@ -24,10 +27,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from index.catalogue import SoundRecord, write_catalogue
+from index.hubs import HubnessRecord, Hubs
 from index.vectors import IndexKind, VectorIndex, Vectors
 from model.atomic import atomic_file, atomic_folder
 from model.bundle import FileRecord, file_record
 from model.errors import LibraryError
+from model.hubness import Biases
 
 FORMAT_VERSION = 1
 POINTER = "current"
@@ -45,7 +50,7 @@ class IndexSpec(BaseModel):
 
     `recall_at_10` was measured against exact search when the index was built; `materials` counts sounds by
     material; `skipped` and `duplicates` count the files that were left out; `library_root` is the absolute
-    path of the sound folder.
+    path of the sound folder. `embedding_size` counts no bias; `hubness` is None where there are none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +62,7 @@ class IndexSpec(BaseModel):
     embedding_size: int
     kind: IndexKind
     recall_at_10: float
+    hubness: HubnessRecord | None = None
     materials: dict[str, int]
     unlabelled: int
     duplicates: int
@@ -73,10 +79,14 @@ class Generation:
     spec: IndexSpec
 
 
-def generation_id(bundle_id: str, vectors: Vectors, records: Sequence[SoundRecord]) -> str:
-    """16 hex digits that name what an index answers with: bundle, vectors `[n, d]` and catalogue rows."""
+def generation_id(
+    bundle_id: str, vectors: Vectors, records: Sequence[SoundRecord], biases: Biases | None = None
+) -> str:
+    """16 hex digits that name what an index answers with: bundle, vectors `[n, d]`, biases `[n]`, catalogue."""
     digest = hashlib.sha256(f"{FORMAT_VERSION}\n{bundle_id}\n{vectors.shape}\n".encode())
     digest.update(vectors.astype("<f4", order="C").tobytes())
+    if biases is not None:
+        digest.update(biases.astype("<f4").tobytes())
     for record in records:
         digest.update(json.dumps(astuple(record)).encode() + b"\n")
     return digest.hexdigest()[:16]
@@ -91,21 +101,26 @@ def publish_generation(
     library_root: Path,
     duplicates: int,
     skipped: int,
+    hubs: Hubs | None = None,
     threads: int = 1,
 ) -> IndexSpec:
     """Build a generation from `vectors [n, d]` and the records of their rows, and make it the current one.
 
+    The biases of `hubs` are folded in.
+
     The caller sees to it that no other process publishes into the same folder meanwhile.
     """
-    built = VectorIndex.build(vectors, threads=threads)
+    biases = hubs.biases if hubs is not None else None
+    built = VectorIndex.build(vectors, threads=threads, biases=biases)
     materials = Counter(record.material for record in records)
     spec = IndexSpec(
-        id=generation_id(bundle_id, vectors, records),
+        id=generation_id(bundle_id, vectors, records, biases),
         bundle_id=bundle_id,
         sounds=len(records),
         embedding_size=built.size,
         kind=built.kind,
-        recall_at_10=round(built.recall(vectors), 4),
+        recall_at_10=round(built.recall(vectors, biases), 4),
+        hubness=hubs.record if hubs is not None else None,
         materials={name: materials[name] for name in sorted(filter(None, materials))},
         unlabelled=materials[None],
         duplicates=duplicates,

@@ -1,7 +1,9 @@
 """Searching an index: the narrow interface that everything else uses a library of sounds through."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from index.catalogue import Catalogue, Page, SoundRecord
 from index.embed import sound_id
@@ -13,10 +15,15 @@ from model.errors import LibraryError
 
 @dataclass(frozen=True)
 class Match:
-    """A sound that was found, with the cosine similarity (-1 to 1) of its embedding to the query."""
+    """A sound that was found, with the cosine similarity (-1 to 1) of its embedding to the query.
+
+    `embedding`, float32 `[d]` and L2-normalised, is there for sounds without a label only: what they may be made
+    of is still to be told from it.
+    """
 
     record: SoundRecord
     similarity: float
+    embedding: Vectors | None = field(default=None, compare=False, repr=False)
 
     @property
     def score(self) -> float:
@@ -49,13 +56,13 @@ class SoundIndex:
         spec = generation.spec
         if sounds is not None and not sounds.is_dir():
             raise LibraryError(f"{sounds} is not a folder")
-        vectors = VectorIndex.load(generation.folder / VECTORS, threads)
+        vectors = VectorIndex.load(generation.folder / VECTORS, threads, biased=spec.hubness is not None)
         catalogue = Catalogue(generation.folder / CATALOGUE)
         if not (len(vectors) == len(catalogue) == spec.sounds and vectors.size == spec.embedding_size):
             catalogue.close()
             raise LibraryError(
-                f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors, "
-                f"{len(catalogue)} catalogue rows; run thud index again"
+                f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
+                f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
             )
         return cls(generation, (sounds or Path(spec.library_root)).resolve(), catalogue, vectors)
 
@@ -75,16 +82,21 @@ class SoundIndex:
     def search(self, embedding: Vectors, k: int) -> list[Match]:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
 
-        Equal similarities come in the order of the catalogue. Raises ValueError for k below 1 and for an
-        embedding of another size or with values that are not finite.
+        Nearest is the largest cosine, in an index with `hubness` the largest cosine less the sound's hub bias;
+        there the similarities, which are cosines all the same, need not fall from match to match. Equals come in
+        the order of the catalogue. Raises ValueError for k below 1 and for an embedding of another size or with
+        values that are not finite.
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
         similarities, rows = self._vectors.search(embedding, k)
         records = self._catalogue.rows(rows.tolist())
+        unlabelled = [record.row for record in records if record.material is None]
+        vectors = self._vectors.vectors(np.array(unlabelled, np.int64))
+        embeddings = dict(zip(unlabelled, vectors, strict=True))
         return [
             # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
-            Match(record, min(1.0, max(-1.0, round(similarity, 6))))
+            Match(record, min(1.0, max(-1.0, round(similarity, 6))), embeddings.get(record.row))
             for record, similarity in zip(records, similarities.tolist(), strict=True)
         ]
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import LibraryError
+from model.hubness import Biases
 
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -38,43 +39,56 @@ def choose_kind(sounds: int) -> IndexKind:
 class VectorIndex:
     """A cosine index over L2-normalised float32 vectors `[n, d]`; a vector's row is its place in that array.
 
+    Where the vectors have biases `[n]`, what is nearest is decided by the cosine less the bias. Such a vector v
+    is stored as [v, -bias] and a query u is asked as [u, 1], so that their inner product is just that.
+
     Searches are safe from several threads; `threads` is the OpenMP thread count of each.
     """
 
-    def __init__(self, index: faiss.Index, threads: int = 1) -> None:
+    def __init__(self, index: faiss.Index, threads: int = 1, *, biased: bool = False) -> None:
         self._index = index
         self._threads = threads
+        self._biased = biased
+        if isinstance(index, faiss.IndexIVF):
+            index.make_direct_map()  # from a row to its place in the lists, for `vectors`
 
     @classmethod
-    def build(cls, vectors: Vectors, kind: IndexKind | None = None, threads: int = 1) -> "VectorIndex":
-        """Index `vectors [n, d]`, by default as the kind that their number asks for.
+    def build(
+        cls, vectors: Vectors, kind: IndexKind | None = None, threads: int = 1, biases: Biases | None = None
+    ) -> "VectorIndex":
+        """Index `vectors [n, d]` with their `biases [n]`, by default as the kind that their number asks for.
 
         The same vectors give the same index whatever `threads` is. Raises LibraryError unless there is at
         least one vector and all are finite and of length 1.
         """
         _check(vectors)
         _set_threads(threads)
-        sounds, size = vectors.shape
+        biased = biases is not None
+        stored = vectors if biases is None else np.hstack([vectors, -biases[:, None]])
+        sounds, size = stored.shape
         if (kind or choose_kind(sounds)) == "flat":
             flat = faiss.IndexFlatIP(size)
-            flat.add(vectors)
-            return cls(flat, threads)
+            flat.add(stored)
+            return cls(flat, threads, biased=biased)
         # FAISS's own guidance for up to a million vectors is 4 to 16 times the square root of their number.
         lists = min(sounds, int(4 * math.sqrt(sounds)))
         ivf = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, lists, faiss.METRIC_INNER_PRODUCT)
-        ivf.train(vectors)
-        ivf.add(vectors)
+        ivf.train(stored)
+        ivf.add(stored)
         ivf.nprobe = min(_FEWEST_PROBES, lists)
-        built = cls(ivf, threads)
-        while ivf.nprobe < lists and built.recall(vectors) < _WANTED_RECALL:
+        built = cls(ivf, threads, biased=biased)
+        while ivf.nprobe < lists and built.recall(vectors, biases) < _WANTED_RECALL:
             ivf.nprobe = min(2 * ivf.nprobe, lists)
         return built
 
     @classmethod
-    def load(cls, path: Path, threads: int = 1) -> "VectorIndex":
-        """Open a saved index, memory-mapped. Raises LibraryError if FAISS cannot read it."""
+    def load(cls, path: Path, threads: int = 1, *, biased: bool = False) -> "VectorIndex":
+        """Open a saved index, memory-mapped; `biased` says whether it was built with biases.
+
+        Raises LibraryError if FAISS cannot read it.
+        """
         try:
-            return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), threads)
+            return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), threads, biased=biased)
         except RuntimeError as error:
             raise LibraryError(f"FAISS cannot read {path}") from error
 
@@ -90,8 +104,8 @@ class VectorIndex:
 
     @property
     def size(self) -> int:
-        """Numbers in a vector."""
-        return int(self._index.d)
+        """Numbers in a vector, its bias not counted."""
+        return int(self._index.d) - self._biased
 
     @property
     def kind(self) -> IndexKind:
@@ -101,9 +115,10 @@ class VectorIndex:
     def search(self, query: Vectors, k: int) -> tuple[Vectors, Rows]:
         """The `min(k, n)` rows nearest to `query [d]` with their cosine similarities, best first.
 
-        Similarities are rounded to 6 decimals, about the precision of a float32 inner product, so that copies
-        of one sound are equal; equals come in the order of their rows. Raises ValueError unless `query` has
-        the index's size and is finite.
+        Best is the largest cosine less bias. With biases, the similarities therefore need not fall: they are
+        the cosines alone. Both are rounded to 6 decimals, about the precision of a float32 inner product, so
+        that copies of one sound are equal; equals come in the order of their rows. Raises ValueError unless
+        `query` has the index's size and is finite.
         """
         if query.shape != (self.size,) or not np.isfinite(query).all():
             raise ValueError(f"a query is {self.size} finite numbers, not {query.shape}")
@@ -111,18 +126,25 @@ class VectorIndex:
         # FAISS breaks ties at the k-th place as it likes. Fetch past the place until the tie there is whole.
         fetched = min(wanted + 16, len(self))
         while True:
-            similarities, rows = self._nearest(query[None], fetched)
-            order = np.lexsort((rows[0], -similarities[0]))
-            if fetched == len(self) or similarities[0, order[wanted - 1]] > similarities[0, order[-1]]:
-                return similarities[0, order[:wanted]], rows[0, order[:wanted]]
+            scores, rows = self._nearest(query[None], fetched)
+            order = np.lexsort((rows[0], -scores[0]))
+            if fetched == len(self) or scores[0, order[wanted - 1]] > scores[0, order[-1]]:
+                best = rows[0, order[:wanted]]
+                return self._cosines(query, best) if self._biased else scores[0, order[:wanted]], best
             fetched = min(2 * fetched, len(self))
 
-    def recall(self, vectors: Vectors, k: int = 10) -> float:
-        """Measured recall@k against exact search over `vectors [n, d]`, those that the index was built from.
+    def vectors(self, rows: Rows) -> Vectors:
+        """The vectors `[k, d]` at these rows `[k]`, every one of which must exist, without their biases."""
+        _set_threads(self._threads)
+        stored = self._index.reconstruct_batch(np.ascontiguousarray(rows, np.int64))
+        return np.ascontiguousarray(stored[:, : self.size])
+
+    def recall(self, vectors: Vectors, biases: Biases | None = None, k: int = 10) -> float:
+        """Measured recall@k against exact search over the `vectors [n, d]` and `biases [n]` it was built from.
 
         The queries stand for pictures, whose embeddings lie off the sounds' own distribution: up to 1000 of
         the vectors, evenly spaced, each with a random direction of twice its length added (cosine to the
-        sound about 0.45). A neighbour counts as found if it is as similar as the exact k-th.
+        sound about 0.45). A neighbour counts as found if it is as good as the exact k-th.
         """
         k = min(k, len(vectors))
         picked = vectors[np.linspace(0, len(vectors) - 1, min(_RECALL_QUERIES, len(vectors))).astype(np.int64)]
@@ -130,22 +152,31 @@ class VectorIndex:
         found = 0
         for queries in np.array_split(normalised(picked + _OFF * noise), math.ceil(len(picked) / 50)):
             exact = queries @ vectors.T
+            if biases is not None:
+                exact -= biases
             least = np.partition(exact, -k, axis=1)[:, -k, None]
             _, rows = self._nearest(queries, k)
             found += int(np.sum(np.take_along_axis(exact, rows, axis=1) >= least - 1e-6))
         return found / (len(picked) * k)
 
     def _nearest(self, queries: Vectors, k: int) -> tuple[Vectors, Rows]:
-        """Similarities and rows `[queries, k]` as FAISS finds them; k is at most n; k are always found."""
+        """Scores and rows `[queries, k]` as FAISS finds them; k is at most n; k are always found."""
         _set_threads(self._threads)
         queries = np.ascontiguousarray(queries, np.float32)
-        similarities, rows = self._index.search(queries, k)
+        if self._biased:
+            queries = np.hstack([queries, np.ones((len(queries), 1), np.float32)])
+        scores, rows = self._index.search(queries, k)
         # An inverted file finds fewer than k where the nearest lists together do not hold as many.
         if isinstance(self._index, faiss.IndexIVF) and (rows < 0).any():
             everything = faiss.SearchParametersIVF()
             everything.nprobe = self._index.nlist
-            similarities, rows = self._index.search(queries, k, params=everything)
-        return np.round(similarities, _DECIMALS), rows
+            scores, rows = self._index.search(queries, k, params=everything)
+        return np.round(scores, _DECIMALS), rows
+
+    def _cosines(self, query: Vectors, rows: Rows) -> Vectors:
+        """Cosines `[k]` of the query to the vectors at `rows [k]`; in float64, so that copies are equal."""
+        cosines = self.vectors(rows).astype(np.float64) @ query.astype(np.float64)
+        return np.round(cosines, _DECIMALS).astype(np.float32)
 
 
 def normalised(vectors: Vectors) -> Vectors:

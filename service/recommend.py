@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 
 from service.current import CurrentRecommender
 from service.problems import problem_responses
-from service.schemas import Recommendation, Result
+from service.schemas import PictureMaterial, Recommendation, Result
 from service.settings import Settings
 from service.upload import REQUEST_BODY, read_picture
 
@@ -20,8 +20,10 @@ def recommend_routes(settings: Settings) -> APIRouter:
         "/recommend",
         summary="Recommend sounds for a picture",
         description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
-        "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept.",
-        response_description="The sounds, best first.",
+        "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can tell, "
+        "the answer also says how likely each material is in the picture. Sounds are returned also where no "
+        "material is recognised.",
+        response_description="The sounds, best first, and what is in the picture.",
         responses=problem_responses(400, 413, 415, 422, 500),
         openapi_extra={"requestBody": REQUEST_BODY},
     )
@@ -31,15 +33,17 @@ def recommend_routes(settings: Settings) -> APIRouter:
         k: Annotated[int, Query(ge=1, le=settings.max_k, description=k_description)] = settings.default_k,
     ) -> Recommendation:
         picture = await read_picture(request)
-        matches = await recommender.recommend(picture, k)
+        answer = await recommender.recommend(picture, k)
         root_path = request.scope.get("root_path", "")
         return Recommendation(
             model=recommender.model_id,
             index=recommender.index.id,
             k=k,
-            returned=len(matches),
+            returned=len(answer.sounds),
             library=len(recommender.index),
-            results=[Result.of(rank, match, root_path) for rank, match in enumerate(matches, start=1)],
+            recognised=answer.recognised,
+            materials=PictureMaterial.all_of(answer),
+            results=[Result.of(rank, sound, root_path) for rank, sound in enumerate(answer.sounds, start=1)],
         )
 
     return router

@@ -10,9 +10,11 @@ import anyio.to_thread
 import numpy as np
 from PIL import Image
 
-from index.search import Match, SoundIndex
+from index.answer import Answer, answer_picture
+from index.search import SoundIndex
 from model.bundle import load_bundle
 from model.errors import BundleError, LibraryError, PictureFormatError
+from model.heads import MaterialHeads
 from model.picture import PictureLimits
 from model.runtime import TowerRuntime
 from service.settings import Settings
@@ -26,12 +28,22 @@ _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 class Recommender:
     """A bundle and an index together: pictures in, sounds out, on `threads` worker threads.
 
+    `heads` are those of the bundle, None where it has none.
+
     Each request is computed by one thread with one ONNX Runtime thread: that serves the most requests per
     second, and one picture cannot hold up all the others.
     """
 
-    def __init__(self, towers: TowerRuntime, index: SoundIndex, limits: PictureLimits, threads: int) -> None:
+    def __init__(
+        self,
+        towers: TowerRuntime,
+        heads: MaterialHeads | None,
+        index: SoundIndex,
+        limits: PictureLimits,
+        threads: int,
+    ) -> None:
         self.towers = towers
+        self._heads = heads
         self.index = index
         self._limits = limits
         self._workers = anyio.CapacityLimiter(threads)
@@ -42,8 +54,8 @@ class Recommender:
         """The bundle's id."""
         return self.towers.bundle.id
 
-    async def recommend(self, picture: bytes, k: int) -> list[Match]:
-        """The `k` sounds nearest to `picture`, best first; all of them where the library has fewer.
+    async def recommend(self, picture: bytes, k: int) -> Answer:
+        """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
         Raises PictureError as `model.picture.decode_picture` does.
         """
@@ -55,18 +67,19 @@ class Recommender:
         Raises BundleError where that fails, TimeoutError where it takes more than `seconds`.
         """
         with anyio.fail_after(seconds):
-            matches = await anyio.to_thread.run_sync(
+            answer = await anyio.to_thread.run_sync(
                 self._compute, _probe_picture(), 1, limiter=self._prober, abandon_on_cancel=True
             )
-        if len(matches) != 1 or not np.isfinite(matches[0].similarity):
+        if len(answer.sounds) != 1 or not np.isfinite(answer.sounds[0].found.similarity):
             raise BundleError("the probe picture was answered without a usable result")
 
-    def _compute(self, picture: bytes, k: int) -> list[Match]:
+    def _compute(self, picture: bytes, k: int) -> Answer:
         try:
             embedding = self.towers.embed_picture(picture, self._limits).embedding[0]
         except PictureFormatError as error:
             raise PictureFormatError(f"{error}{_advice(picture)}") from error
-        return self.index.search(embedding, k)
+        matches = self.index.search(embedding, k)
+        return answer_picture(embedding, matches, self._heads, self.towers.bundle.spec.calibration)
 
 
 @contextmanager
@@ -76,13 +89,15 @@ def open_recommender(settings: Settings) -> Iterator[Recommender]:
     Raises BundleError or LibraryError where one of them is missing or broken, or where they do not fit.
     """
     bundle = load_bundle(settings.bundle)
+    heads = MaterialHeads.load(bundle)
     index = SoundIndex.open(settings.index, bundle, threads=1, sounds=settings.sounds)
     try:
         if not index.root.is_dir():
             raise LibraryError(
                 f"the sounds are not in {index.root}; say where they are with --sounds (THUD_SOUNDS)"
             )
-        yield Recommender(TowerRuntime(bundle, threads=1), index, settings.picture_limits, settings.threads)
+        towers = TowerRuntime(bundle, threads=1)
+        yield Recommender(towers, heads, index, settings.picture_limits, settings.threads)
     finally:
         index.close()
 

@@ -5,8 +5,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 
+from index.answer import Answer, RecommendedSound
 from index.catalogue import SoundRecord
-from index.search import Match
 from model.materials import material_named
 
 
@@ -23,6 +23,21 @@ class MaterialName(BaseModel):
         return cls(id=material.id, name=material.name) if material is not None else None
 
 
+class PictureMaterial(MaterialName):
+    """A material and how likely it is in the picture."""
+
+    probability: float = Field(
+        ge=0, le=1, description="That the material is in the picture; several can be, so they need not add up to 1."
+    )
+
+    @classmethod
+    def all_of(cls, answer: Answer) -> list[Self] | None:
+        """The materials of an answer, likeliest first; None where the bundle cannot tell."""
+        if answer.materials is None:
+            return None
+        return [cls(**one.material._asdict(), probability=one.probability) for one in answer.materials]
+
+
 class Result(BaseModel):
     """A recommended sound."""
 
@@ -31,20 +46,27 @@ class Result(BaseModel):
     url: str = Field(description="Where its audio is; ready to be resolved against this service's address.")
     similarity: float = Field(ge=-1, le=1, description="Cosine between the picture and the sound.")
     score: float = Field(ge=0, le=1, description="(similarity + 1) / 2.")
+    match: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that the sound's material is in the picture. Where the library does not say what "
+        "is struck, it is told from the sound. Null where the bundle has no heads.",
+    )
     material: MaterialName | None = Field(description="What is struck, where the library says so.")
     duration: float = Field(description="Length of the sound in seconds.")
     title: str
 
     @classmethod
-    def of(cls, rank: int, match: Match, root_path: str) -> Self:
-        """A match of a search; `root_path` is the prefix that the service is published at."""
-        record = match.record
+    def of(cls, rank: int, sound: RecommendedSound, root_path: str) -> Self:
+        """A sound of an answer; `root_path` is the prefix that the service is published at."""
+        record = sound.found.record
         return cls(
             rank=rank,
             id=record.id,
             url=sound_url(record.id, root_path),
-            similarity=match.similarity,
-            score=match.score,
+            similarity=sound.found.similarity,
+            score=sound.found.score,
+            match=sound.match,
             material=MaterialName.of(record.material),
             duration=record.seconds,
             title=record.title,
@@ -59,6 +81,13 @@ class Recommendation(BaseModel):
     k: int = Field(description="How many were asked for.")
     returned: int = Field(description="How many there are: fewer than `k` where the library is smaller.")
     library: int = Field(description="Sounds in the library.")
+    recognised: bool | None = Field(
+        description="Whether the likeliest material is as probable as the bundle asks before it counts as "
+        "recognised. Null where the bundle has no heads or is not calibrated."
+    )
+    materials: list[PictureMaterial] | None = Field(
+        description="All 17 materials, likeliest first. Null where the bundle has no heads."
+    )
     results: list[Result]
 
 

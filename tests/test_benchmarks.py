@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = """
@@ -39,3 +41,48 @@ def test_training_rate_measures_every_side(tmp_path: Path) -> None:
     pictures, clips = map(float, re.findall(r"([\d.]+) distinct pictures and ([\d.]+) clips", result.stdout)[0])
     gflop = float(re.findall(r"([\d.]+) GFLOP a step", result.stdout)[0])
     assert gflop == pytest.approx(3 * 2 * (pictures + clips) * 0.041 * (32 / 224) ** 2, rel=0.3)
+
+
+def test_plausibility_sets_synthesized_beside_recorded(tmp_path: Path) -> None:
+    rate, rng = 32_000, np.random.default_rng(0)
+    for side in ("library", "recorded"):
+        (tmp_path / side).mkdir()
+        rows = []
+        for number in range(12):
+            # A tone that falls 20 dB in 50 ms, or in 150 ms if recorded, a quarter of a second into the file.
+            fall = 50 if side == "library" else 150
+            time = np.arange(rate) / rate - 0.25
+            tone = (
+                np.sin(2 * np.pi * 1000 * time) * 10.0 ** (-np.maximum(time, 0.0) / (fall / 1000)) * (time >= 0.0)
+            )
+            name = f"{number}.wav"
+            soundfile.write(tmp_path / side / name, 0.5 * tone + 1e-4 * rng.standard_normal(rate), rate)
+            action = "scratch" if number == 11 else "hit"
+            rows.append(f"sound,{name},{'wood' if number % 2 else 'metal'},{side},{action},{number // 3}")
+        rows += ["image,picture.jpg,wood,,,", "sound,missing.wav,wood,,hit,9"]
+        table = "\n".join(["kind,path,material,source,action,group", *rows, ""])
+        (tmp_path / side / "manifest.csv").write_text(table)
+    script = [sys.executable, str(BENCHMARKS / "plausibility.py")]
+    sides = [str(tmp_path / "library"), str(tmp_path / "recorded" / "manifest.csv")]
+    result = subprocess.run([*script, *sides], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "5 synthesized hits, 5 recorded (recorded 5)" in result.stdout
+    assert "missing.wav left out: cannot be read" in result.stdout
+    wood = result.stdout.split("### wood")[1]
+    middle = r"[\d.]+ / ([\d.]+) / [\d.]+"
+    figures = re.search(rf"centroid, Hz \| {middle} \| {middle} \|", wood)
+    decays = re.search(rf"decay to -20 dB, ms \| {middle} \| {middle} \| ([\d.]+)", wood)
+    assert figures is not None
+    assert decays is not None
+    assert [float(value) for value in figures.groups()] == pytest.approx([1000, 1000], rel=0.05)
+    assert [float(value) for value in decays.groups()] == pytest.approx([50, 150, 1 / 3], rel=0.1)
+    result = subprocess.run([*script, *sides, "--leave-out", "*.wav"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "6 synthesized hits, 0 recorded" in result.stdout
+    assert "Warning" not in result.stderr
+    result = subprocess.run([*script, *sides, "--material", "leather"], capture_output=True, text=True, check=False)
+    assert "not one of the 17 materials: leather" in result.stderr
+    (tmp_path / "library" / "manifest.csv").unlink()
+    result = subprocess.run([*script, *sides], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr

@@ -4,26 +4,48 @@ The image tower projects the mean colour, the sound tower the clip's envelope an
 normalised numbers. Nothing is trained: what they recommend means nothing, but it is always the same.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle, ClipSpec, PictureSpec, write_bundle
+from model.bank import save_bank
+from model.bundle import (
+    BANK,
+    HEADS,
+    IMAGE_TOWER,
+    SOUND_TOWER,
+    Bundle,
+    Calibration,
+    ClipSpec,
+    Hubness,
+    PictureSpec,
+    write_bundle,
+)
+from model.heads import MaterialHeads
 from model.materials import MATERIALS
 
 Constants = dict[str, npt.NDArray[np.generic]]
 
 _SIZE = 128
 _PARTS = 16
+_WOOD, _CARPET = 15, 16
 _PICTURE = PictureSpec(size=64)
 _CLIP = ClipSpec(sample_rate=16_000)
 
 
-def write_tiny_bundle(folder: Path, seed: int = 0) -> Bundle:
-    """Write the bundle at `folder`; another `seed` gives other towers and so another id."""
+def write_tiny_bundle(
+    folder: Path, seed: int = 0, others: Mapping[str, Path] = MappingProxyType({}), **fields: Any
+) -> Bundle:
+    """Write the bundle at `folder`; another `seed` gives other towers and so another id.
+
+    `others` are more files of it by their names, `fields` more fields of its `BundleSpec`.
+    """
     rng = np.random.default_rng(seed)
     scratch = folder.with_name(folder.name + ".towers")
     scratch.mkdir(parents=True)
@@ -32,7 +54,7 @@ def write_tiny_bundle(folder: Path, seed: int = 0) -> Bundle:
     onnx.save_model(_sound_tower(rng), str(towers[SOUND_TOWER]))
     return write_bundle(
         folder,
-        towers,
+        {**towers, **others},
         name="tiny",
         backbones={"image": "mean colour", "sound": "envelope"},
         embedding_size=_SIZE,
@@ -40,7 +62,36 @@ def write_tiny_bundle(folder: Path, seed: int = 0) -> Bundle:
         materials=tuple(material.name for material in MATERIALS),
         picture=_PICTURE,
         clip=_CLIP,
+        **fields,
     )
+
+
+def write_tiny_bundle_with_heads(folder: Path, recognised: float | None = 0.5) -> Bundle:
+    """Write the bundle with `tiny_heads`; `recognised` is its calibration's, None leaves that out."""
+    heads = folder.with_name(folder.name + ".heads.npz")
+    tiny_heads().save(heads)
+    calibration = Calibration(recognised=recognised) if recognised is not None else None
+    return write_tiny_bundle(folder, others={HEADS: heads}, calibration=calibration)
+
+
+def tiny_heads() -> MaterialHeads:
+    """Heads that see wood, and less surely carpet, in bright pictures and hardly anything in dark ones."""
+    bright = _colour_weight(np.random.default_rng(0)).sum(axis=0)
+    picture_weights = np.zeros((len(MATERIALS), _SIZE), np.float32)
+    picture_weights[[_WOOD, _CARPET]] = bright / np.linalg.norm(bright) * [[5.0], [3.0]]
+    picture_bias = np.linspace(-5.0, -4.0, len(MATERIALS), dtype=np.float32)
+    picture_bias[[_WOOD, _CARPET]] = -3.0, -4.0
+    rng = np.random.default_rng(1)
+    return MaterialHeads(
+        picture_weights=picture_weights,
+        picture_bias=picture_bias,
+        sound_weights=rng.standard_normal((len(MATERIALS), _SIZE)).astype(np.float32),
+        sound_bias=rng.standard_normal(len(MATERIALS)).astype(np.float32),
+    )
+
+
+def _colour_weight(rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    return rng.standard_normal((3, _SIZE)).astype(np.float32)
 
 
 def _image_tower(rng: np.random.Generator) -> onnx.ModelProto:
@@ -54,7 +105,7 @@ def _image_tower(rng: np.random.Generator) -> onnx.ModelProto:
         "pixels": np.array([1, 2], np.int64),
         # Off the middle, so that no grey picture has a vector of length 0.
         "grey": np.array([127.3, 126.1, 128.9], np.float32),
-        "weight": rng.standard_normal((3, _SIZE)).astype(np.float32),
+        "weight": _colour_weight(rng),
     }
     pictures = helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["B", _PICTURE.size, _PICTURE.size, 3])
     return _model(nodes, pictures, constants)
@@ -102,3 +153,10 @@ def _model(nodes: list[onnx.NodeProto], given: onnx.ValueInfoProto, constants: C
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     return model
+
+
+def write_tiny_bundle_with_bank(folder: Path, bank: npt.NDArray[np.float32], hubness: Hubness) -> Bundle:
+    """Write the bundle with `bank [N, 128]` as the pictures against which hubs are told."""
+    file = folder.with_name(folder.name + ".bank.npy")
+    save_bank(file, bank)
+    return write_tiny_bundle(folder, others={BANK: file}, hubness=hubness)

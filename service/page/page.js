@@ -1,6 +1,8 @@
 // Takes a picture, asks the service for sounds that fit it, shows them and plays them.
 
 const MORE = 10;
+const MATERIALS_SHOWN = 5;
+const LEAST_SHOWN = 0.05; // a material that is less likely says nothing to a person
 
 const find = (selector) => document.querySelector(selector);
 const main = find("#main");
@@ -9,6 +11,8 @@ const answer = find(".answer");
 const heading = find("#answer-title");
 const note = find("#answer-note");
 const problem = find(".problem");
+const materials = find(".materials");
+const unrecognised = find("#unrecognised");
 const results = find(".results");
 const preview = find("#preview");
 const previewMissing = find("#preview-missing");
@@ -27,6 +31,7 @@ function setState(state) {
   chooser.hidden = state !== "empty";
   answer.hidden = state === "empty";
   problem.hidden = state !== "error";
+  if (state !== "results") materials.hidden = true;
   find(".results-foot").hidden = state !== "results";
 }
 
@@ -117,13 +122,46 @@ function showResults(body) {
   const before = shown.length;
   shown = body.results;
   results.append(...shown.slice(before).map(resultItem));
+  const seen = showMaterials(body);
   setState("results");
   heading.textContent = shown.length === 1 ? "1 sound" : `${shown.length} sounds`;
   note.textContent = `Best first, out of ${body.library.toLocaleString("en")}.`;
   const focused = before ? results.children[before]?.querySelector(".play") : heading;
   focused?.focus();
   find("#more").hidden = shown.length >= body.library || shown.length < body.k;
-  announce(shown.length ? `${heading.textContent} found. The best is ${described(shown[0])}.` : "No sounds found.");
+  const found = shown.length ? `${heading.textContent} found. The best is ${described(shown[0])}.` : "No sounds found.";
+  announce(before || !seen ? found : `${seen} ${found}`);
+}
+
+// Materials
+
+// Returns the same in a sentence; it is empty where the service cannot tell materials.
+function showMaterials(body) {
+  const likely = (body.materials ?? []).filter((one) => one.probability >= LEAST_SHOWN).slice(0, MATERIALS_SHOWN);
+  unrecognised.hidden = body.recognised !== false;
+  find(".likeliest").replaceChildren(...likely.map(materialItem));
+  materials.hidden = unrecognised.hidden && !likely.length;
+  if (materials.hidden) return "";
+  if (!unrecognised.hidden) return unrecognised.textContent;
+  return `In the picture: ${likely.map((one) => `${one.name} ${spoken(percent(one.probability))}`).join(", ")}.`;
+}
+
+function materialItem({ name, probability }) {
+  const item = find("#likely").content.firstElementChild.cloneNode(true);
+  item.querySelector(".name").textContent = name;
+  item.querySelector(".bar").style.setProperty("--share", probability);
+  item.querySelector(".percent").textContent = percent(probability);
+  return item;
+}
+
+// Whole percent, which never claim that something is certain or impossible.
+function percent(probability) {
+  if (probability < 0.01) return "<1%";
+  return probability > 0.99 ? ">99%" : `${Math.round(100 * probability)}%`;
+}
+
+function spoken(shown) {
+  return shown.replace("<", "under ").replace(">", "over ");
 }
 
 // Results
@@ -135,9 +173,11 @@ function resultItem(result) {
   part("material").textContent = result.material?.name ?? "no material given";
   part("material").classList.toggle("unknown", !result.material);
   part("seconds").textContent = `${result.duration.toFixed(result.duration < 10 ? 2 : 0)} s`;
-  part("score-number").textContent = result.score.toFixed(2);
+  const [name, number, share] = rating(result);
+  part("score-name").textContent = name;
+  part("score-number").textContent = number;
   part("score").title = `Cosine similarity ${result.similarity.toFixed(3)}`;
-  part("score-bar").style.setProperty("--score", result.score);
+  part("bar").style.setProperty("--share", share);
   part("download").href = result.url;
   part("download").setAttribute("aria-label", `Download sound ${result.rank}: ${result.title}`);
   part("download").title = "Download";
@@ -147,8 +187,14 @@ function resultItem(result) {
   return item;
 }
 
-function described({ material, title, score }) {
-  return [material?.name, title, `score ${score.toFixed(2)}`].filter(Boolean).join(", ");
+// How well a sound fits: its match where the service can tell materials, else its score.
+function rating({ match, score }) {
+  return match === null ? ["score", score.toFixed(2), score] : ["match", percent(match), match];
+}
+
+function described(result) {
+  const [name, number] = rating(result);
+  return [result.material?.name, result.title, `${name} ${spoken(number)}`].filter(Boolean).join(", ");
 }
 
 function labelPlay(item) {

@@ -12,14 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from index.build import build_index
-from index.commands import printable
+from index.commands import percent, printable
 from index.resume import FINISHED_FILE
 from index.search import SoundIndex
-from model.bundle import Bundle
+from model.bundle import HEADS, Bundle
 from model.runtime import TowerRuntime
 from tests.index.conftest import Strike
+from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_heads
 
 PROJECT = Path(__file__).parents[2]
 THUD = [sys.executable, str(PROJECT / "thud.py")]
@@ -180,6 +182,8 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
         "k": 4,
         "returned": 4,
         "library": 9,
+        "recognised": None,
+        "materials": None,
     }
     assert results == [
         {
@@ -188,6 +192,7 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
             "url": f"/sounds/{match.record.id}",
             "similarity": match.similarity,
             "score": pytest.approx((match.similarity + 1) / 2, abs=1e-6),
+            "match": None,
             "material": {"id": ids[match.record.material], "name": match.record.material}
             if match.record.material
             else None,
@@ -198,6 +203,51 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
         for ids in [{"metal": 3, "wood": 15, "plastic-bag": 12}]
         for rank, match in enumerate(matches, start=1)
     ]
+
+
+def test_recommend_says_what_is_in_the_picture(sounds: Path, tmp_path: Path) -> None:
+    bundle = write_tiny_bundle_with_heads(tmp_path / "bundle")
+    build_index(bundle, sounds, tmp_path / "index")
+    options = ("--bundle", bundle.folder, "--index", tmp_path / "index", "-k", "9")
+    for shade in ("white", "black"):
+        Image.new("RGB", (80, 60), shade).save(tmp_path / f"{shade}.png")
+
+    bright = json.loads(thud("recommend", tmp_path / "white.png", *options, "--json").stdout)
+    assert bright["recognised"] is True
+    assert bright["materials"][0] == {"id": 15, "name": "wood", "probability": pytest.approx(0.8808, abs=1e-4)}
+    assert len(bright["materials"]) == 17
+    by_name = {one["name"]: one["probability"] for one in bright["materials"]}
+    for result in bright["results"]:
+        if result["material"]:
+            assert result["match"] == by_name[result["material"]["name"]]
+        else:
+            assert min(by_name.values()) < result["match"] < max(by_name.values())
+
+    lines = thud("recommend", tmp_path / "white.png", *options).stdout.decode().splitlines()
+    assert re.fullmatch(r"wood 88%, carpet 27%, cloth \d%", lines[0])
+    assert lines[1].split()[:3] == ["rank", "match", "score"]
+    for line, result in zip(lines[2:11], bright["results"], strict=True):
+        assert line.split()[1] == percent(result["match"])
+
+    dark = thud("recommend", tmp_path / "black.png", *options)
+    assert dark.stdout.decode().splitlines()[0] == "no material recognised"
+    assert len(dark.stdout.decode().splitlines()) == 12
+
+
+def test_recommend_refuses_malformed_heads_in_one_line(index: Path, picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "heads").write_text("no arrays")
+    broken = write_tiny_bundle(tmp_path / "broken", others={HEADS: tmp_path / "heads"})
+    refused = thud("recommend", picture, "--bundle", broken.folder, "--index", index)
+    assert refused.returncode == 1
+    assert refused.stderr.decode() == f"thud: {broken.folder / HEADS}: it is no NumPy archive (.npz)\n"
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [(0.0, "<1%"), (0.0099, "<1%"), (0.01, "1%"), (0.624, "62%"), (0.99, "99%"), (0.9901, ">99%"), (1.0, ">99%")],
+)
+def test_no_percentage_is_certain(probability: float, shown: str) -> None:
+    assert percent(probability) == shown
 
 
 def test_recommend_takes_its_folders_from_the_environment(index: Path, tiny_bundle: Bundle, picture: Path) -> None:

@@ -128,7 +128,7 @@ def test_an_index_json_that_does_not_fit_is_refused(
 def test_keys_of_a_later_minor_version_are_ignored(built: Path, tiny_bundle: Bundle) -> None:
     path = open_generation(built, tiny_bundle.id).folder / SPEC_FILE
     raw = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(raw | {"hubness": 3}), encoding="utf-8")
+    path.write_text(json.dumps(raw | {"not_heard_of_yet": 3}), encoding="utf-8")
     assert isinstance(open_generation(built, tiny_bundle.id).spec, IndexSpec)
 
 

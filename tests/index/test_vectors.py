@@ -3,12 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.vectors import FLAT_UP_TO, VectorIndex, Vectors, choose_kind, normalised
+from index.vectors import FLAT_UP_TO, IndexKind, VectorIndex, Vectors, choose_kind, normalised
 from model.errors import LibraryError
 
 SIZE = 128
@@ -49,6 +50,41 @@ def test_copies_come_in_the_order_of_their_rows_also_at_the_edge_of_k(copies: li
     _, rows = VectorIndex.build(distinct[copies]).search(query, k)
     expected = sorted(range(len(copies)), key=lambda row: (copies[row], row))
     assert rows.tolist() == expected[:k]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    count=st.integers(1, 60),
+    k=st.integers(1, 70),
+    kind=st.sampled_from(["flat", "ivf"]),
+    spread=st.sampled_from([0.0, 0.3, 5.0]),
+    seed=st.integers(0, 2**32),
+)
+def test_search_with_biases_is_brute_force(count: int, k: int, kind: IndexKind, spread: float, seed: int) -> None:
+    vectors = clustered(count, seed, clusters=3)
+    biases = (spread * np.random.default_rng(seed).standard_normal(count)).astype(np.float32)
+    index = VectorIndex.build(vectors, kind, biases=biases)
+    assert index.recall(vectors, biases) >= (1.0 if kind == "flat" else 0.99)
+    query = queries_off(vectors, 1)[0]
+    cosines = vectors @ query
+    scores = cosines - biases
+    similarities, rows = index.search(query, k)
+    assert len(set(rows.tolist())) == len(rows) == min(k, count)
+    if kind == "flat":  # an inverted file may miss one in a hundred
+        np.testing.assert_allclose(scores[rows], np.sort(scores)[::-1][:k], atol=4e-6)
+    np.testing.assert_allclose(cosines[rows], similarities, atol=2e-6)
+    assert np.array_equal(index.vectors(rows), vectors[rows])
+
+
+def test_copies_with_equal_biases_tie_wherever_they_stand() -> None:
+    vectors = clustered(1003)
+    copies = [3, 200, 501, 1000, 1001, 1002]
+    vectors[copies] = vectors[3]
+    biases = np.full(1003, 0.1, np.float32)
+    index = VectorIndex.build(vectors, biases=biases)
+    similarities, rows = index.search(vectors[3], 6)
+    assert rows.tolist() == copies
+    assert set(similarities.tolist()) == {1.0}
 
 
 def test_copies_tie_wherever_they_stand() -> None:
@@ -105,6 +141,37 @@ def test_the_file_does_not_depend_on_the_threads_that_built_it(
     inverted.save(tmp_path / "two")
     VectorIndex.build(library, "ivf", threads=1).save(tmp_path / "one")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_biases_survive_the_file(kind: IndexKind, library: Vectors, tmp_path: Path) -> None:
+    biases = np.random.default_rng(3).uniform(0, 0.5, len(library)).astype(np.float32)
+    built = VectorIndex.build(library, kind, threads=2, biases=biases)
+    assert built.recall(library, biases) >= 0.99
+    built.save(tmp_path / "vectors.faiss")
+    loaded = VectorIndex.load(tmp_path / "vectors.faiss", biased=True)
+    assert (loaded.kind, len(loaded), loaded.size) == (kind, 20_000, SIZE)
+    assert VectorIndex.load(tmp_path / "vectors.faiss").size == SIZE + 1
+    for query in queries_off(library, 20):
+        similarities, rows = loaded.search(query, 20)
+        assert np.array_equal(rows, built.search(query, 20)[1])
+        np.testing.assert_allclose(similarities, library[rows] @ query, atol=2e-6)
+        assert (np.diff(similarities - biases[rows]) <= 2e-6).all()
+
+
+def test_vectors_come_back_from_a_file_that_does_not_say_where_each_row_is(
+    library: Vectors, inverted: VectorIndex, tmp_path: Path
+) -> None:
+    """Versions before 0.3 wrote inverted files without FAISS's direct map."""
+    inverted.save(tmp_path / "with")
+    old = faiss.read_index(str(tmp_path / "with"))
+    old.set_direct_map_type(faiss.DirectMap.NoMap)  # type: ignore[attr-defined]  # not in faiss's stubs
+    faiss.write_index(old, str(tmp_path / "without"))
+    assert (tmp_path / "without").stat().st_size < (tmp_path / "with").stat().st_size
+    rows = np.array([19_999, 0, 7, 7])
+    for name in ("with", "without"):
+        assert np.array_equal(VectorIndex.load(tmp_path / name).vectors(rows), library[rows])
+    assert inverted.vectors(rows[:0]).shape == (0, SIZE)
 
 
 @pytest.mark.parametrize("kind", ["flat", "ivf"])

@@ -22,7 +22,7 @@ from PIL import Image
 from index.build import build_index
 from index.search import SoundIndex
 from model.bundle import Bundle
-from tests.tiny_bundle import write_tiny_bundle
+from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_heads
 
 MATERIALS = ("metal", "wood", "glass", "gravel")
 SOUNDS_EACH = 8
@@ -60,7 +60,7 @@ class Server:
         return url.host, url.port or 80
 
 
-def make_library(folder: Path) -> Library:
+def make_library(folder: Path, write_bundle: Callable[[Path], Bundle] = write_tiny_bundle) -> Library:
     sounds = folder / "sounds"
     rng = np.random.default_rng(0)
     for material in MATERIALS:
@@ -69,7 +69,7 @@ def make_library(folder: Path) -> Library:
     for number in range(UNLABELLED - 1):
         _strike(sounds / "others" / f"thing {number}.flac", rng)
     _strike(sounds / "others" / 'ein "schöner" Schlag.wav', rng)
-    bundle = write_tiny_bundle(folder / "bundle")
+    bundle = write_bundle(folder / "bundle")
     build_index(bundle, sounds, folder / "index")
     return Library(bundle, sounds, folder / "index")
 
@@ -116,6 +116,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return make_library(tmp_path_factory.mktemp("library"))
 
 
+@pytest.fixture(scope="session")
+def library_with_heads(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The same sounds, served by a bundle that recognises wood in bright pictures."""
+    return make_library(tmp_path_factory.mktemp("library with heads"), write_tiny_bundle_with_heads)
+
+
 @pytest.fixture
 def sound_index(library: Library) -> Iterator[SoundIndex]:
     index = SoundIndex.open(library.index, library.bundle)
@@ -127,6 +133,12 @@ def sound_index(library: Library) -> Iterator[SoundIndex]:
 def server(library: Library) -> Iterator[Server]:
     """One server for all tests that do not need one of their own."""
     with running(library) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server_with_heads(library_with_heads: Library) -> Iterator[Server]:
+    with running(library_with_heads) as server:
         yield server
 
 

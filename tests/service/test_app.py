@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from index.search import Match, SoundIndex
+from index.answer import Answer
+from index.search import SoundIndex
 from model.picture import PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
@@ -127,16 +128,16 @@ def test_under_a_prefix(library: Library, encode: Encode) -> None:
 
 
 class _BrokenRecommender(Recommender):
-    def _compute(self, picture: bytes, k: int) -> list[Match]:
+    def _compute(self, picture: bytes, k: int) -> Answer:
         raise RuntimeError("secret words in /a/secret/place")
 
 
 class _HangingRecommender(Recommender):
     go_on = threading.Event()
 
-    def _compute(self, picture: bytes, k: int) -> list[Match]:
+    def _compute(self, picture: bytes, k: int) -> Answer:
         self.go_on.wait()
-        return []
+        return Answer((), None, None)
 
 
 def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +147,7 @@ def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypat
         app = create_app(Settings(bundle=library.bundle.folder, index=library.index))
         with closing(SoundIndex.open(library.index, library.bundle)) as index:
             set_recommender(
-                app, _HangingRecommender(TowerRuntime(library.bundle), index, PictureLimits(), threads=1)
+                app, _HangingRecommender(TowerRuntime(library.bundle), None, index, PictureLimits(), threads=1)
             )
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://thud") as client:
                 try:
@@ -169,7 +170,7 @@ def test_a_crash_is_a_problem_that_tells_nothing(library: Library, encode: Encod
             httpx.AsyncClient(transport=transport, base_url="http://thud") as client,
         ):
             well: Recommender = app.state.recommender
-            broken = _BrokenRecommender(TowerRuntime(library.bundle), well.index, PictureLimits(), threads=1)
+            broken = _BrokenRecommender(TowerRuntime(library.bundle), None, well.index, PictureLimits(), threads=1)
             set_recommender(app, broken)
             during = [
                 await client.post("/recommend", files={"image": encode()}),

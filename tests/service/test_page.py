@@ -4,16 +4,20 @@ import base64
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server
 
 CHROMIUM = shutil.which("chromium")
 OFFERED = "JPEG, PNG or WebP"
+
+expect.set_options(timeout=60_000)  # a browser on a busy machine takes its time
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the browser chromium is not installed")
 
@@ -35,8 +39,8 @@ def complaints() -> list[str]:
     return []
 
 
-@pytest.fixture
-def page(browser: Browser, server: Server, complaints: list[str]) -> Iterator[Page]:
+@contextmanager
+def opened(browser: Browser, server: Server, complaints: list[str]) -> Iterator[Page]:
     page = browser.new_page()
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -44,6 +48,18 @@ def page(browser: Browser, server: Server, complaints: list[str]) -> Iterator[Pa
     yield page
     page.close()
     assert complaints == []
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server, complaints: list[str]) -> Iterator[Page]:
+    with opened(browser, server, complaints) as page:
+        yield page
+
+
+@pytest.fixture
+def page_with_heads(browser: Browser, server_with_heads: Server, complaints: list[str]) -> Iterator[Page]:
+    with opened(browser, server_with_heads, complaints) as page:
+        yield page
 
 
 @pytest.fixture
@@ -98,7 +114,65 @@ def test_a_chosen_picture_gives_ten_sounds(page: Page, picture: Path, client: ht
         expect(item.get_by_role("button")).to_have_attribute(
             "aria-label", "".join(words) + f", score {result['score']:.2f}"
         )
-    expect(page.get_by_role("status")).to_contain_text("10 sounds found")
+    expect(page.get_by_role("status")).to_have_text(re.compile("^10 sounds found"))
+    expect(page.locator(".materials")).to_be_hidden()  # the bundle has no heads
+
+
+def test_the_materials_of_the_picture_are_shown(page_with_heads: Page, tmp_path: Path) -> None:
+    page = page_with_heads
+    Image.new("RGB", (80, 60), "white").save(tmp_path / "bright.png")
+    choose(page, tmp_path / "bright.png")
+
+    expect(page.get_by_role("heading", name="What is in the picture")).to_be_visible()
+    # Wood: sigmoid(5 - 3) of the tiny heads, carpet: sigmoid(3 - 4); all others are below the 5% that are shown.
+    expect(page.locator(".likeliest li")).to_have_text([re.compile(r"wood\s+88%"), re.compile(r"carpet\s+27%")])
+    bars = page.locator(".likeliest .bar").evaluate_all(
+        "bars => bars.map((bar) => parseFloat(getComputedStyle(bar, '::before').width) / bar.clientWidth)"
+    )
+    assert bars == [pytest.approx(0.88, abs=0.01), pytest.approx(0.27, abs=0.01)]
+    expect(page.locator("#unrecognised")).to_be_hidden()
+    expect(page.get_by_role("status")).to_have_text(
+        re.compile(r"^In the picture: wood 88%, carpet 27%\. 10 sounds found")
+    )
+
+
+def test_every_sound_shows_its_match(page_with_heads: Page, picture: Path) -> None:
+    page = page_with_heads
+    choose(page, picture)
+    expect(page.locator(".result")).to_have_count(10)
+    answer = httpx.post(f"{page.url}recommend", files={"image": picture.read_bytes()}).json()
+
+    for number, result in enumerate(answer["results"]):
+        item = page.locator(".result").nth(number)
+        shown, spoken = "<1%", "under 1%"
+        if result["match"] >= 0.01:
+            shown = spoken = f"{100 * result['match']:.0f}%"
+        expect(item.locator(".score")).to_have_text(re.compile(rf"^\s*match {shown}\s*$"))
+        expect(item.get_by_role("button")).to_have_attribute("aria-label", re.compile(f", match {spoken}$"))
+
+
+def test_a_picture_without_a_known_material_is_told_so(page_with_heads: Page, tmp_path: Path) -> None:
+    page = page_with_heads
+    Image.new("RGB", (80, 60), "black").save(tmp_path / "dark.png")
+    words = "No material was recognised in this picture; these are the nearest sounds all the same."
+    page.set_viewport_size({"width": 360, "height": 740})
+    choose(page, tmp_path / "dark.png")
+
+    expect(page.get_by_text(words).and_(page.locator("#unrecognised"))).to_be_visible()
+    expect(page.locator(".likeliest li")).to_have_count(0)
+    expect(page.locator(".result")).to_have_count(10)
+    expect(page.get_by_role("status")).to_contain_text(f"{words} 10 sounds found")
+
+    page.get_by_role("button", name="Show more sounds").click()
+    expect(page.locator(".result")).to_have_count(20)
+    expect(page.get_by_role("status")).to_have_text(re.compile("^20 sounds found"))  # not said again
+
+    Image.new("RGB", (80, 60), "white").save(tmp_path / "bright.png")
+    page.get_by_role("button", name="Another picture", exact=True).click()
+    choose(page, tmp_path / "bright.png")
+    expect(page.locator(".likeliest li")).to_have_count(2)
+    expect(page.locator("#unrecognised")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def test_a_sound_plays_and_pauses(page: Page, picture: Path) -> None:

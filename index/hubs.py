@@ -1,0 +1,47 @@
+"""The hub biases of a library's sounds, and what they change."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from index.vectors import Vectors
+from model.bundle import Hubness
+from model.hubness import Biases, hub_biases, occurrences, skewness
+
+
+class HubnessRecord(BaseModel):
+    """What index.json says of the biases that are folded into its vectors.
+
+    `strength` and `neighbours` were the bundle's, `pictures` is the size of its bank. `skew_before` and
+    `skew_after` are the skewness, without and with the biases, of how often each sound is among the first 10 for
+    the pictures of the bank; for other pictures the gain is smaller.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    strength: float
+    neighbours: int
+    pictures: int
+    skew_before: float
+    skew_after: float
+
+
+@dataclass(frozen=True, eq=False)
+class Hubs:
+    """The `biases` float32 `[n]` of the sounds in the order of their rows, and what is recorded of them."""
+
+    biases: Biases
+    record: HubnessRecord
+
+
+def find_hubs(vectors: Vectors, bank: Vectors, hubness: Hubness) -> Hubs:
+    """The biases of `vectors [n, d]` against the pictures of `bank [N, d]`, as `hub_biases` computes them."""
+    biases = hub_biases(vectors, bank, hubness)
+    record = HubnessRecord(
+        strength=hubness.strength,
+        neighbours=hubness.neighbours,
+        pictures=len(bank),
+        skew_before=round(skewness(occurrences(bank, vectors)), 4),
+        skew_after=round(skewness(occurrences(bank, vectors, biases)), 4),
+    )
+    return Hubs(biases, record)

@@ -1,0 +1,112 @@
+"""The heads of a bundle: from embeddings to how likely each material is, calibrated.
+
+`heads.npz` holds the float32 arrays `picture_weights [17, d]`, `picture_bias [17]`, `sound_weights [17, d]` and
+`sound_bias [17]`, d being the embedding's size and the rows the materials in the order of their ids. Whatever
+calibrates them (a temperature, a bias of each material) is folded in. Arrays of other names are ignored.
+"""
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.atomic import atomic_file
+from model.bundle import HEADS, Bundle
+from model.errors import BundleError
+from model.materials import MATERIALS
+
+Weights = npt.NDArray[np.float32]
+Embeddings = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class MaterialHeads:
+    """A linear head for pictures and one for sounds. Raises ValueError for arrays of another type or shape."""
+
+    picture_weights: Weights
+    picture_bias: Weights
+    sound_weights: Weights
+    sound_bias: Weights
+
+    def __post_init__(self) -> None:
+        size = self.picture_weights.shape[1] if self.picture_weights.ndim == 2 else "d"
+        for name, array in self._arrays().items():
+            shape = (len(MATERIALS), size) if name.endswith("weights") else (len(MATERIALS),)
+            if array.dtype != np.float32 or array.shape != shape:
+                wanted = ", ".join(map(str, shape))
+                raise ValueError(f"{name} is {array.dtype} {list(array.shape)}, not float32 [{wanted}]")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} has values that are not finite")
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding."""
+        return int(self.picture_weights.shape[1])
+
+    def pictures(self, embeddings: Embeddings) -> Probabilities:
+        """Probabilities `[B, 17]` that the materials are in the picture, from L2-normalised `[B, d]`.
+
+        Several materials can be in one picture, so they need not add up to 1.
+        """
+        logits = embeddings @ self.picture_weights.T + self.picture_bias
+        # The sigmoid, written so that no logit overflows.
+        probabilities: Probabilities = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits))
+        return probabilities
+
+    def sounds(self, embeddings: Embeddings) -> Probabilities:
+        """Probabilities `[B, 17]`, adding up to 1, of the sound's material, from L2-normalised `[B, d]`."""
+        logits = embeddings @ self.sound_weights.T + self.sound_bias
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: Probabilities = powers / powers.sum(axis=1, keepdims=True)
+        return probabilities
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> "MaterialHeads | None":
+        """The heads of `bundle`, None where it has none. Raises BundleError where they cannot be used."""
+        if HEADS not in bundle.spec.files:
+            return None
+        path = bundle.file(HEADS)
+        try:
+            heads = cls(**_read(path))
+        except ValueError as error:
+            raise BundleError(f"{path}: {error}") from error
+        if bundle.spec.materials != tuple(material.name for material in MATERIALS):
+            raise BundleError(f"{path}: the bundle's materials are not the 17 that its heads are about")
+        if heads.embedding_size != bundle.spec.embedding_size:
+            raise BundleError(
+                f"{path} is for embeddings of {heads.embedding_size} numbers; "
+                f"those of the bundle have {bundle.spec.embedding_size}"
+            )
+        return heads
+
+    def save(self, path: Path) -> None:
+        """Write the heads to `path`, whole or not at all. The same heads give the same bytes."""
+        with atomic_file(path) as aside, aside.open("wb") as out:
+            arrays: dict[str, Any] = self._arrays()
+            np.savez(out, **arrays)
+
+    def _arrays(self) -> dict[str, Weights]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a heads.npz, as they are. Raises ValueError where they cannot be read."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no NumPy archive (.npz)")
+    arrays = {}
+    with np.load(path, allow_pickle=False) as stored:
+        for field in fields(MaterialHeads):
+            if field.name not in stored:
+                raise ValueError(f"it has no array {field.name}")
+            try:
+                array = stored[field.name]
+            except Exception as error:  # zipfile, zlib and NumPy each have their own for what is damaged
+                raise ValueError(f"{field.name} cannot be read: {error}") from error
+            if not isinstance(array, np.ndarray):  # what a member of the archive that is no array comes as
+                raise ValueError(f"{field.name} is no array")
+            arrays[field.name] = array
+    return arrays
