@@ -1,0 +1,62 @@
+"""Labelled pictures or sounds of a manifest, each of one material, with the source that each comes from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from model.errors import TrainingError
+from model.manifest import ManifestRow, read_rows
+
+MANIFEST = "manifest.csv"
+
+
+@dataclass(frozen=True)
+class MaterialFiles:
+    """N files of one kind: their paths, `material [N]` (ids 0..16), `source [N]`, whether the licence is open `[N]`.
+
+    `licences` are what the manifest says of each source.
+    """
+
+    paths: tuple[Path, ...]
+    material: npt.NDArray[np.int64]
+    source: npt.NDArray[np.str_]
+    open_licence: npt.NDArray[np.bool_]
+    licences: dict[str, list[str]]
+    skipped: int
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def read_material_files(data: Path, kind: str) -> MaterialFiles:
+    """The files of `kind` (image or sound) that the manifest `data`, or `data`/manifest.csv, lists.
+
+    Rows without exactly one of the 17 materials are skipped and counted. Raises ManifestError as `read_rows`, and
+    TrainingError where a listed file is not there or there is none of the kind.
+    """
+    file = data / MANIFEST if data.is_dir() else data
+    rows = [row for row in read_rows(file) if row.kind == kind]
+    usable = [row for row in rows if len(row.materials) == 1]
+    if not usable:
+        raise TrainingError(f"{file} lists no {kind} of one of the 17 materials")
+    paths = tuple(file.parent / row.path for row in usable)
+    for row, path in zip(usable, paths, strict=True):
+        if not path.is_file():
+            raise TrainingError(f"{file}, line {row.line}: {row.path} is not there")
+    return MaterialFiles(
+        paths=paths,
+        material=np.array([row.materials[0].id for row in usable]),
+        source=np.array([row.get("source") or "unnamed" for row in usable]),
+        open_licence=np.array([row.get("open_licence") == "1" for row in usable]),
+        licences=_licences(usable),
+        skipped=len(rows) - len(usable),
+    )
+
+
+def _licences(rows: list[ManifestRow]) -> dict[str, list[str]]:
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row.get("source") or "unnamed", set()).add(row.get("licence") or "not stated")
+    return {source: sorted(licences) for source, licences in sorted(found.items())}
