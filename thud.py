@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "training.commands:evaluate",
     "reproduce": "training.reproduce_commands:reproduce",
     "export": "training.commands:export",
+    "pretrain": "training.pretraining.commands:pretrain",
     "index": "index.commands:index",
     "recommend": "index.commands:recommend",
     "serve": "service.commands:serve",

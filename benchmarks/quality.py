@@ -5,7 +5,7 @@
 DATA is a manifest or a folder with manifest.csv (columns kind, path, material and, where known, source). All
 sounds of DATA are the library; every picture is answered from it, by cosine less the sound's hub bias where the
 bundle has hubs told. Each source is measured by itself and all sources weigh the same in the mean. What the numbers
-are is said in measures.py; the head of the output says what was left out.
+are is said in training/pretraining/measures.py; the head of the output says what was left out.
 
 Pictures and sounds on which a bundle was trained say little about it: keep those sources out of DATA.
 """
@@ -20,8 +20,6 @@ from typing import Any
 import click
 import numpy as np
 import numpy.typing as npt
-from measures import Fold, FoldScores, Ids, Least, mean_over, score_fold
-from scoreboard import CHANCE, COMMONEST, intervals, material_table, parts, tables
 
 from model.atomic import atomic_file
 from model.bank import load_bank
@@ -34,6 +32,8 @@ from model.progress import progress
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
 from training.pretraining.material_files import MaterialFiles, read_material_files
+from training.pretraining.measures import Fold, FoldScores, Ids, Least, mean_over, score_fold
+from training.pretraining.scoreboard import CHANCE, COMMONEST, intervals, material_table, parts, tables
 
 Embeddings = npt.NDArray[np.float32]
 

@@ -23,9 +23,10 @@ from tests.tiny_bundle import write_tiny_bundle_with_bank, write_tiny_bundle_wit
 # Scripts import their neighbours as Python finds them: in the script's own folder.
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-import measures
 import quality
-from measures import Fold, Least, Scored
+
+from training.pretraining import measures
+from training.pretraining.measures import Fold, Least, Scored
 
 WOOD, METAL, GLASS, WATER = 15, 3, 9, 7
 seeds = st.integers(0, 2**32)

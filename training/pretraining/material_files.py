@@ -14,7 +14,7 @@ MANIFEST = "manifest.csv"
 
 @dataclass(frozen=True)
 class MaterialFiles:
-    """N files of one kind: their paths, `material [N]` (ids 0..16), `source [N]`, whether the licence is open `[N]`.
+    """N files of one kind: paths, `material [N]` (ids 0..16), `source [N]` and whether the licence is open `[N]`.
 
     `licences` are what the manifest says of each source.
     """

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from measures import FoldScores, Ids, Scored, interval_over, mean_over
 
 from model.materials import MATERIALS
+from training.pretraining.measures import FoldScores, Ids, Scored, interval_over, mean_over
 
 CHANCE, COMMONEST = "chance", "always the commonest"
 

@@ -1,0 +1,111 @@
+"""Classifiers drawn towards what is known, left out by source, and calibrated."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.materials import MATERIALS, material_named
+from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
+from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
+from training.pretraining.fit import fit_pictures, fit_sounds, left_out
+from training.pretraining.knowledge import NOTHING, material_knowledge
+from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.space import CONSTANT, SoundProjection, picture_projection
+
+WIDTH = 128
+
+
+def features(count: int, classes: int, seed: int = 0) -> tuple[Tensor, np.ndarray]:
+    """Features around one centre a class, and the classes."""
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).standard_normal((classes, WIDTH))
+    labels = random.integers(0, classes, count)
+    noisy = centres[labels] + 0.3 * random.standard_normal((count, WIDTH))
+    return torch.from_numpy(noisy.astype(np.float32)), labels
+
+
+def test_a_classifier_tells_what_it_has_seen_and_a_class_without_examples_stays_at_its_prior() -> None:
+    seen, labels = features(300, 5)
+    prior = LinearClassifier(torch.randn(6, WIDTH, generator=torch.manual_seed(0)), torch.zeros(6))
+    fitted = fit_classifier(seen, torch.from_numpy(labels), 6, 1e-3, prior)
+    unseen, wanted = features(200, 5, seed=1)
+    assert (fitted(unseen)[:, :5].argmax(dim=1).numpy() == wanted).mean() > 0.95
+    alone = fit_classifier(seen, torch.from_numpy(labels), 6, 1e3, prior)
+    torch.testing.assert_close(alone.weight, prior.weight, atol=0.02, rtol=0.02)
+
+
+def test_knowledge_is_a_mean_over_classes_for_every_material_and_for_nothing() -> None:
+    table = material_knowledge()
+    assert table.shape == (len(MATERIALS) + 1, 1000)
+    torch.testing.assert_close(table.sum(dim=1), torch.ones(len(table)))
+    bag = material_named("plastic-bag")
+    assert bag is not None
+    assert int(table[bag.id].argmax()) == 728  # ImageNet's "plastic bag"
+    told = table[:NOTHING].sum(dim=0) > 0
+    assert not (told & (table[NOTHING] > 0)).any()
+
+
+def test_a_prior_is_scaled_over_the_features_it_is_for() -> None:
+    seen, _ = features(100, 3)
+    rows = torch.randn(1000, WIDTH, generator=torch.manual_seed(1))
+    logits = prior_classifier(seen, rows, material_knowledge(), 2.0)(seen)
+    torch.testing.assert_close(logits.std(dim=0), torch.full((18,), 2.0), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(logits.mean(dim=0), torch.zeros(18), atol=1e-3, rtol=1e-3)
+
+
+def test_a_source_is_answered_by_what_never_saw_it_and_one_fit_serves_all_that_are_never_trained_on() -> None:
+    source = np.array(["a", "a", "b", "c", "d"])
+    trained_on = np.array([True, True, True, False, False])
+    asked: list[list[bool]] = []
+
+    def fit(rows: np.ndarray) -> LinearClassifier:
+        asked.append(rows.tolist())
+        return LinearClassifier(torch.zeros(1, 1), torch.zeros(1))
+
+    fitted = left_out(source, trained_on, fit)
+    assert asked == [[False, False, True, False, False], [True, True, False, False, False], trained_on.tolist()]
+    assert fitted["c"] is fitted["d"]
+
+
+def test_the_cosine_orders_sounds_by_the_pictures_logits() -> None:
+    recipe = PretrainingRecipe(picture_decay=1e-4, sound_decay=1e-4)
+    seen, of_pictures = features(400, 4)
+    heard, of_sounds = features(400, 4, seed=2)
+    rows = torch.randn(1000, WIDTH, generator=torch.manual_seed(1))
+    pictures = fit_pictures(seen, of_pictures, torch.zeros(0, WIDTH), rows, recipe)
+    sounds = fit_sounds(heard, of_sounds, heard[:0], of_sounds[:0], recipe)
+    with torch.no_grad():
+        seen_at = torch.nn.functional.normalize(picture_projection(pictures)(seen), dim=1)
+        vectors = SoundProjection(sounds, heard)(heard)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(400), atol=1e-5, rtol=0)
+    assert (seen_at[:, CONSTANT] > 0).all()
+    first = (seen_at @ vectors.T).topk(10, dim=1).indices.numpy()
+    assert (of_sounds[first] == of_pictures[:, None]).mean() > 0.9
+
+
+def test_every_source_weighs_the_same_and_in_it_every_material() -> None:
+    material = np.array([0, 0, 0, 1, 2])
+    weights = balanced_weights(material, np.array(["a", "a", "a", "a", "b"]))
+    assert weights == pytest.approx([1 / 12, 1 / 12, 1 / 12, 1 / 4, 1 / 2])
+
+
+def test_calibrated_probabilities_are_shares() -> None:
+    random = np.random.default_rng(0)
+    count = 6000
+    material = random.integers(0, 17, count)
+    told = np.where(random.random(count) < 0.6, material, random.integers(0, 17, count))
+    vectors = np.zeros((count, 128), np.float32)
+    vectors[np.arange(count), told] = 0.8
+    vectors[:, CONSTANT] = 0.6
+    unit = torch.from_numpy(vectors)
+    even = np.full(count, 1 / count)
+    heads = fit_heads(unit, material, even, unit, material, even)
+    for probabilities in (heads.pictures(vectors), heads.sounds(vectors)):
+        top = probabilities[np.arange(count), told]
+        assert top.mean() == pytest.approx((material == told).mean(), abs=0.02)
+
+
+def test_the_threshold_parts_pictures_of_something_from_those_of_nothing() -> None:
+    threshold = recognition_threshold(np.array([0.5, 0.6, 0.9, 0.3]), np.array([0.1, 0.2, 0.35]))
+    assert 0.35 < threshold <= 0.5

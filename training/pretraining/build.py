@@ -1,0 +1,179 @@
+"""Making the pretrained bundle: fit on frozen features, calibrate on sources left out, export, quantise, weigh."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.bundle import HEADS, IMAGE_TOWER, SOUND_TOWER, Bundle, Calibration, write_bundle
+from model.lock import exclusive
+from model.materials import MATERIALS
+from model.networks import EMBEDDING_SIZE
+from training.export import export_bundle
+from training.pretraining.card import write_card
+from training.pretraining.data import PretrainingData, gather
+from training.pretraining.features import read_clips, read_pictures
+from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures, fit_whole_sounds, hold_out
+from training.pretraining.material_files import MaterialFiles
+from training.pretraining.measures import FoldScores, mean_over
+from training.pretraining.parity import Parity, measure_parity
+from training.pretraining.quantise import quantise_tower
+from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.score import score_left_out
+from training.pretraining.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
+from training.pretraining.towers import build_towers
+
+NAME = "thud-materials"
+_CALIBRATION_FILES = 256
+_PARITY_PICTURES, _PARITY_SOUNDS = 400, 800
+
+
+@dataclass(frozen=True)
+class Built:
+    """The bundle, what the recipe scored on each source left out, and what 8 bits cost."""
+
+    bundle: Bundle
+    scores: Mapping[str, FoldScores]
+    parity: Parity
+
+
+def build_pretrained(
+    data: Path, target: Path, work: Path, recipe: PretrainingRecipe, threads: int, say: Callable[[str], None]
+) -> Built:
+    """Write the INT8 bundle `target`, with its model card, from the labelled files of `data`.
+
+    Files without an open licence are measured on and never fitted on. Features stay in `work`, so that an
+    interrupted run goes on and a second one with other strengths takes seconds. Raises TrainingError as
+    `gather` does, and as `export_bundle` where the exported towers differ.
+    """
+    with exclusive(work):
+        found = gather(data, work, recipe)
+        say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {_open(found)} with an open licence")
+        held_out = hold_out(found, recipe)
+        scores = score_left_out(found, held_out)
+        floats = _export(found, held_out, scores, work / "fp32", recipe)
+        say(f"fp32 bundle {floats.id}")
+        rng = np.random.default_rng(recipe.seed)
+        towers = {}
+        for name, inputs in (
+            (IMAGE_TOWER, read_pictures(_some(found.pictures, rng), recipe.picture)),
+            (SOUND_TOWER, read_clips(_some(found.sounds, rng), recipe.clip)),
+        ):
+            quantise_tower(floats.file(name), work / name, np.stack(list(inputs)))
+            towers[name] = work / name
+        fields: dict[str, Any] = {
+            name: getattr(floats.spec, name)
+            for name in (
+                "name",
+                "backbones",
+                "embedding_size",
+                "cells",
+                "materials",
+                "picture",
+                "clip",
+                "calibration",
+            )
+        }
+        files = {**towers, HEADS: floats.file(HEADS)}
+        training = floats.spec.training
+        trial = write_bundle(work / "int8", files, precision="int8", training=training, **fields)
+        parity = _parity(floats, trial, found, rng, threads)
+        metrics = {**floats.spec.metrics, "int8": parity.as_dict()}
+        bundle = write_bundle(target, files, precision="int8", training=training, metrics=metrics, **fields)
+        write_card(target, bundle, found, scores, parity, recipe)
+    return Built(bundle, scores, parity)
+
+
+def _open(data: PretrainingData) -> str:
+    return f"{data.pictures.open_licence.sum():,} and {data.sounds.open_licence.sum():,}"
+
+
+def _some(files: MaterialFiles, rng: np.random.Generator) -> tuple[Path, ...]:
+    """Files with an open licence, at random: what ranges of activations are taken from."""
+    rows = np.flatnonzero(files.open_licence)
+    return tuple(files.paths[row] for row in rng.permutation(rows)[:_CALIBRATION_FILES])
+
+
+def _export(
+    data: PretrainingData,
+    held_out: HeldOut,
+    scores: Mapping[str, FoldScores],
+    target: Path,
+    recipe: PretrainingRecipe,
+) -> Bundle:
+    pictures = fit_whole_pictures(data, recipe, data.pictures.open_licence)
+    sounds = fit_whole_sounds(data, recipe, data.sounds.open_licence)
+    heads, recognised = calibrate(data, held_out)
+    of_parts = parts(scores)
+    errors = {
+        name: round(mean_over(list(of_parts[part].values()))["ECE"], 4)
+        for name, part in (("picture", TOLD_PICTURES), ("sound", TOLD_SOUNDS))
+    }
+    towers, _ = export_bundle(
+        build_towers(data, pictures, sounds),
+        target,
+        name=NAME,
+        backbones={"image": recipe.image_network, "sound": recipe.sound_network},
+        picture=recipe.picture,
+        clip=recipe.clip,
+        training={
+            "recipe": recipe.model_dump(mode="json"),
+            "pictures": _sources(data.pictures),
+            "sounds": _sources(data.sounds),
+        },
+    )
+    heads_file = target.with_name(HEADS)
+    heads.save(heads_file)
+    spec = towers.spec
+    return write_bundle(
+        target.with_name("fp32-heads"),
+        {IMAGE_TOWER: towers.file(IMAGE_TOWER), SOUND_TOWER: towers.file(SOUND_TOWER), HEADS: heads_file},
+        name=NAME,
+        backbones=spec.backbones,
+        embedding_size=EMBEDDING_SIZE,
+        cells=spec.cells,
+        materials=tuple(material.name for material in MATERIALS),
+        picture=recipe.picture,
+        clip=recipe.clip,
+        calibration=Calibration(
+            recognised=recognised, fitted_on="each source by heads fitted without it", expected_error=errors
+        ),
+        training=spec.training,
+        metrics={**spec.metrics, "left_out": _means(of_parts)},
+    )
+
+
+def _means(of_parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """The mean over sources of each number of each part; those that there are."""
+    means = {}
+    for part, by_source in of_parts.items():
+        if by_source:
+            numbers = mean_over(list(by_source.values()))
+            means[part] = {name: round(value, 4) for name, value in numbers.items() if not np.isnan(value)}
+    return means
+
+
+def _sources(files: MaterialFiles) -> dict[str, int]:
+    """How many files of each source were fitted on."""
+    names, counts = np.unique(files.source[files.open_licence], return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def _parity(floats: Bundle, trial: Bundle, data: PretrainingData, rng: np.random.Generator, threads: int) -> Parity:
+    """On files that were never fitted on, where there are any."""
+    rows = []
+    for files, most in ((data.pictures, _PARITY_PICTURES), (data.sounds, _PARITY_SOUNDS)):
+        unseen = np.flatnonzero(~files.open_licence)
+        rows.append(rng.permutation(unseen if len(unseen) else len(files))[:most])
+    pictures, sounds = rows
+    return measure_parity(
+        floats,
+        trial,
+        [data.pictures.paths[row] for row in pictures],
+        data.pictures.material[pictures],
+        [data.sounds.paths[row] for row in sounds],
+        data.sounds.material[sounds],
+        threads,
+    )

@@ -1,0 +1,115 @@
+"""Calibrating both heads on sources left out: what probability a direction of the embedding stands for."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from model.heads import MaterialHeads
+from model.materials import MATERIALS
+from model.networks import EMBEDDING_SIZE
+from training.pretraining.knowledge import NOTHING
+from training.pretraining.space import CONSTANT
+
+COUNT = len(MATERIALS)
+_BIAS_DECAY = 0.01
+"""Draws the bias of a material towards the mean of all, which is what one without any example keeps."""
+
+Labels = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
+
+
+def fit_heads(
+    pictures: Tensor, picture_material: Labels, picture_weight: Weights,
+    sounds: Tensor, sound_material: Labels, sound_weight: Weights,
+) -> MaterialHeads:  # fmt: skip
+    """Heads from embeddings `[N, 128]` and `[M, 128]` that towers gave which had not seen their sources.
+
+    A picture's material is 0..16, or NOTHING; `..._weight [N]`, `[M]` says how much each file counts. One
+    factor for a material's own direction, one for nothing's, one for the constant's, and a bias of each material.
+    """
+    picture_weights, picture_bias = _fit_pictures(pictures, picture_material, picture_weight)
+    sound_weights, sound_bias = _fit_sounds(sounds, sound_material, sound_weight)
+    return MaterialHeads(picture_weights, picture_bias, sound_weights, sound_bias)
+
+
+def balanced_weights(material: Labels, source: npt.NDArray[np.str_]) -> Weights:
+    """Weights `[N]`, sum 1: every source counts the same, and in it every material."""
+    pairs = np.array([f"{one}/{of}" for one, of in zip(source, material, strict=True)])
+    _, which, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+    weights: Weights = 1.0 / counts[which]
+    for name in set(source.tolist()):
+        weights[source == name] /= weights[source == name].sum()
+    weights /= weights.sum()
+    return weights
+
+
+def _fit_pictures(
+    embeddings: Tensor, material: Labels, weight: Weights
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    wanted = torch.zeros(len(material), COUNT)
+    known = material < COUNT
+    wanted[np.flatnonzero(known), material[known]] = 1.0
+    share = torch.from_numpy(weight).float()[:, None]
+    factors = torch.tensor([8.0, 0.0, 0.0], requires_grad=True)
+    bias = torch.full((COUNT,), -3.0, requires_grad=True)
+
+    def logits() -> Tensor:
+        own, nothing, constant = factors
+        common = nothing * embeddings[:, NOTHING] + constant * embeddings[:, CONSTANT]
+        found: Tensor = own * embeddings[:, :COUNT] + common[:, None] + bias
+        return found
+
+    def loss() -> Tensor:
+        wrong = binary_cross_entropy_with_logits(logits(), wanted, reduction="none")
+        return (wrong * share).sum() + _BIAS_DECAY * (bias - bias.mean()).square().mean()
+
+    _minimise(loss, [factors, bias])
+    weights = np.zeros((COUNT, EMBEDDING_SIZE), np.float32)
+    own, nothing, constant = factors.detach().numpy()
+    weights[np.arange(COUNT), np.arange(COUNT)] = own
+    weights[:, NOTHING], weights[:, CONSTANT] = nothing, constant
+    return weights, bias.detach().numpy().astype(np.float32)
+
+
+def _fit_sounds(
+    embeddings: Tensor, material: Labels, weight: Weights
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    share, labels = torch.from_numpy(weight).float(), torch.from_numpy(material)
+    factor = torch.tensor(4.0, requires_grad=True)
+    bias = torch.zeros(COUNT, requires_grad=True)
+
+    def loss() -> Tensor:
+        wrong = cross_entropy(factor * embeddings[:, :COUNT] + bias, labels, reduction="none")
+        return (wrong * share).sum() + _BIAS_DECAY * (bias - bias.mean()).square().mean()
+
+    _minimise(loss, [factor, bias])
+    weights = np.zeros((COUNT, EMBEDDING_SIZE), np.float32)
+    weights[np.arange(COUNT), np.arange(COUNT)] = factor.item()
+    return weights, bias.detach().numpy().astype(np.float32)
+
+
+def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
+    optimizer = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+
+
+def recognition_threshold(probable: npt.NDArray[np.float64], nothing: npt.NDArray[np.float64]) -> float:
+    """The threshold that parts pictures of materials from pictures of nothing best, by their likeliest material.
+
+    `probable [N]` and `nothing [M]` are the largest probabilities of pictures left out. The threshold makes the
+    mean of both shares that are judged right largest; rounded to 2 decimals.
+    """
+    thresholds = np.round(np.arange(0.05, 0.96, 0.01), 2)
+    right = [((probable >= t).mean() + (nothing < t).mean()) / 2 for t in thresholds]
+    return float(thresholds[int(np.argmax(right))])

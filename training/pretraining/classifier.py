@@ -1,0 +1,65 @@
+"""A linear classifier on a frozen network's pooled features, drawn towards what is known beforehand."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+ITERATIONS = 80
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """Logits of C classes from pooled features `[N, 1280]`: `features @ weight.T + bias`."""
+
+    weight: Tensor  # [C, 1280]
+    bias: Tensor  # [C]
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Logits `[N, C]`."""
+        return features @ self.weight.T + self.bias
+
+
+def prior_classifier(features: Tensor, rows: Tensor, knowledge: Tensor, strength: float) -> LinearClassifier:
+    """The classifier that `knowledge [C, 1000]` makes of an ImageNet head's `rows [1000, 1280]`.
+
+    Each class's logit has mean 0 and deviation `strength` over `features [N, 1280]`.
+    """
+    # What all classes of ImageNet have in common says nothing.
+    weight = knowledge @ (rows - rows.mean(dim=0))
+    logits = features @ weight.T
+    scale = strength / logits.std(dim=0)
+    return LinearClassifier(weight * scale[:, None], -logits.mean(dim=0) * scale)
+
+
+def fit_classifier(
+    features: Tensor, labels: Tensor, classes: int, decay: float, prior: LinearClassifier | None = None
+) -> LinearClassifier:
+    """Class-balanced multinomial logistic regression by L-BFGS; deterministic.
+
+    `features [N, 1280]`, `labels [N]`. `decay` times the squared distance from `prior` (0 without one) is added to
+    the loss, in units in which features have a mean length of 10. A class without examples stays at its prior.
+    """
+    scale = 10.0 / features.norm(dim=1).mean()
+    scaled = features * scale
+    start = (
+        LinearClassifier(torch.zeros(classes, features.shape[1]), torch.zeros(classes))
+        if prior is None
+        else LinearClassifier(prior.weight / scale, prior.bias)
+    )
+    weight = start.weight.clone().requires_grad_()
+    bias = start.bias.clone().requires_grad_()
+    share = 1.0 / torch.bincount(labels, minlength=classes).clamp_min(1)[labels]
+    share = share / share.sum()
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = (cross_entropy(scaled @ weight.T + bias, labels, reduction="none") * share).sum()
+        loss = loss + decay * ((weight - start.weight).square().sum() + (bias - start.bias).square().sum())
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return LinearClassifier(weight.detach() * scale, bias.detach())

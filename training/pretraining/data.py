@@ -1,0 +1,102 @@
+"""All that the heads are fitted on: features, materials and sources of pictures, sounds and what is added."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from model.spectrogram import LogMel
+from training.pretraining.features import (
+    PictureFeatures,
+    SoundFeatures,
+    features_of,
+    kept,
+    pretrained_network,
+    read_clips,
+    read_pictures,
+)
+from training.pretraining.material_files import MaterialFiles, read_material_files
+from training.pretraining.nothing import nothing_pictures
+from training.pretraining.recipe import PretrainingRecipe
+from training.synthesis.library import write_library
+
+_NOTHING_SEED = 1000
+"""Added to the seed for the pictures of nothing that calibration sees, and not fitting."""
+
+
+@dataclass(frozen=True)
+class PretrainingData:
+    """Features of pictures `[N, F]`, sounds `[M, F]`, synthetic sounds and pictures of nothing."""
+
+    pictures: MaterialFiles
+    picture_features: Tensor
+    picture_network: PictureFeatures
+    imagenet_rows: Tensor
+    nothing: Tensor
+    nothing_held_out: Tensor
+    sounds: MaterialFiles
+    sound_features: Tensor
+    sound_network: SoundFeatures
+    synthetic: Tensor
+    synthetic_material: npt.NDArray[np.int64]
+
+
+def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData:
+    """Read the labelled files of `data` and compute their features, those that are in `work` already not again.
+
+    Raises TrainingError as `read_material_files` does, and naming a file that cannot be decoded.
+    """
+    pictures, sounds = read_material_files(data, "image"), read_material_files(data, "sound")
+    network = pretrained_network(recipe.image_network)
+    see = PictureFeatures(network).eval()
+    size = recipe.picture.size
+    of_pictures = kept(
+        work / "pictures.npz",
+        {"files": _names(pictures), "network": recipe.image_network, "picture": recipe.picture.model_dump()},
+        lambda: features_of(see, read_pictures(pictures.paths, recipe.picture), len(pictures), "pictures"),
+    )
+    drawn = [nothing_pictures(recipe.nothing, size, recipe.seed + offset) for offset in (0, _NOTHING_SEED)]
+    nothing, held_out = (features_of(see, iter(some), len(some), "nothing") for some in drawn)
+    sound_network = pretrained_network(recipe.sound_network)
+    clip = recipe.clip
+    hear = SoundFeatures(sound_network, LogMel(clip.sample_rate, clip.samples, recipe.spectrogram_size)).eval()
+    heard = {"network": recipe.sound_network, "clip": clip.model_dump(), "size": recipe.spectrogram_size}
+    of_sounds = kept(
+        work / "sounds.npz",
+        {"files": _names(sounds), **heard},
+        lambda: features_of(hear, read_clips(sounds.paths, clip), len(sounds), "sounds"),
+    )
+    library = work / f"synthetic-{recipe.synthetic}-{recipe.seed}"
+    if recipe.synthetic and not library.exists():
+        write_library(library, recipe.synthetic, recipe.seed)
+    made = read_material_files(library, "sound") if recipe.synthetic else None
+    synthetic = (
+        torch.zeros(0, of_sounds.shape[1])
+        if made is None
+        else kept(
+            work / "synthetic.npz",
+            {"files": _names(made), **heard},
+            lambda: features_of(hear, read_clips(made.paths, clip), len(made), "synthetic"),
+        )
+    )
+    return PretrainingData(
+        pictures=pictures,
+        picture_features=of_pictures,
+        picture_network=see,
+        imagenet_rows=network.projection.weight.detach(),
+        nothing=nothing,
+        nothing_held_out=held_out,
+        sounds=sounds,
+        sound_features=of_sounds,
+        sound_network=hear,
+        synthetic=synthetic,
+        synthetic_material=np.zeros(0, np.int64) if made is None else made.material,
+    )
+
+
+def _names(files: MaterialFiles) -> list[str]:
+    """What a file is, for telling whether features are of the same files: its name and size."""
+    return [f"{path} {path.stat().st_size}" for path in files.paths]

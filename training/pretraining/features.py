@@ -1,0 +1,120 @@
+"""Pooled features of labelled pictures and sounds, from networks that saw ImageNet and are not trained on.
+
+Computing them is the long part of making a bundle, so they are kept beside it and read again where the files, the
+network and the way they are brought to it are the same.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from model.atomic import atomic_file
+from model.bundle import ClipSpec, PictureSpec
+from model.clip import cut_clip, find_hit
+from model.errors import PictureError, SoundError, TrainingError
+from model.networks import ImagenetNormalise, PooledNetwork, build_network
+from model.picture import picture_array
+from model.progress import progress
+from model.sound import Samples, decode_sound
+from model.spectrogram import LogMel
+from training.pretrained import load_pretrained
+
+Pictures = npt.NDArray[np.uint8]
+Clips = npt.NDArray[np.float32]
+
+IMAGENET_CLASSES = 1000
+_BATCH = 32
+
+
+def pretrained_network(name: str) -> PooledNetwork:
+    """The network `name` with ImageNet's weights, its last layer included, in evaluation mode."""
+    network = build_network(name, outputs=IMAGENET_CLASSES)
+    load_pretrained(network, name, last_layer=True)
+    if not isinstance(network, PooledNetwork):
+        raise TrainingError(f"{name} has no pooled features; choose a network that is a feature map and one layer")
+    return network.eval()
+
+
+class PictureFeatures(nn.Module):
+    """Pictures uint8 `[B, size, size, 3]` to pooled features `[B, F]`."""
+
+    def __init__(self, network: PooledNetwork) -> None:
+        super().__init__()
+        self.normalise, self.features = ImagenetNormalise(), network.features
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Features `[B, F]`."""
+        return self.features(self.normalise(pictures)).mean(dim=(2, 3))  # type: ignore[no-any-return]
+
+
+class SoundFeatures(nn.Module):
+    """Clips float32 `[B, samples]` to pooled features `[B, F]` of their log-mel pictures."""
+
+    def __init__(self, network: PooledNetwork, log_mel: LogMel) -> None:
+        super().__init__()
+        self.log_mel, self.features = log_mel, network.features
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Features `[B, F]`."""
+        return self.features(self.log_mel(clips)).mean(dim=(2, 3))  # type: ignore[no-any-return]
+
+
+def read_pictures(paths: tuple[Path, ...], spec: PictureSpec) -> Iterator[Pictures]:
+    """Each file as uint8 `[size, size, 3]`. Raises TrainingError naming the file that is no picture."""
+    for path in paths:
+        try:
+            yield picture_array(path.read_bytes(), spec.size, spec.resize)
+        except PictureError as error:
+            raise TrainingError(f"{path}: {error}") from error
+
+
+def read_clips(paths: tuple[Path, ...], spec: ClipSpec) -> Iterator[Clips]:
+    """The clip around each file's hit, float32 `[samples]`. Raises TrainingError naming a file that is no sound."""
+    for path in paths:
+        try:
+            sound = decode_sound(path, spec.sample_rate)
+        except SoundError as error:
+            raise TrainingError(f"{path}: {error}") from error
+        yield clip_of(sound.samples, spec)
+
+
+def clip_of(samples: Samples, spec: ClipSpec) -> Clips:
+    """The window of `spec` around the hit of `samples`."""
+    return cut_clip(samples, spec.sample_rate, find_hit(samples, spec.sample_rate), spec.before, spec.after)
+
+
+def features_of(module: nn.Module, inputs: Iterator[npt.NDArray[np.generic]], count: int, what: str) -> Tensor:
+    """Features `[count, F]` of `count` inputs, one batch in memory at a time."""
+    found: list[Tensor] = []
+    batch: list[npt.NDArray[np.generic]] = []
+    with torch.inference_mode(), progress(what, count, "file") as bar:
+        for number, one in enumerate(inputs, start=1):
+            batch.append(one)
+            if len(batch) == _BATCH or number == count:
+                found.append(module(torch.from_numpy(np.stack(batch))))
+                bar.update(len(batch))
+                batch = []
+    return torch.cat(found).clone()
+
+
+def kept(file: Path, identity: dict[str, object], compute: Callable[[], Tensor]) -> Tensor:
+    """What `compute` gives, from `file` where it was computed for the same `identity` before."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    if file.exists():
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                if str(stored["identity"]) == digest:
+                    return torch.from_numpy(stored["features"])
+        except (OSError, ValueError, KeyError):
+            pass  # a file that cannot be read is computed anew
+    features = compute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(file) as aside, aside.open("wb") as out:
+        np.savez(out, identity=np.array(digest), features=features.numpy())
+    return features

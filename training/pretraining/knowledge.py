@@ -1,0 +1,32 @@
+"""What an ImageNet classifier already knows of materials: a hand-written table from its classes, as a prior.
+
+A class weighs for a material as imagenet_materials.toml says. The mean of the rows of weights of its classes, so
+weighed, is a linear classifier that has seen no picture of ours: it knows plastic bags, teapots, fountains and
+doormats where labelled pictures are few. Classes that the table names nowhere (animals, food) speak for "nothing".
+"""
+
+import tomllib
+from importlib.resources import files
+
+import torch
+from torch import Tensor
+from torchvision.models import ResNet18_Weights
+
+from model.materials import MATERIALS
+
+NOTHING = len(MATERIALS)
+"""The class after the 17 materials: none of them."""
+
+
+def material_knowledge() -> Tensor:
+    """Weights of ImageNet's 1,000 classes for each material and, last, for nothing: `[18, 1000]`, rows sum to 1."""
+    names: list[str] = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    text = (files("training.pretraining") / "imagenet_materials.toml").read_text(encoding="utf-8")
+    table = tomllib.loads(text)
+    knowledge = torch.zeros(NOTHING + 1, len(names))
+    for material in MATERIALS:
+        for weight, classes in table[material.name].items():
+            for name in classes:
+                knowledge[material.id, names.index(name)] = float(weight)
+    knowledge[NOTHING] = (knowledge.sum(dim=0) == 0).float()
+    return knowledge / knowledge.sum(dim=1, keepdim=True)

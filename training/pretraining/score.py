@@ -1,0 +1,37 @@
+"""How good the recipe is on sources left out: the scoreboard's numbers, from heads that never saw the source."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from training.pretraining.data import PretrainingData
+from training.pretraining.held_out import HeldOut, calibrate
+from training.pretraining.measures import Fold, FoldScores, Least, score_fold
+
+LEAST = Least()
+
+
+def score_left_out(data: PretrainingData, held_out: HeldOut, least: Least = LEAST) -> Mapping[str, FoldScores]:
+    """The scores of each source by name.
+
+    Every picture and every sound was embedded by heads fitted without its source; the library is all sounds. The
+    probabilities are calibrated on the other sources.
+    """
+    scores = {}
+    pictures, sounds = held_out.pictures.numpy(), held_out.sounds.numpy()
+    for source in sorted({*data.pictures.source.tolist(), *data.sounds.source.tolist()}):
+        seen, heard = data.pictures.source == source, data.sounds.source == source
+        heads, recognised = calibrate(data, held_out, without=source)
+        scores[source] = score_fold(
+            Fold(
+                picture_material=data.pictures.material[seen],
+                sound_material=data.sounds.material[heard],
+                library_material=data.sounds.material,
+                cosines=pictures[seen].astype(np.float64) @ sounds.astype(np.float64).T,
+                picture_probabilities=heads.pictures(pictures[seen]),
+                sound_probabilities=heads.sounds(sounds[heard]),
+                recognised=recognised,
+            ),
+            least,
+        )
+    return scores
