@@ -1,4 +1,4 @@
-# The service with the demo's bundle, sounds and index inside:  docker build -t thud . && docker run -p 8000:8000 thud
+# The service with a bundle, sounds and their index inside:  docker build -t thud . && docker run -p 8000:8000 thud
 # Every other command of Thud that needs no PyTorch runs in it too:  docker run thud index --help
 #
 # Where a proxy signs TLS with its own certificate, give pip that certificate for the build:
@@ -9,35 +9,6 @@ FROM ${PYTHON_IMAGE} AS python
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 # ONNX Runtime from 1.29 on reports what it runs to its makers unless it is told not to.
 ENV ORT_DISABLE_TELEMETRY=1
-
-
-# What training needs, PyTorch above all: about 5 GB, none of which reaches the last stage.
-FROM python AS training
-COPY requirements/train.lock requirements/
-RUN --mount=type=secret,id=ca,target=/run/ca.crt \
-    if [ -s /run/ca.crt ]; then export PIP_CERT=/run/ca.crt; fi; \
-    python -m venv --without-pip /opt/venv \
-    && pip --python /opt/venv/bin/python install --require-hashes --no-deps -r requirements/train.lock
-ENV PATH=/opt/venv/bin:$PATH
-
-
-# The demo's model and library, with the very commands of `make demo-data` (tests/test_container.py compares them).
-# Only the source that they run is copied, just before it is needed: no other change trains the model again.
-FROM training AS demo
-WORKDIR /src
-COPY pyproject.toml thud.py ./
-COPY model model
-COPY training training
-# The package names these as its parts; empty ones will do here.
-RUN touch README.md LICENSE && mkdir index service \
-    && pip --python /opt/venv/bin/python install --no-index --no-deps --no-build-isolation --editable .
-RUN thud synthesize library demo/sounds
-RUN thud prepare synthetic demo/dataset --scenes 1200 --clips 4 --size 64 --sample-rate 22050 --before 0.1 --after 0.5
-RUN thud train demo/dataset demo/run --recipe demo
-RUN thud evaluate demo/run demo/dataset
-RUN thud export demo/run demo/bundle
-COPY index index
-RUN thud index demo/bundle demo/sounds demo/index
 
 
 # What serving needs.
@@ -65,13 +36,29 @@ COPY service service
 RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheel .
 
 
+# The demo's library and its index, with the very commands of `make demo-data` (tests/test_container.py compares them).
+# SciPy, which draws the sounds, stays in this stage.
+FROM serving AS demo
+COPY requirements/demo.lock requirements/
+RUN --mount=type=secret,id=ca,target=/run/ca.crt \
+    if [ -s /run/ca.crt ]; then export PIP_CERT=/run/ca.crt; fi; \
+    pip --python /opt/venv/bin/python install --require-hashes --no-deps -r requirements/demo.lock
+RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
+    pip --python /opt/venv/bin/python install --no-index --no-deps /wheel/*.whl
+ENV PATH=/opt/venv/bin:$PATH
+WORKDIR /src
+RUN thud synthesize library demo/sounds
+COPY model/pretrained model/pretrained
+RUN thud index model/pretrained demo/sounds demo/index
+
+
 FROM python AS service
 LABEL org.opencontainers.image.title="Thud" \
       org.opencontainers.image.description="Show it a picture, hear what it would sound like to touch it." \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --system --user-group --uid 10001 --no-create-home --shell /usr/sbin/nologin thud
 COPY --from=serving /opt/venv /opt/venv
-COPY --from=demo /src/demo/bundle /srv/thud/bundle
+COPY --from=demo /src/model/pretrained /srv/thud/bundle
 COPY --from=demo /src/demo/sounds /srv/thud/sounds
 COPY --from=demo /src/demo/index /srv/thud/index
 RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \

@@ -3,40 +3,44 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
+DEMO_BIN := .venv-demo/bin
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: demo demo-data env test lint format lock clean
 
 demo: demo-data
-	$(BIN)/thud serve --bundle demo/bundle --index demo/index --host $(HOST) --port $(PORT)
+	$(DEMO_BIN)/thud serve --bundle model/pretrained --index demo/index --host $(HOST) --port $(PORT)
 
-# The demo's model and library, each made once. Interrupted, make goes on where it stopped.
+# The demo's library and its index, each made once. Interrupted, make goes on where it stopped.
 demo-data: demo/index/current
 
-demo/index/current: demo/bundle/bundle.json demo/sounds/manifest.csv | $(BIN)/thud
-	$(BIN)/thud index demo/bundle demo/sounds demo/index
+# Made anew where the bundle has changed.
+demo/index/current: model/pretrained/bundle.json demo/sounds/manifest.csv | $(DEMO_BIN)/thud
+	$(DEMO_BIN)/thud index model/pretrained demo/sounds demo/index
 
-demo/bundle/bundle.json: demo/dataset/dataset.json training/recipes/demo.toml | $(BIN)/thud
-	$(BIN)/thud train demo/dataset demo/run --recipe demo
-	$(BIN)/thud evaluate demo/run demo/dataset
-	$(BIN)/thud export demo/run demo/bundle
-
-demo/dataset/dataset.json: | $(BIN)/thud
-	$(BIN)/thud prepare synthetic demo/dataset --scenes 1200 --clips 4 --size 64 --sample-rate 22050 --before 0.1 --after 0.5
-
-demo/sounds/manifest.csv: | $(BIN)/thud
-	$(BIN)/thud synthesize library demo/sounds
+demo/sounds/manifest.csv: | $(DEMO_BIN)/thud
+	$(DEMO_BIN)/thud synthesize library demo/sounds
 
 env: $(BIN)/thud
 
-# uv keeps what it installs in a cache of its own and links it from there, so that a second clone takes seconds.
+# Everything, for tests and training.
 $(BIN)/thud: requirements/all.lock pyproject.toml $(UV)
+	$(call install,.venv,requirements/all.lock)
+
+# What the demo needs: no PyTorch.
+$(DEMO_BIN)/thud: requirements/demo.lock pyproject.toml $(UV)
+	$(call install,.venv-demo,requirements/demo.lock)
+
+# Makes the environment $(1) with the pins of $(2). uv keeps what it installs in a cache of its own and links it from
+# there, so that a second clone takes seconds. setuptools, which installs Thud itself, has its pin in all.lock.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Thud needs Python 3.11 or newer; call make PYTHON=...")'
-	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/all.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(1)
+	$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
+	$(UV) pip install --quiet --python $(1)/bin/python --no-deps --build-constraint requirements/all.lock --editable .
 	@touch $@
+endef
 
 $(UV): requirements/bootstrap.lock
 	$(PYTHON) -m venv .uv
@@ -62,7 +66,8 @@ COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes
 lock: $(UV)
 	$(COMPILE) --all-extras -o requirements/all.lock
 	$(COMPILE) -c requirements/all.lock --extra train -o requirements/train.lock
+	$(COMPILE) -c requirements/all.lock --extra demo -o requirements/demo.lock
 	$(COMPILE) -c requirements/all.lock -o requirements/serve.lock
 
 clean:
-	rm -rf demo .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf demo .venv .venv-demo .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from model.bundle import PRETRAINED
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -92,7 +94,12 @@ def index(
     metavar="PICTURE",
 )
 @click.option(
-    "--bundle", type=_FOLDER, envvar="THUD_BUNDLE", show_envvar=True, default="demo/bundle", show_default=True
+    "--bundle",
+    type=_FOLDER,
+    envvar="THUD_BUNDLE",
+    show_envvar=True,
+    default=PRETRAINED,
+    show_default="the one that comes with Thud",
 )
 @click.option(
     "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default="demo/index", show_default=True

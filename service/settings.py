@@ -8,6 +8,7 @@ import click
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from model.bundle import PRETRAINED
 from model.errors import ThudError
 from model.picture import PictureLimits
 from model.threads import available_cpus
@@ -24,7 +25,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid")
 
-    bundle: Path = Field(Path("demo/bundle"), description="Folder of the bundle (`thud export`).")
+    bundle: Path = Field(
+        PRETRAINED,
+        description="Folder of the bundle (`thud export`).",
+        json_schema_extra={"default_text": "the one that comes with Thud"},
+    )
     index: Path = Field(
         Path("demo/index"), description="Folder of the index (`thud index`), made with the same bundle."
     )

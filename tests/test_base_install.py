@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from model.bundle import load_bundle
 from tests.tiny_bundle import write_tiny_bundle
 
 ROOT = Path(__file__).parents[1]
@@ -75,6 +76,16 @@ def run(install: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 def test_there_is_no_torch(install: Path) -> None:
     done = subprocess.run([install / "python", "-c", "import torch"], capture_output=True, text=True, check=False)
     assert "No module named 'torch'" in done.stderr
+
+
+def test_the_bundle_comes_with_it(install: Path, folder: Path) -> None:
+    done = run(install, "index", ROOT / "model" / "pretrained", folder / "sounds", folder / "index-pretrained")
+    assert done.returncode == 0, done.stderr
+    done = run(install, "recommend", folder / "photo.jpg", "--index", folder / "index-pretrained", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["model"] == load_bundle(ROOT / "model" / "pretrained").id
+    assert len(answer["materials"]) == 17
 
 
 def test_index_recommend_and_serve(install: Path, folder: Path) -> None:

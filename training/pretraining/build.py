@@ -14,12 +14,12 @@ from model.networks import EMBEDDING_SIZE
 from training.export import export_bundle
 from training.pretraining.card import write_card
 from training.pretraining.data import PretrainingData, gather
-from training.pretraining.features import read_clips, read_pictures
+from training.pretraining.features import read_pictures
 from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures, fit_whole_sounds, hold_out
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.measures import FoldScores, mean_over
 from training.pretraining.parity import Parity, measure_parity
-from training.pretraining.quantise import quantise_tower
+from training.pretraining.quantise import halve_weights, quantise_tower
 from training.pretraining.recipe import PretrainingRecipe
 from training.pretraining.score import score_left_out
 from training.pretraining.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
@@ -56,13 +56,9 @@ def build_pretrained(
         floats = _export(found, held_out, scores, work / "fp32", recipe)
         say(f"fp32 bundle {floats.id}")
         rng = np.random.default_rng(recipe.seed)
-        towers = {}
-        for name, inputs in (
-            (IMAGE_TOWER, read_pictures(_some(found.pictures, rng), recipe.picture)),
-            (SOUND_TOWER, read_clips(_some(found.sounds, rng), recipe.clip)),
-        ):
-            quantise_tower(floats.file(name), work / name, np.stack(list(inputs)))
-            towers[name] = work / name
+        seen = np.stack(list(read_pictures(_some(found.pictures, rng), recipe.picture)))
+        quantise_tower(floats.file(IMAGE_TOWER), work / IMAGE_TOWER, seen)
+        halve_weights(floats.file(SOUND_TOWER), work / SOUND_TOWER)
         fields: dict[str, Any] = {
             name: getattr(floats.spec, name)
             for name in (
@@ -76,7 +72,7 @@ def build_pretrained(
                 "calibration",
             )
         }
-        files = {**towers, HEADS: floats.file(HEADS)}
+        files = {name: work / name for name in (IMAGE_TOWER, SOUND_TOWER)} | {HEADS: floats.file(HEADS)}
         training = floats.spec.training
         trial = write_bundle(work / "int8", files, precision="int8", training=training, **fields)
         parity = _parity(floats, trial, found, rng, threads)

@@ -15,8 +15,12 @@ from training.pretraining.knowledge import NOTHING
 from training.pretraining.space import CONSTANT
 
 COUNT = len(MATERIALS)
-_BIAS_DECAY = 0.01
-"""Draws the bias of a material towards the mean of all, which is what one without any example keeps."""
+_BIAS_DECAY = 1.0
+"""Draws the bias of a material towards the mean of all, which is what one without any example keeps.
+
+A material that one source alone has would else get the bias of "never there" where that source is left out: with
+0.01 the pictures' top-1, macro, fell from 0.60 to 0.47.
+"""
 
 Labels = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]

@@ -33,7 +33,7 @@ def write_card(
     assert spec.calibration is not None
     text = f"""# {spec.name}
 
-Bundle {bundle.id}, INT8, {size:.1f} MB. It tells which of 17 materials are in an ordinary photograph and recommends
+Bundle {bundle.id}, {size:.1f} MB. It tells which of 17 materials are in an ordinary photograph and recommends
 sounds of touching them.
 
 **For**: sound designers and tools that suggest impact and scratch sounds for a picture; always with a person who
@@ -45,8 +45,9 @@ Two frozen networks with ImageNet's weights ({recipe.image_network} for pictures
 {recipe.sound_network} for log-mel spectrograms of {recipe.spectrogram_size} px), each with a
 linear head. The pictures' head starts from a table, written by hand, of what ImageNet's 1,000 classes say of the
 materials, and is drawn away from it by the labelled pictures. The picture's vector holds its logits, the sound's
-its probabilities: their cosine orders the sounds. Weights of 8 bits; the first convolutions and all depthwise ones
-are computed in float.
+its probabilities: their cosine orders the sounds. The image tower is INT8 but for its first convolutions and all
+depthwise ones, which are computed in float. The sound tower's weights have 16 bits: 8 bits kept fewer than nine of
+the first ten sounds, and it is run only when a library is indexed.
 
 ## What it was fitted on
 
@@ -70,10 +71,10 @@ By material, over all sources left out, with 95 % bootstrap intervals over files
 {_by_material(scores)}
 A picture counts as recognised from a probability of {spec.calibration.recognised:g} of its likeliest material on.
 
-INT8 beside float, on {parity.pictures} pictures and {parity.sounds} sounds that neither was fitted on: cosine of
+This bundle beside its float twin, on {parity.pictures} pictures and {parity.sounds} sounds not fitted on: cosine of
 pictures {parity.picture_cosine:.4f} (5 % below {parity.picture_cosine_p5:.4f}), of sounds {parity.sound_cosine:.4f}
 ({parity.sound_cosine_p5:.4f}); of the first ten sounds {parity.overlap:.3f} are the same; P@10 {parity.p_at_10:.4f}
-in float, {parity.p_at_10_int8:.4f} in INT8.
+in float, {parity.p_at_10_int8:.4f} here.
 
 ## Where it fails
 

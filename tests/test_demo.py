@@ -1,0 +1,69 @@
+"""The demo, as `make demo` makes it, in small: the bundle that comes with Thud, a library, its index, an answer."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.bundle import PRETRAINED, load_bundle
+from model.materials import MATERIALS
+
+# The demo's environment has no torch.
+COMMAND = """
+import sys, thud
+try:
+    thud.main()
+finally:
+    assert "torch" not in sys.modules
+"""
+
+
+def thud(*arguments: object) -> str:
+    command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PRETRAINED.parents[1])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of one sound of each material, its index, and a drawn picture of wood."""
+    folder = tmp_path_factory.mktemp("demo")
+    thud("synthesize", "library", folder / "sounds", "--per-material", 1)
+    thud("index", PRETRAINED, folder / "sounds", folder / "index")
+    thud("synthesize", "picture", "wood", "--out", folder / "wood.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answer(folder: Path) -> dict[str, Any]:
+    """What the drawn picture of wood is answered with."""
+    answer: dict[str, Any] = json.loads(
+        thud("recommend", folder / "wood.jpg", "--index", folder / "index", "-k", 17, "--json")
+    )
+    return answer
+
+
+def test_the_bundle_is_whole_and_small() -> None:
+    bundle = load_bundle(PRETRAINED)
+    assert bundle.spec.precision == "int8"
+    assert bundle.spec.calibration is not None
+    assert sum(record.bytes for record in bundle.spec.files.values()) < 20_000_000
+    assert bundle.id in (PRETRAINED / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_the_answer_says_what_is_in_the_picture(answer: dict[str, Any]) -> None:
+    assert answer["model"] == load_bundle(PRETRAINED).id
+    assert {material["name"] for material in answer["materials"]} == {material.name for material in MATERIALS}
+    probabilities = [material["probability"] for material in answer["materials"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert isinstance(answer["recognised"], bool)
+
+
+def test_each_sound_says_how_likely_it_matches(answer: dict[str, Any]) -> None:
+    assert len(answer["results"]) == 17
+    told = {material["name"]: material["probability"] for material in answer["materials"]}
+    assert all(result["match"] == told[result["material"]["name"]] for result in answer["results"])

