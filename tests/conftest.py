@@ -1,8 +1,14 @@
 """Fixtures for every room."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell starts its background jobs with SIGINT ignored, and what ignores it passes that on to the processes that
+# tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
