@@ -42,7 +42,7 @@ class Built:
 def build_pretrained(
     data: Path, target: Path, work: Path, recipe: PretrainingRecipe, threads: int, say: Callable[[str], None]
 ) -> Built:
-    """Write the INT8 bundle `target`, with its model card, from the labelled files of `data`.
+    """Write the bundle `target`, its image tower in INT8, with its model card, from the labelled files of `data`.
 
     Files without an open licence are measured on and never fitted on. Features stay in `work`, so that an
     interrupted run goes on and a second one with other strengths takes seconds. Raises TrainingError as

@@ -17,7 +17,7 @@ from model.threads import available_cpus
 )
 @click.option("--threads", type=click.IntRange(1), help="[default: the CPUs available]")
 def pretrain(data: Path, out: Path, work: Path | None, threads: int | None) -> None:
-    """Make the INT8 bundle OUT, and its model card, from the manifest DATA.
+    """Make the bundle OUT, and its model card, from the manifest DATA.
 
     DATA lists single pictures and sounds with their material, source and licence; they need not belong together.
     Only rows with `open_licence` = 1 are fitted on; the others are measured on. Interrupted, it goes on.
