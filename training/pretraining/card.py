@@ -46,8 +46,8 @@ Two frozen networks with ImageNet's weights ({recipe.image_network} for pictures
 linear head. The pictures' head starts from a table, written by hand, of what ImageNet's 1,000 classes say of the
 materials, and is drawn away from it by the labelled pictures. The picture's vector holds its logits, the sound's
 its probabilities: their cosine orders the sounds. The image tower is INT8 but for its first convolutions and all
-depthwise ones, which are computed in float. The sound tower's weights have 16 bits: 8 bits kept fewer than nine of
-the first ten sounds, and it is run only when a library is indexed.
+depthwise ones, which are computed in float. The sound tower's weights have 16 bits: with 8 bits,
+0.80 to 0.91 of the first ten sounds stayed, and it is run only when a library is indexed.
 
 ## What it was fitted on
 

@@ -70,7 +70,7 @@ def quantise_tower(tower: Path, target: Path, inputs: Inputs) -> None:
 def halve_weights(tower: Path, target: Path) -> None:
     """Write the tower at `tower` to `target` with the weights of its convolutions in 16 bits, computed in float.
 
-    Half the bytes, at a cosine of 0.9999: for a tower that 8 bits change too much and whose speed does not matter.
+    Half the bytes, for a tower that 8 bits change too much and whose speed does not matter.
     """
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
