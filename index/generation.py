@@ -50,7 +50,8 @@ class IndexSpec(BaseModel):
 
     `recall_at_10` was measured against exact search when the index was built; `materials` counts sounds by
     material; `skipped` and `duplicates` count the files that were left out; `library_root` is the absolute
-    path of the sound folder. `embedding_size` counts no bias; `hubness` is None where there are none.
+    path of the sound folder. `embedding_size` counts no bias; `hubness` is None where there are none;
+    `label_strength` says how far the vectors of labelled sounds were drawn towards their material.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +64,7 @@ class IndexSpec(BaseModel):
     kind: IndexKind
     recall_at_10: float
     hubness: HubnessRecord | None = None
+    label_strength: float = 0.0
     materials: dict[str, int]
     unlabelled: int
     duplicates: int
@@ -102,6 +104,7 @@ def publish_generation(
     duplicates: int,
     skipped: int,
     hubs: Hubs | None = None,
+    label_strength: float = 0.0,
     threads: int = 1,
 ) -> IndexSpec:
     """Build a generation from `vectors [n, d]` and the records of their rows, and make it the current one.
@@ -121,6 +124,7 @@ def publish_generation(
         kind=built.kind,
         recall_at_10=round(built.recall(vectors, biases), 4),
         hubness=hubs.record if hubs is not None else None,
+        label_strength=label_strength,
         materials={name: materials[name] for name in sorted(filter(None, materials))},
         unlabelled=materials[None],
         duplicates=duplicates,
