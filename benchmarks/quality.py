@@ -27,6 +27,7 @@ from model.bundle import HEADS, Bundle, load_bundle
 from model.errors import PictureError, SoundError, ThudError
 from model.heads import MaterialHeads
 from model.hubness import hub_biases
+from model.labels import fold_labels
 from model.materials import MATERIALS
 from model.progress import progress
 from model.runtime import TowerRuntime
@@ -197,6 +198,8 @@ def score_bundle(
     """
     heads, calibration, hubness = MaterialHeads.load(bundle), bundle.spec.calibration, bundle.spec.hubness
     biases = hub_biases(sounds, load_bank(bundle), hubness) if hubness is not None else None
+    names = [MATERIALS[id_].name for id_ in read.sounds.material]
+    labelled = fold_labels(sounds, names, heads, bundle.spec.label_strength) if heads is not None else sounds
     scores = {}
     for source in read.sources:
         seen, heard = read.pictures.source == source, read.sounds.source == source
@@ -207,6 +210,7 @@ def score_bundle(
             # In float64 copies of a sound tie, wherever they stand.
             cosines=pictures[seen].astype(np.float64) @ sounds.astype(np.float64).T,
             biases=biases,
+            labelled=pictures[seen].astype(np.float64) @ labelled.astype(np.float64).T,
             picture_probabilities=heads.pictures(pictures[seen]) if heads is not None else None,
             sound_probabilities=heads.sounds(sounds[heard]) if heads is not None else None,
             recognised=calibration.recognised if calibration is not None else None,

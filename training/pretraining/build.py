@@ -52,7 +52,7 @@ def build_pretrained(
         found = gather(data, work, recipe)
         say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {_open(found)} with an open licence")
         held_out = hold_out(found, recipe)
-        scores = score_left_out(found, held_out)
+        scores = score_left_out(found, held_out, recipe)
         floats = _export(found, held_out, scores, work / "fp32", recipe)
         say(f"fp32 bundle {floats.id}")
         rng = np.random.default_rng(recipe.seed)
@@ -70,6 +70,7 @@ def build_pretrained(
                 "picture",
                 "clip",
                 "calibration",
+                "label_strength",
             )
         }
         files = {name: work / name for name in (IMAGE_TOWER, SOUND_TOWER)} | {HEADS: floats.file(HEADS)}
@@ -136,6 +137,7 @@ def _export(
         calibration=Calibration(
             recognised=recognised, fitted_on="each source by heads fitted without it", expected_error=errors
         ),
+        label_strength=recipe.label_strength,
         training=spec.training,
         metrics={**spec.metrics, "left_out": _means(of_parts)},
     )

@@ -1,5 +1,6 @@
 """All that the heads are fitted on: features, materials and sources of pictures, sounds and what is added."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     size = recipe.picture.size
     of_pictures = kept(
         work / "pictures.npz",
-        {"files": _names(pictures), "network": recipe.image_network, "picture": recipe.picture.model_dump()},
+        {"files": _contents(pictures), "network": recipe.image_network, "picture": recipe.picture.model_dump()},
         lambda: features_of(see, read_pictures(pictures.paths, recipe.picture), len(pictures), "pictures"),
     )
     drawn = [nothing_pictures(recipe.nothing, size, recipe.seed + offset) for offset in (0, _NOTHING_SEED)]
@@ -66,7 +67,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     heard = {"network": recipe.sound_network, "clip": clip.model_dump(), "size": recipe.spectrogram_size}
     of_sounds = kept(
         work / "sounds.npz",
-        {"files": _names(sounds), **heard},
+        {"files": _contents(sounds), **heard},
         lambda: features_of(hear, read_clips(sounds.paths, clip), len(sounds), "sounds"),
     )
     library = work / f"synthetic-{recipe.synthetic}-{recipe.seed}"
@@ -78,7 +79,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         if made is None
         else kept(
             work / "synthetic.npz",
-            {"files": _names(made), **heard},
+            {"files": _contents(made), **heard},
             lambda: features_of(hear, read_clips(made.paths, clip), len(made), "synthetic"),
         )
     )
@@ -97,6 +98,10 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     )
 
 
-def _names(files: MaterialFiles) -> list[str]:
-    """What a file is, for telling whether features are of the same files: its name and size."""
-    return [f"{path} {path.stat().st_size}" for path in files.paths]
+def _contents(files: MaterialFiles) -> list[str]:
+    """SHA-256 of each file, for telling whether features are of the same files, wherever these lie."""
+    digests = []
+    for path in files.paths:
+        with path.open("rb") as handle:
+            digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
+    return digests
