@@ -1,7 +1,7 @@
 """All that the heads are fitted on: features, materials and sources of pictures, sounds and what is added."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,17 @@ class PretrainingData:
     synthetic: Tensor
     synthetic_material: npt.NDArray[np.int64]
 
+    def without(self, source: str) -> "PretrainingData":
+        """The same data as it is to somebody who never got a file of `source`."""
+        seen, heard = self.pictures.source != source, self.sounds.source != source
+        return replace(
+            self,
+            pictures=self.pictures.only(seen),
+            picture_features=self.picture_features[torch.from_numpy(seen)],
+            sounds=self.sounds.only(heard),
+            sound_features=self.sound_features[torch.from_numpy(heard)],
+        )
+
 
 def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData:
     """Read the labelled files of `data` and compute their features, those that are in `work` already not again.
@@ -55,7 +66,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     see = PictureFeatures(network).eval()
     size = recipe.picture.size
     of_pictures = kept(
-        work / "pictures.npz",
+        work / f"pictures-{recipe.image_network}-{size}.npz",
         {"files": _contents(pictures), "network": recipe.image_network, "picture": recipe.picture.model_dump()},
         lambda: features_of(see, read_pictures(pictures.paths, recipe.picture), len(pictures), "pictures"),
     )
@@ -66,7 +77,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     hear = SoundFeatures(sound_network, LogMel(clip.sample_rate, clip.samples, recipe.spectrogram_size)).eval()
     heard = {"network": recipe.sound_network, "clip": clip.model_dump(), "size": recipe.spectrogram_size}
     of_sounds = kept(
-        work / "sounds.npz",
+        work / f"sounds-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
         {"files": _contents(sounds), **heard},
         lambda: features_of(hear, read_clips(sounds.paths, clip), len(sounds), "sounds"),
     )
@@ -78,7 +89,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         torch.zeros(0, of_sounds.shape[1])
         if made is None
         else kept(
-            work / "synthetic.npz",
+            work / f"synthetic-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
             {"files": _contents(made), **heard},
             lambda: features_of(hear, read_clips(made.paths, clip), len(made), "synthetic"),
         )
