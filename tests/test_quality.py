@@ -18,7 +18,7 @@ from PIL import Image
 from model.bundle import Hubness
 from model.hubness import occurrences, skewness
 from model.materials import MATERIALS
-from tests.tiny_bundle import write_tiny_bundle_with_bank, write_tiny_bundle_with_heads
+from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_bank, write_tiny_bundle_with_heads
 
 # Scripts import their neighbours as Python finds them: in the script's own folder.
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -330,3 +330,32 @@ def test_what_a_person_can_mend_is_one_line(tmp_path: Path, data: Path) -> None:
     nothing = runner.invoke(quality.main, [str(data), *folders, "--workers", "1"])
     assert nothing.exit_code == 1
     assert "not one sound can be used; the last: the file is empty" in nothing.output
+
+
+def test_each_source_is_asked_of_the_bundle_that_never_saw_it(tmp_path: Path, data: Path) -> None:
+    for source, seed in (("near", 1), ("far", 2)):
+        write_tiny_bundle(tmp_path / "folds" / source, seed=seed)
+    found = {}
+    for name, options in (
+        ("folds", ["--left-out", str(tmp_path / "folds")]),
+        ("near", ["--bundle", str(tmp_path / "folds" / "near")]),
+        ("far", ["--bundle", str(tmp_path / "folds" / "far")]),
+    ):
+        out = tmp_path / f"{name}.json"
+        result = CliRunner().invoke(quality.main, [str(data), *options, "--json", str(out), "--workers", "1"])
+        assert result.exit_code == 0, result.output
+        found[name] = json.loads(out.read_text())["bundles"][name]
+    for source in ("near", "far"):
+        alone = found[source]["recommended"]["sources"][source]
+        assert found["folds"]["recommended"]["sources"][source] == alone
+    assert set(found["folds"]["ids"]) == {"folds without near", "folds without far"}
+
+
+def test_a_source_without_its_bundle_is_one_line(tmp_path: Path, data: Path) -> None:
+    write_tiny_bundle(tmp_path / "folds" / "near")
+    result = CliRunner().invoke(quality.main, [str(data), "--left-out", str(tmp_path / "folds")])
+    assert result.exit_code == 1
+    assert "far is not a bundle" in result.output
+    result = CliRunner().invoke(quality.main, [str(data)])
+    assert result.exit_code == 2
+    assert "name bundles with --bundle or --left-out" in result.output

@@ -117,3 +117,22 @@ def test_a_file_that_is_no_picture_is_named(data: Path, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "broken.png" in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_is_left_out_is_not_measured_on_and_two_must_be_left(
+    made: tuple[Path, Result], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.pretraining.recipe.PretrainingRecipe", lambda: SMALL)
+    work = made[0].with_name("bundle.work")
+    options = ["--work", str(work), "--threads", "1", "--leave-out"]
+    result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "without"), *options, "closed"])
+    assert result.exit_code == 0, result.output
+    card = (tmp_path / "without" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| second |" in card
+    assert "| closed |" not in card
+    assert "| closed |" in (made[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for source, reason in (("third", "no file of the source 'third'"), ("second", "fewer than 2 sources")):
+        result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "other"), *options, source])
+        assert result.exit_code == 1
+        assert reason in str(result.exception)
+        assert not (tmp_path / "other").exists()
