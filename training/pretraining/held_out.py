@@ -50,28 +50,32 @@ def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mas
 
 def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
     """Embed each source by heads fitted without it, on files with an open licence alone."""
-    return HeldOut(
-        pictures=_embed(
-            data.picture_features,
-            data.pictures.source,
-            left_out(
-                data.pictures.source,
-                data.pictures.open_licence,
-                lambda rows: fit_whole_pictures(data, recipe, rows),
-            ),
-            lambda classifier, features: normalize(picture_projection(classifier)(features), dim=1),
-        ),
-        sounds=_embed(
-            data.sound_features,
-            data.sounds.source,
-            left_out(
-                data.sounds.source,
-                data.sounds.open_licence,
-                lambda rows: fit_whole_sounds(data, recipe, rows),
-            ),
-            lambda classifier, features: normalize(sound_projection(data, classifier)(features), dim=1),
-        ),
-        nothing=_embed_nothing(data, recipe),
+    pictures, nothing = hold_out_pictures(data, recipe)
+    return HeldOut(pictures, hold_out_sounds(data, recipe), nothing)
+
+
+def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple[Tensor, Tensor]:
+    """Pictures `[N, 128]`, and other drawings of nothing than were fitted on, seen by the whole classifier."""
+    files = data.pictures
+    fitted = left_out(files.source, files.open_licence, lambda rows: fit_whole_pictures(data, recipe, rows))
+
+    def embed(classifier: LinearClassifier, features: Tensor) -> Tensor:
+        return normalize(picture_projection(classifier)(features), dim=1)
+
+    with torch.no_grad():
+        nothing = embed(fit_whole_pictures(data, recipe, files.open_licence), data.nothing_held_out)
+    return _embed(data.picture_features, files.source, fitted, embed), nothing
+
+
+def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
+    """Sounds `[M, 128]`."""
+    files = data.sounds
+    fitted = left_out(files.source, files.open_licence, lambda rows: fit_whole_sounds(data, recipe, rows))
+    return _embed(
+        data.sound_features,
+        files.source,
+        fitted,
+        lambda classifier, features: normalize(sound_projection(data, classifier)(features), dim=1),
     )
 
 
@@ -94,13 +98,6 @@ def calibrate(data: PretrainingData, held_out: HeldOut, without: str = "") -> tu
     )
     likeliest = heads.pictures(pictures.numpy()).max(axis=1).astype(np.float64)
     return heads, recognition_threshold(likeliest[material != NOTHING], likeliest[material == NOTHING])
-
-
-def _embed_nothing(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
-    """Other drawings of nothing than were fitted on, seen by the pictures' whole classifier."""
-    whole = fit_whole_pictures(data, recipe, data.pictures.open_licence)
-    with torch.no_grad():
-        return normalize(picture_projection(whole)(data.nothing_held_out), dim=1)
 
 
 def _embed(
