@@ -41,6 +41,7 @@ PICTURES: dict[str, dict[str, Any]] = {
     "knowledge 2": {"knowledge": 2.0},
     "knowledge 4": {"knowledge": 4.0},
     "no knowledge": {"knowledge": 0.0},
+    "a bias of its own for each material": {"bias_decay": 0.1},
 }
 SOUNDS: dict[str, dict[str, Any]] = {
     SHIPPED: {},

@@ -126,7 +126,7 @@ def _export(
 ) -> Bundle:
     pictures = fit_whole_pictures(data, recipe, data.pictures.open_licence)
     sounds = fit_whole_sounds(data, recipe, data.sounds.open_licence)
-    heads, recognised = calibrate(data, held_out)
+    heads, recognised = calibrate(data, held_out, recipe)
     of_parts = parts(scores)
     errors = {
         name: round(mean_over(list(of_parts[part].values()))["ECE"], 4)

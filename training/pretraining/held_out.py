@@ -79,7 +79,9 @@ def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
     )
 
 
-def calibrate(data: PretrainingData, held_out: HeldOut, without: str = "") -> tuple[MaterialHeads, float]:
+def calibrate(
+    data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe, without: str = ""
+) -> tuple[MaterialHeads, float]:
     """The heads, and from what probability on a picture counts as recognised, from all sources but `without`.
 
     Pictures of nothing together weigh as much as a source.
@@ -95,6 +97,7 @@ def calibrate(data: PretrainingData, held_out: HeldOut, without: str = "") -> tu
         held_out.sounds[torch.from_numpy(heard)],
         data.sounds.material[heard],
         balanced_weights(data.sounds.material[heard], data.sounds.source[heard]),
+        recipe.bias_decay,
     )
     likeliest = heads.pictures(pictures.numpy()).max(axis=1).astype(np.float64)
     return heads, recognition_threshold(likeliest[material != NOTHING], likeliest[material == NOTHING])

@@ -11,8 +11,8 @@ class PretrainingRecipe(BaseModel):
     `picture_decay`, `sound_decay`: see `fit_classifier`. `knowledge`: deviation of the logits that ImageNet's
     classes give a material before a labelled picture is seen. `nothing`: drawn pictures of nothing that can be
     touched. `synthetic`: synthetic sounds that stand for each material with fewer recordings than `few_recordings`;
-    added to the recordings of the others, they made these be told worse. `label_strength`: how far an index draws
-    the vector of a labelled sound towards its material.
+    added to the recordings of the others, they made these be told worse. `bias_decay`: see `fit_heads`.
+    `label_strength`: how far an index draws the vector of a labelled sound towards its material.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,5 +28,6 @@ class PretrainingRecipe(BaseModel):
     nothing: int = Field(200, ge=0)
     synthetic: int = Field(24, ge=0)
     few_recordings: int = Field(10, ge=0)
+    bias_decay: float = Field(10.0, ge=0)
     label_strength: float = Field(0.8, ge=0, le=1)
     seed: int = 0

@@ -27,7 +27,7 @@ def score_left_out(
     pictures, sounds = held_out.pictures.numpy(), held_out.sounds.numpy()
     for source in sorted({*data.pictures.source.tolist(), *data.sounds.source.tolist()}):
         seen, heard = data.pictures.source == source, data.sounds.source == source
-        heads, recognised = calibrate(data, held_out, without=source)
+        heads, recognised = calibrate(data, held_out, recipe, without=source)
         labelled = fold_labels(sounds, names, heads, recipe.label_strength)
         scores[source] = score_fold(
             Fold(

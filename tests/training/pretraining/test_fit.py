@@ -100,7 +100,7 @@ def test_calibrated_probabilities_are_shares() -> None:
     vectors[:, CONSTANT] = 0.6
     unit = torch.from_numpy(vectors)
     even = np.full(count, 1 / count)
-    heads = fit_heads(unit, material, even, unit, material, even)
+    heads = fit_heads(unit, material, even, unit, material, even, 1.0)
     for probabilities in (heads.pictures(vectors), heads.sounds(vectors)):
         top = probabilities[np.arange(count), told]
         assert top.mean() == pytest.approx((material == told).mean(), abs=0.02)
