@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.spectrogram import LogMel
 from training.pretraining.features import (
     PictureFeatures,
-    SoundFeatures,
     features_of,
     kept,
     pretrained_network,
@@ -22,6 +20,8 @@ from training.pretraining.features import (
 from training.pretraining.material_files import MaterialFiles, read_material_files
 from training.pretraining.nothing import nothing_pictures
 from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.sound_features import SoundFeatures
+from training.pretraining.spectra import ClearedLogMel
 from training.synthesis.library import write_library
 
 _NOTHING_SEED = 1000
@@ -40,6 +40,7 @@ class PretrainingData:
     nothing_held_out: Tensor
     sounds: MaterialFiles
     sound_features: Tensor
+    log_mel: ClearedLogMel
     sound_network: SoundFeatures
     synthetic: Tensor
     synthetic_material: npt.NDArray[np.int64]
@@ -74,12 +75,19 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     nothing, held_out = (features_of(see, iter(some), len(some), "nothing") for some in drawn)
     sound_network = pretrained_network(recipe.sound_network)
     clip = recipe.clip
-    hear = SoundFeatures(sound_network, LogMel(clip.sample_rate, clip.samples, recipe.spectrogram_size)).eval()
-    heard = {"network": recipe.sound_network, "clip": clip.model_dump(), "size": recipe.spectrogram_size}
+    log_mel = ClearedLogMel(clip.sample_rate, clip.samples, recipe.spectrogram_size)
+    hear = SoundFeatures(recipe.sound_network, sound_network).eval()
+    listen = nn.Sequential(log_mel, hear)
+    heard = {
+        "network": recipe.sound_network,
+        "clip": clip.model_dump(),
+        "size": recipe.spectrogram_size,
+        "blocks": hear.blocks,
+    }
     of_sounds = kept(
         work / f"sounds-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
         {"files": _contents(sounds), **heard},
-        lambda: features_of(hear, read_clips(sounds.paths, clip), len(sounds), "sounds"),
+        lambda: features_of(listen, read_clips(sounds.paths, clip), len(sounds), "sounds"),
     )
     library = work / f"synthetic-{recipe.synthetic}-{recipe.seed}"
     if recipe.synthetic and not library.exists():
@@ -91,7 +99,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         else kept(
             work / f"synthetic-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
             {"files": _contents(made), **heard},
-            lambda: features_of(hear, read_clips(made.paths, clip), len(made), "synthetic"),
+            lambda: features_of(listen, read_clips(made.paths, clip), len(made), "synthetic"),
         )
     )
     return PretrainingData(
@@ -103,6 +111,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         nothing_held_out=held_out,
         sounds=sounds,
         sound_features=of_sounds,
+        log_mel=log_mel,
         sound_network=hear,
         synthetic=synthetic,
         synthetic_material=np.zeros(0, np.int64) if made is None else made.material,

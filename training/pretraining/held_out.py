@@ -14,14 +14,13 @@ from model.networks import EMBEDDING_SIZE
 from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.data import PretrainingData
-from training.pretraining.fit import fit_pictures, fit_sounds, left_out
+from training.pretraining.fit import Fitted, SoundClassifier, fit_pictures, fit_sounds, left_out
 from training.pretraining.knowledge import NOTHING
 from training.pretraining.recipe import PretrainingRecipe
 from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
 
 Mask = npt.NDArray[np.bool_]
-_Embed = Callable[[LinearClassifier, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,19 @@ def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: M
     return fit_pictures(features, material, data.nothing, data.imagenet_rows, recipe)
 
 
-def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> LinearClassifier:
+def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> SoundClassifier:
     """The sounds' classifier, fitted on `rows [M]` and the synthetic ones of materials that have few recordings."""
-    features, material = data.sound_features[torch.from_numpy(rows)], data.sounds.material[rows]
     counts = np.bincount(data.sounds.material[data.sounds.open_licence], minlength=NOTHING)
     few = np.isin(data.synthetic_material, np.flatnonzero(counts < recipe.few_recordings))
-    synthetic = data.synthetic[torch.from_numpy(few)]
-    return fit_sounds(features, material, synthetic, data.synthetic_material[few], recipe)
+    return fit_sounds(
+        data.sound_features[torch.from_numpy(rows)],
+        data.sounds.material[rows],
+        data.sounds.source[rows],
+        data.sound_network.blocks,
+        data.synthetic[torch.from_numpy(few)],
+        data.synthetic_material[few],
+        recipe,
+    )
 
 
 def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
@@ -75,7 +80,7 @@ def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
         data.sound_features,
         files.source,
         fitted,
-        lambda classifier, features: normalize(sound_projection(data, classifier)(features), dim=1),
+        lambda classifier, features: sound_projection(data, classifier)(features),
     )
 
 
@@ -104,7 +109,10 @@ def calibrate(
 
 
 def _embed(
-    features: Tensor, source: npt.NDArray[np.str_], fitted: dict[str, LinearClassifier], embed: _Embed
+    features: Tensor,
+    source: npt.NDArray[np.str_],
+    fitted: dict[str, Fitted],
+    embed: Callable[[Fitted, Tensor], Tensor],
 ) -> Tensor:
     vectors = torch.zeros(len(features), EMBEDDING_SIZE)
     with torch.no_grad():
