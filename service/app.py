@@ -1,8 +1,7 @@
 """The web application: routes, limits, errors and the page, put together."""
 
-import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from importlib import metadata
 from pathlib import Path
 
@@ -12,12 +11,15 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from service import probes, sounds
+from service.backpressure import Backpressure
 from service.body_limit import BodyLimit
-from service.current import set_recommender
+from service.current import Current
 from service.prefix import Prefix
+from service.probes import Prober
 from service.problems import add_problems, document_problems
-from service.recommend import recommend_routes
-from service.recommender import open_recommender
+from service.queue import PictureQueue
+from service.recommend import PATH, recommend_routes
+from service.recommender import Recommender
 from service.settings import Settings
 
 _PAGE = Path(__file__).parent / "page"
@@ -44,13 +46,17 @@ def create_app(settings: Settings) -> FastAPI:
     Entering the lifespan raises BundleError or LibraryError where they cannot be used.
     """
 
+    queue = PictureQueue(settings.threads, settings.queue)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with open_recommender(settings) as recommender:
+        recommender = Recommender.open(settings)
+        with closing(Current(recommender)) as current, closing(Prober(current)) as prober, closing(queue):
             # The first run also loads the tower, so that the first request does not wait for it.
             # Loading may take long on a cold disk: no deadline but the operator's.
-            await recommender.probe(math.inf)
-            set_recommender(app, recommender)
+            recommender.probe()
+            app.state.current = current
+            app.state.prober = prober
             yield
 
     app = FastAPIOffline(
@@ -62,10 +68,11 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(Prefix, root_path=settings.root_path)
     add_problems(app)
-    app.include_router(recommend_routes(settings))
+    app.include_router(recommend_routes(settings, queue))
     app.include_router(sounds.router)
     app.include_router(probes.router)
     app.mount("/page", StaticFiles(directory=_PAGE), name="page")

@@ -1,16 +1,56 @@
 """Whether the process lives and whether it can do its work, for load balancers and supervisors."""
 
+import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from service.current import CurrentRecommender
+from service.current import Current
 from service.problems import ProblemError, problem_responses
 from service.schemas import Alive, Ready
+
+PROBE_SECONDS = 5.0
+"""How long the probe may take before the service counts as not ready."""
+
+_FRESH_SECONDS = 1.0
 
 router = APIRouter(tags=["probes"])
 
 _log = logging.getLogger("uvicorn.error")
+
+
+class Prober:
+    """Embeds and searches for a small picture, on a thread of its own: pictures that wait do not hold it up.
+
+    Those who ask at the same time, or within a second, share one probe: asking costs nobody any computing.
+    """
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
+        self._probe: asyncio.Future[None] | None = None
+        self._began = 0.0
+
+    async def probe(self) -> None:
+        """Raises what the probe raises, and TimeoutError where it takes more than PROBE_SECONDS."""
+        if self._probe is None or (self._probe.done() and monotonic() - self._began > _FRESH_SECONDS):
+            self._began = monotonic()
+            self._probe = asyncio.get_running_loop().run_in_executor(self._pool, self._compute)
+        await asyncio.wait_for(asyncio.shield(self._probe), PROBE_SECONDS)
+
+    def forget(self) -> None:
+        """Let the next one who asks have a probe of the recommender as it is then."""
+        self._began = -_FRESH_SECONDS
+
+    def close(self) -> None:
+        """Take no more probes."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _compute(self) -> None:
+        with self._current.lease() as recommender:
+            recommender.probe()
 
 
 @router.get("/livez", summary="Is the process alive?", response_description="It is.")
@@ -27,11 +67,14 @@ async def livez() -> Alive:
     response_description="It just did.",
     responses=problem_responses(503),
 )
-async def readyz(recommender: CurrentRecommender) -> Ready:
+async def readyz(request: Request) -> Ready:
     """Answer once the probe picture was embedded and searched for."""
+    prober: Prober = request.app.state.prober
     try:
-        await recommender.probe()
+        await prober.probe()
     except Exception as error:  # whatever it is that fails, the service is not ready
         _log.exception("the readiness probe failed")
         raise ProblemError(503, "the service cannot recommend sounds at the moment") from error
+    current: Current = request.app.state.current
+    recommender = current.recommender
     return Ready(model=recommender.model_id, index=recommender.index.id, library=len(recommender.index))

@@ -90,6 +90,20 @@ class Recommendation(BaseModel):
     )
     results: list[Result]
 
+    @classmethod
+    def of(cls, model: str, index: str, library: int, k: int, answer: Answer, root_path: str) -> Self:
+        """The answer to a request for `k` sounds; `root_path` is the prefix that the service is published at."""
+        return cls(
+            model=model,
+            index=index,
+            k=k,
+            returned=len(answer.sounds),
+            library=library,
+            recognised=answer.recognised,
+            materials=PictureMaterial.all_of(answer),
+            results=[Result.of(rank, sound, root_path) for rank, sound in enumerate(answer.sounds, start=1)],
+        )
+
 
 class Sound(BaseModel):
     """The record of a sound in the catalogue."""

@@ -12,6 +12,7 @@ from model.bundle import PRETRAINED
 from model.errors import ThudError
 from model.picture import PictureLimits
 from model.threads import available_cpus
+from service.limits import FormLimits
 
 ENV_PREFIX = "THUD_"
 
@@ -50,11 +51,31 @@ class Settings(BaseSettings):
         description="Requests that are computed at the same time.",
         json_schema_extra={"default_text": "the CPUs this process may use"},
     )
+    queue: int = Field(
+        16, ge=0, description="Pictures that may wait to be computed; further ones are refused with 503."
+    )
+    deadline_seconds: float = Field(
+        30,
+        gt=0,
+        description="Time of a request for its upload, its place in the queue and its computing, in seconds.",
+    )
+    upload_memory_bytes: int = Field(
+        256 * 2**20, ge=2**20, description="Bytes that all uploads together may take in memory."
+    )
     max_body_bytes: int = Field(
         PictureLimits.max_bytes, ge=1024, description="Largest request body, and so the largest picture, in bytes."
     )
     max_pixels: int = Field(
         PictureLimits.max_pixels, ge=256, description="Largest picture in pixels, checked before it is decoded."
+    )
+    max_parts: int = Field(FormLimits.max_parts, ge=1, description="Most parts of a multipart form.")
+    max_part_headers: int = Field(
+        FormLimits.max_part_headers, ge=2, description="Most headers of a part of a multipart form."
+    )
+    max_part_header_bytes: int = Field(
+        FormLimits.max_part_header_bytes,
+        ge=256,
+        description="Largest header of a part of a multipart form, in bytes.",
     )
     default_k: int = Field(10, ge=1, description="Results where a request does not say how many.")
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
@@ -69,6 +90,11 @@ class Settings(BaseSettings):
     def picture_limits(self) -> PictureLimits:
         """What a picture may be."""
         return PictureLimits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
+
+    @property
+    def form_limits(self) -> FormLimits:
+        """What a form may be."""
+        return FormLimits(self.max_parts, self.max_part_headers, self.max_part_header_bytes)
 
 
 def read_settings(flags: dict[str, Any]) -> Settings:
@@ -106,8 +132,8 @@ def _default_text(name: str) -> str:
 
 
 def _metavar(annotation: Any) -> str:
-    if annotation is int:
-        return "INTEGER"
+    if annotation in (int, float):
+        return "INTEGER" if annotation is int else "NUMBER"
     return "TEXT" if annotation is str else "FOLDER"
 
 
