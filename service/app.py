@@ -39,6 +39,13 @@ Show it a picture, hear what it would sound like to touch it.
 plays one. Errors are problem details after RFC 9457. A page for people is at `/`.
 """
 
+_LIMITS = """
+Limits of this service, all of them settings of `thud serve`:
+
+| setting | value | |
+|---|---|---|
+"""
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. Its lifespan opens the bundle and the index, and proves them with the probe picture.
@@ -62,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPIOffline(
         title="Thud",
         summary="Sounds for pictures",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION + _limits(settings),
         version=metadata.version("thud"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redirect_slashes=False,
@@ -84,3 +91,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     document_problems(app)
     return app
+
+
+def _limits(settings: Settings) -> str:
+    """A table of the limits, for the documentation."""
+    rows = [
+        f"| `--{name.replace('_', '-')}` | {getattr(settings, name):,} | {field.description} |\n"
+        for name, field in Settings.model_fields.items()
+        if name.startswith("max_") or name.endswith(("_seconds", "_bytes")) or name == "queue"
+    ]
+    return _LIMITS + "".join(rows)

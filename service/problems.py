@@ -1,7 +1,4 @@
-"""Errors as RFC 9457 problem details: `application/problem+json` for every error that the application answers.
-
-A request that is no HTTP at all is answered by uvicorn, in plain text.
-"""
+"""Errors as RFC 9457 problem details: `application/problem+json` for every error that is answered."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -63,6 +60,14 @@ def problem_response(
         {"Cache-Control": "no-store"} | dict(headers or {}),
         MEDIA_TYPE,
     )
+
+
+def problem_message(
+    status: int, detail: str, headers: Mapping[str, str]
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The same as the headers and the body of an HTTP message, for where there is no application to answer."""
+    response = problem_response(status, detail, headers=headers)
+    return response.raw_headers, bytes(response.body)
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

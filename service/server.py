@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from model.errors import ThudError
 from service.app import create_app
+from service.connection import connection_within
 from service.settings import Settings
 
 _STOP_SECONDS = 10
@@ -55,11 +56,12 @@ def run(settings: Settings) -> None:
         app = create_app(settings)
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=connection_within(settings.connection_limits, lambda status, reason: None),
             ws="none",
             lifespan="off",
             log_config=_LOGGING,
             server_header=False,
+            timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

@@ -12,7 +12,7 @@ from model.bundle import PRETRAINED
 from model.errors import ThudError
 from model.picture import PictureLimits
 from model.threads import available_cpus
-from service.limits import FormLimits
+from service.limits import ConnectionLimits, FormLimits
 
 ENV_PREFIX = "THUD_"
 
@@ -68,6 +68,24 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         PictureLimits.max_pixels, ge=256, description="Largest picture in pixels, checked before it is decoded."
     )
+    max_connections: int = Field(
+        ConnectionLimits.max_connections,
+        ge=1,
+        description="Most connections at a time; the one that is idle longest gives way to a further one.",
+    )
+    max_url_bytes: int = Field(ConnectionLimits.max_url_bytes, ge=256, description="Longest address, in bytes.")
+    max_header_bytes: int = Field(
+        ConnectionLimits.max_header_bytes, ge=1024, description="Most bytes of all headers of a request."
+    )
+    header_seconds: float = Field(
+        ConnectionLimits.header_seconds, gt=0, description="Time for a request's address and headers to arrive."
+    )
+    send_seconds: float = Field(
+        ConnectionLimits.send_seconds, gt=0, description="Time for which a client may take nothing of its answer."
+    )
+    keep_alive_seconds: int = Field(
+        5, ge=1, description="Time for which a connection without a request stays open, in seconds."
+    )
     max_parts: int = Field(FormLimits.max_parts, ge=1, description="Most parts of a multipart form.")
     max_part_headers: int = Field(
         FormLimits.max_part_headers, ge=2, description="Most headers of a part of a multipart form."
@@ -90,6 +108,17 @@ class Settings(BaseSettings):
     def picture_limits(self) -> PictureLimits:
         """What a picture may be."""
         return PictureLimits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
+
+    @property
+    def connection_limits(self) -> ConnectionLimits:
+        """What a connection may be."""
+        return ConnectionLimits(
+            max_connections=self.max_connections,
+            max_url_bytes=self.max_url_bytes,
+            max_header_bytes=self.max_header_bytes,
+            header_seconds=self.header_seconds,
+            send_seconds=self.send_seconds,
+        )
 
     @property
     def form_limits(self) -> FormLimits:
