@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from service import probes, sounds
+from service.api_keys import ApiKeys
 from service.backpressure import Backpressure
 from service.body_limit import BodyLimit
 from service.current import Current
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(ApiKeys, keys=settings.keys)
     app.add_middleware(Prefix, root_path=settings.root_path)
     add_problems(app)
     app.include_router(recommend_routes(settings, queue))
@@ -89,7 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
 
-    document_problems(app)
+    document_problems(app, secured=bool(settings.keys))
     return app
 
 

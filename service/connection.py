@@ -7,6 +7,7 @@ of a request's head. Requests that are no HTTP are answered as problems here; uv
 import asyncio
 from asyncio import TimerHandle
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 import httptools
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.limits import ConnectionLimits
 from service.problems import problem_message
+from service.request_id import new_request_id, set_request_id
 
 _LINGER_SECONDS = 2.0
 """How long what a refused client still sends is thrown away: closing at once could take the answer from it."""
@@ -190,7 +192,11 @@ class Connection(HttpToolsProtocol):
         if self._in_message and not self._in_head:
             self._start_timer(_LINGER_SECONDS, self.transport.close)  # it has its answer, and goes on sending
             return
-        headers, body = problem_message(status, detail, {"Retry-After": "1"} if status == 503 else {})
+        identity = new_request_id()
+        context = copy_context()
+        context.run(set_request_id, identity)
+        extra = {"X-Request-ID": identity} | ({"Retry-After": "1"} if status == 503 else {})
+        headers, body = context.run(problem_message, status, detail, extra)
         lines = [STATUS_LINE[status]]
         for name, value in [*self.server_state.default_headers, *headers, (b"connection", b"close")]:
             lines += [name, b": ", value, b"\r\n"]

@@ -12,6 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
+from service.request_id import request_id
+
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+"""How an API key is sent, for the OpenAPI document."""
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -33,6 +40,9 @@ class Problem(BaseModel):
         description="What is wrong with this request and what to do, for a person.",
         examples=["not a JPEG, PNG or WebP picture"],
     )
+    request_id: str | None = Field(
+        None, description="The request's id, under which the service has logged it; also the header X-Request-ID."
+    )
     errors: list[FieldError] | None = Field(None, description="The wrong fields, where the problem has any.")
 
 
@@ -53,7 +63,9 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The response that carries a problem. Nobody may keep it: browsers would otherwise cache 404 and 410."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, request_id=request_id(), errors=errors
+    )
     return JSONResponse(
         problem.model_dump(exclude_none=True),
         status,
@@ -85,8 +97,11 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _internal_error)
 
 
-def document_problems(app: FastAPI) -> None:
-    """Describe `Problem` in the OpenAPI document. Call it when all routes stand."""
+def document_problems(app: FastAPI, *, secured: bool) -> None:
+    """Describe `Problem` in the OpenAPI document, and keys where the service is `secured` by them.
+
+    Call it when all routes stand.
+    """
     document = app.openapi()  # FastAPI keeps the document and hands out the same one from now on
     schemas = document["components"]["schemas"]
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -95,9 +110,16 @@ def document_problems(app: FastAPI) -> None:
     # FastAPI claims a 422 of its own shape for every route with a parameter, even one that takes any text.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    if secured:
+        document["components"]["securitySchemes"] = SCHEMES
+    anything = problem_responses(500)[500] | {"description": "Any other error, such as 400, 404, 414, 431 or 503."}
     for operation in (one for path in document["paths"].values() for one in path.values()):
         if "application/json" in operation["responses"].get("422", {}).get("content", {}):
             del operation["responses"]["422"]
+        operation["responses"]["default"] = anything
+        if secured and "probes" not in operation["tags"]:
+            operation["security"] = [{name: []} for name in SCHEMES]
+            operation["responses"]["401"] = problem_responses(401)[401]
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -54,6 +54,8 @@ class Result(BaseModel):
     )
     material: MaterialName | None = Field(description="What is struck, where the library says so.")
     duration: float = Field(description="Length of the sound in seconds.")
+    hit: float = Field(description="Seconds at which it is struck: start there to skip the silence before.")
+    loudness: float = Field(description="LUFS of the 0.4 s from the hit on, to match levels by.")
     title: str
 
     @classmethod
@@ -69,6 +71,8 @@ class Result(BaseModel):
             match=sound.match,
             material=MaterialName.of(record.material),
             duration=record.seconds,
+            hit=record.hit,
+            loudness=record.loudness,
             title=record.title,
         )
 
@@ -116,6 +120,10 @@ class Sound(BaseModel):
     duration: float = Field(description="Length in seconds.")
     hit: float = Field(description="Seconds at which it is struck.")
     peak: float = Field(description="Largest sample, relative to full scale.")
+    loudness: float = Field(
+        description="LUFS of the 0.4 s from the hit on (ITU-R BS.1770, momentary): play a sound louder by the "
+        "difference to the level you want."
+    )
     sample_rate: int = Field(description="Of the file, in Hz.")
     channels: int
     format: str = Field(description="Of the file, such as WAV.")

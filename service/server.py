@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from model.errors import ThudError
 from service.app import create_app
 from service.connection import connection_within
+from service.edge import with_edge
+from service.proxies import TrustedProxies
 from service.settings import Settings
 
 _STOP_SECONDS = 10
@@ -54,24 +56,30 @@ def run(settings: Settings) -> None:
     """
     with _listening(settings) as listener:
         app = create_app(settings)
+        proxies = TrustedProxies(with_edge(app, settings), settings.proxies)
         config = uvicorn.Config(
-            app,
+            proxies,
             http=connection_within(settings.connection_limits, lambda status, reason: None),
             ws="none",
             lifespan="off",
             log_config=_LOGGING,
             server_header=False,
+            proxy_headers=False,  # `proxies` sees to them
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(app, config, listener))
+            runner.run(_serve(app, proxies, config, listener))
 
 
-async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket) -> None:
+async def _serve(app: FastAPI, proxies: TrustedProxies, config: uvicorn.Config, listener: socket.socket) -> None:
     # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
     async with app.router.lifespan_context(app):
-        await _Server(config).serve(sockets=[listener])
+        watching = asyncio.ensure_future(proxies.watch())
+        try:
+            await _Server(config).serve(sockets=[listener])
+        finally:
+            watching.cancel()
 
 
 class _Server(uvicorn.Server):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import click
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model.bundle import PRETRAINED
@@ -15,6 +15,8 @@ from model.threads import available_cpus
 from service.limits import ConnectionLimits, FormLimits
 
 ENV_PREFIX = "THUD_"
+
+_SHORTEST_KEY = 16
 
 
 class SettingsError(ThudError):
@@ -95,6 +97,20 @@ class Settings(BaseSettings):
         ge=256,
         description="Largest header of a part of a multipart form, in bytes.",
     )
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys, separated by commas, of which a request needs one; probes need none. Better given as "
+        "the variable, which other users of the machine do not see.",
+        json_schema_extra={"default_text": "none, everybody is answered"},
+    )
+    cors_origins: str = Field(
+        "", description="Origins, separated by commas, whose pages may use the service; * for all."
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses, networks and host names, separated by commas, of reverse proxies whose "
+        "X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody.",
+    )
     default_k: int = Field(10, ge=1, description="Results where a request does not say how many.")
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
 
@@ -103,6 +119,28 @@ class Settings(BaseSettings):
         if self.default_k > self.max_k:
             raise ValueError(f"default_k is {self.default_k}, which is more than max_k, {self.max_k}")
         return self
+
+    @field_validator("api_keys")
+    @classmethod
+    def _keys_hard_to_guess(cls, keys: SecretStr) -> SecretStr:
+        if any(len(key) < _SHORTEST_KEY for key in _listed(keys.get_secret_value())):
+            raise ValueError(f"each key needs at least {_SHORTEST_KEY} characters")
+        return keys
+
+    @property
+    def keys(self) -> list[str]:
+        """The API keys, none where everybody is answered."""
+        return _listed(self.api_keys.get_secret_value())
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that may use the service from their pages."""
+        return _listed(self.cors_origins)
+
+    @property
+    def proxies(self) -> list[str]:
+        """The proxies that are believed."""
+        return _listed(self.trusted_proxies)
 
     @property
     def picture_limits(self) -> PictureLimits:
@@ -153,6 +191,10 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _default_text(name: str) -> str:
     field = Settings.model_fields[name]
     if isinstance(field.json_schema_extra, dict):
@@ -163,7 +205,7 @@ def _default_text(name: str) -> str:
 def _metavar(annotation: Any) -> str:
     if annotation in (int, float):
         return "INTEGER" if annotation is int else "NUMBER"
-    return "TEXT" if annotation is str else "FOLDER"
+    return "TEXT" if annotation in (str, SecretStr) else "FOLDER"
 
 
 def _complaint(loc: tuple[int | str, ...], message: str) -> str:
