@@ -15,6 +15,7 @@ from service.api_keys import ApiKeys
 from service.backpressure import Backpressure
 from service.body_limit import BodyLimit
 from service.current import Current
+from service.metrics import Metrics
 from service.prefix import Prefix
 from service.probes import Prober
 from service.problems import add_problems, document_problems
@@ -54,7 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
     Entering the lifespan raises BundleError or LibraryError where they cannot be used.
     """
 
-    queue = PictureQueue(settings.threads, settings.queue)
+    metrics = Metrics()
+    queue = PictureQueue(settings.threads, settings.queue, metrics.queue)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -63,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
             # The first run also loads the tower, so that the first request does not wait for it.
             # Loading may take long on a cold disk: no deadline but the operator's.
             recommender.probe()
+            metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
             app.state.current = current
             app.state.prober = prober
             yield
@@ -76,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    app.state.metrics = metrics
     app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(ApiKeys, keys=settings.keys)

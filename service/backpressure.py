@@ -27,6 +27,7 @@ class Backpressure:
             and scope["path"] == scope.get("root_path", "") + self.path
         ):
             refusal = self.queue.refusal()
+            scope.setdefault("state", {})["refused"] = refusal.reason
             await problem_response(503, refusal.detail, headers=refusal.headers)(scope, receive, send)
             return
         await self.app(scope, receive, send)

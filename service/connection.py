@@ -22,8 +22,8 @@ _LINGER_SECONDS = 2.0
 
 _MOST_PIPELINED = 100
 
-Refused = Callable[[int, str], None]
-"""Told the status and the reason of each request that is refused here."""
+Refused = Callable[[str], None]
+"""Told the reason of each refusal."""
 
 
 class _RefusalError(Exception):
@@ -182,7 +182,7 @@ class Connection(HttpToolsProtocol):
         return False
 
     def _refuse(self, status: int, detail: str, reason: str) -> None:
-        self.refused(status, reason)
+        self.refused(reason)
         self._closing = True
         self._stop_timer()
         self.waiting.pop(self, None)

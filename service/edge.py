@@ -3,16 +3,19 @@
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from service.metrics import Metrics
+from service.observed import Observed
 from service.request_id import RequestId
 from service.settings import Settings
+from service.tracing import traced
 
 _ASKED = ["Authorization", "Content-Type", "If-None-Match", "If-Range", "Range", "X-API-Key", "X-Request-ID"]
 _TOLD = ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "Server-Timing"]
 _TOLD += ["X-Request-ID"]
 
 
-def with_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """`app` with its edge."""
+def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
+    """`app` with its edge. Raises TracingError where tracing is asked for and not installed."""
     if settings.origins:
         app = CORSMiddleware(
             app,
@@ -21,4 +24,5 @@ def with_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
             allow_headers=_ASKED,
             expose_headers=_TOLD,
         )
-    return RequestId(app)
+    app = RequestId(Observed(app, metrics))
+    return traced(app) if settings.tracing else app

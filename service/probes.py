@@ -5,9 +5,12 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
-from fastapi import APIRouter, Request
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Request, Response
 
 from service.current import Current
+from service.metrics import CONTENT_TYPE, Metrics
 from service.problems import ProblemError, problem_responses
 from service.schemas import Alive, Ready
 
@@ -78,3 +81,21 @@ async def readyz(request: Request) -> Ready:
     current: Current = request.app.state.current
     recommender = current.recommender
     return Ready(model=recommender.model_id, index=recommender.index.id, library=len(recommender.index))
+
+
+_rendering = anyio.CapacityLimiter(1)  # a thread of its own: metrics wait for nothing but metrics
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    description="Requests, refusals by reason, the queue, the time of each stage, and what is loaded; of all "
+    "worker processes together.",
+    response_class=Response,
+    responses={200: {"description": "The metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Render them away from the event loop: those of several processes lie in files."""
+    counted: Metrics = request.app.state.metrics
+    text = await anyio.to_thread.run_sync(counted.text, limiter=_rendering)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})

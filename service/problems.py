@@ -47,11 +47,20 @@ class Problem(BaseModel):
 
 
 class ProblemError(HTTPException):
-    """Ends a request with a problem; `field` names what is wrong where it is one field of the request."""
+    """Ends a request with a problem; `field` names what is wrong where it is one field of the request.
+
+    `reason` is for the metrics, where the status does not say enough.
+    """
 
     def __init__(
-        self, status: int, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        reason: str | None = None,
     ) -> None:
+        self.reason = reason
         super().__init__(status, detail, headers)
         self.errors = None if field is None else [FieldError(field=field, detail=detail)]
 
@@ -129,7 +138,10 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         detail = f"there is nothing at {request.url.path}"
     elif type(error) is HTTPException and error.status_code == 405:
         detail = f"{request.method} is not possible at {request.url.path}"
-    errors = error.errors if isinstance(error, ProblemError) else None
+    errors = None
+    if isinstance(error, ProblemError):
+        errors = error.errors
+        request.state.refused = error.reason
     return problem_response(error.status_code, detail, errors, error.headers)
 
 
@@ -151,6 +163,7 @@ async def _picture_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _client_gone(request: Request, error: Exception) -> JSONResponse:
+    request.state.refused = "client_gone"
     # Nobody reads this answer; without it, every upload that a person breaks off would be logged as a crash.
     return problem_response(400, "the request was broken off before its body was complete")
 

@@ -19,10 +19,14 @@ _WEIGHT = 0.1
 class PictureQueue:
     """Work on `threads` threads of its own; at most `places` pieces of it wait for one, first come, first served.
 
-    A piece counts until its thread is done with it, also where nobody waits for the result any more.
+    `changed` is told how many wait and how many run. A piece counts until its thread is done with it, also where
+    nobody waits for the result any more.
     """
 
-    def __init__(self, threads: int, places: int) -> None:
+    def __init__(
+        self, threads: int, places: int, changed: Callable[[int, int], None] = lambda waiting, running: None
+    ) -> None:
+        self._changed = changed
         self._threads = threads
         self._places = places
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
@@ -56,6 +60,7 @@ class PictureQueue:
         return ProblemError(
             503,
             f"the service is busy: {self._places} pictures wait already; try again in {self.retry_after} s",
+            reason="queue_full",
             headers={"Retry-After": str(self.retry_after)},
         )
 
@@ -68,6 +73,7 @@ class PictureQueue:
             if self.full:
                 raise self.refusal()
             self._inside += 1
+            self._changed(self.waiting, self.running)
         future = self._pool.submit(self._run, work)
         future.add_done_callback(self._leave)
         return future
@@ -80,6 +86,7 @@ class PictureQueue:
         began = perf_counter()
         with self._lock:
             self._running += 1
+            self._changed(self.waiting, self.running)
         try:
             return work()
         finally:
@@ -90,6 +97,7 @@ class PictureQueue:
     def _leave(self, future: "Future[T]") -> None:
         with self._lock:
             self._inside -= 1
+            self._changed(self.waiting, self.running)
 
 
 async def result_of(future: "Future[T]") -> T:

@@ -1,20 +1,37 @@
 """POST /recommend: a picture in, the sounds that fit it out."""
 
 import asyncio
+from dataclasses import asdict, dataclass
+from time import perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from service.current import Current
+from service.limits import FormLimits
+from service.metrics import Metrics
 from service.problems import ProblemError, problem_responses
 from service.queue import PictureQueue, result_of
-from service.recommender import Recommender
+from service.recommender import Recommender, Stages
 from service.schemas import Recommendation
 from service.settings import Settings
 from service.upload import REQUEST_BODY, Upload, UploadMemory, client_gone, receive_upload
 
 PATH = "/recommend"
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """The body of an answer, and the seconds that each of its stages took."""
+
+    body: bytes
+    seconds: dict[str, float]
+
+    @property
+    def timing(self) -> str:
+        """The header Server-Timing: milliseconds by stage."""
+        return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in self.seconds.items())
 
 
 def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
@@ -45,7 +62,7 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
                 with memory.share() as share:
                     upload = await receive_upload(request, share)
                     received = True
-                    body = await _computed(request, upload, k, queue, settings)
+                    computed = await _computed(request, upload, k, queue, settings.form_limits)
         except TimeoutError:
             limit = f"{settings.deadline_seconds:g} s"
             if not received:
@@ -54,21 +71,27 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
                 503,
                 f"the picture could not be answered within {limit}",
                 headers={"Retry-After": str(queue.retry_after)},
+                reason="deadline",
             ) from None
-        return Response(body, media_type="application/json")
+        return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})
 
     return router
 
 
-async def _computed(request: Request, upload: Upload, k: int, queue: PictureQueue, settings: Settings) -> bytes:
-    """The answer's JSON, computed when it is its turn. Raises ClientDisconnect where the client goes first."""
+async def _computed(request: Request, upload: Upload, k: int, queue: PictureQueue, limits: FormLimits) -> _Computed:
+    """The answer, computed when it is its turn. Raises ClientDisconnect where the client goes first."""
     current: Current = request.app.state.current
+    metrics: Metrics = request.app.state.metrics
     root_path = request.scope.get("root_path", "")
 
-    def compute() -> bytes:
-        picture = upload.picture(settings.form_limits)
+    submitted = perf_counter()
+
+    def compute() -> _Computed:
+        waited = perf_counter() - submitted
+        picture = upload.picture(limits)
         with current.lease() as recommender:
-            return _answer(recommender, picture, k, root_path)
+            body, stages = _answer(recommender, picture, k, root_path)
+        return _Computed(body, {"queue": waited} | asdict(stages))
 
     answer = asyncio.ensure_future(result_of(queue.submit(compute)))
     gone = asyncio.ensure_future(client_gone(request))
@@ -76,17 +99,17 @@ async def _computed(request: Request, upload: Upload, k: int, queue: PictureQueu
         await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise ClientDisconnect
+        for stage, seconds in answer.result().seconds.items():
+            metrics.stage(stage, seconds)
         return answer.result()
     finally:
         answer.cancel()
         gone.cancel()
 
 
-def _answer(recommender: Recommender, picture: bytes, k: int, root_path: str) -> bytes:
-    answer, _ = recommender.recommend(picture, k)
+def _answer(recommender: Recommender, picture: bytes, k: int, root_path: str) -> tuple[bytes, Stages]:
+    answer, stages = recommender.recommend(picture, k)
+    index = recommender.index
+    recommendation = Recommendation.of(recommender.model_id, index.id, len(index), k, answer, root_path)
     # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
-    return (
-        Recommendation.of(recommender.model_id, recommender.index.id, len(recommender.index), k, answer, root_path)
-        .model_dump_json()
-        .encode()
-    )
+    return recommendation.model_dump_json().encode(), stages

@@ -15,33 +15,13 @@ from model.errors import ThudError
 from service.app import create_app
 from service.connection import connection_within
 from service.edge import with_edge
+from service.logs import log_config
+from service.metrics import Metrics
 from service.proxies import TrustedProxies
 from service.settings import Settings
 
 _STOP_SECONDS = 10
 """How long requests may go on once the service was told to stop."""
-
-_LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"()": "uvicorn.logging.DefaultFormatter", "fmt": "%(levelprefix)s %(message)s"},
-        "access": {
-            "()": "uvicorn.logging.AccessFormatter",
-            "fmt": '%(asctime)s %(client_addr)s "%(request_line)s" %(status_code)s',
-        },
-    },
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"},
-        "stdout": {"class": "logging.StreamHandler", "formatter": "access", "stream": "ext://sys.stdout"},
-    },
-    "loggers": {
-        "uvicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # It warns of every broken form, which the client hears of already.
-        "python_multipart": {"level": "ERROR"},
-        "uvicorn.access": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
-    },
-}
 
 
 class ListenError(ThudError):
@@ -56,13 +36,15 @@ def run(settings: Settings) -> None:
     """
     with _listening(settings) as listener:
         app = create_app(settings)
-        proxies = TrustedProxies(with_edge(app, settings), settings.proxies)
+        metrics: Metrics = app.state.metrics
+        proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
         config = uvicorn.Config(
             proxies,
-            http=connection_within(settings.connection_limits, lambda status, reason: None),
+            http=connection_within(settings.connection_limits, metrics.rejected),
             ws="none",
             lifespan="off",
-            log_config=_LOGGING,
+            log_config=log_config(as_json=settings.log_format == "json"),
+            access_log=False,  # the edge logs requests, with their ids
             server_header=False,
             proxy_headers=False,  # `proxies` sees to them
             timeout_keep_alive=settings.keep_alive_seconds,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_origin
 
 import click
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -111,6 +111,14 @@ class Settings(BaseSettings):
         description="Addresses, networks and host names, separated by commas, of reverse proxies whose "
         "X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="text for people, or json: one object a line, requests on stdout and the rest on stderr.",
+    )
+    tracing: bool = Field(
+        False,
+        description="Send a span of each request to OTEL_EXPORTER_OTLP_ENDPOINT; true needs the extra otel.",
+    )
     default_k: int = Field(10, ge=1, description="Results where a request does not say how many.")
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
 
@@ -205,7 +213,8 @@ def _default_text(name: str) -> str:
 def _metavar(annotation: Any) -> str:
     if annotation in (int, float):
         return "INTEGER" if annotation is int else "NUMBER"
-    return "TEXT" if annotation in (str, SecretStr) else "FOLDER"
+    is_text = annotation in (str, SecretStr, bool) or get_origin(annotation) is Literal
+    return "TEXT" if is_text else "FOLDER"
 
 
 def _complaint(loc: tuple[int | str, ...], message: str) -> str:

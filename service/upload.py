@@ -60,7 +60,10 @@ class UploadMemory:
         """Count `size` more bytes. Raises ProblemError (503) where there is no room for them."""
         if self.used + size > self._most:
             raise ProblemError(
-                503, "too many uploads are under way; try again in 1 s", headers={"Retry-After": "1"}
+                503,
+                "too many uploads are under way; try again in 1 s",
+                headers={"Retry-After": "1"},
+                reason="upload_memory",
             )
         self.used += size
 

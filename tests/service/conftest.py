@@ -53,6 +53,8 @@ class Server:
     process: subprocess.Popen[str]
     spool: Path
     """Where it puts temporary files."""
+    requests: list[str]
+    """The lines of its log of requests, as they come."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -98,11 +100,12 @@ def running(library: Library, *flags: str, env: dict[str, str] | None = None) ->
             assert process.stdout is not None
             found = re.search(r"listens on (http://\S+)", process.stdout.readline())
             # The access log has to be read, or it would fill the pipe and hold the server up.
-            reader = threading.Thread(target=process.stdout.read)
+            requests: list[str] = []
+            reader = threading.Thread(target=requests.extend, args=(process.stdout,))
             reader.start()
             try:
                 if found is not None:
-                    yield Server(found[1], process, Path(spool))
+                    yield Server(found[1], process, Path(spool), requests)
             finally:
                 process.terminate()
                 process.wait(timeout=30)

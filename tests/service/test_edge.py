@@ -56,7 +56,7 @@ def test_probes_and_documents_need_no_key(locked: httpx.Client, path: str) -> No
     "headers",
     [
         {},
-        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer"},
         {"Authorization": "Bearer first-key"},
         {"Authorization": "Basic first-key-0123456789"},
         {"X-API-Key": "first-key-0123456789 "[:-2]},
