@@ -1,5 +1,6 @@
 """The web application: routes, limits, errors and the page, put together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from importlib import metadata
@@ -21,8 +22,8 @@ from service.probes import Prober
 from service.problems import add_problems, document_problems
 from service.queue import PictureQueue
 from service.recommend import PATH, recommend_routes
-from service.recommender import Recommender
 from service.settings import Settings
+from service.watch import Watcher, fingerprint, open_proved
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -60,15 +61,16 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        recommender = Recommender.open(settings)
+        # Taken before: what changes while it is read must be seen as changed.
+        seen = fingerprint(settings)
+        recommender = open_proved(settings)
+        metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
         with closing(Current(recommender)) as current, closing(Prober(current)) as prober, closing(queue):
-            # The first run also loads the tower, so that the first request does not wait for it.
-            # Loading may take long on a cold disk: no deadline but the operator's.
-            recommender.probe()
-            metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
-            app.state.current = current
-            app.state.prober = prober
+            watcher = Watcher(settings, seen, current, metrics, prober.forget)
+            app.state.current, app.state.prober, app.state.watcher = current, prober, watcher
+            watching = asyncio.ensure_future(watcher.run())
             yield
+            watching.cancel()
 
     app = FastAPIOffline(
         title="Thud",
@@ -79,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.metrics = metrics
+    app.state.metrics, app.state.queue, app.state.draining = metrics, queue, False
     app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(ApiKeys, keys=settings.keys)

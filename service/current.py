@@ -4,6 +4,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -24,6 +25,8 @@ class Current:
     def __init__(self, first: Recommender) -> None:
         self._lock = threading.Lock()
         self._counted = _Counted(first)
+        self.since = datetime.now(UTC)
+        """When the one in use was taken."""
 
     @property
     def recommender(self) -> Recommender:
@@ -49,6 +52,7 @@ class Current:
         """Let `following` answer from now on; the one before is closed when nobody uses it any more."""
         with self._lock:
             before, self._counted = self._counted, _Counted(following)
+            self.since = datetime.now(UTC)
         self._retire(before)
 
     def close(self) -> None:
@@ -66,6 +70,7 @@ class Current:
 async def _leased(request: Request) -> AsyncIterator[Recommender]:
     current: Current = request.app.state.current
     with current.lease() as recommender:
+        recommender.index.check()
         yield recommender
 
 

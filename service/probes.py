@@ -2,17 +2,22 @@
 
 import asyncio
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
+from typing import Annotated
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from model.errors import ThudError
 from service.current import Current
 from service.metrics import CONTENT_TYPE, Metrics
 from service.problems import ProblemError, problem_responses
-from service.schemas import Alive, Ready
+from service.queue import PictureQueue
+from service.schemas import Alive, Ready, ReadyDetails, RefusedSwap
+from service.watch import Watcher
 
 PROBE_SECONDS = 5.0
 """How long the probe may take before the service counts as not ready."""
@@ -21,7 +26,7 @@ _FRESH_SECONDS = 1.0
 
 router = APIRouter(tags=["probes"])
 
-_log = logging.getLogger("uvicorn.error")
+_log = logging.getLogger("thud")
 
 
 class Prober:
@@ -68,19 +73,44 @@ async def livez() -> Alive:
     description="Embeds a small picture and searches for it, on a thread of its own: requests that wait do not "
     "hold it up, and a service that cannot compute is not ready.",
     response_description="It just did.",
+    response_model_exclude_none=True,
     responses=problem_responses(503),
 )
-async def readyz(request: Request) -> Ready:
+async def readyz(
+    request: Request,
+    verbose: Annotated[str | None, Query(description="Given at all, with or without a value: say more.")] = None,
+) -> Ready:
     """Answer once the probe picture was embedded and searched for."""
-    prober: Prober = request.app.state.prober
+    state = request.app.state
+    if state.draining:
+        raise ProblemError(503, "the service is about to stop", reason="draining")
+    prober: Prober = state.prober
     try:
         await prober.probe()
     except Exception as error:  # whatever it is that fails, the service is not ready
-        _log.exception("the readiness probe failed")
-        raise ProblemError(503, "the service cannot recommend sounds at the moment") from error
-    current: Current = request.app.state.current
+        if not isinstance(error, ThudError):
+            _log.exception("the readiness probe failed")
+        why = "" if verbose is None else f": {str(error) or type(error).__name__}"
+        raise ProblemError(503, f"the service cannot recommend sounds at the moment{why}") from error
+    current: Current = state.current
     recommender = current.recommender
-    return Ready(model=recommender.model_id, index=recommender.index.id, library=len(recommender.index))
+    details = None
+    if verbose is not None:
+        queue: PictureQueue = state.queue
+        watcher: Watcher = state.watcher
+        details = ReadyDetails(
+            process=os.getpid(),
+            waiting=queue.waiting,
+            computing=queue.running,
+            places=queue.places,
+            loaded=current.since,
+            refused=RefusedSwap(when=watcher.refused.when, reason=watcher.refused.reason)
+            if watcher.refused
+            else None,
+        )
+    return Ready(
+        model=recommender.model_id, index=recommender.index.id, library=len(recommender.index), details=details
+    )
 
 
 _rendering = anyio.CapacityLimiter(1)  # a thread of its own: metrics wait for nothing but metrics

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details: `application/problem+json` for every error that is answered."""
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,8 +12,10 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from model.errors import PictureError, PictureFormatError, PictureTooLargeError
+from model.errors import DamagedIndexError, PictureError, PictureFormatError, PictureTooLargeError
 from service.request_id import request_id
+
+_log = logging.getLogger("thud")
 
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -102,6 +105,7 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(PictureError, _picture_error)
+    app.add_exception_handler(DamagedIndexError, _damaged_index)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(Exception, _internal_error)
 
@@ -160,6 +164,12 @@ async def _picture_error(request: Request, error: Exception) -> JSONResponse:
     elif isinstance(error, PictureTooLargeError):
         status = 413
     return problem_response(status, str(error))
+
+
+async def _damaged_index(request: Request, error: Exception) -> JSONResponse:
+    request.state.refused = "damaged_index"
+    _log.error("%s", error)
+    return problem_response(503, "the library cannot be read at the moment", headers={"Retry-After": "5"})
 
 
 async def _client_gone(request: Request, error: Exception) -> JSONResponse:

@@ -28,7 +28,7 @@ class PictureQueue:
     ) -> None:
         self._changed = changed
         self._threads = threads
-        self._places = places
+        self.places = places
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
         self._lock = threading.Lock()
         self._inside = 0
@@ -48,7 +48,7 @@ class PictureQueue:
     @property
     def full(self) -> bool:
         """Whether `submit` would refuse."""
-        return self._inside >= self._threads + self._places
+        return self._inside >= self._threads + self.places
 
     @property
     def retry_after(self) -> int:
@@ -59,7 +59,7 @@ class PictureQueue:
         """The problem for a request that finds no place."""
         return ProblemError(
             503,
-            f"the service is busy: {self._places} pictures wait already; try again in {self.retry_after} s",
+            f"the service is busy: {self.places} pictures wait already; try again in {self.retry_after} s",
             reason="queue_full",
             headers={"Retry-After": str(self.retry_after)},
         )

@@ -1,6 +1,7 @@
 """What the service answers, as pydantic models: the responses of the OpenAPI document."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field
@@ -171,6 +172,24 @@ class Alive(BaseModel):
     status: Literal["alive"] = "alive"
 
 
+class RefusedSwap(BaseModel):
+    """A bundle or an index that was not taken over."""
+
+    when: datetime
+    reason: str
+
+
+class ReadyDetails(BaseModel):
+    """What `?verbose` says of the process that answers."""
+
+    process: int = Field(description="Its id.")
+    waiting: int = Field(description="Pictures in the queue.")
+    computing: int = Field(description="Pictures that are computed.")
+    places: int = Field(description="Pictures that may be in the queue.")
+    loaded: datetime = Field(description="When bundle and index were loaded.")
+    refused: RefusedSwap | None = Field(None, description="The last bundle or index that was not taken over.")
+
+
 class Ready(BaseModel):
     """The probe picture was just embedded and searched for."""
 
@@ -178,6 +197,7 @@ class Ready(BaseModel):
     model: str
     index: str
     library: int = Field(description="Sounds in the library.")
+    details: ReadyDetails | None = Field(None, description="Where `?verbose` asks for them.")
 
 
 def sound_url(sound_id: str, root_path: str) -> str:

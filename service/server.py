@@ -19,6 +19,7 @@ from service.logs import log_config
 from service.metrics import Metrics
 from service.proxies import TrustedProxies
 from service.settings import Settings
+from service.watch import Watcher
 
 _STOP_SECONDS = 10
 """How long requests may go on once the service was told to stop."""
@@ -57,6 +58,8 @@ def run(settings: Settings) -> None:
 async def _serve(app: FastAPI, proxies: TrustedProxies, config: uvicorn.Config, listener: socket.socket) -> None:
     # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
     async with app.router.lifespan_context(app):
+        watcher: Watcher = app.state.watcher
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watcher.wake)
         watching = asyncio.ensure_future(proxies.watch())
         try:
             await _Server(config).serve(sockets=[listener])

@@ -111,6 +111,12 @@ class Settings(BaseSettings):
         description="Addresses, networks and host names, separated by commas, of reverse proxies whose "
         "X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody.",
     )
+    watch_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="How often to look for a new index or bundle, which is taken over while serving; 0 looks "
+        "only on SIGHUP.",
+    )
     log_format: Literal["text", "json"] = Field(
         "text",
         description="text for people, or json: one object a line, requests on stdout and the rest on stderr.",
