@@ -20,6 +20,9 @@ from service.request_id import new_request_id, set_request_id
 _LINGER_SECONDS = 2.0
 """How long what a refused client still sends is thrown away: closing at once could take the answer from it."""
 
+_FAREWELL_SECONDS = 1.0
+"""How long a connection without a request stays open when the service stops: one may be on its way."""
+
 _MOST_PIPELINED = 100
 
 Refused = Callable[[str], None]
@@ -45,6 +48,7 @@ class Connection(HttpToolsProtocol):
     _in_head = False
     _in_message = False
     _closing = False
+    _stopping = False
     _head_bytes = 0
     _loose_bytes = 0
 
@@ -117,6 +121,8 @@ class Connection(HttpToolsProtocol):
         """The head is whole: the application begins."""
         super().on_headers_complete()
         self._stop_timer()
+        if self._stopping:
+            self.cycle.keep_alive = False
         self._in_head = False
         self._loose_bytes = 0
         self.waiting.pop(self, None)
@@ -144,6 +150,14 @@ class Connection(HttpToolsProtocol):
             self.waiting[self] = None
         else:
             self.flow.pause_reading()  # uvicorn reads on, and would pile up what is sent ahead without end
+
+    def shutdown(self) -> None:
+        """Finish: a request that is on its way is answered, and its answer says that it is the last."""
+        self._stopping = True
+        if self._answering() or self._closing:
+            super().shutdown()
+        else:
+            self._start_timer(_FAREWELL_SECONDS, self.transport.close)
 
     def pause_writing(self) -> None:
         """The client does not read: it may stop for `send_seconds`."""

@@ -1,5 +1,6 @@
 """One line in the log and one count in the metrics for each request that is answered."""
 
+import asyncio
 import logging
 from time import perf_counter
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import Metrics
+from service.problems import problem_response
 from service.request_id import request_id
 
 _log = logging.getLogger("thud.access")
@@ -41,10 +43,12 @@ class Observed:
         began = perf_counter()
         status = 500
         sent = 0
+        started = False
 
         async def watched(message: Message) -> None:
-            nonlocal status, sent
+            nonlocal status, sent, started
             if message["type"] == "http.response.start":
+                started = True
                 status = message["status"]
             sent += len(message.get("body", b""))
             await send(message)
@@ -52,6 +56,12 @@ class Observed:
         path = _address(scope)
         try:
             await self.app(scope, receive, watched)
+        except asyncio.CancelledError:
+            # uvicorn cancels what is not done when the time to stop is over.
+            if not started:
+                state["refused"] = "stopping"
+                problem = problem_response(503, "the service has stopped", headers={"Retry-After": "1"})
+                await problem(scope, receive, watched)
         finally:
             seconds = perf_counter() - began
             route = _route(scope)

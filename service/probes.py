@@ -48,6 +48,11 @@ class Prober:
             self._probe = asyncio.get_running_loop().run_in_executor(self._pool, self._compute)
         await asyncio.wait_for(asyncio.shield(self._probe), PROBE_SECONDS)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a probe is under way."""
+        return self._probe is not None and not self._probe.done()
+
     def forget(self) -> None:
         """Let the next one who asks have a probe of the recommender as it is then."""
         self._began = -_FRESH_SECONDS

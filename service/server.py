@@ -1,28 +1,14 @@
-"""Running the application on uvicorn: one process, one address, a clean start and a clean stop."""
+"""Starting to serve: the address, then one process or several."""
 
-import asyncio
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-import uvicorn
-from fastapi import FastAPI
 
 from model.errors import ThudError
-from service.app import create_app
-from service.connection import connection_within
-from service.edge import with_edge
-from service.logs import log_config
-from service.metrics import Metrics
-from service.proxies import TrustedProxies
 from service.settings import Settings
-from service.watch import Watcher
-
-_STOP_SECONDS = 10
-"""How long requests may go on once the service was told to stop."""
 
 
 class ListenError(ThudError):
@@ -36,53 +22,20 @@ def run(settings: Settings) -> None:
     bundle or the index cannot be used.
     """
     with _listening(settings) as listener:
-        app = create_app(settings)
-        metrics: Metrics = app.state.metrics
-        proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
-        config = uvicorn.Config(
-            proxies,
-            http=connection_within(settings.connection_limits, metrics.rejected),
-            ws="none",
-            lifespan="off",
-            log_config=log_config(as_json=settings.log_format == "json"),
-            access_log=False,  # the edge logs requests, with their ids
-            server_header=False,
-            proxy_headers=False,  # `proxies` sees to them
-            timeout_keep_alive=settings.keep_alive_seconds,
-            timeout_graceful_shutdown=_STOP_SECONDS,
-        )
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(app, proxies, config, listener))
+        address = _address(listener)
 
+        def started() -> None:
+            click.echo(f"Thud listens on {address} (Ctrl-C stops it)")
 
-async def _serve(app: FastAPI, proxies: TrustedProxies, config: uvicorn.Config, listener: socket.socket) -> None:
-    # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
-    async with app.router.lifespan_context(app):
-        watcher: Watcher = app.state.watcher
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watcher.wake)
-        watching = asyncio.ensure_future(proxies.watch())
-        try:
-            await _Server(config).serve(sockets=[listener])
-        finally:
-            watching.cancel()
+        # Only what is needed is imported: a process that watches over others loads no model.
+        if settings.workers == 1:
+            from service.process import serve
 
+            serve(settings, listener, started)
+        else:
+            from service.workers import serve_with_workers
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, saying where it listens; a signal to stop ends it as success, not as death by signal."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listener in sockets or []:
-            click.echo(f"Thud listens on {_address(listener)} (Ctrl-C stops it)")
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            serve_with_workers(settings, listener, started)
 
 
 @contextmanager

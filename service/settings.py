@@ -46,15 +46,18 @@ class Settings(BaseSettings):
         pattern=r"^(/[^/?#\s]+)*$",
         description="Path prefix under which a reverse proxy publishes the service, such as /thud.",
     )
+    workers: int = Field(1, ge=1, le=256, description="Processes that serve; one that dies is replaced.")
     threads: int = Field(
-        default_factory=available_cpus,
+        default_factory=lambda given: max(1, available_cpus() // given.get("workers", 1)),
         ge=1,
         le=1024,
-        description="Requests that are computed at the same time.",
-        json_schema_extra={"default_text": "the CPUs this process may use"},
+        description="Requests that each process computes at the same time.",
+        json_schema_extra={"default_text": "the CPUs this process may use, shared out among the workers"},
     )
     queue: int = Field(
-        16, ge=0, description="Pictures that may wait to be computed; further ones are refused with 503."
+        16,
+        ge=0,
+        description="Pictures that may wait in each process to be computed; further ones are refused with 503.",
     )
     deadline_seconds: float = Field(
         30,
@@ -110,6 +113,14 @@ class Settings(BaseSettings):
         "127.0.0.1",
         description="Addresses, networks and host names, separated by commas, of reverse proxies whose "
         "X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody.",
+    )
+    stop_seconds: int = Field(
+        10, ge=1, description="How long requests may go on once the service was told to stop, in seconds."
+    )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="How long to go on accepting, but not be ready, once the service was told to stop, in seconds.",
     )
     watch_seconds: float = Field(
         5.0,

@@ -30,9 +30,10 @@ class RefusedSwap:
 class Watcher:
     """Looks every `settings.watch_seconds`, and when woken, whether the bundle or the index has changed on disk.
 
-    `seen` is the fingerprint of what is in use, `taken` is called when something else is. What has changed is opened
-    and proved with the probe picture beside the one in use, which answers meanwhile. What cannot be opened, or does
-    not fit together, is refused and looked at again when it changes once more.
+    `seen` is the fingerprint of what is in use; `taken` is called when something else is.
+
+    What has changed is opened and proved with the probe picture beside the one in use, which answers meanwhile.
+    What cannot be opened, or does not fit together, is refused and looked at again when it changes once more.
     """
 
     def __init__(
