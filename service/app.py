@@ -16,6 +16,7 @@ from service.api_keys import ApiKeys
 from service.backpressure import Backpressure
 from service.body_limit import BodyLimit
 from service.current import Current
+from service.head import Head
 from service.metrics import Metrics
 from service.prefix import Prefix
 from service.probes import Prober
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(ApiKeys, keys=settings.keys)
+    app.add_middleware(Head)
     app.add_middleware(Prefix, root_path=settings.root_path)
     add_problems(app)
     app.include_router(recommend_routes(settings, queue))
@@ -93,7 +95,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/page", StaticFiles(directory=_PAGE), name="page")
 
     @app.get("/", include_in_schema=False)
-    @app.head("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
 

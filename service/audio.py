@@ -49,6 +49,8 @@ class AudioResponse(FileResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, a part of it, or the problem."""
+        if scope.get("state", {}).get("head"):
+            scope = {**scope, "method": "HEAD"}  # so that the file is not read
         refusal: MutableMapping[str, Any] | None = None
 
         async def send_unless_refused(message: Message) -> None:

@@ -142,11 +142,14 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         detail = f"there is nothing at {request.url.path}"
     elif type(error) is HTTPException and error.status_code == 405:
         detail = f"{request.method} is not possible at {request.url.path}"
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # see service/head.py
     errors = None
     if isinstance(error, ProblemError):
         errors = error.errors
         request.state.refused = error.reason
-    return problem_response(error.status_code, detail, errors, error.headers)
+    return problem_response(error.status_code, detail, errors, headers)
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:

@@ -75,6 +75,22 @@ def test_head_has_the_headers_alone(client: httpx.Client, url: str, file: Path) 
 
 
 @pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/sounds", "/materials", "/metrics", "/", "/docs", "/page/page.js"]
+)
+def test_head_is_possible_wherever_get_is(client: httpx.Client, path: str) -> None:
+    answer = client.head(path)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == client.get(path).headers["content-type"]
+
+
+def test_what_is_allowed_is_said(client: httpx.Client, url: str) -> None:
+    for path in (url, "/livez"):
+        assert client.delete(path).headers["allow"] == "GET, HEAD"
+    assert client.head("/recommend").headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
     ("asked", "start", "end"), [("bytes=0-99", 0, 100), ("bytes=100-", 100, None), ("bytes=-50", -50, None)]
 )
 def test_a_range(client: httpx.Client, url: str, file: Path, asked: str, start: int, end: int | None) -> None:
