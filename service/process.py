@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,7 +24,8 @@ from service.queue import PictureQueue
 from service.settings import Settings
 from service.watch import Watcher
 
-_log = logging.getLogger("thud")
+_OTHER_FILES = 256
+"""Files that may be open besides the connections: audio that is sent, the index, the log."""
 
 
 def serve(
@@ -35,6 +37,7 @@ def serve(
     parent process, serving ends with it too. Raises BundleError or LibraryError where the bundle or the index
     cannot be used, and TracingError where tracing cannot.
     """
+    _allow_files(settings.max_connections + _OTHER_FILES)
     app = create_app(settings)
     metrics: Metrics = app.state.metrics
     proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
@@ -53,6 +56,15 @@ def serve(
     server = _Server(config, app, settings, started)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, proxies, listener, parent))
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the number of files that the process may have open, as far as it may, where it is lower."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(server: "_Server", proxies: TrustedProxies, listener: socket.socket, parent: int | None) -> None:

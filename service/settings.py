@@ -145,6 +145,15 @@ class Settings(BaseSettings):
             raise ValueError(f"default_k is {self.default_k}, which is more than max_k, {self.max_k}")
         return self
 
+    @model_validator(mode="after")
+    def _one_upload_fits(self) -> Self:
+        if self.upload_memory_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"upload_memory_bytes is {self.upload_memory_bytes}, which is less than max_body_bytes, "
+                f"{self.max_body_bytes}"
+            )
+        return self
+
     @field_validator("api_keys")
     @classmethod
     def _keys_hard_to_guess(cls, keys: SecretStr) -> SecretStr:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,28 @@ def test_the_queue_is_measured(library: Library) -> None:
         assert max(seen) == (2, 1)
         within(10, lambda: value(read_metrics(client), "thud_computing") == 0)
         assert value(read_metrics(client), "thud_rejected_total", reason="queue_full") == refused > 0
+
+
+def test_a_client_that_goes_while_it_waits_is_computed_for_no_more(library: Library) -> None:
+    slow = slow_picture()
+    head = b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(slow)
+    with (
+        running(library, "--threads", "1", "--queue", "4") as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+
+        def waiting(number: int) -> bool:
+            return value(read_metrics(client), "thud_queue_length") == number
+
+        asked = [pool.submit(client.post, "/recommend", content=slow) for _ in range(4)]
+        within(30, lambda: waiting(3))
+        with socket.create_connection(server.address, timeout=30) as connection:
+            connection.sendall(head + slow)
+            within(30, lambda: waiting(4))
+        within(30, lambda: value(read_metrics(client), "thud_rejected_total", reason="client_gone") == 1)
+        assert [one.result().status_code for one in asked] == [200] * 4
+        assert value(read_metrics(client), "thud_stage_seconds_count", stage="decode") == 4
 
 
 def test_an_answer_says_where_its_time_went(client: httpx.Client, encode: Encode) -> None:

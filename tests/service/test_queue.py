@@ -130,7 +130,7 @@ def test_an_upload_that_does_not_end_is_given_up(library: Library) -> None:
 
 def test_the_memory_of_all_uploads_is_bounded(library: Library, encode: Encode) -> None:
     async def ask() -> tuple[list[Message], httpx.Response, httpx.Response]:
-        async with started(library, upload_memory_bytes=2**20) as (client, _):
+        async with started(library, upload_memory_bytes=2**20, max_body_bytes=2**20) as (client, _):
             filled, gone = asyncio.Event(), asyncio.Event()
 
             async def endless() -> Message:
