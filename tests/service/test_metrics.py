@@ -1,17 +1,20 @@
 """What the service says of itself: metrics, the log, the times of a request."""
 
+import gzip
 import json
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import tracing
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server, running
 from tests.service.test_limits import answer_to
 from tests.service.test_queue import slow_picture
@@ -161,9 +164,35 @@ def test_a_proxy_is_believed_where_it_is_trusted_also_by_name(library: Library, 
         within(10, ask)
 
 
-def test_tracing_wraps_every_request(library: Library) -> None:
-    # Nobody listens at this address; what cannot be sent is dropped without a word to the client.
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}
-    with running(library, "--tracing", "true", env=env) as server:
-        assert httpx.get(f"{server.url}/livez").status_code == 200
-    assert callable(tracing.traced)
+class _Collector(BaseHTTPRequestHandler):
+    """Takes what an OpenTelemetry exporter sends."""
+
+    seen: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+def test_a_span_of_each_request_is_sent(library: Library) -> None:
+    with HTTPServer(("127.0.0.1", 0), _Collector) as collector:
+        threading.Thread(target=collector.serve_forever).start()
+        try:
+            address = f"http://127.0.0.1:{collector.server_port}"
+            env = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+            with running(library, "--tracing", "true", env=env) as server:
+                assert httpx.get(f"{server.url}/sounds").status_code == 200
+                assert httpx.get(f"{server.url}/livez").status_code == 200
+                within(20, lambda: bool(_Collector.seen))
+        finally:
+            collector.shutdown()
+    paths, bodies = zip(*_Collector.seen, strict=True)
+    assert set(paths) == {"/v1/traces"}
+    assert b"/sounds" in b"".join(bodies)
+    assert b"/livez" not in b"".join(bodies)
