@@ -182,6 +182,7 @@ def _record(row: int, sound: LibrarySound, finished: FinishedSound) -> SoundReco
         media_type=_MEDIA_TYPES[embedded.format],
         bytes=finished.file.bytes,
         peak=embedded.peak,
+        loudness=embedded.loudness,
         source=sound.source,
         licence=sound.licence,
     )

@@ -34,7 +34,7 @@ from model.bundle import FileRecord, file_record
 from model.errors import LibraryError
 from model.hubness import Biases
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 POINTER = "current"
 GENERATIONS = "generations"
 SPEC_FILE = "index.json"
@@ -56,7 +56,7 @@ class IndexSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     id: str
     bundle_id: str
     sounds: int
@@ -189,7 +189,8 @@ def _read_spec(folder: Path) -> IndexSpec:
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise LibraryError(
-            f"{folder} has index format {version!r}; this version of Thud reads format {FORMAT_VERSION}"
+            f"{folder} has index format {version!r}; this version of Thud reads format {FORMAT_VERSION}: "
+            "run thud index again"
         )
     try:
         spec = IndexSpec.model_validate(raw)
