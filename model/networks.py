@@ -160,12 +160,13 @@ class ImagenetNormalise(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(_MEAN), persistent=False)
-        self.register_buffer("deviation", torch.tensor(_DEVIATION), persistent=False)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(3, 1, 1), persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Normalise; the result lies in memory channel by channel of a pixel (channels last)."""
-        return ((pictures.float() / 255.0 - self.mean) / self.deviation).permute(0, 3, 1, 2)
+        # Turned while they are bytes: ONNX Runtime is slow where three constants run along the innermost axis.
+        return (pictures.permute(0, 3, 1, 2).float() / 255.0 - self.mean) / self.deviation
 
 
 class _TensorFlowRange(nn.Module):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = """
@@ -86,3 +87,23 @@ def test_plausibility_sets_synthesized_beside_recorded(tmp_path: Path) -> None:
     result = subprocess.run([*script, *sides], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
+
+
+def test_scaled_decode_tells_the_drift(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(2):
+        pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((320, 240), Image.Resampling.BICUBIC).save(tmp_path / f"{number}.jpg")
+    script = [sys.executable, str(BENCHMARKS / "scaled_decode.py"), str(tmp_path), "--count", "1"]
+    result = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    small, large = result.stdout.split("12 megapixels")
+    # A picture of 640x480 is not scaled where twice the tower's 224 pixels are wanted; one of 12 megapixels is.
+    for table, moved in ((small, False), (large, True)):
+        rows = {
+            name: float(cosine)
+            for name, cosine in re.findall(r"^(at least \dx|full) +[\d.]+ +([\d.]+)", table, re.M)
+        }
+        assert rows["full"] == 1.0
+        assert 0.5 < rows["at least 1x"] < 1.0
+        assert (rows["at least 2x"] < 1.0) == moved
