@@ -17,6 +17,7 @@ from model.errors import BundleError, LibraryError, PictureFormatError
 from model.heads import MaterialHeads
 from model.picture import PictureLimits
 from model.runtime import TowerRuntime
+from model.threads import available_cpus, share_threads
 from service.settings import Settings
 
 PROBE_SECONDS = 5.0
@@ -30,8 +31,9 @@ class Recommender:
 
     `heads` are those of the bundle, None where it has none.
 
-    Each request is computed by one thread with one ONNX Runtime thread: that serves the most requests per
-    second, and one picture cannot hold up all the others.
+    Each request is computed by one of them, which CPUs that no worker is for help in the network. With as many
+    workers as CPUs each has one thread of ONNX Runtime: that serves the most requests per second, and one picture
+    cannot hold up all the others.
     """
 
     def __init__(
@@ -96,7 +98,8 @@ def open_recommender(settings: Settings) -> Iterator[Recommender]:
             raise LibraryError(
                 f"the sounds are not in {index.root}; say where they are with --sounds (THUD_SOUNDS)"
             )
-        towers = TowerRuntime(bundle, threads=1)
+        shares = share_threads(available_cpus(), settings.threads)
+        towers = TowerRuntime(bundle, shares.intra_op)
         yield Recommender(towers, heads, index, settings.picture_limits, settings.threads)
     finally:
         index.close()

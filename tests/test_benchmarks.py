@@ -11,6 +11,8 @@ import pytest
 import soundfile
 from PIL import Image
 
+from model.threads import available_cpus
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = """
 name = "tiny"
@@ -107,3 +109,15 @@ def test_scaled_decode_tells_the_drift(tmp_path: Path) -> None:
         assert rows["full"] == 1.0
         assert 0.5 < rows["at least 1x"] < 1.0
         assert (rows["at least 2x"] < 1.0) == moved
+
+
+def test_threads_measures_every_split() -> None:
+    script = [sys.executable, str(BENCHMARKS / "threads.py"), "--seconds", "0.05", "--rounds", "1"]
+    result = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    cpus = available_cpus()
+    rows = re.findall(r"^ +(\d+) +(\d+) +(no|yes) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)$", result.stdout, re.M)
+    assert (str(cpus), "1", "no") in [row[:3] for row in rows]
+    assert (str(2 * cpus), "1", "no") in [row[:3] for row in rows]
+    assert all(float(rate) > 0 and float(alone) > 0 for _, _, _, rate, _, alone, _ in rows)
+    assert [row[4] for row in rows if row[:3] == (str(cpus), "1", "no")] == ["1.00"]
