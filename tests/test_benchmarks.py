@@ -121,3 +121,33 @@ def test_threads_measures_every_split() -> None:
     assert (str(2 * cpus), "1", "no") in [row[:3] for row in rows]
     assert all(float(rate) > 0 and float(alone) > 0 for _, _, _, rate, _, alone, _ in rows)
     assert [row[4] for row in rows if row[:3] == (str(cpus), "1", "no")] == ["1.00"]
+
+
+def test_serve_measures_all_sides(tmp_path: Path) -> None:
+    markdown = tmp_path / "performance.md"
+    script = [sys.executable, str(BENCHMARKS / "serve.py"), "--quick", "--markdown", str(markdown)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(script, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr
+    tables = {
+        heading: body for heading, _, body in (part.partition("\n") for part in markdown.read_text().split("\n## "))
+    }
+    throughput = re.findall(r"^\| 640x480 \| (.+?) \| \d+ \| ([\d.]+) \|", tables["Throughput and latency"], re.M)
+    sides = dict(throughput)
+    assert set(sides) == {
+        "ceiling, same ResNet-18",
+        "ceiling, shipped bundle",
+        "Thud, same ResNet-18",
+        "Thud, shipped bundle",
+        "usual way",
+    }
+    assert all(float(rate) > 0 for rate in sides.values())
+    ratios = dict(re.findall(r"^\| 640x480 \| (.+?) \| ([\d.]+) \|", tables["Ratios at concurrency 8"], re.M))
+    for ours, base in (("same ResNet-18", "usual way"), ("shipped bundle", "ceiling, shipped bundle")):
+        wanted = float(sides[f"Thud, {ours}"]) / float(sides[base])
+        assert float(ratios[f"Thud, {ours} / {base}"]) == pytest.approx(wanted, rel=0.05)
+    network = tables["The network against the arithmetic limit of one core"]
+    millions = re.search(r"same ResNet-18 \| +\| ([\d,]+) \| (\d+) \|", network)
+    assert millions is not None
+    # torchvision states 1.81 G multiplications with additions for a ResNet-18 at 224 px.
+    assert sum(int(number.replace(",", "")) for number in millions.groups()) == pytest.approx(1814, rel=0.02)
