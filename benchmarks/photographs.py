@@ -52,7 +52,8 @@ def _cover(photograph: Image.Image, width: int, height: int) -> Image.Image:
     """The largest central part of the wanted shape, enlarged."""
     scale = min(photograph.width / width, photograph.height / height)
     left, top = (photograph.width - scale * width) / 2, (photograph.height - scale * height) / 2
-    box = (left, top, left + scale * width, top + scale * height)
+    # Rounding must not lead outside of the picture.
+    box = (max(0.0, left), max(0.0, top), photograph.width - max(0.0, left), photograph.height - max(0.0, top))
     return photograph.resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
+from model.picture_structure import check_structure
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -40,7 +41,7 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
     smallest size whose sides are both at least `enough` pixels.
 
     Raises PictureFormatError (not one of the formats), PictureTooLargeError (over `limits`), PictureError
-    (empty, too small, truncated or broken).
+    (empty, too small, truncated, broken, or of more parts than a picture needs).
     """
     if not data:
         raise PictureError("the picture is empty (0 bytes)")
@@ -48,6 +49,7 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
         raise PictureTooLargeError(
             f"the picture has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted"
         )
+    check_structure(data)
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:  # a hostile header can raise nearly anything inside a decoder
