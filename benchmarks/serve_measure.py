@@ -26,7 +26,7 @@ from index.generation import publish_generation
 from index.search import SoundIndex
 from model.bundle import IMAGE_TOWER, PRETRAINED, Bundle, load_bundle
 from model.materials import MATERIALS
-from model.picture import decode_picture, fit_picture, picture_array
+from model.picture import decode_picture, enough_for, fit_picture, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
 
@@ -189,11 +189,11 @@ def _stages(bundle: Bundle, index_folder: Path, files: list[str], cells: list[Ce
     towers, index = TowerRuntime(bundle), SoundIndex.open(index_folder, bundle)
     spec = bundle.spec.picture
     pictures = [Path(file).read_bytes() for file in files]
-    decoded = [decode_picture(data, enough=2 * spec.size) for data in pictures]
+    decoded = [decode_picture(data, enough=enough_for(spec.size)) for data in pictures]
     arrays = [picture_array(data, spec.size, spec.resize)[None] for data in pictures]
     embeddings = [towers.embed_pictures(array).embedding[0] for array in arrays]
     found = {
-        "decode": _cpu_ms(lambda n: decode_picture(pictures[n], enough=2 * spec.size), len(pictures)),
+        "decode": _cpu_ms(lambda n: decode_picture(pictures[n], enough=enough_for(spec.size)), len(pictures)),
         "resize": _cpu_ms(lambda n: fit_picture(decoded[n], spec.size, spec.resize), len(pictures)),
         "network": _cpu_ms(lambda n: towers.embed_pictures(arrays[n]), len(pictures)),
         "search": _cpu_ms(lambda n: index.search(embeddings[n], K), len(pictures)),
