@@ -165,7 +165,12 @@ class ImagenetNormalise(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Normalise; the result lies in memory channel by channel of a pixel (channels last)."""
-        return ((pictures.float() / 255.0 - self.mean) / self.deviation).permute(0, 3, 1, 2)
+        batch, height, width, channels = pictures.shape
+        # A row of pixels at once: ONNX Runtime takes ten times as long where three constants run along the
+        # innermost axis as where many do.
+        rows = pictures.float().reshape(batch, height, width * channels) / 255.0
+        rows = (rows - self.mean.repeat(width)) / self.deviation.repeat(width)
+        return rows.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 class _TensorFlowRange(nn.Module):

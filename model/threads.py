@@ -1,32 +1,98 @@
-"""How many CPUs this process may really use."""
+"""How many CPUs this process may really use, and how a service shares them out."""
 
 import math
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 
-def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """CPUs that this process may use: the smaller of its affinity and its container's quota, at least 1.
+@dataclass(frozen=True)
+class ThreadShares:
+    """Threads of a process: `workers` compute at the same time, each with `intra_op` threads of ONNX Runtime."""
 
-    Reads the quota of cgroup v2 (`cpu.max`) or v1 (`cpu/cpu.cfs_quota_us`) under `cgroup`.
+    workers: int
+    intra_op: int
+
+
+def share_threads(cpus: int, workers: int | None = None) -> ThreadShares:
+    """Shares of `cpus` CPUs for `workers` requests at a time, by default one request a CPU.
+
+    More workers than CPUs each have one thread. Raises ValueError for a number below 1.
+
+    One request a CPU is what benchmarks/threads.py finds to answer most: threads that share a picture wait for
+    each other. Fewer workers with more threads each answer a lone request sooner.
+    """
+    workers = cpus if workers is None else workers
+    if cpus < 1 or workers < 1:
+        raise ValueError(f"{workers} workers cannot share {cpus} CPUs")
+    return ThreadShares(workers, max(1, cpus // workers))
+
+
+def available_cpus(system: Path = Path("/")) -> int:
+    """CPUs that this process may use: the smallest of its affinity and the quotas it is under, at least 1.
+
+    `system` is the root of the file system that tells them. A quota of 1.5 CPUs counts as 2.
     """
     try:
         cpus = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS has no affinity
         cpus = os.cpu_count() or 1
-    quota = _quota(cgroup)
-    return max(1, cpus if quota is None else min(cpus, math.ceil(quota)))
+    return max(1, min([cpus, *(math.ceil(quota) for quota in _quotas(system))]))
 
 
-def _quota(cgroup: Path) -> float | None:
+def _quotas(system: Path) -> Iterator[float]:
+    """CPUs that each control group over this process allows, of version 1 and 2; those without a limit left out.
+
+    /proc/self/cgroup names the group by its path from the root of the mount. Inside a container that path may
+    be the host's, which the container cannot see; its own group is then the root of the mount. So every folder
+    from the path up to the root is read, and those that do not exist are passed over. A group is also bound by
+    the limits of the groups it is in.
+    """
+    mounts = system / "sys/fs/cgroup"
+    for controllers, group in _groups(system):
+        # Version 2 has one line with no controllers; version 1 one a hierarchy, mounted under their names.
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for mount in [mounts / controllers, mounts / "cpu"] if controllers else [mounts, mounts / "unified"]:
+            for folder in (group, *group.parents):
+                quota = _quota_v1(mount / folder) if controllers else _quota_v2(mount / folder)
+                if quota is not None:
+                    yield quota
+
+
+def _groups(system: Path) -> list[tuple[str, PurePosixPath]]:
+    """Controllers and group of each line of /proc/self/cgroup; the roots of both versions where it is missing."""
+    root = PurePosixPath()
     try:
-        limit, period = (cgroup / "cpu.max").read_text().split()
-        return None if limit == "max" else float(limit) / float(period)
+        lines = (system / "proc/self/cgroup").read_text().splitlines()
     except (OSError, ValueError):
-        pass
+        return [("", root), ("cpu", root)]
+    groups = []
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        # A group outside the process's cgroup namespace is told with "..".
+        groups.append((controllers, PurePosixPath(*(part for part in path.split("/") if part not in ("", "..")))))
+    return groups
+
+
+def _quota_v2(folder: Path) -> float | None:
     try:
-        limit = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
-        period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
-        return None if float(limit) <= 0 else float(limit) / float(period)
-    except (OSError, ValueError):
+        limit, period = (folder / "cpu.max").read_text().split()
+        return None if limit == "max" else _positive(float(limit) / float(period))
+    except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def _quota_v1(folder: Path) -> float | None:
+    try:
+        limit = float((folder / "cpu.cfs_quota_us").read_text())
+        return _positive(limit / float((folder / "cpu.cfs_period_us").read_text()))
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _positive(quota: float) -> float | None:
+    """The quota, None where it stands for no limit (-1) or is no number."""
+    return quota if 0 < quota < math.inf else None

@@ -16,6 +16,7 @@ from model.errors import BundleError, LibraryError, PictureFormatError
 from model.heads import MaterialHeads
 from model.picture import PictureLimits, picture_array
 from model.runtime import TowerRuntime
+from model.threads import available_cpus, share_threads
 from service.settings import Settings
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -33,8 +34,9 @@ class Stages:
 class Recommender:
     """A bundle and an index together: pictures in, sounds out. Safe to use from several threads.
 
-    `heads` are those of the bundle, None where it has none. Each picture is computed by the thread that asks:
-    with one ONNX Runtime thread each, most requests a second are served, and one picture cannot hold up all.
+    `heads` are those of the bundle, None where it has none. Each picture is computed by the thread that asks, which
+    CPUs that no such thread is for help in the network. With as many threads as CPUs each has one thread of ONNX
+    Runtime: that serves the most requests per second, and one picture cannot hold up all the others.
     """
 
     def __init__(
@@ -59,7 +61,8 @@ class Recommender:
             raise LibraryError(
                 f"the sounds are not in {index.root}; say where they are with --sounds (THUD_SOUNDS)"
             )
-        return cls(TowerRuntime(bundle, threads=1), heads, index, settings.picture_limits)
+        shares = share_threads(available_cpus(), settings.threads * settings.workers)
+        return cls(TowerRuntime(bundle, shares.intra_op), heads, index, settings.picture_limits)
 
     @property
     def model_id(self) -> str:

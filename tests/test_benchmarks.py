@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
+
+from model.threads import available_cpus
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = """
@@ -86,3 +89,65 @@ def test_plausibility_sets_synthesized_beside_recorded(tmp_path: Path) -> None:
     result = subprocess.run([*script, *sides], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
+
+
+def test_scaled_decode_tells_the_drift(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(2):
+        pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((320, 240), Image.Resampling.BICUBIC).save(tmp_path / f"{number}.jpg")
+    script = [sys.executable, str(BENCHMARKS / "scaled_decode.py"), str(tmp_path), "--count", "1"]
+    result = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    small, large, odd = re.split(r"\n[\d.]+ megapixels", result.stdout)
+    # A picture of 640x480 is not scaled where twice the tower's 224 pixels are wanted; larger ones are.
+    for table, moved in ((small, False), (large, True), (odd, True)):
+        rows = {
+            name: float(cosine)
+            for name, cosine in re.findall(r"^(at least \dx|full) +[\d.]+ +([\d.]+)", table, re.M)
+        }
+        assert rows["full"] == 1.0
+        assert 0.5 < rows["at least 1x"] < 1.0
+        assert (rows["at least 2x"] < 1.0) == moved
+
+
+def test_threads_measures_every_split() -> None:
+    script = [sys.executable, str(BENCHMARKS / "threads.py"), "--seconds", "0.05", "--rounds", "1"]
+    result = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    cpus = available_cpus()
+    rows = re.findall(r"^ +(\d+) +(\d+) +(no|yes) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)$", result.stdout, re.M)
+    assert (str(cpus), "1", "no") in [row[:3] for row in rows]
+    assert (str(2 * cpus), "1", "no") in [row[:3] for row in rows]
+    assert all(float(rate) > 0 and float(alone) > 0 for _, _, _, rate, _, alone, _ in rows)
+    assert [row[4] for row in rows if row[:3] == (str(cpus), "1", "no")] == ["1.00"]
+
+
+def test_serve_measures_all_sides(tmp_path: Path) -> None:
+    markdown = tmp_path / "performance.md"
+    script = [sys.executable, str(BENCHMARKS / "serve.py"), "--quick", "--markdown", str(markdown)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(script, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr
+    tables = {
+        heading: body for heading, _, body in (part.partition("\n") for part in markdown.read_text().split("\n## "))
+    }
+    throughput = re.findall(r"^\| 640x480 \| (.+?) \| \d+ \| ([\d.]+) \|", tables["Throughput and latency"], re.M)
+    sides = dict(throughput)
+    assert set(sides) == {
+        "ceiling, same ResNet-18",
+        "ceiling, shipped bundle",
+        "Thud, same ResNet-18",
+        "Thud, shipped bundle",
+        "usual way",
+    }
+    assert all(float(rate) > 0 for rate in sides.values())
+    ratios = dict(re.findall(r"^\| 640x480 \| (.+?) \| ([\d.]+) \|", tables["Ratios at concurrency 8"], re.M))
+    for ours, base in (("same ResNet-18", "usual way"), ("shipped bundle", "ceiling, shipped bundle")):
+        wanted = float(sides[f"Thud, {ours}"]) / float(sides[base])
+        assert float(ratios[f"Thud, {ours} / {base}"]) == pytest.approx(wanted, rel=0.05)
+    network = tables["The network against the arithmetic limit of one core"]
+    millions = re.search(r"same ResNet-18 \| +\| ([\d,]+) \| (\d+) \|", network)
+    assert millions is not None
+    # torchvision states 1.81 G multiplications with additions for a ResNet-18 at 224 px.
+    assert sum(int(number.replace(",", "")) for number in millions.groups()) == pytest.approx(1814, rel=0.02)

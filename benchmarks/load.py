@@ -1,0 +1,166 @@
+"""Load on an HTTP server from a process of its own: requests at a concurrency or at a rate, each one timed.
+
+    python benchmarks/load.py < LOAD.json > MEASURED.json
+
+Its own rather than wrk's or hey's because it needs several pictures in turn, arrivals at a rate whether or not the
+server keeps up (their latency counted from when they were due), and latencies by status. Requests are made
+once; a process sends thousands a second, at some 60 microseconds of CPU time each.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import uvloop
+
+BOUNDARY = "5d1f8a3c"
+FAILED = 0
+"""In place of a status: the connection broke, or there was no answer in time."""
+_NO_MORE = float("inf")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to send: the `pictures` (files) in turn to `http://127.0.0.1:port/recommend?k=10`.
+
+    With a `rate`, so many requests a second arrive at random (a Poisson process) and up to `connections` wait for
+    their answers; without, each of the `connections` sends the next once it has its answer. It ends after
+    `seconds`, or after so many `requests` where they are not 0.
+    """
+
+    port: int
+    pictures: list[str]
+    connections: int
+    seconds: float
+    rate: float = 0.0
+    requests: int = 0
+    warm_up: float = 0.5
+    timeout: float = 60.0
+
+
+@dataclass
+class Measured:
+    """Milliseconds of each answer, by status (`0`: failed or, at the end of a rate, not sent yet).
+
+    `in_time` counts by status those that came within the `seconds`, `all_answers` also those of the warm-up.
+    """
+
+    milliseconds: dict[str, list[float]] = field(default_factory=dict)
+    in_time: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    all_answers: int = 0
+
+    def rate(self, status: int = 200) -> float:
+        """Answers of this status a second."""
+        return self.in_time.get(str(status), 0) / self.seconds
+
+
+async def send_load(load: Load, pictures: list[bytes]) -> Measured:
+    """Send it. Latencies are, of a rate, of what was due after the warm-up, else of what was answered in time."""
+    bodies = [_request(picture) for picture in pictures]
+    measured = Measured()
+    began = time.perf_counter() + load.warm_up
+    ends = began + load.seconds
+    sent = 0
+    due: asyncio.Queue[float] = asyncio.Queue()
+
+    def left() -> bool:
+        return sent < load.requests if load.requests else time.perf_counter() < ends
+
+    def note(status: int, start: float, now: float) -> None:
+        measured.all_answers += status != FAILED
+        if load.requests or began <= now <= ends:
+            measured.in_time[str(status)] = measured.in_time.get(str(status), 0) + 1
+        if load.requests or (began <= start if load.rate else began <= now <= ends):
+            measured.milliseconds.setdefault(str(status), []).append(1000 * (now - start))
+
+    async def client() -> None:
+        nonlocal sent
+        connection = _Connection(load.port, load.timeout)
+        while left():
+            start = await due.get() if load.rate else time.perf_counter()
+            if start == _NO_MORE:
+                break
+            sent += 1
+            note(await connection.ask(bodies[sent % len(bodies)]), start, time.perf_counter())
+        connection.close()
+
+    async def arrivals() -> None:
+        at, rng = time.perf_counter(), random.Random(0)
+        while at < ends:
+            await asyncio.sleep(max(0.0, at - time.perf_counter()))
+            due.put_nowait(at)
+            at += rng.expovariate(load.rate)
+        for _ in range(load.connections):
+            due.put_nowait(_NO_MORE)
+
+    tasks = [client() for _ in range(load.connections)]
+    await asyncio.gather(*tasks, *([arrivals()] if load.rate else []))
+    while not due.empty() and (start := due.get_nowait()) != _NO_MORE:
+        note(FAILED, start, time.perf_counter())
+    measured.seconds = time.perf_counter() - began if load.requests else load.seconds
+    return measured
+
+
+class _Connection:
+    """A connection that is kept, and made anew where the server has closed it."""
+
+    def __init__(self, port: int, timeout: float) -> None:
+        self._port, self._timeout = port, timeout
+        self._writer: asyncio.StreamWriter | None = None
+        self._reader = asyncio.StreamReader()
+
+    async def ask(self, request: list[bytes]) -> int:
+        """The status of the answer."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                if self._writer is None:
+                    self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+                self._writer.writelines(request)
+                # No drain: the body lies in memory anyway, and an early refusal is read while it is sent.
+                head = await self._reader.readuntil(b"\r\n\r\n")
+                lines = head.lower().split(b"\r\n")
+                length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+                await self._reader.readexactly(length)
+                if b"connection: close" in lines:
+                    self.close()
+                return int(head[9:12])
+        except (OSError, EOFError, TimeoutError, StopIteration, ValueError):
+            self.close()
+            return FAILED
+
+    def close(self) -> None:
+        """Close it."""
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+
+
+def _request(picture: bytes) -> list[bytes]:
+    head = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="picture.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n"
+    ).encode()
+    tail = f"\r\n--{BOUNDARY}--\r\n".encode()
+    lines = (
+        "POST /recommend?k=10 HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
+        f"Content-Length: {len(head) + len(picture) + len(tail)}",
+    )
+    return ["\r\n".join([*lines, "", ""]).encode() + head, picture, tail]
+
+
+def main() -> None:
+    """Send the load on the standard input and print what was measured."""
+    load = Load(**json.load(sys.stdin))
+    pictures = [Path(file).read_bytes() for file in load.pictures]
+    json.dump(asdict(uvloop.run(send_load(load, pictures))), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Everything that benchmarks/serve.py measures, in the order in which it does."""
+
+import hashlib
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from arithmetic import Arithmetic, arithmetic
+from load import Load
+from photographs import photographs
+from processes import Server, apply_load, ceiling, serving, thud, usual_way
+from resnet18 import random_unit, write_resnet18
+from serve_report import Cell, Limits, Report, Stages, Summary
+from tqdm import tqdm
+
+from index.catalogue import SoundRecord
+from index.generation import publish_generation
+from index.search import SoundIndex
+from model.bundle import IMAGE_TOWER, PRETRAINED, Bundle, load_bundle
+from model.materials import MATERIALS
+from model.picture import decode_picture, enough_for, fit_picture, picture_array
+from model.runtime import TowerRuntime
+from model.threads import available_cpus
+
+SIZES = {"640x480": (640, 480), "12 megapixels": (4000, 3000)}
+USUAL, SAME, SHIPPED = "usual way", "Thud, same ResNet-18", "Thud, shipped bundle"
+CEILINGS = {SAME: "ceiling, same ResNet-18", SHIPPED: "ceiling, shipped bundle"}
+K = 10
+_OPEN_CONNECTIONS = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure."""
+
+    photographs: Path | None
+    sounds: int
+    seconds: float
+    rounds: int
+    soak: int
+    pictures: int = 8
+    concurrencies: tuple[int, ...] = (1, 8, 64)
+
+
+def measure(plan: Plan, scratch: Path) -> Report:
+    """Measure every side; files are made in `scratch`."""
+    kinds = {name: _write_pictures(plan, size, scratch / name) for name, size in SIZES.items()}
+    resnet = write_resnet18(scratch / "resnet18", [Path(file).read_bytes() for file in kinds["640x480"]])
+    bundles = {SAME: resnet, SHIPPED: load_bundle(PRETRAINED)}
+    indexes = {
+        name: _write_index(bundle, plan.sounds, scratch / f"index-{bundle.id}") for name, bundle in bundles.items()
+    }
+    cells: dict[tuple[str, str, int], list[Cell]] = {}
+    ready: dict[str, float] = {}
+    with ExitStack() as servers:
+        running = {
+            name: servers.enter_context(
+                serving(name, thud(bundle.folder, indexes[name]), scratch / f"{bundle.id}.log")
+            )
+            for name, bundle in bundles.items()
+        }
+        running[USUAL] = servers.enter_context(serving(USUAL, usual_way(plan.sounds), scratch / "usual.log"))
+        ready = {name: server.seconds_to_ready for name, server in running.items()}
+        rounds = [(kind, number) for kind in kinds for number in range(plan.rounds)]
+        for kind, _ in tqdm(rounds, desc="rounds", leave=False):
+            for name, bundle in bundles.items():
+                rate = ceiling(bundle.folder, indexes[name], kinds[kind], plan.seconds)
+                cells.setdefault((kind, CEILINGS[name], available_cpus()), []).append(Cell(rate=rate))
+            for connections in plan.concurrencies:
+                for name, server in running.items():
+                    found = _closed(server, kinds[kind], connections, plan.seconds)
+                    cells.setdefault((kind, name, connections), []).append(found)
+        limits = {kind: _limits(running[SHIPPED], files, plan, cells, kind) for kind, files in kinds.items()}
+    memory = _soak(plan, bundles[SHIPPED], indexes[SHIPPED], kinds["640x480"], scratch)
+    return Report(
+        conditions=_conditions(plan, kinds),
+        cells={key: Summary.of(found) for key, found in cells.items()},
+        ratios=_ratios(cells),
+        seconds_to_ready=ready,
+        limits=limits,
+        memory=memory,
+        stages={
+            (kind, name): _stages(bundle, indexes[name], files, cells[kind, name, 8])
+            for kind, files in kinds.items()
+            for name, bundle in bundles.items()
+        },
+        arithmetic={name: _arithmetic(bundle) for name, bundle in bundles.items()},
+    )
+
+
+def _write_pictures(plan: Plan, size: tuple[int, int], folder: Path) -> list[str]:
+    folder.mkdir()
+    files = []
+    for number, data in enumerate(photographs(plan.photographs, *size, plan.pictures)):
+        files.append(folder / f"{number}.jpg")
+        files[-1].write_bytes(data)
+    return [str(file) for file in files]
+
+
+def _write_index(bundle: Bundle, sounds: int, folder: Path) -> Path:
+    records = [_record(row) for row in range(sounds)]
+    vectors = random_unit(sounds, bundle.spec.embedding_size)
+    folder.mkdir()
+    publish_generation(folder, bundle.id, vectors, records, library_root=folder, duplicates=0, skipped=0)
+    return folder
+
+
+def _record(row: int) -> SoundRecord:
+    return SoundRecord(
+        id=hashlib.sha256(str(row).encode()).hexdigest()[:20],
+        row=row,
+        path=f"{row}.wav",
+        title=f"sound {row}",
+        material=MATERIALS[row % len(MATERIALS)].name,
+        seconds=1.5,
+        hit=0.25,
+        sample_rate=44_100,
+        channels=1,
+        format="WAV",
+        media_type="audio/wav",
+        bytes=132_344,
+        peak=0.9,
+        source=None,
+        licence=None,
+    )
+
+
+def _closed(server: Server, pictures: list[str], connections: int, seconds: float) -> Cell:
+    cpu = server.cpu_seconds()
+    found = apply_load(Load(server.port, pictures, connections, seconds))
+    answered = found.milliseconds.get("200", [math.nan])
+    p50, p95, p99 = np.quantile(answered, (0.5, 0.95, 0.99))
+    return Cell(
+        rate=found.rate(),
+        p50=float(p50),
+        p95=float(p95),
+        p99=float(p99),
+        errors=sum(count for status, count in found.in_time.items() if status != "200"),
+        resident_mb=server.resident_mb(),
+        cpu_ms=1000 * (server.cpu_seconds() - cpu) / max(1, found.all_answers),
+    )
+
+
+def _limits(
+    server: Server, pictures: list[str], plan: Plan, cells: dict[tuple[str, str, int], list[Cell]], kind: str
+) -> Limits:
+    """Latency at 80 % of capacity, and what is answered and refused at four times of it."""
+    capacity = Summary.of(cells[kind, SHIPPED, 8]).rate
+    seconds = 3 * plan.seconds
+    calm = apply_load(Load(server.port, pictures, _OPEN_CONNECTIONS, seconds, rate=0.8 * capacity))
+    flood = apply_load(Load(server.port, pictures, _OPEN_CONNECTIONS, seconds, rate=4 * capacity, timeout=30.0))
+    return Limits.of(capacity, calm, flood)
+
+
+def _soak(plan: Plan, bundle: Bundle, index: Path, pictures: list[str], scratch: Path) -> list[tuple[int, float]]:
+    """Resident memory of a fresh server, after so many requests each."""
+    memory = []
+    with serving("soak", thud(bundle.folder, index), scratch / "soak.log") as server:
+        memory.append((0, server.resident_mb()))
+        for part in tqdm(range(10), desc="memory", leave=False):
+            requests = max(1, plan.soak // 10)
+            apply_load(Load(server.port, pictures, 8, 0.0, requests=requests, warm_up=0.0))
+            memory.append(((part + 1) * requests, server.resident_mb()))
+    return memory
+
+
+def _ratios(cells: dict[tuple[str, str, int], list[Cell]]) -> dict[tuple[str, str], tuple[float, float]]:
+    """Median and least over rounds of Thud's requests a second at concurrency 8, to the other side of its round."""
+    found = {}
+    for kind in SIZES:
+        for name, base in CEILINGS.items():
+            ours = [cell.rate for cell in cells[kind, name, 8]]
+            for other, key in ((base, (kind, base, available_cpus())), (USUAL, (kind, USUAL, 8))):
+                ratios = np.array(ours) / [cell.rate for cell in cells[key]]
+                found[kind, f"{name} / {other}"] = (float(np.median(ratios)), float(ratios.min()))
+    return found
+
+
+def _stages(bundle: Bundle, index_folder: Path, files: list[str], cells: list[Cell]) -> Stages:
+    """CPU milliseconds of a request by stage, on one thread; the rest is what the server uses beyond them."""
+    towers, index = TowerRuntime(bundle), SoundIndex.open(index_folder, bundle)
+    spec = bundle.spec.picture
+    pictures = [Path(file).read_bytes() for file in files]
+    decoded = [decode_picture(data, enough=enough_for(spec.size)) for data in pictures]
+    arrays = [picture_array(data, spec.size, spec.resize)[None] for data in pictures]
+    embeddings = [towers.embed_pictures(array).embedding[0] for array in arrays]
+    found = {
+        "decode": _cpu_ms(lambda n: decode_picture(pictures[n], enough=enough_for(spec.size)), len(pictures)),
+        "resize": _cpu_ms(lambda n: fit_picture(decoded[n], spec.size, spec.resize), len(pictures)),
+        "network": _cpu_ms(lambda n: towers.embed_pictures(arrays[n]), len(pictures)),
+        "search": _cpu_ms(lambda n: index.search(embeddings[n], K), len(pictures)),
+    }
+    index.close()
+    return Stages(found, Summary.of(cells).cpu_ms)
+
+
+def _cpu_ms(call: Callable[[int], object], pictures: int, rounds: int = 5) -> float:
+    """Median CPU time of this thread."""
+    took = []
+    for number in range(rounds * pictures):
+        began = time.thread_time()
+        call(number % pictures)
+        took.append(time.thread_time() - began)
+    return 1000 * float(np.median(took))
+
+
+def _arithmetic(bundle: Bundle) -> tuple[Arithmetic, float]:
+    """The network's arithmetic, and its CPU milliseconds a picture."""
+    towers = TowerRuntime(bundle)
+    side = bundle.spec.picture.size
+    noise = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+    towers.embed_pictures(noise)
+    return arithmetic(bundle.file(IMAGE_TOWER)), _cpu_ms(lambda _: towers.embed_pictures(noise), 1, rounds=30)
+
+
+def _conditions(plan: Plan, kinds: dict[str, list[str]]) -> list[str]:
+    versions = ("onnxruntime", "faiss-cpu", "pillow", "fastapi", "uvicorn", "torch", "torchvision")
+    sizes = {kind: np.median([Path(file).stat().st_size for file in files]) / 1000 for kind, files in kinds.items()}
+    return [
+        f"{_processor()}, {available_cpus()} CPUs to use; load average of the last minute at the end "
+        f"{os.getloadavg()[0]:.1f}, the benchmark's own included.",
+        f"Python {sys.version.split()[0]}, "
+        + ", ".join(f"{name} {metadata.version(name)}" for name in versions)
+        + ".",
+        "Pictures: "
+        + ", ".join(f"{kind} ({size:,.0f} kB)" for kind, size in sizes.items())
+        + (", enlarged photographs with noise" if plan.photographs else ", drawn")
+        + "; JPEG, quality 90, 4:2:0.",
+        f"{plan.sounds:,} sounds, k = {K}; {plan.rounds} rounds of {plan.seconds:g} s a side.",
+    ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "a processor")

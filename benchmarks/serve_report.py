@@ -1,0 +1,257 @@
+"""What benchmarks/serve.py found, as text and as Markdown."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from arithmetic import Arithmetic
+from load import Measured
+
+FLAT = 0.05
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One side in one round. Latencies in milliseconds; `cpu_ms` is the server's CPU time a request."""
+
+    rate: float
+    p50: float = math.nan
+    p95: float = math.nan
+    p99: float = math.nan
+    errors: float = 0
+    resident_mb: float = math.nan
+    cpu_ms: float = math.nan
+
+
+@dataclass(frozen=True)
+class Summary(Cell):
+    """The medians of a side over its rounds; `errors` are all of them."""
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> Self:
+        """The median of each number."""
+        names = ("rate", "p50", "p95", "p99", "resident_mb", "cpu_ms")
+        medians = {name: float(np.median([getattr(cell, name) for cell in cells])) for name in names}
+        return cls(errors=sum(cell.errors for cell in cells), **medians)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """At 80 % of `capacity` (requests a second at concurrency 8), and at four times of it. Milliseconds.
+
+    `failed` are answers that are neither 200 nor 503, at both.
+    """
+
+    capacity: float
+    calm_p50: float
+    calm_p99: float
+    answered: float
+    refused: float
+    refusal_p95: float
+    failed: int
+
+    @classmethod
+    def of(cls, capacity: float, calm: Measured, flood: Measured) -> Self:
+        """From what was measured."""
+        calm_ms, refusals = calm.milliseconds.get("200", [math.nan]), flood.milliseconds.get("503", [])
+        failed = [
+            len(took)
+            for found in (calm, flood)
+            for status, took in found.milliseconds.items()
+            if status not in ("200", "503")
+        ]
+        return cls(
+            capacity=capacity,
+            calm_p50=float(np.quantile(calm_ms, 0.5)),
+            calm_p99=float(np.quantile(calm_ms, 0.99)),
+            answered=flood.rate(200),
+            refused=flood.rate(503),
+            refusal_p95=float(np.quantile(refusals, 0.95)) if refusals else math.nan,
+            failed=sum(failed),
+        )
+
+
+@dataclass(frozen=True)
+class Stages:
+    """CPU milliseconds of a request: of each stage alone on one thread, and of the server at concurrency 8."""
+
+    alone: dict[str, float]
+    served: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was measured, by kind of picture, side and concurrency."""
+
+    conditions: list[str]
+    cells: dict[tuple[str, str, int], Summary]
+    ratios: dict[tuple[str, str], tuple[float, float]]
+    seconds_to_ready: dict[str, float]
+    limits: dict[str, Limits]
+    memory: list[tuple[int, float]]
+    stages: dict[tuple[str, str], Stages]
+    arithmetic: dict[str, tuple[Arithmetic, float]]
+
+
+Table = tuple[str, list[str], list[list[str]]]
+"""Heading, columns and rows."""
+
+
+def as_text(report: Report) -> str:
+    """For a terminal."""
+    parts = ["\n".join(report.conditions)]
+    for heading, columns, rows in _tables(report):
+        widths = [max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))]
+        lines = [
+            "  ".join(
+                f"{text:<{width}}" if at < 2 else f"{text:>{width}}"
+                for at, (text, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in (columns, *rows)
+        ]
+        parts.append("\n".join([heading, *(line.rstrip() for line in lines)]))
+    return "\n\n".join(parts)
+
+
+def as_markdown(report: Report) -> str:
+    """For docs/performance.md."""
+    parts = [_INTRODUCTION, "\n".join(f"- {line}" for line in report.conditions)]
+    for heading, columns, rows in _tables(report):
+        aligned = "|".join("---" if at < 2 else "---:" for at in range(len(columns)))
+        lines = [f"| {' | '.join(row)} |" for row in (columns, *rows)]
+        parts.append("\n".join([f"## {heading}", "", lines[0], f"|{aligned}|", *lines[1:]]))
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRODUCTION = """# Performance
+
+Written by `python benchmarks/serve.py PHOTOGRAPHS --markdown docs/performance.md`, whose `--help` says what the
+sides are.
+`errors` are answers other than 200."""
+
+
+def _tables(report: Report) -> Iterator[Table]:
+    yield (
+        "Throughput and latency",
+        [
+            "pictures",
+            "side",
+            "concurrency",
+            "requests/s",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "errors",
+            "memory MB",
+            "CPU",
+        ],
+        [
+            [kind, side, str(connections), *_numbers(cell)]
+            for (kind, side, connections), cell in sorted(report.cells.items(), key=_in_order)
+        ],
+    )
+    yield (
+        "Ratios at concurrency 8",
+        ["pictures", "ratio", "median", "least"],
+        [[kind, name, f"{median:.2f}", f"{least:.2f}"] for (kind, name), (median, least) in report.ratios.items()],
+    )
+    yield (
+        "At 80 % of capacity and at four times of it (shipped bundle)",
+        [
+            "pictures",
+            "capacity/s",
+            "p50 ms",
+            "p99 ms",
+            "p99 / p50",
+            "answered/s",
+            "of capacity",
+            "refused/s",
+            "refusal p95 ms",
+            "failed",
+        ],
+        [
+            [
+                kind,
+                f"{found.capacity:.1f}",
+                f"{found.calm_p50:.1f}",
+                f"{found.calm_p99:.1f}",
+                f"{found.calm_p99 / found.calm_p50:.2f}",
+                f"{found.answered:.1f}",
+                f"{found.answered / found.capacity:.2f}",
+                f"{found.refused:.1f}",
+                _or_dash(found.refusal_p95),
+                str(found.failed),
+            ]
+            for kind, found in report.limits.items()
+        ],
+    )
+    yield (
+        "Start to ready",
+        ["side", "", "seconds"],
+        [[side, "", f"{seconds:.2f}"] for side, seconds in report.seconds_to_ready.items()],
+    )
+    warm = report.memory[1][1]
+    yield (
+        "Resident memory of a fresh server (shipped bundle, 640x480)",
+        ["requests", "", "MB", "to the first tenth"],
+        [[f"{requests:,}", "", f"{mb:.0f}", f"{mb / warm:.3f}"] for requests, mb in report.memory],
+    )
+    yield (
+        "Where the CPU time of a request goes, milliseconds",
+        ["pictures", "side", "decode", "resize", "network", "search", "HTTP and the rest", "all"],
+        [
+            [
+                kind,
+                side,
+                *(f"{took:.2f}" for took in found.alone.values()),
+                f"{found.served - sum(found.alone.values()):.2f}",
+                f"{found.served:.2f}",
+            ]
+            for (kind, side), found in report.stages.items()
+        ],
+    )
+    yield (
+        "The network against the arithmetic limit of one core",
+        [
+            "side",
+            "",
+            "M MACs INT8",
+            "M MACs float",
+            "G MAC/s INT8",
+            "G MAC/s float",
+            "limit ms",
+            "network ms",
+            "limit / network",
+        ],
+        [
+            [
+                side,
+                "",
+                f"{found.macs_int8 / 1e6:,.0f}",
+                f"{found.macs_float / 1e6:,.0f}",
+                f"{found.rate_int8 / 1e9:.0f}",
+                f"{found.rate_float / 1e9:.0f}",
+                f"{found.milliseconds:.2f}",
+                f"{took:.2f}",
+                f"{found.milliseconds / took:.2f}",
+            ]
+            for side, (found, took) in report.arithmetic.items()
+        ],
+    )
+
+
+def _in_order(item: tuple[tuple[str, str, int], Summary]) -> tuple[bool, str, int]:
+    (kind, side, connections), _ = item
+    return kind != "640x480", side, connections
+
+
+def _numbers(cell: Summary) -> list[str]:
+    latencies = [_or_dash(number) for number in (cell.p50, cell.p95, cell.p99)]
+    memory = "-" if math.isnan(cell.resident_mb) else f"{cell.resident_mb:.0f}"
+    return [f"{cell.rate:.1f}", *latencies, str(int(cell.errors)), memory, _or_dash(cell.cpu_ms)]
+
+
+def _or_dash(number: float) -> str:
+    return "-" if math.isnan(number) else f"{number:.1f}"

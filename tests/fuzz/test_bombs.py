@@ -1,0 +1,148 @@
+"""Pictures made to cost their decoder far more than they should: each is refused, or decoded within bounds."""
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.errors import PictureError, PictureTooLargeError
+from model.picture import PictureLimits, decode_picture
+from model.picture_structure import MOST_CHUNKS, MOST_EXIF, MOST_SCANS, MOST_SEGMENTS, MOST_STRAY
+from tests.fuzz.seeds import picture_seeds, png, png_chunk
+
+SEEDS = picture_seeds()
+BASELINE, PROGRESSIVE = SEEDS["baseline.jpeg"], SEEDS["progressive.jpeg"]
+ROWS = zlib.compress(bytes(33 * 97))
+
+
+def jpeg_segment(kind: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, kind, 2 + len(content)) + content
+
+
+def scans(jpeg: bytes, count: int) -> bytes:
+    """A progressive JPEG with its last scan `count` times."""
+    last = jpeg.rindex(b"\xff\xda")
+    return jpeg[:-2] + jpeg[last:-2] * (count - 1) + jpeg[-2:]
+
+
+def claiming(jpeg: bytes, width: int, height: int) -> bytes:
+    """A JPEG whose header tells another size."""
+    frame = next(jpeg.index(marker) for marker in (b"\xff\xc0\0", b"\xff\xc2\0") if marker in jpeg)
+    return jpeg[: frame + 5] + struct.pack(">HH", height, width) + jpeg[frame + 9 :]
+
+
+def flat(width: int, height: int, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (90, 120, 30)).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (scans(flat(2048, 2048, progressive=True), 10_000), "scans"),
+        (scans(PROGRESSIVE, MOST_SCANS), "scans"),
+        (BASELINE[:2] + jpeg_segment(0xE1, b"Exif\0\0" + bytes(30)) * 50_000 + BASELINE[2:], "EXIF segments"),
+        (BASELINE[:2] + jpeg_segment(0xFE, b"") * (MOST_SEGMENTS + 1) + BASELINE[2:], "segments"),
+        # An end of image before the first scan is passed over by Pillow.
+        (BASELINE[:2] + b"\xff\xd9" + jpeg_segment(0xFE, b"") * 5000 + BASELINE[2:], "segments"),
+        (BASELINE[:20] + b"\xff" * (MOST_STRAY + 10) + BASELINE[20:], "outside"),
+        (BASELINE[:20] + b"\x01" * (MOST_STRAY + 10) + BASELINE[20:], "outside"),
+        (BASELINE[:20] + b"\xff\x00" * MOST_STRAY + BASELINE[20:], "outside"),
+        (png(32, 97, ROWS, png_chunk(b"prVt", b"") * MOST_CHUNKS), "chunks"),
+    ],
+)
+def test_too_many_parts(data: bytes, match: str) -> None:
+    with pytest.raises(PictureError, match=match):
+        decode_picture(data)
+
+
+def test_as_many_parts_as_pictures_have() -> None:
+    decode_picture(scans(PROGRESSIVE, 50))
+    profile = jpeg_segment(0xE2, b"ICC_PROFILE\0" + bytes(60_000)) * 255
+    decode_picture(BASELINE[:2] + profile + jpeg_segment(0xE1, b"Exif\0\0") * (MOST_EXIF - 1) + BASELINE[2:])
+    # A baseline JPEG is read in one scan, so that what looks like scans after it costs nothing.
+    decode_picture(BASELINE + b"\xff\xda" * 1000)
+    decode_picture(png(32, 97, ROWS, png_chunk(b"prVt", b"") * 1000))
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (png(60_000, 60_000, ROWS), PictureTooLargeError),
+        (png(1, 1, zlib.compress(bytes(50_000_000))), PictureError),
+        (claiming(BASELINE, 65_500, 65_500), PictureTooLargeError),
+        (claiming(BASELINE, 1, 1), PictureError),
+        (png(32, 97, ROWS, png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(50_000_000)))), PictureError),
+        (png(32, 97, ROWS, png_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(50_000_000)))), PictureError),
+        (png(32, 97, ROWS, png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000))) * 100), PictureError),
+    ],
+)
+def test_lying_headers_and_packed_text(data: bytes, error: type[PictureError]) -> None:
+    with pytest.raises(error):
+        decode_picture(data)
+
+
+def test_more_pixels_than_the_header_says_are_left_alone() -> None:
+    assert decode_picture(png(16, 16, zlib.compress(bytes(50_000_000)))).size == (16, 16)
+
+
+def canvas(webp: bytes, width: int, height: int) -> bytes:
+    """An extended WebP whose header tells another canvas."""
+    return webp[:24] + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3] + webp[30:]
+
+
+@pytest.mark.parametrize("side", [5000, 16_383, 2**24])
+def test_a_webp_with_a_lying_canvas(side: int) -> None:
+    with pytest.raises(PictureError):
+        decode_picture(canvas(SEEDS["animated.webp"], side, side), PictureLimits(max_pixels=1_000_000))
+
+
+MEMORY = """
+import resource, sys
+from model.errors import PictureError
+from model.picture import picture_array
+data = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    picture_array(data, 224, "squash")
+except PictureError:
+    pass
+unit = 2**20 if sys.platform == "darwin" else 2**10
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // unit)
+"""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: png(60_000, 60_000, ROWS),
+        lambda: claiming(BASELINE, 7400, 7000),
+        lambda: claiming(PROGRESSIVE, 7400, 7000),
+        lambda: png(7400, 7000, zlib.compress(bytes(7000 * (1 + 6 * 7400)), 1), depth=16),
+        lambda: canvas(SEEDS["animated.webp"], 16_383, 16_383),
+        lambda: png(32, 97, ROWS, png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000))) * 500),
+    ],
+    ids=["png claim", "jpeg claim", "progressive claim", "png 16 bit", "webp canvas", "png text"],
+)
+def test_memory_is_bounded(make: Callable[[], bytes]) -> None:
+    """52 million pixels may take 20 bytes each; whatever a header says, it is no more than that."""
+    result = subprocess.run(
+        [sys.executable, "-c", MEMORY], input=make(), capture_output=True, check=True, timeout=300
+    )
+    assert int(result.stdout) < 1100
+
+
+@pytest.mark.parametrize("name", [name for name in SEEDS if "." in name])
+def test_every_kind_decodes_to_the_scene(name: str) -> None:
+    image = decode_picture(SEEDS[name])
+    wanted = (72, 96) if name in ("progressive.jpeg", "rgb.png", "lossy.webp") else (96, 72)
+    assert (image.mode, image.size) == ("RGB", wanted)
+    if name == "interlaced.png":
+        np.testing.assert_array_equal(image, decode_picture(SEEDS["animated.png"]))
