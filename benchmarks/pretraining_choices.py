@@ -45,8 +45,10 @@ PICTURES: dict[str, dict[str, Any]] = {
 }
 SOUNDS: dict[str, dict[str, Any]] = {
     SHIPPED: {},
-    "decay 0.001": {"sound_decay": 0.001},
-    "decay 0.01": {"sound_decay": 0.01},
+    "shrinkage 0.3": {"sound_shrinkage": 0.3},
+    "shrinkage 0.85": {"sound_shrinkage": 0.85},
+    "every recording counts the same": {"source_power": 1.0},
+    "every source counts the same": {"source_power": 0.0},
     "no synthetic sounds": {"few_recordings": 0},
     "synthetic sounds for all": {"few_recordings": 10_000},
 }

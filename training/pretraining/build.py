@@ -20,7 +20,7 @@ from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.measures import FoldScores, mean_over
 from training.pretraining.parity import Parity, measure_parity
-from training.pretraining.quantise import halve_weights, quantise_tower
+from training.pretraining.quantise import quantise_tower
 from training.pretraining.recipe import PretrainingRecipe
 from training.pretraining.score import score_left_out
 from training.pretraining.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
@@ -73,7 +73,6 @@ def build_pretrained(
         rng = np.random.default_rng(recipe.seed)
         seen = np.stack(list(read_pictures(_some(found.pictures, rng), recipe.picture)))
         quantise_tower(floats.file(IMAGE_TOWER), work / IMAGE_TOWER, seen)
-        halve_weights(floats.file(SOUND_TOWER), work / SOUND_TOWER)
         fields: dict[str, Any] = {
             name: getattr(floats.spec, name)
             for name in (
@@ -88,7 +87,7 @@ def build_pretrained(
                 "label_strength",
             )
         }
-        files = {name: work / name for name in (IMAGE_TOWER, SOUND_TOWER)} | {HEADS: floats.file(HEADS)}
+        files = {IMAGE_TOWER: work / IMAGE_TOWER} | {name: floats.file(name) for name in (SOUND_TOWER, HEADS)}
         training = floats.spec.training
         trial = write_bundle(work / "int8", files, precision="int8", training=training, **fields)
         parity = _parity(floats, trial, found, rng, threads)
