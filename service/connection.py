@@ -45,6 +45,7 @@ class Connection(HttpToolsProtocol):
 
     _timer: TimerHandle | None = None
     _stalled: TimerHandle | None = None
+    _answered: RequestResponseCycle | None = None
     _in_head = False
     _in_message = False
     _closing = False
@@ -63,6 +64,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything about it."""
         self._stop_timer()
+        self._nobody_reads()
         self.resume_writing()
         self.waiting.pop(self, None)
         super().connection_lost(exc)
@@ -163,7 +165,7 @@ class Connection(HttpToolsProtocol):
         """The client does not read: it may stop for `send_seconds`."""
         super().pause_writing()
         if self._stalled is None:
-            self._stalled = self.loop.call_later(self.limits.send_seconds, self.transport.abort)
+            self._stalled = self.loop.call_later(self.limits.send_seconds, self._give_up)
 
     def resume_writing(self) -> None:
         """The client reads again."""
@@ -171,6 +173,20 @@ class Connection(HttpToolsProtocol):
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _give_up(self) -> None:
+        self._nobody_reads()
+        self.transport.abort()
+
+    def _nobody_reads(self) -> None:
+        """Let what is being answered know. uvicorn tells only the request that came last, which may be another."""
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def _await_head(self) -> None:
         self._in_head = True
