@@ -58,6 +58,9 @@ def test_requests_are_counted_by_route(library: Library, encode: Encode) -> None
         client.get("/page/page.js")
         answer_to(server, b"hello\r\n\r\n")
 
+        # A request counts when its answer has been sent, which its client may learn of first.
+        page = {"route": "/page", "method": "GET", "status": "200"}
+        within(10, lambda: value(read_metrics(client), "thud_requests_total", **page) == 1)
         samples = read_metrics(client)
 
     def requests(route: str, method: str, status: int) -> float:
