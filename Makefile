@@ -15,8 +15,8 @@ demo: demo-data
 # The demo's library and its index, each made once. Interrupted, make goes on where it stopped.
 demo-data: demo/index/current
 
-# Made anew where the bundle has changed.
-demo/index/current: model/pretrained/bundle.json demo/sounds/manifest.csv | $(DEMO_BIN)/thud
+# Made anew where the bundle or the format has changed.
+demo/index/current: model/pretrained/bundle.json index/generation.py demo/sounds/manifest.csv | $(DEMO_BIN)/thud
 	$(DEMO_BIN)/thud index model/pretrained demo/sounds demo/index
 
 demo/sounds/manifest.csv: | $(DEMO_BIN)/thud

@@ -7,7 +7,10 @@ sounds of DATA are the library; every picture is answered from it, by cosine les
 bundle has hubs told. Each source is measured by itself and all sources weigh the same in the mean. What the numbers
 are is said in training/pretraining/measures.py; the head of the output says what was left out.
 
-Pictures and sounds on which a bundle was trained say little about it: keep those sources out of DATA.
+Pictures and sounds on which a bundle was trained say little about it: keep those sources out of DATA, or leave one
+source out at a time. With --left-out NAME=FOLDER, FOLDER/SOURCE is a bundle that was trained without SOURCE
+(`thud pretrain DATA FOLDER/SOURCE --work WORK --leave-out SOURCE`); it answers the pictures of SOURCE and is asked
+about its sounds.
 """
 
 import json
@@ -27,6 +30,7 @@ from model.bundle import HEADS, Bundle, load_bundle
 from model.errors import PictureError, SoundError, ThudError
 from model.heads import MaterialHeads
 from model.hubness import hub_biases
+from model.labels import fold_labels
 from model.materials import MATERIALS
 from model.progress import progress
 from model.runtime import TowerRuntime
@@ -66,7 +70,13 @@ class Data:
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--bundle", "folders", multiple=True, required=True, help="FOLDER or NAME=FOLDER; can be repeated")
+@click.option("--bundle", "folders", multiple=True, help="FOLDER or NAME=FOLDER; can be repeated")
+@click.option(
+    "--left-out",
+    "left_out",
+    multiple=True,
+    help="FOLDER or NAME=FOLDER that holds a bundle for each source, trained without it; can be repeated",
+)
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="also write all numbers here")
 @click.option(
     "--least",
@@ -79,26 +89,59 @@ class Data:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="of the intervals' resamples")
 @click.option("--workers", type=click.IntRange(1), help="threads that embed  [default: one for each CPU]")
 def main(
-    data: Path, folders: tuple[str, ...], out: Path | None, least: tuple[int, int], seed: int, workers: int | None
+    data: Path,
+    folders: tuple[str, ...],
+    left_out: tuple[str, ...],
+    out: Path | None,
+    least: tuple[int, int],
+    seed: int,
+    workers: int | None,
 ) -> None:
     """Print how good the bundles' recommendations are on the labelled pictures and sounds of DATA, as Markdown."""
     try:
-        bundles = {name: load_bundle(folder) for name, folder in _named(folders).items()}
+        asked, bundles = open_bundles(folders, left_out, sources_of(data))
         read = read_data(data, bundles, workers or available_cpus())
         scores = {
-            name: score_bundle(bundle, *read.embedded[name], read, Least(*least))
-            for name, bundle in bundles.items()
+            name: {
+                source: score_source(bundles[by[source]], *read.embedded[by[source]], read, Least(*least), source)
+                for source in read.sources
+            }
+            for name, by in asked.items()
         }
     except ThudError as error:
         raise click.ClickException(str(error)) from error
     if out is not None:
         with atomic_file(out) as aside:
-            found = record(data, bundles, read, scores, Least(*least), seed)
+            found = record(data, asked, bundles, read, scores, Least(*least), seed)
             aside.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     click.echo(head(data, bundles, read, Least(*least)))
     click.echo(tables(scores, seed))
     for name, by_source in scores.items():
         click.echo(material_table(name, by_source))
+
+
+def sources_of(data: Path) -> list[str]:
+    """All sources of pictures or sounds that `data` lists, by name. Raises as `read_material_files`."""
+    listed = [read_material_files(data, kind).source.tolist() for kind in ("image", "sound")]
+    return sorted({*listed[0], *listed[1]})
+
+
+def open_bundles(
+    folders: Sequence[str], left_out: Sequence[str], sources: Sequence[str]
+) -> tuple[dict[str, dict[str, str]], dict[str, Bundle]]:
+    """Who is asked, as name -> source -> bundle, and the bundles by name. Raises BundleError as `load_bundle`."""
+    named = _named([*folders, *left_out])
+    if not named:
+        raise click.UsageError("nothing to measure: name bundles with --bundle or --left-out")
+    asked, bundles = {}, {}
+    for place, (name, folder) in enumerate(named.items()):
+        if place < len(folders):
+            bundles[name] = load_bundle(folder)
+            asked[name] = dict.fromkeys(sources, name)
+        else:
+            asked[name] = {source: f"{name} without {source}" for source in sources}
+            bundles |= {label: load_bundle(folder / source) for source, label in asked[name].items()}
+    return asked, bundles
 
 
 def _named(texts: Sequence[str]) -> dict[str, Path]:
@@ -188,31 +231,31 @@ def _embed_sound(runtime: TowerRuntime, path: Path) -> Embeddings:
     return runtime.embed_sound(path).embedding
 
 
-def score_bundle(
-    bundle: Bundle, pictures: Embeddings, sounds: Embeddings, read: Data, least: Least
-) -> dict[str, FoldScores]:
-    """Measure a bundle, whose embeddings are `pictures [P, d]` and `sounds [S, d]`, on each source by name.
+def score_source(
+    bundle: Bundle, pictures: Embeddings, sounds: Embeddings, read: Data, least: Least, source: str
+) -> FoldScores:
+    """Measure a bundle, whose embeddings are `pictures [P, d]` and `sounds [S, d]`, on one source.
 
     Raises BundleError where its heads or its bank cannot be used.
     """
     heads, calibration, hubness = MaterialHeads.load(bundle), bundle.spec.calibration, bundle.spec.hubness
-    biases = hub_biases(sounds, load_bank(bundle), hubness) if hubness is not None else None
-    scores = {}
-    for source in read.sources:
-        seen, heard = read.pictures.source == source, read.sounds.source == source
-        fold = Fold(
-            picture_material=read.pictures.material[seen],
-            sound_material=read.sounds.material[heard],
-            library_material=read.sounds.material,
-            # In float64 copies of a sound tie, wherever they stand.
-            cosines=pictures[seen].astype(np.float64) @ sounds.astype(np.float64).T,
-            biases=biases,
-            picture_probabilities=heads.pictures(pictures[seen]) if heads is not None else None,
-            sound_probabilities=heads.sounds(sounds[heard]) if heads is not None else None,
-            recognised=calibration.recognised if calibration is not None else None,
-        )
-        scores[source] = score_fold(fold, least)
-    return scores
+    names = [MATERIALS[id_].name for id_ in read.sounds.material]
+    labelled = fold_labels(sounds, names, heads, bundle.spec.label_strength) if heads is not None else sounds
+    seen, heard = read.pictures.source == source, read.sounds.source == source
+    # In float64 copies of a sound tie, wherever they stand.
+    queries = pictures[seen].astype(np.float64)
+    fold = Fold(
+        picture_material=read.pictures.material[seen],
+        sound_material=read.sounds.material[heard],
+        library_material=read.sounds.material,
+        cosines=queries @ sounds.astype(np.float64).T,
+        biases=hub_biases(sounds, load_bank(bundle), hubness) if hubness is not None else None,
+        labelled=queries @ labelled.astype(np.float64).T,
+        picture_probabilities=heads.pictures(pictures[seen]) if heads is not None else None,
+        sound_probabilities=heads.sounds(sounds[heard]) if heads is not None else None,
+        recognised=calibration.recognised if calibration is not None else None,
+    )
+    return score_fold(fold, least)
 
 
 def head(data: Path, bundles: Mapping[str, Bundle], read: Data, least: Least) -> str:
@@ -247,6 +290,7 @@ def head(data: Path, bundles: Mapping[str, Bundle], read: Data, least: Least) ->
 
 def record(
     data: Path,
+    asked: Mapping[str, Mapping[str, str]],
     bundles: Mapping[str, Bundle],
     read: Data,
     scores: Mapping[str, Mapping[str, FoldScores]],
@@ -267,7 +311,8 @@ def record(
             }
             for part, of_sources in parts(by_source).items()
         }
-        found[name] = {"id": bundles[name].id, "folder": str(bundles[name].folder), **of_parts}
+        ids = {label: bundles[label].id for label in dict.fromkeys(asked[name].values())}
+        found[name] = {"ids": ids, **of_parts}
     return {
         "data": str(data),
         "least": asdict(least),

@@ -128,6 +128,7 @@ def _record(row: int) -> SoundRecord:
         media_type="audio/wav",
         bytes=132_344,
         peak=0.9,
+        loudness=-20.0,
         source=None,
         licence=None,
     )

@@ -19,6 +19,8 @@ from model.atomic import atomic_file
 from model.bank import load_bank
 from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
+from model.heads import MaterialHeads
+from model.labels import fold_labels
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus
@@ -65,6 +67,7 @@ def build_index(
     limits: SoundLimits = SoundLimits(),
     workers: int | None = None,
     hubness: bool = True,
+    labels: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> BuildReport:
     """Embed every sound under `sounds_folder` with `bundle` and publish the index at `index_folder`.
@@ -73,12 +76,16 @@ def build_index(
     a file that was skipped; all such files are also listed in INDEX/skipped.tsv. `workers` threads embed,
     by default one for each CPU. If the run is interrupted, the next one goes on from what it finished.
     Where the bundle says how hubs among sounds are told, the index ranks by cosine less each sound's hub bias;
-    without `hubness` it ranks by cosine alone. The same sounds, labels and bundle give the same generation.
+    without `hubness` it ranks by cosine alone. Where the bundle has heads and says how far, a labelled sound's
+    vector is drawn towards its material; without `labels` it is what was heard alone. The same sounds, labels and
+    bundle give the same generation.
 
     Raises LibraryError if nothing can be indexed or if a folder or the manifest cannot be used, and
     BundleError if the bundle's sound tower does not work or its bank of pictures cannot be used.
     """
     told_by = bundle.spec.hubness if hubness else None
+    heads = MaterialHeads.load(bundle)
+    strength = bundle.spec.label_strength if labels and heads is not None else 0.0
     bank = load_bank(bundle) if told_by is not None else None
     library = find_library(sounds_folder, manifest)
     for note in library.notes:
@@ -118,6 +125,8 @@ def build_index(
                     f"nothing under {library.root} could be indexed: "
                     f"{len(paths)} sound files found, {len(skipped)} files skipped"
                 )
+            if heads is not None and strength:
+                vectors = fold_labels(vectors, [record.material for record in records], heads, strength)
             hubs = find_hubs(vectors, bank, told_by) if bank is not None and told_by is not None else None
             spec = publish_generation(
                 index_folder,
@@ -128,6 +137,7 @@ def build_index(
                 duplicates=len(duplicates),
                 skipped=len(skipped),
                 hubs=hubs,
+                label_strength=strength,
                 threads=cpus,
             )
         except OSError as error:
@@ -172,6 +182,7 @@ def _record(row: int, sound: LibrarySound, finished: FinishedSound) -> SoundReco
         media_type=_MEDIA_TYPES[embedded.format],
         bytes=finished.file.bytes,
         peak=embedded.peak,
+        loudness=embedded.loudness,
         source=sound.source,
         licence=sound.licence,
     )

@@ -30,6 +30,7 @@ CREATE TABLE sounds (
     media_type TEXT NOT NULL,
     bytes INTEGER NOT NULL,
     peak REAL NOT NULL,
+    loudness REAL NOT NULL,
     source TEXT,
     licence TEXT
 );
@@ -43,7 +44,8 @@ class SoundRecord:
 
     `id` is its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is its place among
     the index's vectors, `path` its POSIX path under the library root, `hit` the second at which it is struck,
-    `bytes` the file's size, `peak` the largest absolute sample (1.0 is full scale). `material` is one of the
+    `bytes` the file's size, `peak` the largest absolute sample (1.0 is full scale), `loudness` in LUFS that of the
+    0.4 s from the hit on (`model.loudness`). `material` is one of the
     17 names, or None where nobody labelled it; `source` and `licence` are None where unknown.
     """
 
@@ -60,6 +62,7 @@ class SoundRecord:
     media_type: str
     bytes: int
     peak: float
+    loudness: float
     source: str | None
     licence: str | None
 

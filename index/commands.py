@@ -44,8 +44,20 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Rank by similarity alone. Default: sounds that are near to nearly every picture are ranked lower, "
     "where BUNDLE holds the pictures to tell them by.",
 )
+@click.option(
+    "--no-labels",
+    is_flag=True,
+    help="Place sounds by what is heard alone. Default: a labelled sound is placed near its material, as far as "
+    "BUNDLE says, so that answers follow labels where there are any.",
+)
 def index(
-    bundle: Path, sounds: Path, index: Path, manifest: Path | None, max_seconds: float, no_hubness: bool
+    bundle: Path,
+    sounds: Path,
+    index: Path,
+    manifest: Path | None,
+    max_seconds: float,
+    no_hubness: bool,
+    no_labels: bool,
 ) -> None:
     """Embed the folder SOUNDS with BUNDLE and write a searchable INDEX of it.
 
@@ -63,8 +75,16 @@ def index(
     try:
         limits = SoundLimits(max_seconds=max_seconds)
         opened = load_bundle(bundle)
-        hubness = not no_hubness
-        report = build_index(opened, sounds, index, manifest=manifest, limits=limits, hubness=hubness, say=say)
+        report = build_index(
+            opened,
+            sounds,
+            index,
+            manifest=manifest,
+            limits=limits,
+            hubness=not no_hubness,
+            labels=not no_labels,
+            say=say,
+        )
     except KeyboardInterrupt:
         click.echo("thud: interrupted; run the same command again to go on from here", err=True)
         sys.exit(130)
@@ -78,6 +98,8 @@ def index(
     if report.skipped or report.duplicates:
         click.echo(f"  each with its reason in {printable(str(index / SKIPPED_FILE))}")
     click.echo(f"search       {spec.kind}, recall@10 {spec.recall_at_10:.4f} against exact search")
+    if spec.label_strength:
+        click.echo(f"labels       drawn into the vectors of labelled sounds, strength {spec.label_strength:g}")
     if spec.hubness is not None:
         before, after = spec.hubness.skew_before, spec.hubness.skew_after
         told_by = f"told by {spec.hubness.pictures:,} pictures of the bundle"

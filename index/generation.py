@@ -34,7 +34,7 @@ from model.bundle import FileRecord, file_record
 from model.errors import LibraryError
 from model.hubness import Biases
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 POINTER = "current"
 GENERATIONS = "generations"
 SPEC_FILE = "index.json"
@@ -50,12 +50,13 @@ class IndexSpec(BaseModel):
 
     `recall_at_10` was measured against exact search when the index was built; `materials` counts sounds by
     material; `skipped` and `duplicates` count the files that were left out; `library_root` is the absolute
-    path of the sound folder. `embedding_size` counts no bias; `hubness` is None where there are none.
+    path of the sound folder. `embedding_size` counts no bias; `hubness` is None where there are none;
+    `label_strength` says how far the vectors of labelled sounds were drawn towards their material.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     id: str
     bundle_id: str
     sounds: int
@@ -63,6 +64,7 @@ class IndexSpec(BaseModel):
     kind: IndexKind
     recall_at_10: float
     hubness: HubnessRecord | None = None
+    label_strength: float = 0.0
     materials: dict[str, int]
     unlabelled: int
     duplicates: int
@@ -102,6 +104,7 @@ def publish_generation(
     duplicates: int,
     skipped: int,
     hubs: Hubs | None = None,
+    label_strength: float = 0.0,
     threads: int = 1,
 ) -> IndexSpec:
     """Build a generation from `vectors [n, d]` and the records of their rows, and make it the current one.
@@ -121,6 +124,7 @@ def publish_generation(
         kind=built.kind,
         recall_at_10=round(built.recall(vectors, biases), 4),
         hubness=hubs.record if hubs is not None else None,
+        label_strength=label_strength,
         materials={name: materials[name] for name in sorted(filter(None, materials))},
         unlabelled=materials[None],
         duplicates=duplicates,
@@ -185,7 +189,8 @@ def _read_spec(folder: Path) -> IndexSpec:
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise LibraryError(
-            f"{folder} has index format {version!r}; this version of Thud reads format {FORMAT_VERSION}"
+            f"{folder} has index format {version!r}; this version of Thud reads format {FORMAT_VERSION}: "
+            "run thud index again"
         )
     try:
         spec = IndexSpec.model_validate(raw)

@@ -17,7 +17,7 @@ from model.runtime import EmbeddedSound
 FINISHED_FILE = "building.sqlite"
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS finished (
+CREATE TABLE IF NOT EXISTS finished_2 (
     key TEXT PRIMARY KEY,
     id TEXT NOT NULL,
     embedding BLOB NOT NULL,
@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS finished (
     sample_rate INTEGER NOT NULL,
     channels INTEGER NOT NULL,
     format TEXT NOT NULL,
-    peak REAL NOT NULL
+    peak REAL NOT NULL,
+    loudness REAL NOT NULL
 ) WITHOUT ROWID
 """
 
@@ -89,7 +90,8 @@ class FinishedSounds:
     def get(self, file: FileState) -> FinishedSound | None:
         """What an earlier run finished for this file in this state, or None."""
         query = (
-            "SELECT id, embedding, hit, seconds, sample_rate, channels, format, peak FROM finished WHERE key = ?"
+            "SELECT id, embedding, hit, seconds, sample_rate, channels, format, peak, loudness "
+            "FROM finished_2 WHERE key = ?"
         )
         row = self._database.execute(query, (self._key(file),)).fetchone()
         if row is None:
@@ -110,12 +112,13 @@ class FinishedSounds:
                 one.sound.channels,
                 one.sound.format,
                 one.sound.peak,
+                one.sound.loudness,
             )
             for one in sounds
         ]
         try:
             with self._database:
-                self._database.executemany("INSERT OR REPLACE INTO finished VALUES (?,?,?,?,?,?,?,?,?)", rows)
+                self._database.executemany("INSERT OR REPLACE INTO finished_2 VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
         except sqlite3.OperationalError as error:
             raise LibraryError(f"{self._path} cannot be written: {error}") from error
 

@@ -1,5 +1,6 @@
 """Searching an index: the narrow interface that everything else uses a library of sounds through."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from index.embed import sound_id
 from index.generation import CATALOGUE, VECTORS, Generation, open_generation
 from index.vectors import VectorIndex, Vectors
 from model.bundle import Bundle
-from model.errors import LibraryError
+from model.errors import DamagedIndexError, LibraryError
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class SoundIndex:
         self._root = root
         self._catalogue = catalogue
         self._vectors = vectors
+        self._files = [_Open.of(generation.folder / name) for name in (VECTORS, CATALOGUE)]
         self._verified: dict[str, tuple[int, int]] = {}
 
     @classmethod
@@ -78,6 +80,16 @@ class SoundIndex:
 
     def __len__(self) -> int:
         return self._spec.sounds
+
+    def check(self) -> None:
+        """Raise DamagedIndexError where a file of this generation was cut short or written over while it is open.
+
+        Cheap enough to be asked before each search. The vectors are memory-mapped: reading what was cut off would
+        end the process.
+        """
+        for file in self._files:
+            if os.fstat(file.descriptor).st_size != file.bytes:
+                raise DamagedIndexError(f"{file.path} was changed while it was in use; run thud index again")
 
     def search(self, embedding: Vectors, k: int) -> list[Match]:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
@@ -132,5 +144,22 @@ class SoundIndex:
         return path
 
     def close(self) -> None:
-        """Close the catalogue's file."""
+        """Close the files."""
         self._catalogue.close()
+        for file in self._files:
+            os.close(file.descriptor)
+        self._files = []
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A file that is kept open: a newer index may remove it from the folder, and it is to be looked at still."""
+
+    path: Path
+    descriptor: int
+    bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> "_Open":
+        descriptor = os.open(path, os.O_RDONLY)
+        return cls(path, descriptor, os.fstat(descriptor).st_size)

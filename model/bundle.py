@@ -91,6 +91,8 @@ class FileRecord(_Spec):
 class BundleSpec(_Spec):
     """`bundle.json`; `checksum` is over all the rest of it.
 
+    `label_strength`: how far an index draws the vector of a labelled sound towards its material (model/labels.py).
+
     Unknown keys are ignored, so that later minor additions can be read by this version.
     """
 
@@ -108,6 +110,7 @@ class BundleSpec(_Spec):
     precision: Precision = "fp32"
     calibration: Calibration | None = None
     hubness: Hubness | None = None
+    label_strength: float = Field(0.0, ge=0.0, le=1.0)
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
 

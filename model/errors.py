@@ -9,6 +9,7 @@ ThudError                    shown as one line, never as a traceback
 │   └── NotAManifestError    a table that lists no files: not a manifest at all
 ├── BundleError              a bundle that is missing, broken or of another format version
 ├── LibraryError             an index or sound library that cannot be used (see index/)
+│   └── DamagedIndexError    an index whose files changed while it was in use
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
 """
 
@@ -47,6 +48,10 @@ class BundleError(ThudError):
 
 class LibraryError(ThudError):
     """An index or a sound library that cannot be used."""
+
+
+class DamagedIndexError(LibraryError):
+    """An index whose files were cut short or written over while it was in use."""
 
 
 class TrainingError(ThudError):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
 from model.clip import cut_clip, find_hit
 from model.errors import BundleError
+from model.loudness import loudness_of_hit
 from model.picture import PictureLimits, picture_array
 from model.sound import Samples, SoundLimits, decode_sound
 
@@ -43,6 +44,7 @@ class EmbeddedSound:
     channels: int
     format: str
     peak: float
+    loudness: float
 
 
 def session_options(threads: int, *, spinning: bool = False) -> onnxruntime.SessionOptions:
@@ -98,6 +100,7 @@ class TowerRuntime:
             channels=sound.file_channels,
             format=sound.file_format,
             peak=sound.peak,
+            loudness=loudness_of_hit(sound.samples, spec.sample_rate, hit),
         )
 
     @cached_property

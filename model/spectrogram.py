@@ -43,6 +43,10 @@ class LogMel(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Log-mel pictures `[B, 3, size, size]` in [-1, 1] of float32 clips `[B, samples]`."""
+        return self.plane(self.mel(clips)).expand(-1, 3, -1, -1)
+
+    def mel(self, clips: Tensor) -> Tensor:
+        """Power in mel bands `[B, bands, frames]` of float32 clips `[B, samples]`."""
         spectrum = torch.stft(
             clips,
             n_fft=self.fft_size,
@@ -56,9 +60,11 @@ class LogMel(nn.Module):
         squares = torch.view_as_real(spectrum).square()
         # Not sum(-1): over two numbers at a time it takes a CPU longer than the Fourier transforms.
         power = squares[..., 0] + squares[..., 1]
-        mel = self.filters @ power  # [B, bands, frames]
+        return self.filters @ power
+
+    def plane(self, mel: Tensor) -> Tensor:
+        """One plane `[B, 1, size, size]` in [-1, 1] of power in mel bands `[B, bands, frames]`."""
         peak = mel.amax(dim=(1, 2), keepdim=True).clamp_min(1e-10)
         decibels = 10.0 * torch.log10((mel / peak).clamp_min(10.0 ** (-self.FLOOR_DB / 10)))  # [-80, 0]
         scaled = (2.0 / self.FLOOR_DB) * decibels + 1.0
-        square = interpolate(scaled[:, None], size=(self.size, self.size), mode="bilinear", align_corners=False)
-        return square.expand(-1, 3, -1, -1)
+        return interpolate(scaled[:, None], size=(self.size, self.size), mode="bilinear", align_corners=False)

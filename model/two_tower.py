@@ -32,7 +32,10 @@ class ImageTower(nn.Module):
 
 
 class SoundTower(nn.Module):
-    """Clips float32 `[B, samples]` to unit vectors `[B, 128]`, the log-mel spectrogram included."""
+    """Clips float32 `[B, samples]` to unit vectors `[B, 128]`, the log-mel spectrogram included.
+
+    `log_mel` gives the network's pictures `[B, 3, size, size]` of clips.
+    """
 
     def __init__(self, network: nn.Module, log_mel: LogMel) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """The web application: routes, limits, errors and the page, put together."""
 
-import math
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from importlib import metadata
 from pathlib import Path
 
@@ -12,13 +12,19 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from service import probes, sounds
+from service.api_keys import ApiKeys
+from service.backpressure import Backpressure
 from service.body_limit import BodyLimit
-from service.current import set_recommender
+from service.current import Current
+from service.head import Head
+from service.metrics import Metrics
 from service.prefix import Prefix
+from service.probes import Prober
 from service.problems import add_problems, document_problems
-from service.recommend import recommend_routes
-from service.recommender import open_recommender
+from service.queue import PictureQueue
+from service.recommend import PATH, recommend_routes
 from service.settings import Settings
+from service.watch import Watcher, fingerprint, open_proved
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -37,6 +43,13 @@ Show it a picture, hear what it would sound like to touch it.
 plays one. Errors are problem details after RFC 9457. A page for people is at `/`.
 """
 
+_LIMITS = """
+Limits of this service, all of them settings of `thud serve`:
+
+| setting | value | |
+|---|---|---|
+"""
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. Its lifespan opens the bundle and the index, and proves them with the probe picture.
@@ -44,36 +57,56 @@ def create_app(settings: Settings) -> FastAPI:
     Entering the lifespan raises BundleError or LibraryError where they cannot be used.
     """
 
+    metrics = Metrics()
+    queue = PictureQueue(settings.threads, settings.queue, metrics.queue)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with open_recommender(settings) as recommender:
-            # The first run also loads the tower, so that the first request does not wait for it.
-            # Loading may take long on a cold disk: no deadline but the operator's.
-            await recommender.probe(math.inf)
-            set_recommender(app, recommender)
+        # Taken before: what changes while it is read must be seen as changed.
+        seen = fingerprint(settings)
+        recommender = open_proved(settings)
+        metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
+        with closing(Current(recommender)) as current, closing(Prober(current)) as prober, closing(queue):
+            watcher = Watcher(settings, seen, current, metrics, prober.forget)
+            app.state.current, app.state.prober, app.state.watcher = current, prober, watcher
+            watching = asyncio.ensure_future(watcher.run())
             yield
+            watching.cancel()
 
     app = FastAPIOffline(
         title="Thud",
         summary="Sounds for pictures",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION + _limits(settings),
         version=metadata.version("thud"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    app.state.metrics, app.state.queue, app.state.draining = metrics, queue, False
+    app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(ApiKeys, keys=settings.keys)
+    app.add_middleware(Head)
     app.add_middleware(Prefix, root_path=settings.root_path)
     add_problems(app)
-    app.include_router(recommend_routes(settings))
+    app.include_router(recommend_routes(settings, queue))
     app.include_router(sounds.router)
     app.include_router(probes.router)
     app.mount("/page", StaticFiles(directory=_PAGE), name="page")
 
     @app.get("/", include_in_schema=False)
-    @app.head("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
 
-    document_problems(app)
+    document_problems(app, secured=bool(settings.keys))
     return app
+
+
+def _limits(settings: Settings) -> str:
+    """A table of the limits, for the documentation."""
+    rows = [
+        f"| `--{name.replace('_', '-')}` | {getattr(settings, name):,} | {field.description} |\n"
+        for name, field in Settings.model_fields.items()
+        if name.startswith("max_") or name.endswith(("_seconds", "_bytes")) or name == "queue"
+    ]
+    return _LIMITS + "".join(rows)

@@ -1,8 +1,11 @@
 """Sending a sound file: in parts where the client asks for parts, as a problem where that cannot be."""
 
+import re
+import unicodedata
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response
@@ -24,6 +27,7 @@ def audio_response(path: Path, record: SoundRecord, request_headers: Headers) ->
         "ETag": f'"{record.id}"',
         "Cache-Control": _CACHE_CONTROL,
         "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": _disposition(Path(record.path).name),
     }
     if _has_it(headers["ETag"], request_headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
@@ -31,17 +35,22 @@ def audio_response(path: Path, record: SoundRecord, request_headers: Headers) ->
         path,
         headers=headers,
         media_type=record.media_type,
-        filename=Path(record.path).name,
         stat_result=path.stat(),
-        content_disposition_type="inline",
     )
 
 
 class AudioResponse(FileResponse):
-    """A FileResponse that ignores a Range it does not understand (RFC 9110, 14.2) and refuses with a problem."""
+    """A FileResponse that ignores a Range it does not understand (RFC 9110, 14.2) and refuses with a problem.
+
+    Of more than 16 ranges it sends the whole file, which RFC 9110, 14.2 allows against clients that ask for many.
+    """
+
+    max_ranges = 16
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, a part of it, or the problem."""
+        if scope.get("state", {}).get("head"):
+            scope = {**scope, "method": "HEAD"}  # so that the file is not read
         refusal: MutableMapping[str, Any] | None = None
 
         async def send_unless_refused(message: Message) -> None:
@@ -66,6 +75,15 @@ class AudioResponse(FileResponse):
             headers={"Content-Range": content_range},
         )
         await problem(scope, receive, send)
+
+
+def _disposition(name: str) -> str:
+    """The name to save the file as (RFC 6266): in full (RFC 8187), and in ASCII for clients that know only that."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9 ._()+-]", "_", plain) or "sound"
+    if plain == name:
+        return f'inline; filename="{name}"'
+    return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _has_it(etag: str, if_none_match: str | None) -> bool:

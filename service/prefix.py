@@ -24,5 +24,6 @@ class Prefix:
                 return
             if not path.startswith(f"{self.root_path}/"):
                 path = self.root_path + path
-            scope = {**scope, "root_path": self.root_path, "path": path}
+            # In place: what stands around this learns from the same scope which route was taken.
+            scope.update(root_path=self.root_path, path=path)
         await self.app(scope, receive, send)

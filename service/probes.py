@@ -1,16 +1,69 @@
 """Whether the process lives and whether it can do its work, for load balancers and supervisors."""
 
+import asyncio
 import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Annotated
 
-from fastapi import APIRouter
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request, Response
 
-from service.current import CurrentRecommender
+from model.errors import ThudError
+from service.current import Current
+from service.metrics import CONTENT_TYPE, Metrics
 from service.problems import ProblemError, problem_responses
-from service.schemas import Alive, Ready
+from service.queue import PictureQueue
+from service.schemas import Alive, Ready, ReadyDetails, RefusedSwap
+from service.watch import Watcher
+
+PROBE_SECONDS = 5.0
+"""How long the probe may take before the service counts as not ready."""
+
+_FRESH_SECONDS = 1.0
 
 router = APIRouter(tags=["probes"])
 
-_log = logging.getLogger("uvicorn.error")
+_log = logging.getLogger("thud")
+
+
+class Prober:
+    """Embeds and searches for a small picture, on a thread of its own: pictures that wait do not hold it up.
+
+    Those who ask at the same time, or within a second, share one probe: asking costs nobody any computing.
+    """
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
+        self._probe: asyncio.Future[None] | None = None
+        self._began = 0.0
+
+    async def probe(self) -> None:
+        """Raises what the probe raises, and TimeoutError where it takes more than PROBE_SECONDS."""
+        if self._probe is None or (self._probe.done() and monotonic() - self._began > _FRESH_SECONDS):
+            self._began = monotonic()
+            self._probe = asyncio.get_running_loop().run_in_executor(self._pool, self._compute)
+        await asyncio.wait_for(asyncio.shield(self._probe), PROBE_SECONDS)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a probe is under way."""
+        return self._probe is not None and not self._probe.done()
+
+    def forget(self) -> None:
+        """Let the next one who asks have a probe of the recommender as it is then."""
+        self._began = -_FRESH_SECONDS
+
+    def close(self) -> None:
+        """Take no more probes."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _compute(self) -> None:
+        with self._current.lease() as recommender:
+            recommender.probe()
 
 
 @router.get("/livez", summary="Is the process alive?", response_description="It is.")
@@ -25,13 +78,59 @@ async def livez() -> Alive:
     description="Embeds a small picture and searches for it, on a thread of its own: requests that wait do not "
     "hold it up, and a service that cannot compute is not ready.",
     response_description="It just did.",
+    response_model_exclude_none=True,
     responses=problem_responses(503),
 )
-async def readyz(recommender: CurrentRecommender) -> Ready:
+async def readyz(
+    request: Request,
+    verbose: Annotated[str | None, Query(description="Given at all, with or without a value: say more.")] = None,
+) -> Ready:
     """Answer once the probe picture was embedded and searched for."""
+    state = request.app.state
+    if state.draining:
+        raise ProblemError(503, "the service is about to stop", reason="draining")
+    prober: Prober = state.prober
     try:
-        await recommender.probe()
+        await prober.probe()
     except Exception as error:  # whatever it is that fails, the service is not ready
-        _log.exception("the readiness probe failed")
-        raise ProblemError(503, "the service cannot recommend sounds at the moment") from error
-    return Ready(model=recommender.model_id, index=recommender.index.id, library=len(recommender.index))
+        if not isinstance(error, ThudError):
+            _log.exception("the readiness probe failed")
+        why = "" if verbose is None else f": {str(error) or type(error).__name__}"
+        raise ProblemError(503, f"the service cannot recommend sounds at the moment{why}") from error
+    current: Current = state.current
+    recommender = current.recommender
+    details = None
+    if verbose is not None:
+        queue: PictureQueue = state.queue
+        watcher: Watcher = state.watcher
+        details = ReadyDetails(
+            process=os.getpid(),
+            waiting=queue.waiting,
+            computing=queue.running,
+            places=queue.places,
+            loaded=current.since,
+            refused=RefusedSwap(when=watcher.refused.when, reason=watcher.refused.reason)
+            if watcher.refused
+            else None,
+        )
+    return Ready(
+        model=recommender.model_id, index=recommender.index.id, library=len(recommender.index), details=details
+    )
+
+
+_rendering = anyio.CapacityLimiter(1)  # a thread of its own: metrics wait for nothing but metrics
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    description="Requests, refusals by reason, the queue, the time of each stage, and what is loaded; of all "
+    "worker processes together.",
+    response_class=Response,
+    responses={200: {"description": "The metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Render them away from the event loop: those of several processes lie in files."""
+    counted: Metrics = request.app.state.metrics
+    text = await anyio.to_thread.run_sync(counted.text, limiter=_rendering)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})

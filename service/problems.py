@@ -1,8 +1,6 @@
-"""Errors as RFC 9457 problem details: `application/problem+json` for every error that the application answers.
+"""Errors as RFC 9457 problem details: `application/problem+json` for every error that is answered."""
 
-A request that is no HTTP at all is answered by uvicorn, in plain text.
-"""
-
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +12,16 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from model.errors import PictureError, PictureFormatError, PictureTooLargeError
+from model.errors import DamagedIndexError, PictureError, PictureFormatError, PictureTooLargeError
+from service.request_id import request_id
+
+_log = logging.getLogger("thud")
+
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+"""How an API key is sent, for the OpenAPI document."""
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -36,15 +43,27 @@ class Problem(BaseModel):
         description="What is wrong with this request and what to do, for a person.",
         examples=["not a JPEG, PNG or WebP picture"],
     )
+    request_id: str | None = Field(
+        None, description="The request's id, under which the service has logged it; also the header X-Request-ID."
+    )
     errors: list[FieldError] | None = Field(None, description="The wrong fields, where the problem has any.")
 
 
 class ProblemError(HTTPException):
-    """Ends a request with a problem; `field` names what is wrong where it is one field of the request."""
+    """Ends a request with a problem; `field` names what is wrong where it is one field of the request.
+
+    `reason` is for the metrics, where the status does not say enough.
+    """
 
     def __init__(
-        self, status: int, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        reason: str | None = None,
     ) -> None:
+        self.reason = reason
         super().__init__(status, detail, headers)
         self.errors = None if field is None else [FieldError(field=field, detail=detail)]
 
@@ -56,13 +75,23 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The response that carries a problem. Nobody may keep it: browsers would otherwise cache 404 and 410."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, request_id=request_id(), errors=errors
+    )
     return JSONResponse(
         problem.model_dump(exclude_none=True),
         status,
         {"Cache-Control": "no-store"} | dict(headers or {}),
         MEDIA_TYPE,
     )
+
+
+def problem_message(
+    status: int, detail: str, headers: Mapping[str, str]
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The same as the headers and the body of an HTTP message, for where there is no application to answer."""
+    response = problem_response(status, detail, headers=headers)
+    return response.raw_headers, bytes(response.body)
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -76,12 +105,16 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(PictureError, _picture_error)
+    app.add_exception_handler(DamagedIndexError, _damaged_index)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(Exception, _internal_error)
 
 
-def document_problems(app: FastAPI) -> None:
-    """Describe `Problem` in the OpenAPI document. Call it when all routes stand."""
+def document_problems(app: FastAPI, *, secured: bool) -> None:
+    """Describe `Problem` in the OpenAPI document, and keys where the service is `secured` by them.
+
+    Call it when all routes stand.
+    """
     document = app.openapi()  # FastAPI keeps the document and hands out the same one from now on
     schemas = document["components"]["schemas"]
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -90,9 +123,16 @@ def document_problems(app: FastAPI) -> None:
     # FastAPI claims a 422 of its own shape for every route with a parameter, even one that takes any text.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    if secured:
+        document["components"]["securitySchemes"] = SCHEMES
+    anything = problem_responses(500)[500] | {"description": "Any other error, such as 400, 404, 414, 431 or 503."}
     for operation in (one for path in document["paths"].values() for one in path.values()):
         if "application/json" in operation["responses"].get("422", {}).get("content", {}):
             del operation["responses"]["422"]
+        operation["responses"]["default"] = anything
+        if secured and "probes" not in operation["tags"]:
+            operation["security"] = [{name: []} for name in SCHEMES]
+            operation["responses"]["401"] = problem_responses(401)[401]
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -102,8 +142,14 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         detail = f"there is nothing at {request.url.path}"
     elif type(error) is HTTPException and error.status_code == 405:
         detail = f"{request.method} is not possible at {request.url.path}"
-    errors = error.errors if isinstance(error, ProblemError) else None
-    return problem_response(error.status_code, detail, errors, error.headers)
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # see service/head.py
+    errors = None
+    if isinstance(error, ProblemError):
+        errors = error.errors
+        request.state.refused = error.reason
+    return problem_response(error.status_code, detail, errors, headers)
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -123,7 +169,14 @@ async def _picture_error(request: Request, error: Exception) -> JSONResponse:
     return problem_response(status, str(error))
 
 
+async def _damaged_index(request: Request, error: Exception) -> JSONResponse:
+    request.state.refused = "damaged_index"
+    _log.error("%s", error)
+    return problem_response(503, "the library cannot be read at the moment", headers={"Retry-After": "5"})
+
+
 async def _client_gone(request: Request, error: Exception) -> JSONResponse:
+    request.state.refused = "client_gone"
     # Nobody reads this answer; without it, every upload that a person breaks off would be logged as a crash.
     return problem_response(400, "the request was broken off before its body was complete")
 

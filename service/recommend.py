@@ -1,49 +1,115 @@
 """POST /recommend: a picture in, the sounds that fit it out."""
 
+import asyncio
+from dataclasses import asdict, dataclass
+from time import perf_counter
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
-from service.current import CurrentRecommender
-from service.problems import problem_responses
-from service.schemas import PictureMaterial, Recommendation, Result
+from service.current import Current
+from service.limits import FormLimits
+from service.metrics import Metrics
+from service.problems import ProblemError, problem_responses
+from service.queue import PictureQueue, result_of
+from service.recommender import Recommender, Stages
+from service.schemas import Recommendation
 from service.settings import Settings
-from service.upload import REQUEST_BODY, read_picture
+from service.upload import REQUEST_BODY, Upload, UploadMemory, client_gone, receive_upload
+
+PATH = "/recommend"
 
 
-def recommend_routes(settings: Settings) -> APIRouter:
-    """The route, with the default and the bound of k that `settings` give."""
+@dataclass(frozen=True)
+class _Computed:
+    """The body of an answer, and the seconds that each of its stages took."""
+
+    body: bytes
+    seconds: dict[str, float]
+
+    @property
+    def timing(self) -> str:
+        """The header Server-Timing: milliseconds by stage."""
+        return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in self.seconds.items())
+
+
+def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
+    """The route, with the limits that `settings` give; its pictures wait in `queue`."""
     router = APIRouter(tags=["recommending"])
+    memory = UploadMemory(settings.upload_memory_bytes)
     k_description = "How many sounds; all there are where the library has fewer."
 
     @router.post(
-        "/recommend",
+        PATH,
         summary="Recommend sounds for a picture",
         description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
         "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can tell, "
         "the answer also says how likely each material is in the picture. Sounds are returned also where no "
-        "material is recognised.",
+        "material is recognised. Where too many pictures wait already, the answer is 503 with Retry-After.",
         response_description="The sounds, best first, and what is in the picture.",
-        responses=problem_responses(400, 413, 415, 422, 500),
+        response_model=Recommendation,
+        responses=problem_responses(400, 408, 413, 415, 422, 500, 503),
         openapi_extra={"requestBody": REQUEST_BODY},
     )
     async def recommend(
         request: Request,
-        recommender: CurrentRecommender,
         k: Annotated[int, Query(ge=1, le=settings.max_k, description=k_description)] = settings.default_k,
-    ) -> Recommendation:
-        picture = await read_picture(request)
-        answer = await recommender.recommend(picture, k)
-        root_path = request.scope.get("root_path", "")
-        return Recommendation(
-            model=recommender.model_id,
-            index=recommender.index.id,
-            k=k,
-            returned=len(answer.sounds),
-            library=len(recommender.index),
-            recognised=answer.recognised,
-            materials=PictureMaterial.all_of(answer),
-            results=[Result.of(rank, sound, root_path) for rank, sound in enumerate(answer.sounds, start=1)],
-        )
+    ) -> Response:
+        received = False
+        try:
+            async with asyncio.timeout(settings.deadline_seconds):
+                with memory.share() as share:
+                    upload = await receive_upload(request, share)
+                    received = True
+                    computed = await _computed(request, upload, k, queue, settings.form_limits)
+        except TimeoutError:
+            limit = f"{settings.deadline_seconds:g} s"
+            if not received:
+                raise ProblemError(408, f"the picture did not arrive within {limit}") from None
+            raise ProblemError(
+                503,
+                f"the picture could not be answered within {limit}",
+                headers={"Retry-After": str(queue.retry_after)},
+                reason="deadline",
+            ) from None
+        return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})
 
     return router
+
+
+async def _computed(request: Request, upload: Upload, k: int, queue: PictureQueue, limits: FormLimits) -> _Computed:
+    """The answer, computed when it is its turn. Raises ClientDisconnect where the client goes first."""
+    current: Current = request.app.state.current
+    metrics: Metrics = request.app.state.metrics
+    root_path = request.scope.get("root_path", "")
+
+    submitted = perf_counter()
+
+    def compute() -> _Computed:
+        waited = perf_counter() - submitted
+        picture = upload.picture(limits)
+        with current.lease() as recommender:
+            body, stages = _answer(recommender, picture, k, root_path)
+        return _Computed(body, {"queue": waited} | asdict(stages))
+
+    answer = asyncio.ensure_future(result_of(queue.submit(compute)))
+    gone = asyncio.ensure_future(client_gone(request))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        for stage, seconds in answer.result().seconds.items():
+            metrics.stage(stage, seconds)
+        return answer.result()
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+def _answer(recommender: Recommender, picture: bytes, k: int, root_path: str) -> tuple[bytes, Stages]:
+    answer, stages = recommender.recommend(picture, k)
+    index = recommender.index
+    recommendation = Recommendation.of(recommender.model_id, index.id, len(index), k, answer, root_path)
+    # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
+    return recommendation.model_dump_json().encode(), stages

@@ -1,12 +1,11 @@
-"""From the bytes of a picture to the sounds that fit it, computed away from the event loop."""
+"""From the bytes of a picture to the sounds that fit it."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+from time import perf_counter
+from typing import Self
 
-import anyio
-import anyio.to_thread
 import numpy as np
 from PIL import Image
 
@@ -15,94 +14,89 @@ from index.search import SoundIndex
 from model.bundle import load_bundle
 from model.errors import BundleError, LibraryError, PictureFormatError
 from model.heads import MaterialHeads
-from model.picture import PictureLimits
+from model.picture import PictureLimits, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus, share_threads
 from service.settings import Settings
 
-PROBE_SECONDS = 5.0
-"""How long the probe may take before the service counts as not ready."""
-
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
+@dataclass(frozen=True)
+class Stages:
+    """Seconds that each stage of computing an answer took."""
+
+    decode: float
+    network: float
+    search: float
+
+
 class Recommender:
-    """A bundle and an index together: pictures in, sounds out, on `threads` worker threads.
+    """A bundle and an index together: pictures in, sounds out. Safe to use from several threads.
 
-    `heads` are those of the bundle, None where it has none.
-
-    Each request is computed by one of them, which CPUs that no worker is for help in the network. With as many
-    workers as CPUs each has one thread of ONNX Runtime: that serves the most requests per second, and one picture
-    cannot hold up all the others.
+    `heads` are those of the bundle, None where it has none. Each picture is computed by the thread that asks, which
+    CPUs that no such thread is for help in the network. With as many threads as CPUs each has one thread of ONNX
+    Runtime: that serves the most requests per second, and one picture cannot hold up all the others.
     """
 
     def __init__(
-        self,
-        towers: TowerRuntime,
-        heads: MaterialHeads | None,
-        index: SoundIndex,
-        limits: PictureLimits,
-        threads: int,
+        self, towers: TowerRuntime, heads: MaterialHeads | None, index: SoundIndex, limits: PictureLimits
     ) -> None:
         self.towers = towers
         self._heads = heads
         self.index = index
         self._limits = limits
-        self._workers = anyio.CapacityLimiter(threads)
-        self._prober = anyio.CapacityLimiter(1)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Open the bundle and the index of `settings`.
+
+        Raises BundleError or LibraryError where one of them is missing or broken, or where they do not fit.
+        """
+        bundle = load_bundle(settings.bundle)
+        heads = MaterialHeads.load(bundle)
+        index = SoundIndex.open(settings.index, bundle, threads=1, sounds=settings.sounds)
+        if not index.root.is_dir():
+            index.close()
+            raise LibraryError(
+                f"the sounds are not in {index.root}; say where they are with --sounds (THUD_SOUNDS)"
+            )
+        shares = share_threads(available_cpus(), settings.threads * settings.workers)
+        return cls(TowerRuntime(bundle, shares.intra_op), heads, index, settings.picture_limits)
 
     @property
     def model_id(self) -> str:
         """The bundle's id."""
         return self.towers.bundle.id
 
-    async def recommend(self, picture: bytes, k: int) -> Answer:
+    def recommend(self, picture: bytes, k: int) -> tuple[Answer, Stages]:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
         Raises PictureError as `model.picture.decode_picture` does.
         """
-        return await anyio.to_thread.run_sync(self._compute, picture, k, limiter=self._workers)
+        spec = self.towers.bundle.spec
+        began = perf_counter()
+        try:
+            pixels = picture_array(picture, spec.picture.size, spec.picture.resize, self._limits)
+        except PictureFormatError as error:
+            raise PictureFormatError(f"{error}{_advice(picture)}") from error
+        decoded = perf_counter()
+        embedding = self.towers.embed_pictures(pixels[None]).embedding[0]
+        embedded = perf_counter()
+        self.index.check()
+        matches = self.index.search(embedding, k)
+        answer = answer_picture(embedding, matches, self._heads, spec.calibration)
+        return answer, Stages(decoded - began, embedded - decoded, perf_counter() - embedded)
 
-    async def probe(self, seconds: float = PROBE_SECONDS) -> None:
-        """Embed a known picture and search for it, on a thread of its own.
-
-        Raises BundleError where that fails, TimeoutError where it takes more than `seconds`.
-        """
-        with anyio.fail_after(seconds):
-            answer = await anyio.to_thread.run_sync(
-                self._compute, _probe_picture(), 1, limiter=self._prober, abandon_on_cancel=True
-            )
+    def probe(self) -> None:
+        """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""
+        answer, _ = self.recommend(_probe_picture(), 1)
         if len(answer.sounds) != 1 or not np.isfinite(answer.sounds[0].found.similarity):
             raise BundleError("the probe picture was answered without a usable result")
 
-    def _compute(self, picture: bytes, k: int) -> Answer:
-        try:
-            embedding = self.towers.embed_picture(picture, self._limits).embedding[0]
-        except PictureFormatError as error:
-            raise PictureFormatError(f"{error}{_advice(picture)}") from error
-        matches = self.index.search(embedding, k)
-        return answer_picture(embedding, matches, self._heads, self.towers.bundle.spec.calibration)
-
-
-@contextmanager
-def open_recommender(settings: Settings) -> Iterator[Recommender]:
-    """Open the bundle and the index of `settings`; they are closed at the end.
-
-    Raises BundleError or LibraryError where one of them is missing or broken, or where they do not fit.
-    """
-    bundle = load_bundle(settings.bundle)
-    heads = MaterialHeads.load(bundle)
-    index = SoundIndex.open(settings.index, bundle, threads=1, sounds=settings.sounds)
-    try:
-        if not index.root.is_dir():
-            raise LibraryError(
-                f"the sounds are not in {index.root}; say where they are with --sounds (THUD_SOUNDS)"
-            )
-        shares = share_threads(available_cpus(), settings.threads)
-        towers = TowerRuntime(bundle, shares.intra_op)
-        yield Recommender(towers, heads, index, settings.picture_limits, settings.threads)
-    finally:
-        index.close()
+    def close(self) -> None:
+        """Close the index."""
+        self.index.close()
 
 
 @cache

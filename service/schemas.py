@@ -1,6 +1,7 @@
 """What the service answers, as pydantic models: the responses of the OpenAPI document."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field
@@ -54,6 +55,8 @@ class Result(BaseModel):
     )
     material: MaterialName | None = Field(description="What is struck, where the library says so.")
     duration: float = Field(description="Length of the sound in seconds.")
+    hit: float = Field(description="Seconds at which it is struck: start there to skip the silence before.")
+    loudness: float = Field(description="LUFS of the 0.4 s from the hit on, to match levels by.")
     title: str
 
     @classmethod
@@ -69,6 +72,8 @@ class Result(BaseModel):
             match=sound.match,
             material=MaterialName.of(record.material),
             duration=record.seconds,
+            hit=record.hit,
+            loudness=record.loudness,
             title=record.title,
         )
 
@@ -90,6 +95,20 @@ class Recommendation(BaseModel):
     )
     results: list[Result]
 
+    @classmethod
+    def of(cls, model: str, index: str, library: int, k: int, answer: Answer, root_path: str) -> Self:
+        """The answer to a request for `k` sounds; `root_path` is the prefix that the service is published at."""
+        return cls(
+            model=model,
+            index=index,
+            k=k,
+            returned=len(answer.sounds),
+            library=library,
+            recognised=answer.recognised,
+            materials=PictureMaterial.all_of(answer),
+            results=[Result.of(rank, sound, root_path) for rank, sound in enumerate(answer.sounds, start=1)],
+        )
+
 
 class Sound(BaseModel):
     """The record of a sound in the catalogue."""
@@ -102,6 +121,10 @@ class Sound(BaseModel):
     duration: float = Field(description="Length in seconds.")
     hit: float = Field(description="Seconds at which it is struck.")
     peak: float = Field(description="Largest sample, relative to full scale.")
+    loudness: float = Field(
+        description="LUFS of the 0.4 s from the hit on (ITU-R BS.1770, momentary): play a sound louder by the "
+        "difference to the level you want."
+    )
     sample_rate: int = Field(description="Of the file, in Hz.")
     channels: int
     format: str = Field(description="Of the file, such as WAV.")
@@ -149,6 +172,24 @@ class Alive(BaseModel):
     status: Literal["alive"] = "alive"
 
 
+class RefusedSwap(BaseModel):
+    """A bundle or an index that was not taken over."""
+
+    when: datetime
+    reason: str
+
+
+class ReadyDetails(BaseModel):
+    """What `?verbose` says of the process that answers."""
+
+    process: int = Field(description="Its id.")
+    waiting: int = Field(description="Pictures in the queue.")
+    computing: int = Field(description="Pictures that are computed.")
+    places: int = Field(description="Pictures that may be in the queue.")
+    loaded: datetime = Field(description="When bundle and index were loaded.")
+    refused: RefusedSwap | None = Field(None, description="The last bundle or index that was not taken over.")
+
+
 class Ready(BaseModel):
     """The probe picture was just embedded and searched for."""
 
@@ -156,6 +197,7 @@ class Ready(BaseModel):
     model: str
     index: str
     library: int = Field(description="Sounds in the library.")
+    details: ReadyDetails | None = Field(None, description="Where `?verbose` asks for them.")
 
 
 def sound_url(sound_id: str, root_path: str) -> str:

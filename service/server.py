@@ -1,44 +1,14 @@
-"""Running the application on uvicorn: one process, one address, a clean start and a clean stop."""
+"""Starting to serve: the address, then one process or several."""
 
-import asyncio
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-import uvicorn
-from fastapi import FastAPI
 
 from model.errors import ThudError
-from service.app import create_app
 from service.settings import Settings
-
-_STOP_SECONDS = 10
-"""How long requests may go on once the service was told to stop."""
-
-_LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"()": "uvicorn.logging.DefaultFormatter", "fmt": "%(levelprefix)s %(message)s"},
-        "access": {
-            "()": "uvicorn.logging.AccessFormatter",
-            "fmt": '%(asctime)s %(client_addr)s "%(request_line)s" %(status_code)s',
-        },
-    },
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"},
-        "stdout": {"class": "logging.StreamHandler", "formatter": "access", "stream": "ext://sys.stdout"},
-    },
-    "loggers": {
-        "uvicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # It warns of every broken form, which the client hears of already.
-        "python_multipart": {"level": "ERROR"},
-        "uvicorn.access": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
-    },
-}
 
 
 class ListenError(ThudError):
@@ -52,42 +22,20 @@ def run(settings: Settings) -> None:
     bundle or the index cannot be used.
     """
     with _listening(settings) as listener:
-        app = create_app(settings)
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=_LOGGING,
-            server_header=False,
-            timeout_graceful_shutdown=_STOP_SECONDS,
-        )
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(app, config, listener))
+        address = _address(listener)
 
+        def started() -> None:
+            click.echo(f"Thud listens on {address} (Ctrl-C stops it)")
 
-async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket) -> None:
-    # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
-    async with app.router.lifespan_context(app):
-        await _Server(config).serve(sockets=[listener])
+        # Only what is needed is imported: a process that watches over others loads no model.
+        if settings.workers == 1:
+            from service.process import serve
 
+            serve(settings, listener, started)
+        else:
+            from service.workers import serve_with_workers
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, saying where it listens; a signal to stop ends it as success, not as death by signal."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listener in sockets or []:
-            click.echo(f"Thud listens on {_address(listener)} (Ctrl-C stops it)")
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            serve_with_workers(settings, listener, started)
 
 
 @contextmanager

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_origin
 
 import click
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model.bundle import PRETRAINED
 from model.errors import ThudError
 from model.picture import PictureLimits
 from model.threads import available_cpus
+from service.limits import ConnectionLimits, FormLimits
 
 ENV_PREFIX = "THUD_"
+
+_SHORTEST_KEY = 16
 
 
 class SettingsError(ThudError):
@@ -43,18 +46,95 @@ class Settings(BaseSettings):
         pattern=r"^(/[^/?#\s]+)*$",
         description="Path prefix under which a reverse proxy publishes the service, such as /thud.",
     )
+    workers: int = Field(1, ge=1, le=256, description="Processes that serve; one that dies is replaced.")
     threads: int = Field(
-        default_factory=available_cpus,
+        default_factory=lambda given: max(1, available_cpus() // given.get("workers", 1)),
         ge=1,
         le=1024,
-        description="Requests that are computed at the same time.",
-        json_schema_extra={"default_text": "the CPUs this process may use"},
+        description="Requests that each process computes at the same time.",
+        json_schema_extra={"default_text": "the CPUs this process may use, shared out among the workers"},
+    )
+    queue: int = Field(
+        16,
+        ge=0,
+        description="Pictures that may wait in each process to be computed; further ones are refused with 503.",
+    )
+    deadline_seconds: float = Field(
+        30,
+        gt=0,
+        description="Time of a request for its upload, its place in the queue and its computing, in seconds.",
+    )
+    upload_memory_bytes: int = Field(
+        256 * 2**20, ge=2**20, description="Bytes that all uploads together may take in memory."
     )
     max_body_bytes: int = Field(
         PictureLimits.max_bytes, ge=1024, description="Largest request body, and so the largest picture, in bytes."
     )
     max_pixels: int = Field(
         PictureLimits.max_pixels, ge=256, description="Largest picture in pixels, checked before it is decoded."
+    )
+    max_connections: int = Field(
+        ConnectionLimits.max_connections,
+        ge=1,
+        description="Most connections at a time; the one that is idle longest gives way to a further one.",
+    )
+    max_url_bytes: int = Field(ConnectionLimits.max_url_bytes, ge=256, description="Longest address, in bytes.")
+    max_header_bytes: int = Field(
+        ConnectionLimits.max_header_bytes, ge=1024, description="Most bytes of all headers of a request."
+    )
+    header_seconds: float = Field(
+        ConnectionLimits.header_seconds, gt=0, description="Time for a request's address and headers to arrive."
+    )
+    send_seconds: float = Field(
+        ConnectionLimits.send_seconds, gt=0, description="Time for which a client may take nothing of its answer."
+    )
+    keep_alive_seconds: int = Field(
+        5, ge=1, description="Time for which a connection without a request stays open, in seconds."
+    )
+    max_parts: int = Field(FormLimits.max_parts, ge=1, description="Most parts of a multipart form.")
+    max_part_headers: int = Field(
+        FormLimits.max_part_headers, ge=2, description="Most headers of a part of a multipart form."
+    )
+    max_part_header_bytes: int = Field(
+        FormLimits.max_part_header_bytes,
+        ge=256,
+        description="Largest header of a part of a multipart form, in bytes.",
+    )
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys, separated by commas, of which a request needs one; probes need none. Better given as "
+        "the variable, which other users of the machine do not see.",
+        json_schema_extra={"default_text": "none, everybody is answered"},
+    )
+    cors_origins: str = Field(
+        "", description="Origins, separated by commas, whose pages may use the service; * for all."
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses, networks and host names, separated by commas, of reverse proxies whose "
+        "X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody.",
+    )
+    stop_seconds: int = Field(
+        10, ge=1, description="How long requests may go on once the service was told to stop, in seconds."
+    )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="How long to go on accepting, but not be ready, once the service was told to stop, in seconds.",
+    )
+    watch_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="How often to look for a new index or bundle, which is taken over while serving; 0 looks "
+        "only on SIGHUP.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="text for people, or json: one object a line, requests on stdout and the rest on stderr.",
+    )
+    tracing: bool = Field(
+        False,
+        description="Send a span of each request to OTEL_EXPORTER_OTLP_ENDPOINT; true needs the extra otel.",
     )
     default_k: int = Field(10, ge=1, description="Results where a request does not say how many.")
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
@@ -65,10 +145,57 @@ class Settings(BaseSettings):
             raise ValueError(f"default_k is {self.default_k}, which is more than max_k, {self.max_k}")
         return self
 
+    @model_validator(mode="after")
+    def _one_upload_fits(self) -> Self:
+        if self.upload_memory_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"upload_memory_bytes is {self.upload_memory_bytes}, which is less than max_body_bytes, "
+                f"{self.max_body_bytes}"
+            )
+        return self
+
+    @field_validator("api_keys")
+    @classmethod
+    def _keys_hard_to_guess(cls, keys: SecretStr) -> SecretStr:
+        if any(len(key) < _SHORTEST_KEY for key in _listed(keys.get_secret_value())):
+            raise ValueError(f"each key needs at least {_SHORTEST_KEY} characters")
+        return keys
+
+    @property
+    def keys(self) -> list[str]:
+        """The API keys, none where everybody is answered."""
+        return _listed(self.api_keys.get_secret_value())
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that may use the service from their pages."""
+        return _listed(self.cors_origins)
+
+    @property
+    def proxies(self) -> list[str]:
+        """The proxies that are believed."""
+        return _listed(self.trusted_proxies)
+
     @property
     def picture_limits(self) -> PictureLimits:
         """What a picture may be."""
         return PictureLimits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
+
+    @property
+    def connection_limits(self) -> ConnectionLimits:
+        """What a connection may be."""
+        return ConnectionLimits(
+            max_connections=self.max_connections,
+            max_url_bytes=self.max_url_bytes,
+            max_header_bytes=self.max_header_bytes,
+            header_seconds=self.header_seconds,
+            send_seconds=self.send_seconds,
+        )
+
+    @property
+    def form_limits(self) -> FormLimits:
+        """What a form may be."""
+        return FormLimits(self.max_parts, self.max_part_headers, self.max_part_header_bytes)
 
 
 def read_settings(flags: dict[str, Any]) -> Settings:
@@ -98,6 +225,10 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _default_text(name: str) -> str:
     field = Settings.model_fields[name]
     if isinstance(field.json_schema_extra, dict):
@@ -106,9 +237,10 @@ def _default_text(name: str) -> str:
 
 
 def _metavar(annotation: Any) -> str:
-    if annotation is int:
-        return "INTEGER"
-    return "TEXT" if annotation is str else "FOLDER"
+    if annotation in (int, float):
+        return "INTEGER" if annotation is int else "NUMBER"
+    is_text = annotation in (str, SecretStr, bool) or get_origin(annotation) is Literal
+    return "TEXT" if is_text else "FOLDER"
 
 
 def _complaint(loc: tuple[int | str, ...], message: str) -> str:

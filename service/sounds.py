@@ -39,7 +39,6 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     responses=_AUDIO | problem_responses(404, 410, 416, 500),
 )
-@router.head("/sounds/{sound_id}", include_in_schema=False)
 def audio(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -> Response:
     """Send the file of a sound."""
     record = _record(recommender, sound_id)
@@ -76,7 +75,9 @@ def catalogue(
     recommender: CurrentRecommender,
     request: Request,
     material: Annotated[str | None, Query(description="Name of a material.", examples=["metal"])] = None,
-    after: Annotated[str | None, Query(description="Id of the last sound of the page before.")] = None,
+    after: Annotated[
+        str | None, Query(description="Id of the last sound of the page before.", pattern="^[0-9a-f]{20}$")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Most sounds on the page.")] = 50,
 ) -> SoundPage:
     """A page of the catalogue."""

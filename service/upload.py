@@ -1,14 +1,16 @@
-"""Getting the one picture out of a request: a multipart field `image`, or the body itself."""
+"""Receiving a picture: how a request may send it, and how much of all uploads may lie in memory."""
 
-from email.message import Message
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
 
+from service.form import FIELD, may_be_picture, media_type, picture_in_form
+from service.limits import FormLimits
 from service.problems import ProblemError
-
-FIELD = "image"
 
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
@@ -35,58 +37,100 @@ REQUEST_BODY: dict[str, Any] = {
 """The request body for the OpenAPI document."""
 
 
-async def read_picture(request: Request) -> bytes:
-    """The bytes of the request's picture.
+class UploadMemory:
+    """The bytes that all uploads together may take, counted as they arrive.
 
-    Raises ProblemError: 415 for a content type that cannot be a picture, 422 where there is no picture, an
-    empty one, or more than one.
+    Bytes are counted, not requests: many that send next to nothing take next to nothing away from the others.
     """
-    kind = _media_type(request.headers.get("content-type"))
-    if kind == "multipart/form-data":
-        return await _from_form(request)
-    if not _may_be_picture(kind):
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.used = 0
+
+    @contextmanager
+    def share(self) -> Iterator["UploadShare"]:
+        """The share of one request, given back at the end."""
+        share = UploadShare(self)
+        try:
+            yield share
+        finally:
+            self.used -= share.used
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes. Raises ProblemError (503) where there is no room for them."""
+        if self.used + size > self._most:
+            raise ProblemError(
+                503,
+                "too many uploads are under way; try again in 1 s",
+                headers={"Retry-After": "1"},
+                reason="upload_memory",
+            )
+        self.used += size
+
+
+@dataclass
+class UploadShare:
+    """What one request takes of the upload memory."""
+
+    memory: UploadMemory
+    used: int = 0
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes of this request. Raises ProblemError as `UploadMemory.take`."""
+        self.memory.take(size)
+        self.used += size
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The body of a request as it arrived."""
+
+    content_type: str | None
+    chunks: list[bytes] = field(repr=False)
+
+    def picture(self, limits: FormLimits) -> bytes:
+        """The bytes of the picture; parses the form where it came in one.
+
+        Raises ProblemError: 400 for a broken form, 413 for one over `limits`, 415 for a part of a type that
+        cannot be a picture, 422 where there is no picture, an empty one, or more than one.
+        """
+        data = b"".join(self.chunks)
+        if media_type(self.content_type) == "multipart/form-data":
+            return picture_in_form(data, self.content_type or "", limits)
+        if not data:
+            raise ProblemError(422, "the request has no picture: its body is empty", "body")
+        return data
+
+
+async def receive_upload(request: Request, share: UploadShare) -> Upload:
+    """Receive the body, counted in `share`; parsing it is for the thread that computes.
+
+    Raises ProblemError, 415 for a content type that cannot be a picture and 503 where all uploads together are
+    too large, and ClientDisconnect.
+    """
+    header = request.headers.get("content-type")
+    kind = media_type(header)
+    if kind != "multipart/form-data" and not may_be_picture(kind):
         raise ProblemError(
             415,
             f"a body of type {kind} is not accepted; send a JPEG, PNG or WebP picture as multipart/form-data in "
             f"the field {FIELD}, or as the body with Content-Type image/jpeg, image/png or image/webp",
         )
-    data = await request.body()
-    if not data:
-        raise ProblemError(422, "the request has no picture: its body is empty", "body")
-    return data
+    chunks: list[bytes] = []
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        if chunk:
+            share.take(len(chunk))
+            chunks.append(chunk)
+        more = message.get("more_body", False)
+    return Upload(header, chunks)
 
 
-async def _from_form(request: Request) -> bytes:
-    place = f"body.{FIELD}"
-    # Leaving the form closes its files, and with them the temporary ones that large parts are spooled to.
-    async with request.form() as form:
-        parts = form.getlist(FIELD)
-        if not parts:
-            raise ProblemError(422, f"the form has no field {FIELD}; send the picture in it", place)
-        if len(parts) > 1:
-            raise ProblemError(422, f"the form has {len(parts)} fields {FIELD}; send one picture a request", place)
-        part = parts[0]
-        if not isinstance(part, UploadFile):
-            raise ProblemError(422, f"the field {FIELD} is text; send the picture as a file", place)
-        kind = _media_type(part.content_type)
-        if not _may_be_picture(kind):
-            raise ProblemError(
-                415, f"a file of type {kind} is not accepted; send a JPEG, PNG or WebP picture", place
-            )
-        data = await part.read()
-        if not data:
-            raise ProblemError(422, "the picture is empty (0 bytes)", place)
-        return data
-
-
-def _media_type(header: str | None) -> str:
-    """The media type without parameters, in lower case; "" where there is none."""
-    if header is None:
-        return ""
-    message = Message()
-    message["content-type"] = header
-    return message.get_content_type() if header.strip() else ""
-
-
-def _may_be_picture(kind: str) -> bool:
-    return kind in ("", "application/octet-stream") or kind.startswith("image/")
+async def client_gone(request: Request) -> None:
+    """Return when the client of a request whose body has been received goes away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

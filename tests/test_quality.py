@@ -18,7 +18,7 @@ from PIL import Image
 from model.bundle import Hubness
 from model.hubness import occurrences, skewness
 from model.materials import MATERIALS
-from tests.tiny_bundle import write_tiny_bundle_with_bank, write_tiny_bundle_with_heads
+from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_bank, write_tiny_bundle_with_heads
 
 # Scripts import their neighbours as Python finds them: in the script's own folder.
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -43,7 +43,11 @@ def test_recommendations_by_definition(pictures: int, sounds: int, least: int, s
     picture_material, library = ids(rng, pictures), ids(rng, sounds)
     # One decimal, so that many tie.
     cosines, biases = rng.uniform(-1, 1, (pictures, sounds)).round(1), rng.uniform(0, 1, sounds).round(1)
-    found = measures.score_recommendations(cosines, picture_material, library, least, biases)
+    labelled = rng.uniform(-1, 1, (pictures, sounds)).round(1)
+    found = measures.score_recommendations(cosines, picture_material, library, least, biases, labelled)
+    again = measures.score_recommendations(labelled, picture_material, library, least, biases)
+    for name in ("P@10 labelled", "P@10 labelled macro"):
+        assert found.numbers[name] == pytest.approx(again.numbers[name.replace(" labelled", "")], nan_ok=True)
     values: dict[str, list[float]] = {name: [] for name in ("P@1", "P@5", "P@10", "nDCG@10")}
     kept = []
     for row, material in zip(cosines, picture_material, strict=True):
@@ -214,7 +218,7 @@ def test_a_fold_may_lack_pictures_sounds_or_heads() -> None:
     assert pictures.commonest is not None
     assert pictures.pictures is pictures.sounds is None
     assert pictures.recommended.numbers["skew"] == pictures.recommended.numbers["skew without biases"]
-    fold = Fold(none, some, library, np.zeros((0, 12)), None, np.zeros((0, 17)), probabilities, 0.5)
+    fold = Fold(none, some, library, np.zeros((0, 12)), None, None, np.zeros((0, 17)), probabilities, 0.5)
     sounds = measures.score_fold(fold)
     assert sounds.recommended is sounds.chance is sounds.commonest is sounds.pictures is None
     assert sounds.sounds is not None
@@ -305,7 +309,7 @@ def test_bundles_are_set_side_by_side(tmp_path: Path, data: Path) -> None:
     # 12 of the 23 sounds are wood, and 5 of the 11 pictures of `near` that can be used.
     chance = (5 * 12 + 6 * 11) / 23 / 11
     assert cells(text, "near", "chance") == [
-        ["11", *[f"{chance:.3f}"] * 3, cells(text, "near", "chance")[0][4], *["0.500"] * 3, "0.500", "-", "-"]
+        ["11", *[f"{chance:.3f}"] * 3, cells(text, "near", "chance")[0][4], *["0.500"] * 3, "0.500", *"----"]
     ]
     assert cells(text, "far", "bank")[1] == ["13", *"-------"]
     wood = next(line for line in text.split("## By material: ours")[1].splitlines() if line.startswith("| wood"))
@@ -326,3 +330,32 @@ def test_what_a_person_can_mend_is_one_line(tmp_path: Path, data: Path) -> None:
     nothing = runner.invoke(quality.main, [str(data), *folders, "--workers", "1"])
     assert nothing.exit_code == 1
     assert "not one sound can be used; the last: the file is empty" in nothing.output
+
+
+def test_each_source_is_asked_of_the_bundle_that_never_saw_it(tmp_path: Path, data: Path) -> None:
+    for source, seed in (("near", 1), ("far", 2)):
+        write_tiny_bundle(tmp_path / "folds" / source, seed=seed)
+    found = {}
+    for name, options in (
+        ("folds", ["--left-out", str(tmp_path / "folds")]),
+        ("near", ["--bundle", str(tmp_path / "folds" / "near")]),
+        ("far", ["--bundle", str(tmp_path / "folds" / "far")]),
+    ):
+        out = tmp_path / f"{name}.json"
+        result = CliRunner().invoke(quality.main, [str(data), *options, "--json", str(out), "--workers", "1"])
+        assert result.exit_code == 0, result.output
+        found[name] = json.loads(out.read_text())["bundles"][name]
+    for source in ("near", "far"):
+        alone = found[source]["recommended"]["sources"][source]
+        assert found["folds"]["recommended"]["sources"][source] == alone
+    assert set(found["folds"]["ids"]) == {"folds without near", "folds without far"}
+
+
+def test_a_source_without_its_bundle_is_one_line(tmp_path: Path, data: Path) -> None:
+    write_tiny_bundle(tmp_path / "folds" / "near")
+    result = CliRunner().invoke(quality.main, [str(data), "--left-out", str(tmp_path / "folds")])
+    assert result.exit_code == 1
+    assert "far is not a bundle" in result.output
+    result = CliRunner().invoke(quality.main, [str(data)])
+    assert result.exit_code == 2
+    assert "name bundles with --bundle or --left-out" in result.output

@@ -34,6 +34,7 @@ def record(row: int, material: str | None = None, path: str | None = None) -> So
         media_type="audio/wav",
         bytes=1000 + row,
         peak=0.25,
+        loudness=-20.5,
         source="a recorder" if row % 2 else None,
         licence="CC0" if row % 2 else None,
     )

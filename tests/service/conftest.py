@@ -53,6 +53,8 @@ class Server:
     process: subprocess.Popen[str]
     spool: Path
     """Where it puts temporary files."""
+    requests: list[str]
+    """The lines of its log of requests, as they come."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -84,8 +86,13 @@ def _strike(path: Path, rng: np.random.Generator) -> None:
 
 
 @contextmanager
-def running(library: Library, *flags: str, env: dict[str, str] | None = None) -> Iterator[Server]:
-    """Start `thud serve` on a free port, wait until it says where it listens, and stop it at the end."""
+def running(
+    library: Library, *flags: str, env: dict[str, str] | None = None, says: bool = False
+) -> Iterator[Server]:
+    """Start `thud serve` on a free port, wait until it says where it listens, and stop it at the end.
+
+    `says` allows it to say something on stderr, but no traceback.
+    """
     command = [sys.executable, "-m", "thud", "serve", "--port", "0", *library.flags, *flags]
     with tempfile.TemporaryDirectory() as spool, tempfile.TemporaryFile("w+") as log:
         with subprocess.Popen(
@@ -98,17 +105,20 @@ def running(library: Library, *flags: str, env: dict[str, str] | None = None) ->
             assert process.stdout is not None
             found = re.search(r"listens on (http://\S+)", process.stdout.readline())
             # The access log has to be read, or it would fill the pipe and hold the server up.
-            reader = threading.Thread(target=process.stdout.read)
+            requests: list[str] = []
+            reader = threading.Thread(target=requests.extend, args=(process.stdout,))
             reader.start()
             try:
                 if found is not None:
-                    yield Server(found[1], process, Path(spool))
+                    yield Server(found[1], process, Path(spool), requests)
             finally:
                 process.terminate()
                 process.wait(timeout=30)
                 reader.join()
         log.seek(0)
-        assert (process.returncode, log.read()) == (0, "")
+        said = log.read()
+        assert process.returncode == 0, said
+        assert "Traceback" not in said if says else said == "", said
 
 
 @pytest.fixture(scope="session")

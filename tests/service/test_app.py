@@ -3,7 +3,8 @@
 import asyncio
 import re
 import threading
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -11,11 +12,12 @@ import pytest
 
 from index.answer import Answer
 from index.search import SoundIndex
+from model.errors import BundleError
 from model.picture import PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
-from service.current import set_recommender
-from service.recommender import Recommender
+from service.current import Current
+from service.recommender import Recommender, Stages
 from service.settings import Settings
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, running
 from tests.service.test_bad_requests import check_problem
@@ -53,13 +55,14 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         "/materials",
         "/livez",
         "/readyz",
+        "/metrics",
     }
     for path, operations in document["paths"].items():
         for operation in operations.values():
             assert operation["summary"], path
             assert operation.get("description"), path
             for status, response in operation["responses"].items():
-                if int(status) < 400:
+                if status != "default" and int(status) < 400:
                     continue
                 schema = response["content"]["application/problem+json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/Problem"}, (path, status)
@@ -128,32 +131,45 @@ def test_under_a_prefix(library: Library, encode: Encode) -> None:
 
 
 class _BrokenRecommender(Recommender):
-    def _compute(self, picture: bytes, k: int) -> Answer:
+    def recommend(self, picture: bytes, k: int) -> tuple[Answer, Stages]:
         raise RuntimeError("secret words in /a/secret/place")
 
 
 class _HangingRecommender(Recommender):
     go_on = threading.Event()
 
-    def _compute(self, picture: bytes, k: int) -> Answer:
+    def recommend(self, picture: bytes, k: int) -> tuple[Answer, Stages]:
         self.go_on.wait()
-        return Answer((), None, None)
+        raise BundleError("it hung")
+
+
+@asynccontextmanager
+async def started(library: Library, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Current]]:
+    """The application without a server, and a client of it."""
+    app = create_app(Settings(bundle=library.bundle.folder, index=library.index, **settings))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://thud", timeout=30) as client,
+    ):
+        yield client, app.state.current
+
+
+def other(kind: type[Recommender], library: Library) -> Recommender:
+    index = SoundIndex.open(library.index, library.bundle)
+    return kind(TowerRuntime(library.bundle), None, index, PictureLimits())
 
 
 def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.recommender.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("service.probes.PROBE_SECONDS", 0.1)
 
     async def ask() -> tuple[httpx.Response, httpx.Response]:
-        app = create_app(Settings(bundle=library.bundle.folder, index=library.index))
-        with closing(SoundIndex.open(library.index, library.bundle)) as index:
-            set_recommender(
-                app, _HangingRecommender(TowerRuntime(library.bundle), None, index, PictureLimits(), threads=1)
-            )
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://thud") as client:
-                try:
-                    return await client.get("/readyz"), await client.get("/livez")
-                finally:
-                    _HangingRecommender.go_on.set()
+        async with started(library) as (client, current):
+            current.replace(other(_HangingRecommender, library))
+            try:
+                return await client.get("/readyz"), await client.get("/livez")
+            finally:
+                _HangingRecommender.go_on.set()
 
     unready, alive = asyncio.run(ask())
 
@@ -163,21 +179,15 @@ def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypat
 
 def test_a_crash_is_a_problem_that_tells_nothing(library: Library, encode: Encode) -> None:
     async def ask() -> tuple[httpx.Response, ...]:
-        app = create_app(Settings(bundle=library.bundle.folder, index=library.index))
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://thud") as client,
-        ):
-            well: Recommender = app.state.recommender
-            broken = _BrokenRecommender(TowerRuntime(library.bundle), None, well.index, PictureLimits(), threads=1)
-            set_recommender(app, broken)
+        async with started(library) as (client, current):
+            current.replace(other(_BrokenRecommender, library))
             during = [
                 await client.post("/recommend", files={"image": encode()}),
                 await client.get("/readyz"),
                 await client.get("/livez"),
             ]
-            set_recommender(app, well)
+            current.replace(other(Recommender, library))
+            await asyncio.sleep(1.1)  # a probe is shared for a second
             return *during, await client.get("/readyz")
 
     crashed, unready, alive, recovered = asyncio.run(ask())

@@ -49,6 +49,8 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
             "match": None,
             "material": {"id": known.id, "name": known.name} if known else None,
             "duration": record.seconds,
+            "hit": record.hit,
+            "loudness": record.loudness,
             "title": record.title,
         }
         assert client.get(result["url"]).status_code == 200

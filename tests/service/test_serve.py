@@ -55,6 +55,8 @@ def test_a_flag_wins_over_the_environment_which_wins_over_the_default(monkeypatc
     assert read_settings({"port": "9001"}).port == 9001
     assert read_settings({}).sounds is None
     assert read_settings({}).threads == available_cpus()
+    assert read_settings({"workers": "2"}).threads == max(1, available_cpus() // 2)
+    assert read_settings({"workers": "256"}).threads == max(1, available_cpus() // 256)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,9 @@ def test_a_flag_wins_over_the_environment_which_wins_over_the_default(monkeypatc
         ({"max_body_bytes": "-1"}, "--max-body-bytes (THUD_MAX_BODY_BYTES)"),
         ({"root_path": "thud/"}, "--root-path (THUD_ROOT_PATH)"),
         ({"default_k": "20", "max_k": "10"}, "default_k is 20"),
+        ({"upload_memory_bytes": "2000000"}, "less than max_body_bytes"),
+        ({"log_format": "xml"}, "--log-format (THUD_LOG_FORMAT)"),
+        ({"workers": "0"}, "--workers (THUD_WORKERS)"),
     ],
 )
 def test_a_setting_out_of_range_is_named(flags: dict[str, str], words: str) -> None:

@@ -58,9 +58,10 @@ def test_a_file_name_of_any_letters_survives(client: httpx.Client, sound_index: 
 
     disposition = client.get(f"/sounds/{record.id}").headers["content-disposition"]
 
-    found = re.fullmatch(r"inline; filename\*=utf-8''([A-Za-z0-9%._-]+)", disposition)
+    found = re.fullmatch(r"""inline; filename="([^"]+)"; filename\*=UTF-8''([A-Za-z0-9%._-]+)""", disposition)
     assert found is not None, disposition
-    assert unquote(found[1]) == 'ein "schöner" Schlag.wav'
+    assert found[1] == "ein _schoner_ Schlag.wav"
+    assert unquote(found[2]) == 'ein "schöner" Schlag.wav'
 
 
 def test_head_has_the_headers_alone(client: httpx.Client, url: str, file: Path) -> None:
@@ -71,6 +72,22 @@ def test_head_has_the_headers_alone(client: httpx.Client, url: str, file: Path) 
     for name in ("content-type", "etag", "cache-control", "content-disposition", "accept-ranges"):
         assert head.headers[name] == whole.headers[name]
     assert client.head("/sounds/00000000000000000000").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/sounds", "/materials", "/metrics", "/", "/docs", "/page/page.js"]
+)
+def test_head_is_possible_wherever_get_is(client: httpx.Client, path: str) -> None:
+    answer = client.head(path)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == client.get(path).headers["content-type"]
+
+
+def test_what_is_allowed_is_said(client: httpx.Client, url: str) -> None:
+    for path in (url, "/livez"):
+        assert client.delete(path).headers["allow"] == "GET, HEAD"
+    assert client.head("/recommend").headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +111,15 @@ def test_two_ranges(client: httpx.Client, url: str, file: Path) -> None:
     assert response.headers["content-type"].startswith("multipart/byteranges; boundary=")
     assert file.read_bytes()[:10] in response.content
     assert file.read_bytes()[20:30] in response.content
+
+
+def test_more_ranges_than_anybody_needs_are_the_whole_file(client: httpx.Client, url: str, file: Path) -> None:
+    def answer(ranges: int) -> httpx.Response:
+        return client.get(url, headers={"Range": "bytes=" + ",".join(f"{9 * n}-{9 * n}" for n in range(ranges))})
+
+    assert answer(16).status_code == 206
+    assert (answer(17).status_code, answer(17).content) == (200, file.read_bytes())
+    assert len(client.get(url, headers={"Range": "bytes=" + ",".join(["0-"] * 10)}).content) <= file.stat().st_size
 
 
 def test_a_range_outside_of_the_sound(client: httpx.Client, url: str, file: Path) -> None:
@@ -178,6 +204,7 @@ def test_the_record(client: httpx.Client, url: str, record: SoundRecord) -> None
         "duration": record.seconds,
         "hit": record.hit,
         "peak": record.peak,
+        "loudness": record.loudness,
         "sample_rate": 16_000,
         "channels": 1,
         "format": "WAV",

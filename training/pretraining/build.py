@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.bundle import HEADS, IMAGE_TOWER, SOUND_TOWER, Bundle, Calibration, write_bundle
+from model.errors import TrainingError
 from model.lock import exclusive
 from model.materials import MATERIALS
 from model.networks import EMBEDDING_SIZE
@@ -19,7 +20,7 @@ from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.measures import FoldScores, mean_over
 from training.pretraining.parity import Parity, measure_parity
-from training.pretraining.quantise import halve_weights, quantise_tower
+from training.pretraining.quantise import quantise_tower
 from training.pretraining.recipe import PretrainingRecipe
 from training.pretraining.score import score_left_out
 from training.pretraining.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
@@ -27,6 +28,7 @@ from training.pretraining.towers import build_towers
 
 NAME = "thud-materials"
 _CALIBRATION_FILES = 256
+_LEAST_SOURCES = 2
 _PARITY_PICTURES, _PARITY_SOUNDS = 400, 800
 
 
@@ -40,25 +42,37 @@ class Built:
 
 
 def build_pretrained(
-    data: Path, target: Path, work: Path, recipe: PretrainingRecipe, threads: int, say: Callable[[str], None]
+    data: Path,
+    target: Path,
+    work: Path,
+    recipe: PretrainingRecipe,
+    threads: int,
+    *,
+    leave_out: str | None = None,
+    say: Callable[[str], None],
 ) -> Built:
     """Write the bundle `target`, its image tower in INT8, with its model card, from the labelled files of `data`.
 
     Files without an open licence are measured on and never fitted on. Features stay in `work`, so that an
-    interrupted run goes on and a second one with other strengths takes seconds. Raises TrainingError as
-    `gather` does, and as `export_bundle` where the exported towers differ.
+    interrupted run goes on and a second one with other strengths takes seconds. Files of the source `leave_out` are
+    neither fitted nor measured on. Raises TrainingError as `gather` does, as `export_bundle` where the exported
+    towers differ, for a source to leave out that there is not, and where fewer than two are left.
     """
     with exclusive(work):
         found = gather(data, work, recipe)
+        if leave_out is not None:
+            if leave_out not in {*found.pictures.source.tolist(), *found.sounds.source.tolist()}:
+                raise TrainingError(f"{data} has no file of the source {leave_out!r}")
+            found = found.without(leave_out)
+        _check_sources(found)
         say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {_open(found)} with an open licence")
         held_out = hold_out(found, recipe)
-        scores = score_left_out(found, held_out)
+        scores = score_left_out(found, held_out, recipe)
         floats = _export(found, held_out, scores, work / "fp32", recipe)
         say(f"fp32 bundle {floats.id}")
         rng = np.random.default_rng(recipe.seed)
         seen = np.stack(list(read_pictures(_some(found.pictures, rng), recipe.picture)))
         quantise_tower(floats.file(IMAGE_TOWER), work / IMAGE_TOWER, seen)
-        halve_weights(floats.file(SOUND_TOWER), work / SOUND_TOWER)
         fields: dict[str, Any] = {
             name: getattr(floats.spec, name)
             for name in (
@@ -70,9 +84,10 @@ def build_pretrained(
                 "picture",
                 "clip",
                 "calibration",
+                "label_strength",
             )
         }
-        files = {name: work / name for name in (IMAGE_TOWER, SOUND_TOWER)} | {HEADS: floats.file(HEADS)}
+        files = {IMAGE_TOWER: work / IMAGE_TOWER} | {name: floats.file(name) for name in (SOUND_TOWER, HEADS)}
         training = floats.spec.training
         trial = write_bundle(work / "int8", files, precision="int8", training=training, **fields)
         parity = _parity(floats, trial, found, rng, threads)
@@ -80,6 +95,15 @@ def build_pretrained(
         bundle = write_bundle(target, files, precision="int8", training=training, metrics=metrics, **fields)
         write_card(target, bundle, found, scores, parity, recipe)
     return Built(bundle, scores, parity)
+
+
+def _check_sources(data: PretrainingData) -> None:
+    """One source is left out at a time, to calibrate on; another must be there to fit on."""
+    for files, kind in ((data.pictures, "pictures"), (data.sounds, "sounds")):
+        if len(set(files.source[files.open_licence].tolist())) < _LEAST_SOURCES:
+            raise TrainingError(
+                f"the {kind} with an open licence come from fewer than {_LEAST_SOURCES} sources; add another source"
+            )
 
 
 def _open(data: PretrainingData) -> str:
@@ -101,7 +125,7 @@ def _export(
 ) -> Bundle:
     pictures = fit_whole_pictures(data, recipe, data.pictures.open_licence)
     sounds = fit_whole_sounds(data, recipe, data.sounds.open_licence)
-    heads, recognised = calibrate(data, held_out)
+    heads, recognised = calibrate(data, held_out, recipe)
     of_parts = parts(scores)
     errors = {
         name: round(mean_over(list(of_parts[part].values()))["ECE"], 4)
@@ -136,6 +160,7 @@ def _export(
         calibration=Calibration(
             recognised=recognised, fitted_on="each source by heads fitted without it", expected_error=errors
         ),
+        label_strength=recipe.label_strength,
         training=spec.training,
         metrics={**spec.metrics, "left_out": _means(of_parts)},
     )

@@ -1,17 +1,16 @@
 """All that the heads are fitted on: features, materials and sources of pictures, sounds and what is added."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.spectrogram import LogMel
 from training.pretraining.features import (
     PictureFeatures,
-    SoundFeatures,
     features_of,
     kept,
     pretrained_network,
@@ -21,6 +20,8 @@ from training.pretraining.features import (
 from training.pretraining.material_files import MaterialFiles, read_material_files
 from training.pretraining.nothing import nothing_pictures
 from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.sound_features import SoundFeatures
+from training.pretraining.spectra import ClearedLogMel
 from training.synthesis.library import write_library
 
 _NOTHING_SEED = 1000
@@ -39,9 +40,21 @@ class PretrainingData:
     nothing_held_out: Tensor
     sounds: MaterialFiles
     sound_features: Tensor
+    log_mel: ClearedLogMel
     sound_network: SoundFeatures
     synthetic: Tensor
     synthetic_material: npt.NDArray[np.int64]
+
+    def without(self, source: str) -> "PretrainingData":
+        """The same data as it is to somebody who never got a file of `source`."""
+        seen, heard = self.pictures.source != source, self.sounds.source != source
+        return replace(
+            self,
+            pictures=self.pictures.only(seen),
+            picture_features=self.picture_features[torch.from_numpy(seen)],
+            sounds=self.sounds.only(heard),
+            sound_features=self.sound_features[torch.from_numpy(heard)],
+        )
 
 
 def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData:
@@ -54,20 +67,27 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     see = PictureFeatures(network).eval()
     size = recipe.picture.size
     of_pictures = kept(
-        work / "pictures.npz",
-        {"files": _names(pictures), "network": recipe.image_network, "picture": recipe.picture.model_dump()},
+        work / f"pictures-{recipe.image_network}-{size}.npz",
+        {"files": _contents(pictures), "network": recipe.image_network, "picture": recipe.picture.model_dump()},
         lambda: features_of(see, read_pictures(pictures.paths, recipe.picture), len(pictures), "pictures"),
     )
     drawn = [nothing_pictures(recipe.nothing, size, recipe.seed + offset) for offset in (0, _NOTHING_SEED)]
     nothing, held_out = (features_of(see, iter(some), len(some), "nothing") for some in drawn)
     sound_network = pretrained_network(recipe.sound_network)
     clip = recipe.clip
-    hear = SoundFeatures(sound_network, LogMel(clip.sample_rate, clip.samples, recipe.spectrogram_size)).eval()
-    heard = {"network": recipe.sound_network, "clip": clip.model_dump(), "size": recipe.spectrogram_size}
+    log_mel = ClearedLogMel(clip.sample_rate, clip.samples, recipe.spectrogram_size)
+    hear = SoundFeatures(recipe.sound_network, sound_network).eval()
+    listen = nn.Sequential(log_mel, hear)
+    heard = {
+        "network": recipe.sound_network,
+        "clip": clip.model_dump(),
+        "size": recipe.spectrogram_size,
+        "blocks": hear.blocks,
+    }
     of_sounds = kept(
-        work / "sounds.npz",
-        {"files": _names(sounds), **heard},
-        lambda: features_of(hear, read_clips(sounds.paths, clip), len(sounds), "sounds"),
+        work / f"sounds-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
+        {"files": _contents(sounds), **heard},
+        lambda: features_of(listen, read_clips(sounds.paths, clip), len(sounds), "sounds"),
     )
     library = work / f"synthetic-{recipe.synthetic}-{recipe.seed}"
     if recipe.synthetic and not library.exists():
@@ -77,9 +97,9 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         torch.zeros(0, of_sounds.shape[1])
         if made is None
         else kept(
-            work / "synthetic.npz",
-            {"files": _names(made), **heard},
-            lambda: features_of(hear, read_clips(made.paths, clip), len(made), "synthetic"),
+            work / f"synthetic-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
+            {"files": _contents(made), **heard},
+            lambda: features_of(listen, read_clips(made.paths, clip), len(made), "synthetic"),
         )
     )
     return PretrainingData(
@@ -91,12 +111,17 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         nothing_held_out=held_out,
         sounds=sounds,
         sound_features=of_sounds,
+        log_mel=log_mel,
         sound_network=hear,
         synthetic=synthetic,
         synthetic_material=np.zeros(0, np.int64) if made is None else made.material,
     )
 
 
-def _names(files: MaterialFiles) -> list[str]:
-    """What a file is, for telling whether features are of the same files: its name and size."""
-    return [f"{path} {path.stat().st_size}" for path in files.paths]
+def _contents(files: MaterialFiles) -> list[str]:
+    """SHA-256 of each file, for telling whether features are of the same files, wherever these lie."""
+    digests = []
+    for path in files.paths:
+        with path.open("rb") as handle:
+            digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
+    return digests

@@ -22,7 +22,6 @@ from model.networks import ImagenetNormalise, PooledNetwork, build_network
 from model.picture import picture_array
 from model.progress import progress
 from model.sound import Samples, decode_sound
-from model.spectrogram import LogMel
 from training.pretrained import load_pretrained
 
 Pictures = npt.NDArray[np.uint8]
@@ -51,18 +50,6 @@ class PictureFeatures(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Features `[B, F]`."""
         return self.features(self.normalise(pictures)).mean(dim=(2, 3))  # type: ignore[no-any-return]
-
-
-class SoundFeatures(nn.Module):
-    """Clips float32 `[B, samples]` to pooled features `[B, F]` of their log-mel pictures."""
-
-    def __init__(self, network: PooledNetwork, log_mel: LogMel) -> None:
-        super().__init__()
-        self.log_mel, self.features = log_mel, network.features
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Features `[B, F]`."""
-        return self.features(self.log_mel(clips)).mean(dim=(2, 3))  # type: ignore[no-any-return]
 
 
 def read_pictures(paths: tuple[Path, ...], spec: PictureSpec) -> Iterator[Pictures]:

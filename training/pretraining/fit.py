@@ -1,6 +1,8 @@
 """Fitting both heads on frozen features, and answering each source by heads that never saw it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,12 +11,14 @@ from torch import Tensor
 
 from model.materials import MATERIALS
 from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
+from training.pretraining.discriminant import fit_discriminant, source_weights
 from training.pretraining.knowledge import NOTHING, material_knowledge
 from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.standardise import Standardise
 
 Labels = npt.NDArray[np.int64]
 Sources = npt.NDArray[np.str_]
-_LEAST_DEVIATION = 1e-3
+Fitted = TypeVar("Fitted")
 
 
 def fit_pictures(
@@ -30,28 +34,51 @@ def fit_pictures(
     return fit_classifier(all_features, labels, NOTHING + 1, recipe.picture_decay, prior)
 
 
-def fit_sounds(
-    features: Tensor, material: Labels, synthetic: Tensor, synthetic_material: Labels, recipe: PretrainingRecipe
-) -> LinearClassifier:
-    """Logits of the 17 materials from sounds' features `[N, F]`, the synthetic ones `[M, F]` joined to them.
+@dataclass(frozen=True)
+class SoundClassifier:
+    """Logits of the 17 materials from features that are standardised first."""
 
-    Features of spectrograms differ in spread by orders of magnitude: each is brought to deviation 1 first.
+    standardise: Standardise
+    linear: LinearClassifier
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Logits `[N, 17]` of features `[N, F]`."""
+        return self.linear(self.standardise(features))
+
+
+def fit_sounds(
+    features: Tensor,
+    material: Labels,
+    source: Sources,
+    blocks: tuple[int, ...],
+    synthetic: Tensor,
+    synthetic_material: Labels,
+    recipe: PretrainingRecipe,
+) -> SoundClassifier:
+    """Logits of the 17 materials from recordings' features `[N, F]` and the synthetic ones `[M, F]`.
+
+    `blocks` are those of `SoundFeatures`; the synthetic sounds count as one source.
     """
-    mean = features.mean(dim=0)
-    deviation = features.std(dim=0) + _LEAST_DEVIATION
-    both = (torch.cat([features, synthetic]) - mean) / deviation
-    labels = torch.from_numpy(np.concatenate([material, synthetic_material]))
-    fitted = fit_classifier(both, labels, len(MATERIALS), recipe.sound_decay)
-    weight = fitted.weight / deviation
-    return LinearClassifier(weight, fitted.bias - weight @ mean)
+    standardise = Standardise(features, blocks)
+    labels = np.concatenate([material, synthetic_material])
+    sources = np.concatenate([source, np.full(len(synthetic), "synthetic")])
+    linear = fit_discriminant(
+        standardise(torch.cat([features, synthetic])),
+        source_weights(labels, sources, recipe.source_power),
+        torch.from_numpy(labels),
+        len(MATERIALS),
+        recipe.sound_shrinkage,
+        recipe.sound_deviation,
+    )
+    return SoundClassifier(standardise, linear)
 
 
 def left_out(
-    source: Sources, trained_on: npt.NDArray[np.bool_], fit: Callable[[npt.NDArray[np.bool_]], LinearClassifier]
-) -> dict[str, LinearClassifier]:
+    source: Sources, trained_on: npt.NDArray[np.bool_], fit: Callable[[npt.NDArray[np.bool_]], Fitted]
+) -> dict[str, Fitted]:
     """For each source the classifier that was fitted on `trained_on [N]` without it."""
-    fitted: dict[str, LinearClassifier] = {}
-    whole: LinearClassifier | None = None
+    fitted: dict[str, Fitted] = {}
+    whole: Fitted | None = None
     for name in sorted(set(source.tolist())):
         rest = trained_on & (source != name)
         if (rest == trained_on).all():  # never trained on: one fit serves all such sources

@@ -14,14 +14,13 @@ from model.networks import EMBEDDING_SIZE
 from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.data import PretrainingData
-from training.pretraining.fit import fit_pictures, fit_sounds, left_out
+from training.pretraining.fit import Fitted, SoundClassifier, fit_pictures, fit_sounds, left_out
 from training.pretraining.knowledge import NOTHING
 from training.pretraining.recipe import PretrainingRecipe
 from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
 
 Mask = npt.NDArray[np.bool_]
-_Embed = Callable[[LinearClassifier, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,43 +38,55 @@ def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: M
     return fit_pictures(features, material, data.nothing, data.imagenet_rows, recipe)
 
 
-def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> LinearClassifier:
+def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> SoundClassifier:
     """The sounds' classifier, fitted on `rows [M]` and the synthetic ones of materials that have few recordings."""
-    features, material = data.sound_features[torch.from_numpy(rows)], data.sounds.material[rows]
     counts = np.bincount(data.sounds.material[data.sounds.open_licence], minlength=NOTHING)
     few = np.isin(data.synthetic_material, np.flatnonzero(counts < recipe.few_recordings))
-    synthetic = data.synthetic[torch.from_numpy(few)]
-    return fit_sounds(features, material, synthetic, data.synthetic_material[few], recipe)
+    return fit_sounds(
+        data.sound_features[torch.from_numpy(rows)],
+        data.sounds.material[rows],
+        data.sounds.source[rows],
+        data.sound_network.blocks,
+        data.synthetic[torch.from_numpy(few)],
+        data.synthetic_material[few],
+        recipe,
+    )
 
 
 def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
     """Embed each source by heads fitted without it, on files with an open licence alone."""
-    return HeldOut(
-        pictures=_embed(
-            data.picture_features,
-            data.pictures.source,
-            left_out(
-                data.pictures.source,
-                data.pictures.open_licence,
-                lambda rows: fit_whole_pictures(data, recipe, rows),
-            ),
-            lambda classifier, features: normalize(picture_projection(classifier)(features), dim=1),
-        ),
-        sounds=_embed(
-            data.sound_features,
-            data.sounds.source,
-            left_out(
-                data.sounds.source,
-                data.sounds.open_licence,
-                lambda rows: fit_whole_sounds(data, recipe, rows),
-            ),
-            lambda classifier, features: normalize(sound_projection(data, classifier)(features), dim=1),
-        ),
-        nothing=_embed_nothing(data, recipe),
+    pictures, nothing = hold_out_pictures(data, recipe)
+    return HeldOut(pictures, hold_out_sounds(data, recipe), nothing)
+
+
+def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple[Tensor, Tensor]:
+    """Pictures `[N, 128]`, and other drawings of nothing than were fitted on, seen by the whole classifier."""
+    files = data.pictures
+    fitted = left_out(files.source, files.open_licence, lambda rows: fit_whole_pictures(data, recipe, rows))
+
+    def embed(classifier: LinearClassifier, features: Tensor) -> Tensor:
+        return normalize(picture_projection(classifier)(features), dim=1)
+
+    with torch.no_grad():
+        nothing = embed(fit_whole_pictures(data, recipe, files.open_licence), data.nothing_held_out)
+    return _embed(data.picture_features, files.source, fitted, embed), nothing
+
+
+def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
+    """Sounds `[M, 128]`."""
+    files = data.sounds
+    fitted = left_out(files.source, files.open_licence, lambda rows: fit_whole_sounds(data, recipe, rows))
+    return _embed(
+        data.sound_features,
+        files.source,
+        fitted,
+        lambda classifier, features: sound_projection(data, classifier)(features),
     )
 
 
-def calibrate(data: PretrainingData, held_out: HeldOut, without: str = "") -> tuple[MaterialHeads, float]:
+def calibrate(
+    data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe, without: str = ""
+) -> tuple[MaterialHeads, float]:
     """The heads, and from what probability on a picture counts as recognised, from all sources but `without`.
 
     Pictures of nothing together weigh as much as a source.
@@ -91,20 +102,17 @@ def calibrate(data: PretrainingData, held_out: HeldOut, without: str = "") -> tu
         held_out.sounds[torch.from_numpy(heard)],
         data.sounds.material[heard],
         balanced_weights(data.sounds.material[heard], data.sounds.source[heard]),
+        recipe.bias_decay,
     )
     likeliest = heads.pictures(pictures.numpy()).max(axis=1).astype(np.float64)
     return heads, recognition_threshold(likeliest[material != NOTHING], likeliest[material == NOTHING])
 
 
-def _embed_nothing(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
-    """Other drawings of nothing than were fitted on, seen by the pictures' whole classifier."""
-    whole = fit_whole_pictures(data, recipe, data.pictures.open_licence)
-    with torch.no_grad():
-        return normalize(picture_projection(whole)(data.nothing_held_out), dim=1)
-
-
 def _embed(
-    features: Tensor, source: npt.NDArray[np.str_], fitted: dict[str, LinearClassifier], embed: _Embed
+    features: Tensor,
+    source: npt.NDArray[np.str_],
+    fitted: dict[str, Fitted],
+    embed: Callable[[Fitted, Tensor], Tensor],
 ) -> Tensor:
     vectors = torch.zeros(len(features), EMBEDDING_SIZE)
     with torch.no_grad():

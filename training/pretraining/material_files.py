@@ -1,6 +1,6 @@
 """Labelled pictures or sounds of a manifest, each of one material, with the source that each comes from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,17 @@ class MaterialFiles:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> "MaterialFiles":
+        """Those of the files for which `rows [N]` is true."""
+        kept = tuple(path for path, keep in zip(self.paths, rows, strict=True) if keep)
+        return replace(
+            self,
+            paths=kept,
+            material=self.material[rows],
+            source=self.source[rows],
+            open_licence=self.open_licence[rows],
+        )
 
 
 def read_material_files(data: Path, kind: str) -> MaterialFiles:

@@ -40,8 +40,9 @@ class Fold:
     """P pictures and S sounds of one source, and a library of L sounds (of any source) to recommend.
 
     `picture_material [P]`, `sound_material [S]` and `library_material [L]` are ids 0..16. `cosines [P, L]` less
-    `biases [L]` rank. `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads,
-    None where there are none; `recognised` is the calibration's least probability.
+    `biases [L]` rank; `labelled [P, L]` are the cosines where the library's labels are drawn into its vectors.
+    `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None where there are
+    none; `recognised` is the calibration's least probability.
     """
 
     picture_material: Ids
@@ -49,6 +50,7 @@ class Fold:
     library_material: Ids
     cosines: Reals
     biases: Reals | None = None
+    labelled: Reals | None = None
     picture_probabilities: Reals | None = None
     sound_probabilities: Reals | None = None
     recognised: float | None = None
@@ -92,7 +94,9 @@ def score_fold(fold: Fold, least: Least = Least()) -> FoldScores:
     seen, heard = fold.picture_probabilities, fold.sound_probabilities
     recommended = chance = commonest = pictures = sounds = None
     if len(material):
-        recommended = score_recommendations(fold.cosines, material, library, least.pictures, fold.biases)
+        recommended = score_recommendations(
+            fold.cosines, material, library, least.pictures, fold.biases, fold.labelled
+        )
         chance = score_chance(material, library, least.pictures)
         commonest = score_commonest(material, library, least.pictures)
         if seen is not None:
@@ -103,12 +107,18 @@ def score_fold(fold: Fold, least: Least = Least()) -> FoldScores:
 
 
 def score_recommendations(
-    cosines: Reals, picture_material: Ids, library_material: Ids, least: int, biases: Reals | None = None
+    cosines: Reals,
+    picture_material: Ids,
+    library_material: Ids,
+    least: int,
+    biases: Reals | None = None,
+    labelled: Reals | None = None,
 ) -> Scored:
     """Measure the rankings of L sounds by `cosines [P, L]` less `biases [L]`, for P pictures.
 
     - `P@1`, `P@5`, `P@10`: share of sounds of the picture's material among the first (all, if there are fewer)
     - `nDCG@10`: their discounted gain over that of a ranking with all such sounds in front
+    - `P@10 labelled`: P@10 of the ranking by `labelled [P, L]`, the library's labels being known
     - `skew`, `skew without biases`: skewness of how often each sound is among the first 10 of a picture
     """
     plain = rank(cosines)
@@ -118,6 +128,9 @@ def score_recommendations(
     total = _sounds_of(picture_material, library_material)
     ideal = discount.cumsum()[np.clip(total, 1, len(discount)) - 1]
     each = {f"P@{k}": good[:, :k].mean(axis=1) for k in K} | {"nDCG@10": good @ discount / ideal}
+    if labelled is not None:
+        known = rank(labelled if biases is None else labelled.astype(np.float64) - biases)
+        each["P@10 labelled"] = (library_material[known] == picture_material[:, None]).mean(axis=1)
     # Hubs among the pictures that count above, so that all numbers of a source are about the same ones.
     skews = {
         name: skewness(np.bincount(firsts[total > 0].ravel(), minlength=len(library_material)))

@@ -12,6 +12,7 @@ from model.progress import progress
 from model.runtime import TowerRuntime
 
 Ids = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
 K = 10
 
 
@@ -48,14 +49,17 @@ def measure_parity(
     threads: int,
 ) -> Parity:
     """Answer `pictures` from `sounds` with both bundles."""
-    seen, heard = [], []
+    seen: list[Vectors] = []
+    heard: list[Vectors] = []
     for bundle in (floats, quantised):
         runtime = TowerRuntime(bundle, threads)
         with progress(f"{bundle.spec.precision} twin", len(pictures) + len(sounds), "file") as bar:
-            seen.append(
-                np.stack([_told(bar, runtime.embed_picture(p.read_bytes()).embedding[0]) for p in pictures])
-            )
-            heard.append(np.stack([_told(bar, runtime.embed_sound(path).embedding) for path in sounds]))
+            for files, vectors, embed in ((pictures, seen, _of_picture), (sounds, heard, _of_sound)):
+                found = []
+                for path in files:
+                    found.append(embed(runtime, path))
+                    bar.update()
+                vectors.append(np.stack(found))
     first = [
         np.argsort(-(one @ other.T), axis=1, kind="stable")[:, :K] for one, other in zip(seen, heard, strict=True)
     ]
@@ -76,6 +80,10 @@ def measure_parity(
     )
 
 
-def _told(bar: "object", embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    bar.update()  # type: ignore[attr-defined]
+def _of_picture(runtime: TowerRuntime, path: Path) -> Vectors:
+    embedding: Vectors = runtime.embed_picture(path.read_bytes()).embedding[0]
     return embedding
+
+
+def _of_sound(runtime: TowerRuntime, path: Path) -> Vectors:
+    return runtime.embed_sound(path).embedding

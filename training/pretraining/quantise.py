@@ -1,4 +1,4 @@
-"""Towers in INT8, with ranges of activations found on real inputs, and towers with weights of 16 bits."""
+"""Towers in INT8, with ranges of activations found on real inputs."""
 
 import logging
 import tempfile
@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -65,27 +63,6 @@ def quantise_tower(tower: Path, target: Path, inputs: Inputs) -> None:
             )
         finally:
             logging.root.setLevel(level)
-
-
-def halve_weights(tower: Path, target: Path) -> None:
-    """Write the tower at `tower` to `target` with the weights of its convolutions in 16 bits, computed in float.
-
-    Half the bytes, for a tower that 8 bits change too much and whose speed does not matter.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
-        quant_pre_process(str(tower), str(prepared), skip_symbolic_shape=True)
-        model = onnx.load(str(prepared))
-    graph = model.graph
-    weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
-    for tensor in [one for one in graph.initializer if one.name in weights]:
-        name = f"{tensor.name}_16"
-        graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), name))
-        graph.initializer.remove(tensor)
-        # Before every other node; ONNX Runtime computes it once, when it loads the tower.
-        graph.node.insert(0, helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT))
-    onnx.checker.check_model(model)
-    onnx.save(model, str(target))
 
 
 def _in_float(graph: Any) -> list[str]:

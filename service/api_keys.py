@@ -1,0 +1,51 @@
+"""Answering only those who have a key."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.problems import problem_response
+
+_OPEN = ("/", "/livez", "/readyz", "/docs", "/redoc", "/openapi.json")
+_OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
+
+
+class ApiKeys:
+    """Middleware that answers 401 to whoever has none of `keys`; without keys, everybody is answered.
+
+    Probes, the page and the documentation are open: they give away nothing of the library and compute nothing. The
+    details of `/readyz?verbose` are not.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self.app = app
+        # Digests are of one length, so that comparing takes the same time for keys of every length.
+        self._digests = [_digest(key) for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] != "http" or not self._digests or _is_open(scope) or self._has_key(Headers(scope=scope)):
+            await self.app(scope, receive, send)
+            return
+        detail = "this needs a key, as Authorization: Bearer KEY or as X-API-Key: KEY"
+        await problem_response(401, detail, headers={"WWW-Authenticate": "Bearer"})(scope, receive, send)
+
+    def _has_key(self, headers: Headers) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = _digest(token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", ""))
+        # All are compared, so that the time does not tell which one matched.
+        return sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
+
+
+def _is_open(scope: Scope) -> bool:
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    if path == "/readyz" and b"verbose" in scope["query_string"]:
+        return False
+    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

@@ -1,0 +1,28 @@
+"""What stands around the application, so that it holds for every answer: the client, the id, other origins."""
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from service.metrics import Metrics
+from service.observed import Observed
+from service.request_id import RequestId
+from service.settings import Settings
+from service.tracing import traced
+
+_ASKED = ["Authorization", "Content-Type", "If-None-Match", "If-Range", "Range", "X-API-Key", "X-Request-ID"]
+_TOLD = ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "Server-Timing"]
+_TOLD += ["X-Request-ID"]
+
+
+def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
+    """`app` with its edge. Raises TracingError where tracing is asked for and not installed."""
+    if settings.origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=_ASKED,
+            expose_headers=_TOLD,
+        )
+    app = RequestId(Observed(app, metrics))
+    return traced(app) if settings.tracing else app

@@ -1,0 +1,106 @@
+"""One line in the log and one count in the metrics for each request that is answered."""
+
+import asyncio
+import logging
+from time import perf_counter
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.metrics import Metrics
+from service.problems import problem_response
+from service.request_id import request_id
+
+_log = logging.getLogger("thud.access")
+
+_REASONS = {
+    400: "malformed",
+    401: "no_key",
+    408: "slow_body",
+    413: "too_large",
+    415: "format",
+    422: "invalid",
+    503: "unavailable",
+}
+
+
+class Observed:
+    """Middleware that logs and counts each request when its answer is sent, also where that failed.
+
+    Whoever refuses a request may say why in `scope["state"]["refused"]`; otherwise the status says it.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and watch its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        began = perf_counter()
+        status = 500
+        sent = 0
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal status, sent, started
+            if message["type"] == "http.response.start":
+                started = True
+                status = message["status"]
+            sent += len(message.get("body", b""))
+            await send(message)
+
+        path = _address(scope)
+        try:
+            await self.app(scope, receive, watched)
+        except asyncio.CancelledError:
+            # uvicorn cancels what is not done when the time to stop is over.
+            if not started:
+                state["refused"] = "stopping"
+                problem = problem_response(503, "the service has stopped", headers={"Retry-After": "1"})
+                await problem(scope, receive, watched)
+        finally:
+            seconds = perf_counter() - began
+            route = _route(scope)
+            self.metrics.request(route, scope["method"], status, seconds)
+            reason = state.get("refused") or _REASONS.get(status)
+            if reason is not None:
+                self.metrics.rejected(reason)
+            client = scope.get("client") or ("-", 0)
+            fields: dict[str, Any] = {
+                "client": client[0],
+                "method": scope["method"],
+                "path": path,
+                "status": status,
+                "bytes": sent,
+                "seconds": round(seconds, 6),
+                "request_id": request_id(),
+            }
+            if reason is not None:
+                fields["reason"] = reason
+            _log.info(
+                '%s "%s %s" %d %d %.1f ms %s',
+                *(fields[name] for name in ("client", "method", "path", "status", "bytes")),
+                1000 * seconds,
+                fields["request_id"],
+                extra={"fields": fields},
+            )
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route that was taken, the folder where files are served, or `none`."""
+    # Starlette keeps the application's own prefix aside where it descends into a folder.
+    prefix = scope.get("app_root_path")
+    folder = "" if prefix is None else scope["root_path"].removeprefix(prefix)
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path or folder or "none"
+
+
+def _address(scope: Scope) -> str:
+    """The address as it was sent: still encoded, so that it cannot break a line of the log."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    return (raw + b"?" + query if query else raw).decode("latin-1")

@@ -1,0 +1,148 @@
+"""One process that serves: the application on uvicorn, a clean start and a clean stop."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.connection import connection_within
+from service.edge import with_edge
+from service.logs import log_config
+from service.metrics import Metrics
+from service.probes import Prober
+from service.proxies import TrustedProxies
+from service.queue import PictureQueue
+from service.settings import Settings
+from service.watch import Watcher
+
+_OTHER_FILES = 256
+"""Files that may be open besides the connections: audio that is sent, the index, the log."""
+
+
+def serve(
+    settings: Settings, listener: socket.socket, started: Callable[[], None], parent: int | None = None
+) -> None:
+    """Serve on `listener` until SIGTERM or Ctrl-C, then finish the requests that are under way.
+
+    `started` is called when requests are answered. Where there is a `parent`, a descriptor that ends with the
+    parent process, serving ends with it too. Raises BundleError or LibraryError where the bundle or the index
+    cannot be used, and TracingError where tracing cannot.
+    """
+    _allow_files(settings.max_connections + _OTHER_FILES)
+    app = create_app(settings)
+    metrics: Metrics = app.state.metrics
+    proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
+    config = uvicorn.Config(
+        proxies,
+        http=connection_within(settings.connection_limits, metrics.rejected),
+        ws="none",
+        lifespan="off",
+        log_config=log_config(as_json=settings.log_format == "json"),
+        access_log=False,  # the edge logs requests, with their ids
+        server_header=False,
+        proxy_headers=False,  # `proxies` sees to them
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.stop_seconds,
+    )
+    server = _Server(config, app, settings, started)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(server, proxies, listener, parent))
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the number of files that the process may have open, as far as it may, where it is lower."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _serve(server: "_Server", proxies: TrustedProxies, listener: socket.socket, parent: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    app = server.app
+    # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
+    async with app.router.lifespan_context(app):
+        watcher: Watcher = app.state.watcher
+        loop.add_signal_handler(signal.SIGHUP, watcher.wake)
+        if parent is not None:
+            loop.add_reader(parent, server.stop)
+        watching = asyncio.ensure_future(proxies.watch())
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            watching.cancel()
+            if parent is not None:
+                loop.remove_reader(parent)
+    queue: PictureQueue = app.state.queue
+    prober: Prober = app.state.prober
+    if queue.running or prober.busy:
+        # A thread that computes cannot be ended, and Python would wait for it: its client has had an answer.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; a signal to stop ends it as success, not as death by signal, and loses no request."""
+
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, settings: Settings, started: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self.app = app
+        self._settings = settings
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Become unready, then stop accepting, then finish what is under way."""
+        self.app.state.draining = True
+        await asyncio.sleep(self._settings.drain_seconds)
+        listeners = [listener.dup() for listener in sockets or []]
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            await self._accept_the_rest(listener)
+        await super().shutdown(sockets)
+
+    def stop(self) -> None:
+        """Stop as a signal would."""
+        self.should_exit = True
+
+    async def _accept_the_rest(self, listener: socket.socket) -> None:
+        """Take the connections that the kernel has made and nobody has accepted; closing would break them off."""
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        with listener:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # there are no more
+                    return
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

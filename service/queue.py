@@ -1,0 +1,105 @@
+"""The bounded queue before the network: at most so many pictures wait, the rest are refused at once."""
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+from typing import TypeVar
+
+from service.problems import ProblemError
+
+T = TypeVar("T")
+
+_FIRST_GUESS = 0.05
+_WEIGHT = 0.1
+
+
+class PictureQueue:
+    """Work on `threads` threads of its own; at most `places` pieces of it wait for one, first come, first served.
+
+    `changed` is told how many wait and how many run. A piece counts until its thread is done with it, also where
+    nobody waits for the result any more.
+    """
+
+    def __init__(
+        self, threads: int, places: int, changed: Callable[[int, int], None] = lambda waiting, running: None
+    ) -> None:
+        self._changed = changed
+        self._threads = threads
+        self.places = places
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._running = 0
+        self._seconds = _FIRST_GUESS
+
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that wait for a thread."""
+        return max(0, self._inside - self._running)
+
+    @property
+    def running(self) -> int:
+        """Pieces of work that a thread is at."""
+        return self._running
+
+    @property
+    def full(self) -> bool:
+        """Whether `submit` would refuse."""
+        return self._inside >= self._threads + self.places
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds in which the work that is inside now should be done."""
+        return max(1, math.ceil(self._seconds * self._inside / self._threads))
+
+    def refusal(self) -> ProblemError:
+        """The problem for a request that finds no place."""
+        return ProblemError(
+            503,
+            f"the service is busy: {self.places} pictures wait already; try again in {self.retry_after} s",
+            reason="queue_full",
+            headers={"Retry-After": str(self.retry_after)},
+        )
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Let a thread do `work`. Cancelling the future takes it out of the queue, if it still waits there.
+
+        Raises ProblemError (503) where the queue is full.
+        """
+        with self._lock:
+            if self.full:
+                raise self.refusal()
+            self._inside += 1
+            self._changed(self.waiting, self.running)
+        future = self._pool.submit(self._run, work)
+        future.add_done_callback(self._leave)
+        return future
+
+    def close(self) -> None:
+        """Take no more work, drop what waits; a thread that is at work goes on."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, work: Callable[[], T]) -> T:
+        began = perf_counter()
+        with self._lock:
+            self._running += 1
+            self._changed(self.waiting, self.running)
+        try:
+            return work()
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._seconds += _WEIGHT * (perf_counter() - began - self._seconds)
+
+    def _leave(self, future: "Future[T]") -> None:
+        with self._lock:
+            self._inside -= 1
+            self._changed(self.waiting, self.running)
+
+
+async def result_of(future: "Future[T]") -> T:
+    """Wait for the future's result; where the waiting is cancelled, so is the future."""
+    return await asyncio.wrap_future(future)

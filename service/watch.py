@@ -1,0 +1,120 @@
+"""Taking over a new bundle or index while requests are answered by the one before."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from index.generation import GENERATIONS, POINTER
+from service.current import Current
+from service.metrics import Metrics
+from service.recommender import Recommender
+from service.settings import Settings
+
+_log = logging.getLogger("thud")
+
+Fingerprint = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class RefusedSwap:
+    """A bundle or an index that was not taken over, when and why."""
+
+    when: datetime
+    reason: str
+
+
+class Watcher:
+    """Looks every `settings.watch_seconds`, and when woken, whether the bundle or the index has changed on disk.
+
+    `seen` is the fingerprint of what is in use; `taken` is called when something else is.
+
+    What has changed is opened and proved with the probe picture beside the one in use, which answers meanwhile.
+    What cannot be opened, or does not fit together, is refused and looked at again when it changes once more.
+    """
+
+    def __init__(
+        self, settings: Settings, seen: Fingerprint, current: Current, metrics: Metrics, taken: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._current = current
+        self._metrics = metrics
+        self._taken = taken
+        self._woken = asyncio.Event()
+        self._seen = seen
+        self.refused: RefusedSwap | None = None
+        """The last one that was refused, also when a later one was taken over."""
+
+    def wake(self) -> None:
+        """Look now, also at what was refused before."""
+        self._seen = ()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._settings.watch_seconds or None)
+            self._woken.clear()
+            await self._look()
+
+    async def _look(self) -> None:
+        seen = await asyncio.to_thread(fingerprint, self._settings)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            following = await asyncio.to_thread(open_proved, self._settings)
+        except Exception as error:  # whatever is wrong with it, what is in use serves on
+            self.refused = RefusedSwap(datetime.now(UTC), str(error))
+            self._metrics.swap("refused")
+            _log.warning("not taken over, the one before serves on: %s", error)
+            return
+        before = self._current.recommender
+        self._current.replace(following)
+        self._metrics.loaded(following.model_id, following.index.id, len(following.index))
+        self._metrics.swap("taken")
+        self._taken()
+        _log.info(
+            "taken over: bundle %s and index %s, after bundle %s and index %s",
+            following.model_id,
+            following.index.id,
+            before.model_id,
+            before.index.id,
+        )
+
+
+def open_proved(settings: Settings) -> Recommender:
+    """The bundle and the index of `settings`, opened and proved with the probe picture.
+
+    Raises BundleError or LibraryError where they cannot be used.
+    """
+    opened = Recommender.open(settings)
+    try:
+        opened.probe()  # also loads the tower, so that no request waits for it
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def fingerprint(settings: Settings) -> Fingerprint:
+    """Changes with every file of the bundle, with the pointer, and with every file of the generation it names."""
+    bundle, index = settings.bundle, settings.index
+    try:
+        pointed_to = (index / POINTER).read_bytes()
+        generation = index / GENERATIONS / pointed_to.decode("ascii").strip()
+    except (OSError, ValueError):
+        return (_states(bundle), None)
+    return (_states(bundle), pointed_to, _states(generation))
+
+
+def _states(folder: Path) -> Fingerprint:
+    try:
+        found = [(file.name, file.stat()) for file in folder.iterdir()]
+    except (OSError, ValueError):
+        return ()
+    return tuple(sorted((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in found))

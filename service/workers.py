@@ -1,0 +1,163 @@
+"""Several processes that serve one address, and one that watches over them.
+
+They share the listening socket, so that one that dies takes along only what it had accepted: with SO_REUSEPORT each
+would have a queue of its own in the kernel, and lose it. uvicorn's own supervisor is not used because it drops the
+reason for which a worker could not start. The index is memory-mapped: the processes share its pages.
+"""
+
+import logging
+import logging.config
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from tempfile import TemporaryDirectory
+
+from model.errors import ThudError
+from service.logs import log_config
+from service.settings import Settings
+
+_log = logging.getLogger("thud")
+
+_spawn = multiprocessing.get_context("spawn")
+
+# The name is also in service/metrics.py, which may be imported only when the variable is set.
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_TICK_SECONDS = 0.2
+_SLACK_SECONDS = 3.0
+_LONGEST_PAUSE = 30.0
+
+
+class WorkerError(ThudError):
+    """A worker process that could not start."""
+
+
+class _Worker:
+    """One place among the workers, with the process that fills it now."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, folder: str) -> None:
+        self._work = (settings, listener, folder)
+        self._pause = 0.0
+        self.again_at = 0.0
+        self.ready = False
+        self.start()
+
+    def start(self) -> None:
+        """Start a process in this place."""
+        self.pipe, child = _spawn.Pipe()
+        self.process: SpawnProcess = _spawn.Process(target=_serve, args=(*self._work, child))
+        self.process.start()
+        child.close()
+        self.ready = False
+        self.again_at = 0.0
+
+    def hear(self) -> str | None:
+        """Take the news of the process: that it is ready, or the reason why it could not start."""
+        try:
+            if not self.pipe.poll():
+                return None
+            reason: str | None = self.pipe.recv()
+        except (EOFError, OSError):
+            return None
+        self.ready = reason is None
+        if self.ready:
+            self._pause = 0.0
+        return reason
+
+    def bury(self) -> int:
+        """Forget the dead process and plan another; its id. The pause before it grows with every failed start."""
+        self.process.join()
+        self.pipe.close()
+        pid = self.process.pid
+        assert pid is not None, "it was started"
+        self.again_at = time.monotonic() + self._pause
+        self._pause = min(_LONGEST_PAUSE, 2 * self._pause + 1)
+        return pid
+
+
+def serve_with_workers(settings: Settings, listener: socket.socket, started: Callable[[], None]) -> None:
+    """Serve with `settings.workers` processes until SIGTERM or Ctrl-C. One that dies is replaced.
+
+    `started` is called when all of them answer requests. SIGHUP is passed on to them. Raises WorkerError where one
+    cannot start at first.
+    """
+    logging.config.dictConfig(log_config(as_json=settings.log_format == "json"))
+    told: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: told.append(number))
+    with TemporaryDirectory(prefix="thud-metrics-") as folder:
+        workers = [_Worker(settings, listener, folder) for _ in range(settings.workers)]
+        try:
+            announced = False
+            while not {signal.SIGTERM, signal.SIGINT} & set(told):
+                _watch(workers, folder, first=not announced)
+                if not announced and all(worker.ready for worker in workers):
+                    announced = True
+                    started()
+                while signal.SIGHUP in told:
+                    told.remove(signal.SIGHUP)
+                    _signal(workers, signal.SIGHUP)
+        finally:
+            listener.close()
+            _stop(workers, settings.drain_seconds + settings.stop_seconds + _SLACK_SECONDS)
+
+
+def _watch(workers: list[_Worker], folder: str, *, first: bool) -> None:
+    """Wait a moment for news of the workers and see to them."""
+    wait([worker.process.sentinel for worker in workers if not worker.again_at], _TICK_SECONDS)
+    for worker in workers:
+        reason = None if worker.again_at else worker.hear()
+        if reason is not None and first:
+            raise WorkerError(reason)
+        if worker.again_at:
+            if time.monotonic() >= worker.again_at:
+                worker.start()
+        elif not worker.process.is_alive():
+            code = worker.process.exitcode
+            if first:
+                raise WorkerError(f"a worker process ended with {code} while it started")
+            pid = worker.bury()
+            _forget_gauges(pid, folder)
+            _log.warning("worker %d ended with %s%s and is replaced", pid, code, f": {reason}" if reason else "")
+
+
+def _stop(workers: list[_Worker], seconds: float) -> None:
+    """End all workers, with force those that take longer than `seconds`."""
+    _signal(workers, signal.SIGTERM)
+    end = time.monotonic() + seconds
+    for worker in workers:
+        worker.process.join(max(0.0, end - time.monotonic()))
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+def _signal(workers: list[_Worker], number: signal.Signals) -> None:
+    for worker in workers:
+        if worker.process.is_alive() and worker.process.pid is not None:
+            os.kill(worker.process.pid, number)
+
+
+def _forget_gauges(pid: int, folder: str) -> None:
+    """What the dead process said of its queue no longer holds; what it counted stays counted."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+
+
+def _serve(settings: Settings, listener: socket.socket, folder: str, pipe: Connection) -> None:
+    """A worker process."""
+    os.environ[METRICS_FOLDER] = folder
+    from service.process import serve
+
+    try:
+        with listener:
+            serve(settings, listener, lambda: pipe.send(None), pipe.fileno())
+    except ThudError as error:
+        pipe.send(str(error))
+        sys.exit(1)

@@ -1,0 +1,243 @@
+"""What a connection may send and how slowly: heads, forms, addresses, and clients that take their time."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from service.settings import Settings
+from tests.service.conftest import Encode, Library, Server, running
+from tests.service.test_bad_requests import check_problem
+
+SLOW = 500
+
+
+@pytest.fixture(scope="module")
+def hasty(library: Library) -> Iterator[Server]:
+    """A server that waits for nobody for long."""
+    flags = ["--header-seconds", "2", "--deadline-seconds", "4", "--send-seconds", "1"]
+    with running(library, *flags) as server:
+        yield server
+
+
+def answer_to(server: Server, *pieces: bytes) -> tuple[int, dict[str, Any]]:
+    """Status and problem that come back for these bytes."""
+    with socket.create_connection(server.address, timeout=30) as connection:
+        for piece in pieces:
+            try:
+                connection.sendall(piece)
+            except OSError:  # refused already
+                break
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        problem: dict[str, Any] = json.loads(response.read())
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["connection"] == "close"
+        assert problem["status"] == response.status
+        return response.status, problem
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"hello\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\x80 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"POST /recommend HTTP/1.1\r\nContent-Length: minus one\r\n\r\n",
+        b"POST /recommend HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"CONNECT host:443 HTTP/1.1\r\n\r\n",
+    ],
+    ids=["text", "tls", "version", "not ascii", "no colon", "length", "two lengths", "connect"],
+)
+def test_what_is_no_http_is_a_problem_too(server: Server, garbage: bytes) -> None:
+    assert answer_to(server, garbage)[0] == 400
+
+
+def test_a_long_address(server: Server) -> None:
+    status, problem = answer_to(server, b"GET /" + b"x" * 8200 + b" HTTP/1.1\r\n\r\n")
+
+    assert (status, "8,192" in problem["detail"]) == (414, True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"A: " + b"x" * 40_000 + b"\r\n\r\n", b"A: x\r\n" * 8000 + b"\r\n"],
+    ids=["one", "many"],
+)
+def test_long_headers(server: Server, head: bytes) -> None:
+    status, problem = answer_to(server, b"GET / HTTP/1.1\r\n", head)
+
+    assert (status, "32,768" in problem["detail"]) == (431, True)
+
+
+@pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nA: ", b"GET / HTTP/1.1\r\nA"])
+def test_an_endless_head_is_not_kept(server: Server, start: bytes) -> None:
+    status, _ = answer_to(server, start, *[b"x" * 65_536] * 100)
+
+    assert status in (400, 414, 431)  # 400 where the parser itself has a bound
+
+
+def test_an_endless_trailer_is_not_kept(server: Server) -> None:
+    head = b"POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: "
+    with socket.create_connection(server.address, timeout=30) as connection, pytest.raises(ConnectionError):
+        connection.sendall(head)
+        while True:
+            connection.sendall(b"x" * 65_536)
+
+
+def test_requests_sent_far_ahead_are_not_kept(server: Server) -> None:
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n\r\n" * 1000)
+        answers = b""
+        while part := connection.recv(65_536):
+            answers += part
+        assert 100 <= answers.count(b"HTTP/1.1 200 OK\r\n") < 1000
+        assert answers.count(b"HTTP/1.1 ") == answers.count(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_headers_of_usual_size_and_a_body_in_one_piece(server: Server, encode: Encode) -> None:
+    picture = encode(size=(600, 400))
+    cookie = {"Cookie": "x" * 20_000, "Content-Type": "image/jpeg"}
+
+    for _ in range(2):
+        assert httpx.post(f"{server.url}/recommend", content=picture, headers=cookie).status_code == 200
+
+
+def form(*parts: bytes, end: bytes = b"--b--\r\n") -> bytes:
+    return b"".join(b"--b\r\n" + part + b"\r\n" for part in parts) + end
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (form(*[b'Content-Disposition: form-data; name="a"\r\n\r\nx'] * 17), 413, "16 parts"),
+        (form(b"A: x\r\n" * 9 + b"\r\nx"), 400, "header"),
+        (form(b"A: " + b"x" * 5000 + b"\r\n\r\nx"), 400, "header"),
+        (form(b'Content-Disposition: form-data; name="image"; filename="x"\r\n\r\nx', end=b""), 400, "cut short"),
+    ],
+    ids=["parts", "headers", "header", "no end"],
+)
+def test_a_form_over_the_limits(client: httpx.Client, body: bytes, status: int, words: str) -> None:
+    response = client.post("/recommend", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+
+    check_problem(response, status, words)
+
+
+def test_other_fields_of_a_form_are_passed_over(client: httpx.Client, encode: Encode) -> None:
+    answer = client.post("/recommend", data={"note": "x" * 100_000}, files={"image": encode()})
+
+    assert answer.status_code == 200
+
+
+def test_a_head_that_does_not_end(hasty: Server) -> None:
+    status, problem = answer_to(hasty, b"GET / HTTP/1.1\r\nA: ")
+
+    assert (status, "2 s" in problem["detail"]) == (408, True)
+
+
+def test_a_body_that_does_not_end(hasty: Server) -> None:
+    with socket.create_connection(hasty.address, timeout=30) as connection:
+        connection.sendall(b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nx")
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+        while connection.recv(65_536):  # it is closed, although the body never ends
+            pass
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /livez HTTP/1.1\r\n\r\n"])
+def test_a_connection_that_says_nothing_is_closed(hasty: Server, sent: bytes) -> None:
+    with socket.create_connection(hasty.address, timeout=30) as connection:
+        connection.sendall(sent)
+        while connection.recv(65_536):
+            pass
+
+
+def test_line_ends_do_not_keep_a_connection(hasty: Server) -> None:
+    with socket.create_connection(hasty.address, timeout=30) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
+        assert connection.recv(65_536)
+        connection.settimeout(0.2)
+        while True:
+            try:
+                connection.sendall(b"\r\n")
+                if not connection.recv(65_536):
+                    break
+            except TimeoutError:
+                pass
+            except OSError:
+                break
+
+
+def test_a_client_that_does_not_read_its_answer(hasty: Server) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(30)
+        connection.connect(hasty.address)
+        with pytest.raises(ConnectionError):  # in the end it is thrown out
+            while True:
+                connection.sendall(b"GET /openapi.json HTTP/1.1\r\n\r\n" * 50)
+
+
+def test_hundreds_of_slow_clients(hasty: Server, encode: Encode) -> None:
+    """A byte a second each, half of them in the head and half in the body, while others are answered as ever."""
+
+    async def slow(number: int) -> bytes:
+        reader, writer = await asyncio.open_connection(*hasty.address)
+        head = b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n"
+        writer.write(head + (b"\r\n" if number % 2 else b"A: "))
+        try:
+            while True:
+                writer.write(b"x")
+                with contextlib.suppress(TimeoutError):
+                    return await asyncio.wait_for(reader.readuntil(b"\r\n"), 1)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def crowd() -> list[bytes]:
+        clients = [asyncio.ensure_future(slow(number)) for number in range(SLOW)]
+        async with httpx.AsyncClient(base_url=hasty.url, timeout=30) as client:
+            while not all(one.done() for one in clients):
+                for path in ("/livez", "/readyz", "/sounds"):
+                    assert (await client.get(path)).status_code == 200
+                assert (await client.post("/recommend", files={"image": encode()})).status_code == 200
+        return [one.result() for one in clients]
+
+    assert set(asyncio.run(crowd())) == {b"HTTP/1.1 408 Request Timeout\r\n"}
+
+
+def test_too_many_connections(library: Library) -> None:
+    with running(library, "--max-connections", "3") as server:
+        # Those that say nothing give way.
+        idle = [socket.create_connection(server.address, timeout=30) for _ in range(10)]
+        assert httpx.get(f"{server.url}/livez").status_code == 200
+        for connection in idle:
+            connection.close()
+        # Those that are in the middle of a request do not.
+        head = b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\n"
+        head += b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+        busy = [socket.create_connection(server.address, timeout=30) for _ in range(3)]
+        for connection in busy:
+            connection.sendall(head)
+            assert connection.recv(100).startswith(b"HTTP/1.1 100")
+        refused = httpx.get(f"{server.url}/livez")
+        check_problem(refused, 503, "connections")
+        assert refused.headers["retry-after"] == "1"
+        for connection in busy:
+            connection.close()
+
+
+def test_the_limits_stand_in_the_documentation(client: httpx.Client) -> None:
+    description = client.get("/openapi.json").json()["info"]["description"]
+
+    for name, field in Settings.model_fields.items():
+        if name.startswith("max_") or name.endswith("_seconds") or name == "queue":
+            assert f"`--{name.replace('_', '-')}` | {field.default:,}" in description, name

@@ -1,0 +1,198 @@
+"""What the service says of itself: metrics, the log, the times of a request."""
+
+import gzip
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server, running
+from tests.service.test_limits import answer_to
+from tests.service.test_queue import slow_picture
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def read_metrics(client: httpx.Client) -> Samples:
+    """Every sample by its name and labels."""
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = text_string_to_metric_families(response.text)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples.get((name, frozenset(labels.items())), 0.0)
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never held"
+        time.sleep(0.02)
+
+
+def test_requests_are_counted_by_route(library: Library, encode: Encode) -> None:
+    with running(library) as server, httpx.Client(base_url=server.url, timeout=30) as client:
+        sound = client.get("/sounds?limit=1").json()["sounds"][0]["url"]
+        for _ in range(3):
+            client.get(sound)
+        client.post("/recommend", files={"image": encode()})
+        client.post("/recommend", files={"image": b"nonsense"})
+        client.get("/no/such/thing")
+        client.request("BREW", "/livez")
+        client.get("/page/page.js")
+        answer_to(server, b"hello\r\n\r\n")
+
+        samples = read_metrics(client)
+
+    def requests(route: str, method: str, status: int) -> float:
+        return value(samples, "thud_requests_total", route=route, method=method, status=str(status))
+
+    assert requests("/sounds/{sound_id}", "GET", 200) == 3
+    assert requests("/sounds", "GET", 200) == 1
+    assert requests("/recommend", "POST", 200) == 1
+    assert requests("/recommend", "POST", 415) == 1
+    assert requests("none", "GET", 404) == 1
+    assert requests("/page", "GET", 200) == 1
+    assert value(samples, "thud_rejected_total", reason="format") == 1
+    assert value(samples, "thud_rejected_total", reason="malformed") >= 1
+    for stage in ("queue", "decode", "network", "search"):
+        assert value(samples, "thud_stage_seconds_count", stage=stage) == 1
+    assert value(samples, "thud_library_sounds") == LIBRARY_SIZE
+    assert value(samples, "thud_queue_length") == value(samples, "thud_computing") == 0
+    assert [labels for (name, labels), one in samples.items() if name == "thud_loaded" and one == 1] != []
+    routes = {dict(labels)["route"] for name, labels in samples if name == "thud_requests_total"}
+    assert not any("no/such" in route or "BREW" in str(route) for route in routes)
+
+
+def test_the_queue_is_measured(library: Library) -> None:
+    with (
+        running(library, "--threads", "1", "--queue", "2") as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        picture = slow_picture()
+        asked = [pool.submit(client.post, "/recommend", content=picture) for _ in range(8)]
+        seen = []
+        while not all(one.done() for one in asked):
+            samples = read_metrics(client)
+            seen.append((value(samples, "thud_queue_length"), value(samples, "thud_computing")))
+        refused = sum(one.result().status_code == 503 for one in asked)
+        assert (2, 1) in seen
+        assert max(seen) == (2, 1)
+        within(10, lambda: value(read_metrics(client), "thud_computing") == 0)
+        assert value(read_metrics(client), "thud_rejected_total", reason="queue_full") == refused > 0
+
+
+def test_a_client_that_goes_while_it_waits_is_computed_for_no_more(library: Library) -> None:
+    slow = slow_picture()
+    head = b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(slow)
+    with (
+        running(library, "--threads", "1", "--queue", "4") as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+
+        def waiting(number: int) -> bool:
+            return value(read_metrics(client), "thud_queue_length") == number
+
+        asked = [pool.submit(client.post, "/recommend", content=slow) for _ in range(4)]
+        within(30, lambda: waiting(3))
+        with socket.create_connection(server.address, timeout=30) as connection:
+            connection.sendall(head + slow)
+            within(30, lambda: waiting(4))
+        within(30, lambda: value(read_metrics(client), "thud_rejected_total", reason="client_gone") == 1)
+        assert [one.result().status_code for one in asked] == [200] * 4
+        assert value(read_metrics(client), "thud_stage_seconds_count", stage="decode") == 4
+
+
+def test_an_answer_says_where_its_time_went(client: httpx.Client, encode: Encode) -> None:
+    timing = client.post("/recommend", files={"image": encode()}).headers["server-timing"]
+
+    assert re.fullmatch(r"queue;dur=[\d.]+, decode;dur=[\d.]+, network;dur=[\d.]+, search;dur=[\d.]+", timing)
+
+
+def test_a_line_for_each_request(server: Server, client: httpx.Client) -> None:
+    client.get("/livez?a=%0Ab", headers={"X-Request-ID": "find-me"})
+
+    within(10, lambda: any("find-me" in line for line in server.requests))
+    line = next(line for line in server.requests if "find-me" in line)
+    assert re.fullmatch(r'\d{4}-.* 127\.0\.0\.1 "GET /livez\?a=%0Ab" 200 \d+ [\d.]+ ms find-me\n', line), line
+
+
+def test_the_log_as_json(library: Library) -> None:
+    with running(library, "--log-format", "json") as server:
+        httpx.get(f"{server.url}/nothing", headers={"X-Request-ID": "find-me"})
+        within(10, lambda: any("find-me" in line for line in server.requests))
+        said = json.loads(next(line for line in server.requests if "find-me" in line))
+    assert said.pop("time").endswith("+00:00")
+    assert said.pop("seconds") > 0
+    assert said.pop("bytes") > 0
+    assert said == {
+        "level": "info",
+        "logger": "thud.access",
+        "client": "127.0.0.1",
+        "method": "GET",
+        "path": "/nothing",
+        "status": 404,
+        "request_id": "find-me",
+    }
+
+
+@pytest.mark.parametrize(("trusted", "client"), [("localhost", "203.0.113.9"), ("192.0.2.1", "127.0.0.1")])
+def test_a_proxy_is_believed_where_it_is_trusted_also_by_name(library: Library, trusted: str, client: str) -> None:
+    def ask() -> bool:
+        httpx.get(f"{server.url}/livez", headers={"X-Forwarded-For": "203.0.113.9"})
+        return f'{client} "GET /livez"' in "".join(server.requests)
+
+    with running(library, "--trusted-proxies", trusted) as server:
+        within(10, ask)
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes what an OpenTelemetry exporter sends."""
+
+    seen: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+def test_a_span_of_each_request_is_sent(library: Library) -> None:
+    with HTTPServer(("127.0.0.1", 0), _Collector) as collector:
+        threading.Thread(target=collector.serve_forever).start()
+        try:
+            address = f"http://127.0.0.1:{collector.server_port}"
+            env = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+            with running(library, "--tracing", "true", env=env) as server:
+                assert httpx.get(f"{server.url}/sounds").status_code == 200
+                assert httpx.get(f"{server.url}/livez").status_code == 200
+                within(20, lambda: bool(_Collector.seen))
+        finally:
+            collector.shutdown()
+    paths, bodies = zip(*_Collector.seen, strict=True)
+    assert set(paths) == {"/v1/traces"}
+    assert b"/sounds" in b"".join(bodies)
+    assert b"/livez" not in b"".join(bodies)

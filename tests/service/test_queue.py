@@ -1,0 +1,226 @@
+"""More pictures than can be computed: some wait, the rest are refused at once, and nothing else waits with them."""
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from starlette.types import Message
+
+from index.answer import Answer
+from model.errors import BundleError
+from service.queue import PictureQueue
+from service.recommender import Recommender, Stages
+from tests.service.conftest import Encode, Library, running
+from tests.service.test_app import other, started
+from tests.service.test_bad_requests import check_problem
+
+
+def slow_picture() -> bytes:
+    """A picture of few bytes that takes long to decode."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (7000, 7000), "teal").save(buffer, "PNG", compress_level=9)
+    return buffer.getvalue()
+
+
+def test_a_full_queue_refuses_and_nothing_else_waits(library: Library, encode: Encode) -> None:
+    slow = slow_picture()
+    with (
+        running(library, "--threads", "1", "--queue", "1") as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+        ThreadPoolExecutor(12) as pool,
+    ):
+        url = client.get("/sounds?limit=1").json()["sounds"][0]["url"]
+        asked = [pool.submit(client.post, "/recommend", files={"image": slow}) for _ in range(12)]
+        while not any(one.done() for one in asked):
+            for path in ("/livez", "/readyz", url, "/materials"):
+                assert client.get(path).status_code == 200
+        answers = [one.result() for one in asked]
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert 1 <= len(refused) <= 11
+        for answer in refused:
+            check_problem(answer, 503, "busy", "try again")
+            assert int(answer.headers["retry-after"]) >= 1
+        assert client.post("/recommend", files={"image": encode()}).status_code == 200
+
+
+def test_a_refusal_does_not_wait_for_the_body(library: Library) -> None:
+    async def ask() -> list[Message]:
+        async with started(library, threads=1, queue=0) as (client, current):
+            hanging = _Hanging.instead_of(library)
+            current.replace(hanging)
+            first = asyncio.ensure_future(client.post("/recommend", content=b"x"))
+            await asyncio.to_thread(hanging.begun.wait)
+            try:
+                return await call(client, never)
+            finally:
+                hanging.go_on.set()
+                await first
+
+    start, _ = asyncio.run(ask())
+
+    assert start["status"] == 503
+    assert b"retry-after" in dict(start["headers"])
+
+
+def test_a_request_whose_client_has_gone_leaves_the_queue(library: Library) -> None:
+    async def ask() -> tuple[list[int], list[bytes]]:
+        async with started(library, threads=1, queue=1) as (client, current):
+            hanging = _Hanging.instead_of(library)
+            current.replace(hanging)
+            first = asyncio.ensure_future(client.post("/recommend", content=b"1"))
+            await asyncio.to_thread(hanging.begun.wait)
+            received, queued, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+            async def leaving() -> Message:
+                if not received.is_set():
+                    received.set()
+                    return {"type": "http.request", "body": b"2", "more_body": False}
+                queued.set()
+                await gone.wait()
+                return {"type": "http.disconnect"}
+
+            second = asyncio.ensure_future(call(client, leaving))
+            await queued.wait()
+            third = await client.post("/recommend", content=b"3")
+            gone.set()
+            await second
+            fourth = asyncio.ensure_future(client.post("/recommend", content=b"4"))
+            hanging.go_on.set()
+            statuses = [answer.status_code for answer in (await first, third, await fourth)]
+            return statuses, hanging.seen
+
+    statuses, seen = asyncio.run(ask())
+
+    assert statuses == [500, 503, 500]  # 500 is what the stand-in answers
+    assert seen == [b"1", b"4"]  # nobody computed for the one who had gone
+
+
+def test_a_deadline_covers_waiting_and_computing(library: Library) -> None:
+    async def ask() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
+        async with started(library, threads=1, queue=1, deadline_seconds=0.2) as (client, current):
+            hanging = _Hanging.instead_of(library)
+            current.replace(hanging)
+            two = [asyncio.ensure_future(client.post("/recommend", content=b"x")) for _ in range(2)]
+            computing, waiting = await asyncio.gather(*two)
+            # The thread is still at it, so its place is taken; the place of the one who waited is free again.
+            third = await client.post("/recommend", content=b"x")
+            hanging.go_on.set()
+            return computing, waiting, third
+
+    for response in asyncio.run(ask()):
+        check_problem(response, 503, "within 0.2 s")
+        assert response.headers["retry-after"]
+
+
+def test_an_upload_that_does_not_end_is_given_up(library: Library) -> None:
+    async def ask() -> list[Message]:
+        async with started(library, deadline_seconds=0.2) as (client, _):
+            return await call(client, never)
+
+    start, _ = asyncio.run(ask())
+
+    assert start["status"] == 408
+
+
+def test_the_memory_of_all_uploads_is_bounded(library: Library, encode: Encode) -> None:
+    async def ask() -> tuple[list[Message], httpx.Response, httpx.Response]:
+        async with started(library, upload_memory_bytes=2**20, max_body_bytes=2**20) as (client, _):
+            filled, gone = asyncio.Event(), asyncio.Event()
+
+            async def endless() -> Message:
+                if not filled.is_set():
+                    filled.set()
+                    return {"type": "http.request", "body": b"x" * (2**20 - 100), "more_body": True}
+                await gone.wait()
+                return {"type": "http.disconnect"}
+
+            large = asyncio.ensure_future(call(client, endless))
+            await filled.wait()
+            refused = await client.post("/recommend", content=encode())
+            gone.set()
+            return await large, refused, await client.post("/recommend", content=encode())
+
+    _, refused, after = asyncio.run(ask())
+
+    check_problem(refused, 503, "too many uploads")
+    assert refused.headers["retry-after"] == "1"
+    assert after.status_code == 200
+
+
+def test_the_queue_counts() -> None:
+    queue = PictureQueue(threads=1, places=1)
+    go_on, begun = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait()
+
+    running_one = queue.submit(work)
+    begun.wait()
+    waiting_one = queue.submit(lambda: None)
+    assert (queue.running, queue.waiting, queue.full) == (1, 1, True)
+    waiting_one.cancel()
+    assert (queue.running, queue.waiting, queue.full) == (1, 0, False)
+    go_on.set()
+    running_one.result()
+    queue.close()
+    with pytest.raises(RuntimeError):
+        queue.submit(work)
+
+
+class _Hanging(Recommender):
+    """Computes nothing until told to go on, and then fails."""
+
+    begun: threading.Event
+    go_on: threading.Event
+    seen: list[bytes]
+
+    @classmethod
+    def instead_of(cls, library: Library) -> "_Hanging":
+        hanging = other(cls, library)
+        assert isinstance(hanging, cls)
+        hanging.begun, hanging.go_on, hanging.seen = threading.Event(), threading.Event(), []
+        return hanging
+
+    def recommend(self, picture: bytes, k: int) -> tuple[Answer, Stages]:
+        self.seen.append(picture)
+        self.begun.set()
+        self.go_on.wait()
+        raise BundleError("a stand-in computes nothing")
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def call(client: httpx.AsyncClient, receive: Callable[[], Any]) -> list[Message]:
+    """POST a picture that comes from `receive`; the messages of the answer."""
+    transport = client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/recommend",
+        "raw_path": b"/recommend",
+        "query_string": b"",
+        "headers": [(b"content-type", b"image/png")],
+        "scheme": "http",
+        "http_version": "1.1",
+        "server": ("thud", 80),
+        "client": ("test", 1),
+        "root_path": "",
+    }
+    await transport.app(scope, receive, send)
+    return sent

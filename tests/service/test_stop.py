@@ -1,0 +1,65 @@
+"""Being told to stop: what has been asked is answered, and the process ends in time."""
+
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.service.conftest import Encode, Library, Server, running
+from tests.service.test_bad_requests import check_problem
+
+
+def ask_until_refused(server: Server, picture: bytes) -> list[int]:
+    """Statuses of requests on kept connections, until no connection is accepted any more."""
+    statuses = []
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        while True:
+            try:
+                statuses.append(client.post("/recommend?k=1", content=picture).status_code)
+            except httpx.ConnectError:
+                return statuses
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stop_under_load_drops_no_response(library: Library, encode: Encode, workers: str) -> None:
+    picture = encode(size=(640, 480))
+    with running(library, "--workers", workers) as server, ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask_until_refused, server, picture) for _ in range(8)]
+        while len(server.requests) < 100:
+            time.sleep(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        statuses = [status for one in asking for status in one.result()]
+        assert server.process.wait(timeout=30) == 0
+    assert set(statuses) == {200}
+
+
+def test_draining_is_not_ready_but_answers(library: Library, encode: Encode) -> None:
+    with running(library, "--drain-seconds", "30", "--stop-seconds", "1") as server:
+        server.process.send_signal(signal.SIGTERM)
+        while (unready := httpx.get(f"{server.url}/readyz")).status_code == 200:
+            time.sleep(0.01)
+        check_problem(unready, 503, "about to stop")
+        assert httpx.get(f"{server.url}/livez").status_code == 200
+        assert httpx.post(f"{server.url}/recommend", content=encode()).status_code == 200
+        server.process.send_signal(signal.SIGTERM)  # a second one changes nothing
+        server.process.kill()
+        server.process.wait()
+        server.process.returncode = 0
+
+
+def test_what_does_not_end_is_ended(library: Library) -> None:
+    with (
+        running(library, "--stop-seconds", "1", says=True) as server,
+        socket.create_connection(server.address, timeout=30) as connection,
+    ):
+        connection.sendall(
+            b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\n"
+            b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=30) == 0
+        assert connection.recv(100).startswith(b"HTTP/1.1 503")

@@ -1,0 +1,92 @@
+"""Several processes behind one address."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.conftest import Encode, Library, Server, running
+from tests.service.test_metrics import read_metrics, value, within
+from tests.service.test_serve import check_refusal, serve
+from tests.tiny_bundle import write_tiny_bundle
+
+
+def processes(server: Server) -> set[int]:
+    """The processes that answer when many ask at once."""
+
+    def ask(_: int) -> int:
+        # A connection each, and one that is kept for a while: whoever is idle takes the next.
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            client.post("/recommend", content=b"nonsense")
+            process: int = client.get("/readyz?verbose").json()["details"]["process"]
+            return process
+
+    with ThreadPoolExecutor(8) as pool:
+        return set(pool.map(ask, range(32)))
+
+
+def requests(client: httpx.Client) -> float:
+    return value(read_metrics(client), "thud_requests_total", route="/recommend", method="POST", status="415")
+
+
+def test_a_killed_worker_is_replaced_and_the_metrics_stay_right(library: Library, encode: Encode) -> None:
+    with (
+        running(library, "--workers", "2", says=True) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+    ):
+        found: set[int] = set()
+
+        def both() -> bool:
+            found.update(processes(server))
+            return len(found) == 2
+
+        within(30, both)
+        before = requests(client)
+        assert before % 32 == 0
+        assert server.process.pid not in found
+        one = min(processes(server))
+        os.kill(one, signal.SIGKILL)
+
+        def replaced() -> bool:
+            now = processes(server)
+            return one not in now and len(now) == 2
+
+        within(30, replaced)
+        with httpx.Client(base_url=server.url, timeout=30) as other:
+            after = requests(other)
+            assert after >= before + 32
+            assert after % 32 == 0
+            samples = read_metrics(other)
+            assert value(samples, "thud_queue_length") == value(samples, "thud_computing") == 0
+            assert value(samples, "thud_library_sounds") == other.get("/readyz").json()["library"]
+            assert other.post("/recommend", content=encode()).status_code == 200
+
+
+def test_workers_share_the_pages_of_the_index(library: Library) -> None:
+    with running(library, "--workers", "2") as server:
+        maps = [Path(f"/proc/{process}/maps") for process in processes(server)]
+        if not maps[0].exists():
+            pytest.skip("this system does not show what is mapped")
+        for one in maps:
+            lines = [line for line in one.read_text().splitlines() if "vectors.faiss" in line]
+            assert lines
+            assert all(line.split()[1].startswith("r-") for line in lines)
+
+
+def test_workers_end_with_the_process_that_watches_them(library: Library) -> None:
+    with running(library, "--workers", "2") as server:
+        found = processes(server)
+        server.process.kill()
+        server.process.wait()
+        server.process.returncode = 0
+        within(30, lambda: not any(Path(f"/proc/{process}").exists() for process in found))
+
+
+def test_workers_that_cannot_start_end_in_one_line(library: Library, tmp_path: Path) -> None:
+    other = write_tiny_bundle(tmp_path / "other", seed=1)
+
+    flags = ["--workers", "2", "--port", "0", "--bundle", str(other.folder), "--index", str(library.index)]
+    check_refusal(serve(*flags), other.id)

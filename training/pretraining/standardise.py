@@ -1,0 +1,36 @@
+"""Bringing the features of sounds, blocks of very different spread, to one measure before they are told apart."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+_LEAST_SHARE = 1e-3
+_MOST = 6.0
+_LENGTH = 3.0
+
+
+class Standardise(nn.Module):
+    """Features `[B, F]` to features `[B, F]` of length 3.
+
+    Each is brought to mean 0 and deviation 1 over the recordings that are fitted on, at most 6 away; each block of
+    features counts the same, however many it has. The common length keeps recordings that are far from all others
+    from being told with a certainty that they do not deserve.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    share: Tensor
+
+    def __init__(self, features: Tensor, blocks: tuple[int, ...]) -> None:
+        """`features [N, F]` of the recordings; `blocks` sum to F."""
+        super().__init__()
+        deviations = torch.split(features.std(dim=0), list(blocks))
+        least = [_LEAST_SHARE * block.mean() for block in deviations]
+        self.register_buffer("mean", features.mean(dim=0))
+        self.register_buffer("deviation", torch.cat([d + add for d, add in zip(deviations, least, strict=True)]))
+        self.register_buffer("share", torch.cat([torch.full((size,), size**-0.5) for size in blocks]))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Standardised features `[B, F]`."""
+        standard = ((features - self.mean) / self.deviation).clamp(-_MOST, _MOST) * self.share
+        return _LENGTH * normalize(standard, dim=1)
