@@ -1,6 +1,7 @@
 """Decoding a picture safely and bringing it to the size that the image tower takes."""
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
+from model.part import Part
 from model.picture_structure import check_structure
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
@@ -74,13 +76,12 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
         raise PictureError(f"the picture is broken or cut short: {error}") from error
 
 
-def fit_picture(image: Image.Image, size: int, rule: ResizeRule) -> npt.NDArray[np.uint8]:
-    """Resize an RGB picture to uint8 `[size, size, 3]` by `rule`."""
-    width, height = image.size
-    box = (0.0, 0.0, float(width), float(height))
+def fit_picture(image: Image.Image, size: int, rule: ResizeRule, part: Part | None = None) -> npt.NDArray[np.uint8]:
+    """Resize an RGB picture, or a `part` of it, to uint8 `[size, size, 3]` by `rule`."""
+    left, top, right, bottom = box = (0.0, 0.0, *map(float, image.size)) if part is None else part.box(*image.size)
     if rule == "crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
+        side = min(right - left, bottom - top)
+        left, top = (left + right - side) / 2, (top + bottom - side) / 2
         box = (left, top, left + side, top + side)
     fitted = image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
     return np.asarray(fitted, dtype=np.uint8)
@@ -98,13 +99,28 @@ def enough_for(size: int) -> int:
 
 
 def picture_array(
-    data: bytes, size: int, rule: ResizeRule, limits: PictureLimits = PictureLimits()
+    data: bytes,
+    size: int,
+    rule: ResizeRule,
+    limits: PictureLimits = PictureLimits(),
+    part: Part | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Bytes of a picture to uint8 `[size, size, 3]`: decode, turn upright, resize. Raises as decode_picture.
+    """Bytes of a picture, or a `part` of it, to uint8 `[size, size, 3]`: decode, turn upright, resize.
 
-    Pictures from files come through here in training and in serving, so that a tower sees the same pixels.
+    Pictures from files come through here in training and in serving, so that a tower sees the same pixels. Raises
+    as decode_picture, and PictureError where the part has fewer pixels than a picture must have.
     """
-    return fit_picture(decode_picture(data, limits, enough=enough_for(size)), size, rule)
+    if part is None:
+        return fit_picture(decode_picture(data, limits, enough_for(size)), size, rule)
+    # The part alone must have enough pixels, so that the whole needs more.
+    image = decode_picture(data, limits, math.ceil(enough_for(size) / min(part.width, part.height)))
+    left, top, right, bottom = part.box(*image.size)
+    if min(right - left, bottom - top) < limits.min_side:
+        raise PictureError(
+            f"the part of the picture is {right - left:.0f}x{bottom - top:.0f}; "
+            f"each side must have at least {limits.min_side} pixels"
+        )
+    return fit_picture(image, size, rule, part)
 
 
 _TURNS = {

@@ -48,11 +48,12 @@ class Settings(BaseSettings):
     )
     workers: int = Field(1, ge=1, le=256, description="Processes that serve; one that dies is replaced.")
     threads: int = Field(
-        default_factory=lambda given: max(1, available_cpus() // given.get("workers", 1)),
+        # One more than there are CPUs: threads also wait for the interpreter, and a CPU need not (benchmarks/serve.py).
+        default_factory=lambda given: max(1, available_cpus() // given.get("workers", 1)) + 1,
         ge=1,
         le=1024,
         description="Requests that each process computes at the same time.",
-        json_schema_extra={"default_text": "the CPUs this process may use, shared out among the workers"},
+        json_schema_extra={"default_text": "the CPUs, shared out among the workers, and one more"},
     )
     queue: int = Field(
         16,
