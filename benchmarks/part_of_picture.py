@@ -53,7 +53,8 @@ def shares(part: Part, rows: int, columns: int) -> Vector:
         for ends, start, length in zip(edges, (part.y, part.x), (part.height, part.width), strict=True)
     )
     weights = np.outer(down, across)
-    return (weights / weights.sum()).astype(np.float32)
+    share: Vector = (weights / weights.sum()).astype(np.float32)
+    return share
 
 
 def main() -> None:
@@ -71,7 +72,9 @@ def main() -> None:
     told: dict[str, list[bool]] = {}
 
     def embed(data: bytes, part: Part | None = None) -> Vector:
-        return towers.embed_pictures(picture_array(data, spec.size, spec.resize, part=part)[None]).embedding[0]
+        pixels = picture_array(data, spec.size, spec.resize, part=part)
+        embedding: Vector = towers.embed_pictures(pixels[None]).embedding[0]
+        return embedding
 
     for _ in tqdm(range(arguments.count), desc="squares", leave=False):
         chosen = quarters(arguments.photographs, rng)

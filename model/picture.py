@@ -78,8 +78,10 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
 
 def fit_picture(image: Image.Image, size: int, rule: ResizeRule, part: Part | None = None) -> npt.NDArray[np.uint8]:
     """Resize an RGB picture, or a `part` of it, to uint8 `[size, size, 3]` by `rule`."""
-    left, top, right, bottom = box = (0.0, 0.0, *map(float, image.size)) if part is None else part.box(*image.size)
+    width, height = image.size
+    box = (0.0, 0.0, float(width), float(height)) if part is None else part.box(width, height)
     if rule == "crop":
+        left, top, right, bottom = box
         side = min(right - left, bottom - top)
         left, top = (left + right - side) / 2, (top + bottom - side) / 2
         box = (left, top, left + side, top + side)

