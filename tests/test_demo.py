@@ -1,15 +1,19 @@
 """The demo, as `make demo` makes it, in small: the bundle that comes with Thud, a library, its index, an answer."""
 
+import csv
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from index.search import SoundIndex
 from model.bundle import PRETRAINED, load_bundle
 from model.materials import MATERIALS
+from model.runtime import TowerRuntime
 
 # The demo's environment has no torch.
 COMMAND = """
@@ -76,3 +80,21 @@ def test_labelled_sounds_of_the_likeliest_material_come_first(answer: dict[str, 
     likeliest = [material["name"] for material in answer["materials"]]
     assert places[likeliest[0]] == 1
     assert sum(places[name] for name in likeliest[:3]) <= 9
+
+
+def test_photographs_are_answered_with_sounds_of_what_is_in_them(folder: Path, shared: Path) -> None:
+    """On photographs that the bundle was fitted on: whether the parts fit together, not how good it is on others."""
+    rows = csv.DictReader((shared / "real_materials" / "manifest.csv").open(encoding="utf-8"))
+    photographs: dict[str, list[Path]] = {}
+    for row in rows:
+        if row["kind"] == "image" and row["open_licence"] == "1":
+            photographs.setdefault(row["material"], []).append(shared / "real_materials" / row["path"])
+    bundle = load_bundle(PRETRAINED)
+    towers = TowerRuntime(bundle)
+    right = []
+    with closing(SoundIndex.open(folder / "index", bundle)) as index:
+        for material, paths in photographs.items():
+            for path in paths[:: max(1, len(paths) // 5)][:5]:
+                embedding = towers.embed_picture(path.read_bytes()).embedding[0]
+                right.append(index.search(embedding, 1)[0].record.material == material)
+    assert sum(right) / len(right) > 0.6
