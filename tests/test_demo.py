@@ -83,8 +83,9 @@ def test_labelled_sounds_of_the_likeliest_material_come_first(answer: dict[str, 
 
 
 def test_photographs_are_answered_with_sounds_of_what_is_in_them(folder: Path, shared: Path) -> None:
-    """On photographs that the bundle was fitted on: whether the parts fit together, not how good it is on others."""
-    rows = csv.DictReader((shared / "real_materials" / "manifest.csv").open(encoding="utf-8"))
+    """On photographs that the bundle was fitted on: that the parts fit together, not how good it is on others."""
+    with (shared / "real_materials" / "manifest.csv").open(encoding="utf-8") as manifest:
+        rows = list(csv.DictReader(manifest))
     photographs: dict[str, list[Path]] = {}
     for row in rows:
         if row["kind"] == "image" and row["open_licence"] == "1":
