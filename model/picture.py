@@ -78,7 +78,7 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
 
 def fit_picture(image: Image.Image, size: int, rule: ResizeRule, part: Part | None = None) -> npt.NDArray[np.uint8]:
     """Resize an RGB picture, or a `part` of it, to uint8 `[size, size, 3]` by `rule`."""
-    left, top, right, bottom = box = (0.0, 0.0, *map(float, image.size)) if part is None else part.box(*image.size)
+    left, top, right, bottom = box = (Part(0, 0, 1, 1) if part is None else part).box(*image.size)
     if rule == "crop":
         side = min(right - left, bottom - top)
         left, top = (left + right - side) / 2, (top + bottom - side) / 2

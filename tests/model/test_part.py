@@ -8,7 +8,7 @@ from PIL import Image
 
 from model.errors import PictureError
 from model.part import AROUND, Part
-from model.picture import picture_array
+from model.picture import ResizeRule, picture_array
 
 COLOURS = {(0.0, 0.0): (250, 10, 10), (0.5, 0.0): (10, 250, 10), (0.0, 0.5): (10, 10, 250), (0.5, 0.5): (9, 9, 9)}
 
@@ -30,10 +30,10 @@ def quarters(width: int, height: int, orientation: int = 1, kind: str = "PNG") -
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("rule", ["squash", "crop"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_part_is_what_was_asked_for(kind: str, rule: str, orientation: int) -> None:
+def test_a_part_is_what_was_asked_for(kind: str, rule: ResizeRule, orientation: int) -> None:
     data = quarters(1600, 1200, orientation, kind)
     for (x, y), colour in COLOURS.items():
-        pixels = picture_array(data, 64, rule, part=Part(x, y, 0.5, 0.5))  # type: ignore[arg-type]
+        pixels = picture_array(data, 64, rule, part=Part(x, y, 0.5, 0.5))
         assert pixels.shape == (64, 64, 3)
         # A few pixels off the edges, where JPEG smears the colours.
         assert np.abs(pixels[2:-2, 2:-2].astype(int) - colour).max() < 12
@@ -41,9 +41,10 @@ def test_a_part_is_what_was_asked_for(kind: str, rule: str, orientation: int) ->
 
 def test_the_whole_as_a_part_is_the_whole() -> None:
     data = quarters(640, 480)
-    for rule in ("squash", "crop"):
-        whole = picture_array(data, 64, rule)  # type: ignore[arg-type]
-        np.testing.assert_array_equal(whole, picture_array(data, 64, rule, part=Part(0, 0, 1, 1)))  # type: ignore[arg-type]
+    rules: tuple[ResizeRule, ...] = ("squash", "crop")
+    for rule in rules:
+        whole = picture_array(data, 64, rule)
+        np.testing.assert_array_equal(whole, picture_array(data, 64, rule, part=Part(0, 0, 1, 1)))
 
 
 def test_a_small_part_of_a_large_jpeg_is_not_decoded_small() -> None:
