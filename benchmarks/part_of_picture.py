@@ -19,6 +19,7 @@ from photographs import jpeg
 from PIL import Image
 from tqdm import tqdm
 
+from index.vectors import normalised
 from model.bundle import PRETRAINED, load_bundle
 from model.heads import MaterialHeads
 from model.materials import material_named
@@ -53,8 +54,8 @@ def shares(part: Part, rows: int, columns: int) -> Vector:
         for ends, start, length in zip(edges, (part.y, part.x), (part.height, part.width), strict=True)
     )
     weights = np.outer(down, across)
-    share: Vector = (weights / weights.sum()).astype(np.float32)
-    return share
+    whole: Vector = (weights / weights.sum()).astype(np.float32)
+    return whole
 
 
 def main() -> None:
@@ -92,8 +93,9 @@ def main() -> None:
             point = x + float(rng.uniform(0.1, 0.4)), y + float(rng.uniform(0.1, 0.4))
 
             def of_cells(part: Part, cells: Vector = cells) -> Vector:
-                mean: Vector = np.tensordot(shares(part, *cells.shape[:2]), cells, axes=2)
-                return mean / np.float32(np.linalg.norm(mean))
+                mean = np.tensordot(shares(part, *cells.shape[:2]), cells, axes=2)
+                embedding: Vector = normalised(mean[None])[0]
+                return embedding
 
             def of_crop(part: Part, data: bytes = data) -> Vector:
                 return embed(data, part)

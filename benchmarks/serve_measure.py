@@ -144,7 +144,8 @@ def _closed(server: Server, pictures: list[str], connections: int, seconds: floa
         p50=float(p50),
         p95=float(p95),
         p99=float(p99),
-        errors=sum(count for status, count in found.in_time.items() if status != "200"),
+        refused=found.rate(503),
+        errors=sum(count for status, count in found.in_time.items() if status not in ("200", "503")),
         resident_mb=server.resident_mb(),
         cpu_ms=1000 * (server.cpu_seconds() - cpu) / max(1, found.all_answers),
     )

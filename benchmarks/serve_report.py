@@ -14,12 +14,14 @@ FLAT = 0.05
 
 @dataclass(frozen=True)
 class Cell:
-    """One side in one round. Latencies in milliseconds; `cpu_ms` is the server's CPU time a request."""
+    """One side in one round; `rate` and `refused` (503) are a second's. Latencies in milliseconds; `cpu_ms` is the
+    server's CPU time a request."""
 
     rate: float
     p50: float = math.nan
     p95: float = math.nan
     p99: float = math.nan
+    refused: float = 0
     errors: float = 0
     resident_mb: float = math.nan
     cpu_ms: float = math.nan
@@ -32,7 +34,7 @@ class Summary(Cell):
     @classmethod
     def of(cls, cells: Sequence[Cell]) -> Self:
         """The median of each number."""
-        names = ("rate", "p50", "p95", "p99", "resident_mb", "cpu_ms")
+        names = ("rate", "p50", "p95", "p99", "refused", "resident_mb", "cpu_ms")
         medians = {name: float(np.median([getattr(cell, name) for cell in cells])) for name in names}
         return cls(errors=sum(cell.errors for cell in cells), **medians)
 
@@ -129,7 +131,8 @@ _INTRODUCTION = """# Performance
 
 Written by `python benchmarks/serve.py PHOTOGRAPHS --markdown docs/performance.md`, whose `--help` says what the
 sides are.
-`errors` are answers other than 200."""
+A refusal is an answer 503; `errors` are answers other than 200 and 503. Clients send the next request at once,
+also after a refusal. `CPU ms` is the server's CPU time an answer, refusals included."""
 
 
 def _tables(report: Report) -> Iterator[Table]:
@@ -250,7 +253,14 @@ def _in_order(item: tuple[tuple[str, str, int], Summary]) -> tuple[bool, str, in
 def _numbers(cell: Summary) -> list[str]:
     latencies = [_or_dash(number) for number in (cell.p50, cell.p95, cell.p99)]
     memory = "-" if math.isnan(cell.resident_mb) else f"{cell.resident_mb:.0f}"
-    return [f"{cell.rate:.1f}", *latencies, str(int(cell.errors)), memory, _or_dash(cell.cpu_ms)]
+    return [
+        f"{cell.rate:.1f}",
+        *latencies,
+        f"{cell.refused:.0f}",
+        str(int(cell.errors)),
+        memory,
+        _or_dash(cell.cpu_ms),
+    ]
 
 
 def _or_dash(number: float) -> str:

@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
+from model.part import Part
 from service.current import Current
 from service.limits import FormLimits
 from service.metrics import Metrics
+from service.part import AskedPart
 from service.problems import ProblemError, problem_responses
 from service.queue import PictureQueue, result_of
 from service.recommender import Recommender, Stages
@@ -54,6 +56,7 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
     )
     async def recommend(
         request: Request,
+        part: AskedPart,
         k: Annotated[int, Query(ge=1, le=settings.max_k, description=k_description)] = settings.default_k,
     ) -> Response:
         received = False
@@ -62,7 +65,7 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
                 with memory.share() as share:
                     upload = await receive_upload(request, share)
                     received = True
-                    computed = await _computed(request, upload, k, queue, settings.form_limits)
+                    computed = await _computed(request, upload, k, part, queue, settings.form_limits)
         except TimeoutError:
             limit = f"{settings.deadline_seconds:g} s"
             if not received:
@@ -78,7 +81,9 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
     return router
 
 
-async def _computed(request: Request, upload: Upload, k: int, queue: PictureQueue, limits: FormLimits) -> _Computed:
+async def _computed(
+    request: Request, upload: Upload, k: int, part: Part | None, queue: PictureQueue, limits: FormLimits
+) -> _Computed:
     """The answer, computed when it is its turn. Raises ClientDisconnect where the client goes first."""
     current: Current = request.app.state.current
     metrics: Metrics = request.app.state.metrics
@@ -90,7 +95,7 @@ async def _computed(request: Request, upload: Upload, k: int, queue: PictureQueu
         waited = perf_counter() - submitted
         picture = upload.picture(limits)
         with current.lease() as recommender:
-            body, stages = _answer(recommender, picture, k, root_path)
+            body, stages = _answer(recommender, picture, k, part, root_path)
         return _Computed(body, {"queue": waited} | asdict(stages))
 
     answer = asyncio.ensure_future(result_of(queue.submit(compute)))
@@ -107,8 +112,10 @@ async def _computed(request: Request, upload: Upload, k: int, queue: PictureQueu
         gone.cancel()
 
 
-def _answer(recommender: Recommender, picture: bytes, k: int, root_path: str) -> tuple[bytes, Stages]:
-    answer, stages = recommender.recommend(picture, k)
+def _answer(
+    recommender: Recommender, picture: bytes, k: int, part: Part | None, root_path: str
+) -> tuple[bytes, Stages]:
+    answer, stages = recommender.recommend(picture, k, part)
     index = recommender.index
     recommendation = Recommendation.of(recommender.model_id, index.id, len(index), k, answer, root_path)
     # Serialised here, on the computing thread, rather than by FastAPI on the event loop.

@@ -14,6 +14,7 @@ from index.search import SoundIndex
 from model.bundle import load_bundle
 from model.errors import BundleError, LibraryError, PictureFormatError
 from model.heads import MaterialHeads
+from model.part import Part
 from model.picture import PictureLimits, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus, share_threads
@@ -69,15 +70,15 @@ class Recommender:
         """The bundle's id."""
         return self.towers.bundle.id
 
-    def recommend(self, picture: bytes, k: int) -> tuple[Answer, Stages]:
+    def recommend(self, picture: bytes, k: int, part: Part | None = None) -> tuple[Answer, Stages]:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
-        Raises PictureError as `model.picture.decode_picture` does.
+        With a `part`, of that alone. Raises PictureError as `model.picture.picture_array` does.
         """
         spec = self.towers.bundle.spec
         began = perf_counter()
         try:
-            pixels = picture_array(picture, spec.picture.size, spec.picture.resize, self._limits)
+            pixels = picture_array(picture, spec.picture.size, spec.picture.resize, self._limits, part)
         except PictureFormatError as error:
             raise PictureFormatError(f"{error}{_advice(picture)}") from error
         decoded = perf_counter()

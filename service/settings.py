@@ -48,8 +48,7 @@ class Settings(BaseSettings):
     )
     workers: int = Field(1, ge=1, le=256, description="Processes that serve; one that dies is replaced.")
     threads: int = Field(
-        # One more than there are CPUs: threads also wait for the interpreter, and a CPU need not
-        # (benchmarks/serve.py).
+        # One more than there are CPUs: while a thread waits for the interpreter, its CPU computes for another.
         default_factory=lambda given: max(1, available_cpus() // given.get("workers", 1)) + 1,
         ge=1,
         le=1024,

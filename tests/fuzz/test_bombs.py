@@ -105,17 +105,17 @@ def test_a_webp_with_a_lying_canvas(side: int) -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 from model.errors import PictureError
 from model.picture import picture_array
+from tests.fuzz.run import peak_mb
 data = sys.stdin.buffer.read()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mb()
 try:
     picture_array(data, 224, "squash")
 except PictureError:
     pass
-unit = 2**20 if sys.platform == "darwin" else 2**10
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // unit)
+print(peak_mb() - before)
 """
 
 

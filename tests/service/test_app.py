@@ -13,6 +13,7 @@ import pytest
 from index.answer import Answer
 from index.search import SoundIndex
 from model.errors import BundleError
+from model.part import Part
 from model.picture import PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
@@ -131,14 +132,14 @@ def test_under_a_prefix(library: Library, encode: Encode) -> None:
 
 
 class _BrokenRecommender(Recommender):
-    def recommend(self, picture: bytes, k: int) -> tuple[Answer, Stages]:
+    def recommend(self, picture: bytes, k: int, part: Part | None = None) -> tuple[Answer, Stages]:
         raise RuntimeError("secret words in /a/secret/place")
 
 
 class _HangingRecommender(Recommender):
     go_on = threading.Event()
 
-    def recommend(self, picture: bytes, k: int) -> tuple[Answer, Stages]:
+    def recommend(self, picture: bytes, k: int, part: Part | None = None) -> tuple[Answer, Stages]:
         self.go_on.wait()
         raise BundleError("it hung")
 

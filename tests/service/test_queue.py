@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from index.answer import Answer
 from model.errors import BundleError
+from model.part import Part
 from service.queue import PictureQueue
 from service.recommender import Recommender, Stages
 from tests.service.conftest import Encode, Library, running
@@ -188,7 +189,7 @@ class _Hanging(Recommender):
         hanging.begun, hanging.go_on, hanging.seen = threading.Event(), threading.Event(), []
         return hanging
 
-    def recommend(self, picture: bytes, k: int) -> tuple[Answer, Stages]:
+    def recommend(self, picture: bytes, k: int, part: Part | None = None) -> tuple[Answer, Stages]:
         self.seen.append(picture)
         self.begun.set()
         self.go_on.wait()
