@@ -14,15 +14,10 @@ FLAT = 0.05
 
 @dataclass(frozen=True)
 class Cell:
-<<<<<<< HEAD
-    """One side in one round; `rate` and `refused` (503) are a second's. Latencies in milliseconds; `cpu_ms` is the
-    server's CPU time a request."""
-=======
     """One side in one round: answers and refusals (503) a second, latencies in milliseconds.
 
     `cpu_ms` is the server's CPU time an answer, refusals counted among them.
     """
->>>>>>> fast
 
     rate: float
     p50: float = math.nan
