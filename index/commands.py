@@ -48,7 +48,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--no-labels",
     is_flag=True,
     help="Place sounds by what is heard alone. Default: a labelled sound is placed near its material, as far as "
-    "BUNDLE says, so that answers follow labels where there are any.",
+    "BUNDLE says, so that answers follow labels where there are any; in a library of which only a part is "
+    "labelled, these sounds come before the others.",
 )
 def index(
     bundle: Path,
@@ -98,7 +99,7 @@ def index(
     if report.skipped or report.duplicates:
         click.echo(f"  each with its reason in {printable(str(index / SKIPPED_FILE))}")
     click.echo(f"search       {spec.kind}, recall@10 {spec.recall_at_10:.4f} against exact search")
-    if spec.label_strength:
+    if spec.label_strength and spec.unlabelled < spec.sounds:
         click.echo(f"labels       drawn into the vectors of labelled sounds, strength {spec.label_strength:g}")
     if spec.hubness is not None:
         before, after = spec.hubness.skew_before, spec.hubness.skew_after

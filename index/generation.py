@@ -64,7 +64,7 @@ class IndexSpec(BaseModel):
     kind: IndexKind
     recall_at_10: float
     hubness: HubnessRecord | None = None
-    label_strength: float = 0.0
+    label_strength: float
     materials: dict[str, int]
     unlabelled: int
     duplicates: int

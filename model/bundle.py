@@ -132,7 +132,7 @@ class Bundle(_Spec):
 
 
 def bundle_id(files: dict[str, FileRecord], picture: PictureSpec, clip: ClipSpec) -> str:
-    """16 hex digits that name the bundle's files and their preprocessing: what decides an answer, nothing else."""
+    """16 hex digits that name the bundle's files and preprocessing: what decides an embedding, nothing else."""
     identity = {
         "files": {name: files[name].sha256 for name in sorted(files)},
         "picture": picture.model_dump(),

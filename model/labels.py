@@ -19,12 +19,18 @@ def fold_labels(
     A labelled vector becomes `1 - strength` times itself plus `strength` times the direction in which the head for
     sounds finds its material. From 0, which changes nothing, to 1, which keeps nothing of what was heard.
     """
-    ids = np.array([-1 if (found := material_named(name or "")) is None else found.id for name in materials])
+    ids = np.array(
+        [-1 if (found := material_named(name or "")) is None else found.id for name in materials],
+        dtype=np.int64,
+    )
     lengths = np.linalg.norm(heads.sound_weights, axis=1, keepdims=True)
     # A material that the head has no direction for cannot be drawn to.
     labelled = np.flatnonzero((ids >= 0) & (lengths[ids, 0] > 0))
     directions = heads.sound_weights / np.where(lengths > 0, lengths, 1)
     drawn = (1.0 - strength) * vectors[labelled] + strength * directions[ids[labelled]]
     folded = vectors.copy()
-    folded[labelled] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    length = np.linalg.norm(drawn, axis=1)
+    # A vector that points just away from its material has nowhere to be drawn to.
+    reached = length > 0
+    folded[labelled[reached]] = drawn[reached] / length[reached, None]
     return folded

@@ -1,6 +1,5 @@
 """An index whose bundle draws labels in: answers follow what a person said a sound is of, not what was heard."""
 
-import json
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -89,14 +88,10 @@ def test_answers_follow_the_labels(bundle: Bundle, heads: MaterialHeads, sounds:
     assert found["without"] != names, "what is heard alone must differ, or this test says nothing"
 
 
-def test_an_index_of_before_labels_were_drawn_in_opens(bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
-    spec = build_index(bundle, sounds, tmp_path / "index").spec
-    file = tmp_path / "index" / "generations" / spec.id / "index.json"
-    raw = json.loads(file.read_text())
-    del raw["label_strength"]
-    file.write_text(json.dumps(raw))
-    with closing(SoundIndex.open(tmp_path / "index", bundle)) as index:
-        assert len(index) == 9
+def test_nothing_to_draw_and_nowhere_to_be_drawn_to(heads: MaterialHeads) -> None:
+    assert fold_labels(np.zeros((0, 128), np.float32), [], heads, STRENGTH).shape == (0, 128)
+    away = -direction(heads, "wood")[None]
+    assert (fold_labels(away, ["wood"], heads, 0.5) == away).all()
 
 
 def test_a_bundle_without_heads_leaves_vectors_as_they_are(sounds: Path, tmp_path: Path) -> None:

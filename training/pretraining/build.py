@@ -28,7 +28,7 @@ from training.pretraining.towers import build_towers
 
 NAME = "thud-materials"
 _CALIBRATION_FILES = 256
-_LEAST_SOURCES = 2
+_LEAST_SOURCES, _LEAST_FILES = 2, 2
 _PARITY_PICTURES, _PARITY_SOUNDS = 400, 800
 
 
@@ -68,7 +68,7 @@ def build_pretrained(
         say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {_open(found)} with an open licence")
         held_out = hold_out(found, recipe)
         scores = score_left_out(found, held_out, recipe)
-        floats = _export(found, held_out, scores, work / "fp32", recipe)
+        floats = _export(found, held_out, scores, work / "fp32", recipe, leave_out)
         say(f"fp32 bundle {floats.id}")
         rng = np.random.default_rng(recipe.seed)
         seen = np.stack(list(read_pictures(_some(found.pictures, rng), recipe.picture)))
@@ -100,9 +100,12 @@ def build_pretrained(
 def _check_sources(data: PretrainingData) -> None:
     """One source is left out at a time, to calibrate on; another must be there to fit on."""
     for files, kind in ((data.pictures, "pictures"), (data.sounds, "sounds")):
-        if len(set(files.source[files.open_licence].tolist())) < _LEAST_SOURCES:
+        names, counts = np.unique(files.source[files.open_licence], return_counts=True)
+        # Without the largest source there must be files to tell a spread from.
+        if len(names) < _LEAST_SOURCES or counts.sum() - counts.max() < _LEAST_FILES:
             raise TrainingError(
-                f"the {kind} with an open licence come from fewer than {_LEAST_SOURCES} sources; add another source"
+                f"the {kind} with an open licence come from fewer than {_LEAST_SOURCES} sources, or are fewer than "
+                f"{_LEAST_FILES} without the largest; add another source"
             )
 
 
@@ -122,6 +125,7 @@ def _export(
     scores: Mapping[str, FoldScores],
     target: Path,
     recipe: PretrainingRecipe,
+    left_out: str | None,
 ) -> Bundle:
     pictures = fit_whole_pictures(data, recipe, data.pictures.open_licence)
     sounds = fit_whole_sounds(data, recipe, data.sounds.open_licence)
@@ -142,6 +146,7 @@ def _export(
             "recipe": recipe.model_dump(mode="json"),
             "pictures": _sources(data.pictures),
             "sounds": _sources(data.sounds),
+            "left_out": left_out,
         },
     )
     heads_file = target.with_name(HEADS)

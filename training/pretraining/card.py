@@ -92,7 +92,7 @@ materials (paper, cloth, metal): drawings of nothing did not teach it to refuse 
 
 ## Making it again
 
-    thud pretrain DATA OUT
+    thud pretrain DATA OUT{f" --leave-out {left_out}" if (left_out := spec.training["left_out"]) else ""}
 
 DATA is a folder with `manifest.csv` (kind, path, material, source, licence, open_licence). Seed {recipe.seed}.
 """

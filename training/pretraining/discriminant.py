@@ -13,22 +13,29 @@ def fit_discriminant(
 ) -> LinearClassifier:
     """Classes of one covariance (Fisher 1936), drawn to a multiple of the identity by `shrinkage` (0 to 1).
 
-    `features [N, F]`, `labels [N]`, `weight [N]` how much a row counts. All classes are taken as equally likely;
-    one without examples has its mean at 0. Over the rows the logits of a row, centred, have `deviation`.
+    `features [N, F]`, `labels [N]`, `weight [N]` how much a row counts. Classes with examples are taken as equally
+    likely; one without any is never likelier than all of these: it gets no weights and the lowest bias. Over the
+    rows the logits of a row, centred, have `deviation`.
     """
     share = weight / weight.sum()
+    present = sorted(set(labels.tolist()))
     means = torch.zeros(classes, features.shape[1])
-    for label in set(labels.tolist()):
+    for label in present:
         rows = labels == label
         means[label] = (share[rows, None] * features[rows]).sum(dim=0) / share[rows].sum()
     away = features - means[labels]
     covariance = (away * share[:, None]).T @ away
     identity = torch.eye(len(covariance)) * covariance.diagonal().mean()
-    rows_ = torch.linalg.solve((1.0 - shrinkage) * covariance + shrinkage * identity, means.T).T
-    bias = -0.5 * (means * rows_).sum(dim=1)
-    rows_, bias = rows_ - rows_.mean(dim=0), bias - bias.mean()
-    scale = deviation / (features @ rows_.T + bias).std()
-    return LinearClassifier(rows_ * scale, bias * scale)
+    known = means[present]
+    directions = torch.linalg.solve((1.0 - shrinkage) * covariance + shrinkage * identity, known.T).T
+    offsets = -0.5 * (known * directions).sum(dim=1)
+    directions, offsets = directions - directions.mean(dim=0), offsets - offsets.mean()
+    logits = features @ directions.T + offsets
+    scale = deviation / logits.std()
+    found = torch.zeros(classes, features.shape[1])
+    bias = torch.full((classes,), float(scale * logits.min()))
+    found[present], bias[present] = directions * scale, offsets * scale
+    return LinearClassifier(found, bias)
 
 
 def source_weights(labels: npt.NDArray[np.int64], source: npt.NDArray[np.str_], power: float) -> Tensor:

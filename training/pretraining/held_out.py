@@ -39,8 +39,9 @@ def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: M
 
 
 def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> SoundClassifier:
-    """The sounds' classifier, fitted on `rows [M]` and the synthetic ones of materials that have few recordings."""
-    counts = np.bincount(data.sounds.material[data.sounds.open_licence], minlength=NOTHING)
+    """The sounds' classifier, fitted on `rows [M]` and the synthetic ones of materials of which
+    these are few."""
+    counts = np.bincount(data.sounds.material[rows], minlength=NOTHING)
     few = np.isin(data.synthetic_material, np.flatnonzero(counts < recipe.few_recordings))
     return fit_sounds(
         data.sound_features[torch.from_numpy(rows)],

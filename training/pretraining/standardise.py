@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 _LEAST_SHARE = 1e-3
+_LEAST = 1e-6
 _MOST = 6.0
 _LENGTH = 3.0
 
@@ -24,8 +25,8 @@ class Standardise(nn.Module):
     def __init__(self, features: Tensor, blocks: tuple[int, ...]) -> None:
         """`features [N, F]` of the recordings; `blocks` sum to F."""
         super().__init__()
-        deviations = torch.split(features.std(dim=0), list(blocks))
-        least = [_LEAST_SHARE * block.mean() for block in deviations]
+        deviations = torch.split(features.std(dim=0, correction=0), list(blocks))
+        least = [_LEAST_SHARE * block.mean() + _LEAST for block in deviations]
         self.register_buffer("mean", features.mean(dim=0))
         self.register_buffer("deviation", torch.cat([d + add for d, add in zip(deviations, least, strict=True)]))
         self.register_buffer("share", torch.cat([torch.full((size,), size**-0.5) for size in blocks]))

@@ -51,6 +51,7 @@ def test_the_choice_for_a_source_is_the_best_on_the_others(choices: ModuleType, 
     found = json.loads(out.read_text())["pictures"]
     assert found["candidates"]["worst"] == worst
     assert set(found["chosen"]) == {"first", "second", "closed"}
+    assert set(found["chosen"].values()) == {"shipped"}
     for source, name in found["chosen"].items():
         assert found["chosen_scores"][source] == found["scores"][name][source]
     assert "| **chosen without the source** |" in result.output

@@ -8,10 +8,13 @@ from torch import Tensor
 from model.materials import MATERIALS, material_named
 from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
 from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
+from training.pretraining.discriminant import fit_discriminant, source_weights
 from training.pretraining.fit import fit_pictures, fit_sounds, left_out
 from training.pretraining.knowledge import NOTHING, material_knowledge
 from training.pretraining.recipe import PretrainingRecipe
 from training.pretraining.space import CONSTANT, SoundProjection, picture_projection
+from training.pretraining.spectra import ClearedLogMel
+from training.pretraining.standardise import Standardise
 
 WIDTH = 128
 
@@ -109,3 +112,31 @@ def test_calibrated_probabilities_are_shares() -> None:
 def test_the_threshold_parts_pictures_of_something_from_those_of_nothing() -> None:
     threshold = recognition_threshold(np.array([0.5, 0.6, 0.9, 0.3]), np.array([0.1, 0.2, 0.35]))
     assert 0.35 < threshold <= 0.5
+
+
+def test_a_class_without_examples_is_never_told_and_sources_weigh_as_asked() -> None:
+    seen, labels = features(300, 3)
+    weight = source_weights(labels, np.full(300, "one"), 0.5)
+    fitted = fit_discriminant(seen, weight, torch.from_numpy(labels), 17, 0.6, 0.8)
+    told = fitted(torch.cat([seen, torch.randn(200, WIDTH, generator=torch.manual_seed(0))])).argmax(dim=1)
+    assert (told[:300].numpy() == labels).mean() > 0.95
+    assert int(told.max()) < 3
+    assert fitted(seen)[:, :3].std().item() == pytest.approx(0.8, rel=0.01)
+    weights = source_weights(np.array([0, 0, 0, 0, 0, 1]), np.array(["a", "a", "a", "a", "b", "b"]), 0.5)
+    # Of class 0 a source of four rows counts twice as much as one of one row.
+    assert weights.tolist() == pytest.approx([1 / 6] * 4 + [1 / 3, 1.0])
+
+
+def test_features_without_spread_are_standardised_too() -> None:
+    standardise = Standardise(torch.ones(2, 6), (2, 4))
+    assert torch.isfinite(standardise(torch.tensor([[1.0, 1.0, 1.0, 2.0, 1.0, 1.0]]))).all()
+
+
+def test_clearing_takes_the_colour_out_and_silence_stays_finite() -> None:
+    log_mel = ClearedLogMel(16_000, 8_000, 32)
+    noise = torch.randn(1, 8_000, generator=torch.manual_seed(0)) * torch.linspace(1, 0.01, 8_000)
+    coloured = noise.clone()
+    coloured[:, 1:] += 0.9 * noise[:, :-1]  # a low-pass filter
+    away = (log_mel(noise) - log_mel(coloured)).abs().mean(dim=(2, 3))[0]
+    assert away[2] < 0.5 * away[0]
+    assert torch.isfinite(log_mel(torch.zeros(1, 8_000))).all()

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from model.bundle import Bundle, load_bundle
 from model.heads import MaterialHeads
+from model.materials import MATERIALS
 from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
 from training.pretraining import data as gathered
 from training.pretraining.commands import pretrain
+from training.pretraining.held_out import fit_whole_sounds, hold_out_sounds
+from training.pretraining.towers import sound_projection
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +111,12 @@ def test_a_source_that_is_left_out_is_not_measured_on_and_two_must_be_left(
         assert result.exit_code == 1
         assert reason in str(result.exception)
         assert not (tmp_path / "other").exists()
+
+
+def test_a_source_is_told_as_if_it_had_never_been_there(made: tuple[Path, Result], data: Path) -> None:
+    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
+    without = found.without("second")
+    fitted = fit_whole_sounds(without, SMALL, without.sounds.open_licence)
+    rows = torch.from_numpy(found.sounds.source == "second")
+    told = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
+    torch.testing.assert_close(hold_out_sounds(found, SMALL)[rows][:, : len(MATERIALS)], told.detach())
