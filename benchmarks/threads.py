@@ -64,10 +64,10 @@ class Side:
 
         def work(worker: int) -> None:
             for number in itertools.count(worker):
-                if time.perf_counter() - began > seconds:
-                    return
                 self.answer(number)
                 counts[worker] += 1
+                if time.perf_counter() - began > seconds:
+                    return
 
         threads = [threading.Thread(target=work, args=(worker,)) for worker in range(self._split.workers)]
         for thread in threads:
