@@ -4,8 +4,8 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import problem_response
 
@@ -27,8 +27,11 @@ class ApiKeys:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] != "http" or not self._digests or _is_open(scope) or self._has_key(Headers(scope=scope)):
+        if scope["type"] != "http" or not self._digests or _is_open(scope):
             await self.app(scope, receive, send)
+            return
+        if self._has_key(Headers(scope=scope)):
+            await self.app(scope, receive, _privately(send))
             return
         detail = "this needs a key, as Authorization: Bearer KEY or as X-API-Key: KEY"
         await problem_response(401, detail, headers={"WWW-Authenticate": "Bearer"})(scope, receive, send)
@@ -40,9 +43,22 @@ class ApiKeys:
         return sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
 
 
+def _privately(send: Send) -> Send:
+    """Send what no cache may give to others (RFC 9111, 3.5): they have no key."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            if "public" in headers.get("cache-control", ""):
+                headers["cache-control"] = headers["cache-control"].replace("public", "private")
+        await send(message)
+
+    return sent
+
+
 def _is_open(scope: Scope) -> bool:
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    if path == "/readyz" and b"verbose" in scope["query_string"]:
+    if path == "/readyz" and "verbose" in QueryParams(scope["query_string"]):
         return False
     return path in _OPEN or path.startswith(_OPEN_FOLDERS)
 

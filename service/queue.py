@@ -74,27 +74,30 @@ class PictureQueue:
                 raise self.refusal()
             self._inside += 1
             self._changed(self.waiting, self.running)
-        future = self._pool.submit(self._run, work)
-        future.add_done_callback(self._leave)
+        # The pool keeps cancelled work until a thread comes to it; what the work holds, a picture, must go at once.
+        held = [work]
+        future = self._pool.submit(self._run, held)
+        future.add_done_callback(lambda _: self._leave(held))
         return future
 
     def close(self) -> None:
         """Take no more work, drop what waits; a thread that is at work goes on."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, work: Callable[[], T]) -> T:
+    def _run(self, held: list[Callable[[], T]]) -> T:
         began = perf_counter()
         with self._lock:
             self._running += 1
             self._changed(self.waiting, self.running)
         try:
-            return work()
+            return held.pop()()
         finally:
             with self._lock:
                 self._running -= 1
                 self._seconds += _WEIGHT * (perf_counter() - began - self._seconds)
 
-    def _leave(self, future: "Future[T]") -> None:
+    def _leave(self, held: list[Callable[[], T]]) -> None:
+        held.clear()
         with self._lock:
             self._inside -= 1
             self._changed(self.waiting, self.running)

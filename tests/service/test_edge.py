@@ -51,7 +51,7 @@ def test_probes_and_documents_need_no_key(locked: httpx.Client, path: str) -> No
     assert locked.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/sounds", "/materials", "/nothing", "/readyz?verbose"])
+@pytest.mark.parametrize("path", ["/sounds", "/materials", "/nothing", "/readyz?verbose", "/readyz?%76erbose=1"])
 @pytest.mark.parametrize(
     "headers",
     [

@@ -1,10 +1,13 @@
 """More pictures than can be computed: some wait, the rest are refused at once, and nothing else waits with them."""
 
 import asyncio
+import gc
 import io
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -225,3 +228,21 @@ async def call(client: httpx.AsyncClient, receive: Callable[[], Any]) -> list[Me
     }
     await transport.app(scope, receive, send)
     return sent
+
+
+def test_what_a_cancelled_piece_of_work_holds_goes_at_once() -> None:
+    class Upload:
+        """Something that can be watched going."""
+
+    queue, release = PictureQueue(threads=1, places=1), threading.Event()
+    running = queue.submit(lambda: release.wait(30))
+    upload = Upload()
+    watched = weakref.ref(upload)
+    waiting = queue.submit(partial(str, upload))
+    del upload
+    assert waiting.cancel()
+    gc.collect()
+    assert watched() is None
+    release.set()
+    assert running.result(30)
+    queue.close()
