@@ -50,7 +50,8 @@ class AudioResponse(FileResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, a part of it, or the problem."""
         if scope.get("state", {}).get("head"):
-            scope = {**scope, "method": "HEAD"}  # so that the file is not read
+            # So that the file is not read; a Range means something with GET alone (RFC 9110, 14.2).
+            scope = {**_without_range(scope), "method": "HEAD"}
         refusal: MutableMapping[str, Any] | None = None
 
         async def send_unless_refused(message: Message) -> None:
@@ -64,8 +65,7 @@ class AudioResponse(FileResponse):
         if refusal is None:
             return
         if refusal["status"] == 400:
-            headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
-            await super().__call__({**scope, "headers": headers}, receive, send)
+            await super().__call__(_without_range(scope), receive, send)
             return
         content_range = Headers(raw=refusal["headers"])["content-range"]
         length = content_range.removeprefix("bytes */")
@@ -84,6 +84,10 @@ def _disposition(name: str) -> str:
     if plain == name:
         return f'inline; filename="{name}"'
     return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _without_range(scope: Scope) -> Scope:
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"range"]}
 
 
 def _has_it(etag: str, if_none_match: str | None) -> bool:
