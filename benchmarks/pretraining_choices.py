@@ -9,7 +9,7 @@ choice: of the same candidates the one is taken that is best on the other source
 source nor, in turn, another one. Its score on the source enters `chosen without the source`, which is what to
 expect of a source that was never looked at.
 
-Features are computed once for each network and size, into WORK; that is the long part.
+Features are computed once, into WORK; that is the long part. No candidate may change what they are.
 """
 
 import json
@@ -107,15 +107,14 @@ def main(
 def weigh(choice: Choice, tower: str, data: Path, work: Path, least: Least) -> dict[str, Any]:
     """Each candidate's numbers on each source, and the same for what is chosen without that source."""
     recipes = {name: PretrainingRecipe(**changes) for name, changes in choice.candidates.items()}
-    gathered = {name: gather(data, work, recipe) for name, recipe in recipes.items()}
-    base = gathered[SHIPPED]
+    base = gather(data, work, recipes[SHIPPED])
     # What the tower that is not chosen for embeds stays the same: its probabilities are another head's.
     other = hold_out(base, recipes[SHIPPED])
     sources = sorted({*base.pictures.source.tolist()} if tower == "pictures" else {*base.sounds.source.tolist()})
 
     def score(name: str, without: str | None) -> Numbers:
         """The numbers of a candidate on each source but `without`, as if that one had never been there."""
-        one, recipe = gathered[name] if without is None else gathered[name].without(without), recipes[name]
+        one, recipe = base if without is None else base.without(without), recipes[name]
         seen, heard = (torch.from_numpy(files.source != without) for files in (base.pictures, base.sounds))
         if tower == "pictures":
             pictures, nothing = hold_out_pictures(one, recipe)
