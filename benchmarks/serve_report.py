@@ -9,8 +9,6 @@ import numpy as np
 from arithmetic import Arithmetic
 from load import Measured
 
-FLAT = 0.05
-
 
 @dataclass(frozen=True)
 class Cell:
