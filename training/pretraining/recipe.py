@@ -20,7 +20,7 @@ class PretrainingRecipe(BaseModel):
 
     image_network: str = "efficientnet_lite0"
     sound_network: str = "efficientnet_lite0"
-    picture: PictureSpec = PictureSpec(size=224, resize="crop")
+    picture: PictureSpec = PictureSpec(size=192, resize="crop")
     clip: ClipSpec = ClipSpec(sample_rate=32_000, before=0.1, after=0.6)
     spectrogram_size: int = Field(128, ge=32, le=512)
     picture_decay: float = Field(0.01, gt=0)

@@ -35,7 +35,7 @@ def bundle(made: tuple[Path, Result]) -> Bundle:
 
 def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bundle) -> None:
     spec = bundle.spec
-    assert (spec.precision, spec.cells, spec.name) == ("int8", (7, 7), "thud-materials")
+    assert (spec.precision, spec.cells, spec.name) == ("int8", (6, 6), "thud-materials")
     assert sum(record.bytes for record in spec.files.values()) < 16e6
     assert spec.calibration is not None
     assert set(spec.calibration.expected_error) == {"picture", "sound"}
