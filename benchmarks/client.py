@@ -27,7 +27,7 @@ class Connection:
     """A connection that is kept, and made anew where the server has closed it."""
 
     def __init__(self, port: int, timeout: float) -> None:
-        self._port, self._timeout = port, timeout
+        self.port, self._timeout = port, timeout
         self._writer: asyncio.StreamWriter | None = None
         self._reader = asyncio.StreamReader()
 
@@ -60,15 +60,6 @@ class Connection:
         writer.write(piece)
         await writer.drain()
 
-    @property
-    def ended(self) -> bool:
-        """Whether the server has closed it and everything that it sent has been read."""
-        return self._reader.at_eof()
-
-    async def read(self) -> bytes:
-        """What the server sends next; nothing where it has closed the connection. Raises OSError."""
-        return await self._reader.read(65_536)
-
     def close(self, *, abort: bool = False) -> None:
         """Close it, with `abort` without sending what has not been sent."""
         if self._writer is not None:
@@ -79,7 +70,7 @@ class Connection:
 
     async def _connected(self) -> asyncio.StreamWriter:
         if self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
         return self._writer
 
     async def _answer(self) -> Answer:
@@ -119,4 +110,4 @@ def request(
         f"Content-Type: {content_type}",
         f"Content-Length: {sum(map(len, body)) if length is None else length}",
     )
-    return ["\r\n".join([*lines, "", ""]).encode(), *body]
+    return ["\r\n".join([*lines, "", ""]).encode("latin-1"), *body]
