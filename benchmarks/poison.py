@@ -34,6 +34,7 @@ from synthetic_index import write_index
 from tqdm import tqdm
 
 from model.bundle import PRETRAINED, load_bundle
+from model.threads import available_cpus
 from service.settings import Settings
 
 SOUNDS = 2000
@@ -129,9 +130,10 @@ def _so_far(watch: Watch, good: Tally, broken: Tally, elapsed: float) -> str:
 
 def _bound(watch: Watch) -> float:
     """Megabytes that a server may take with the default limits: each thread at the largest picture, all uploads."""
-    defaults = Settings()
-    pixels = defaults.threads * defaults.max_pixels
-    return watch.memory_start + (pixels * _BYTES_A_PIXEL + defaults.upload_memory_bytes) / 2**20
+    # Not `Settings()`, which reads this process's environment; that of the server has no settings.
+    fields = Settings.model_fields
+    pixels = (available_cpus() + 1) * int(fields["max_pixels"].default)
+    return watch.memory_start + (pixels * _BYTES_A_PIXEL + int(fields["upload_memory_bytes"].default)) / 2**20
 
 
 def _good_pictures(folder: Path | None, scratch: Path) -> list[str]:

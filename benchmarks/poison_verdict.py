@@ -24,6 +24,8 @@ class Watched:
     processes: list[int]
     faults: list[str]
     """Lines of its log that tell of a fault."""
+    warnings: int
+    """How many more tell of a warning."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Poisoned:
                 f"/readyz          {seen.polls:,} polls, {len(seen.unready):,} not ready; " + _spread(polls),
                 f"memory           {seen.memory_start:.0f} MB at the start, {seen.memory_most:.0f} MB at the most, "
                 f"{seen.memory_end:.0f} MB at the end",
-                f"process          {', '.join(map(str, dict.fromkeys(seen.processes)))}",
+                f"process          {', '.join(map(str, seen.processes))}; {seen.warnings:,} warnings in its log",
                 *(f"example          {text}" for text in (*self.good.examples, *self.broken.examples)),
                 *(f"FAILED           {text}" for text in self.failures()),
             ]

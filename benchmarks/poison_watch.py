@@ -58,6 +58,7 @@ class Watch:
     def seen(self, log: str) -> Watched:
         """All of it, with what the server has logged by its end."""
         self._connection.close()
+        lines = log.splitlines()
         return Watched(
             polls=len(self._milliseconds) + len(self._unready),
             unready=self._unready,
@@ -66,7 +67,8 @@ class Watch:
             memory_most=self._memory_most,
             memory_end=self._memory_now,
             processes=self._processes,
-            faults=[line for line in log.splitlines() if any(fault in line for fault in _FAULTS)][:_MOST_FAULTS],
+            faults=[line for line in lines if any(fault in line for fault in _FAULTS)][:_MOST_FAULTS],
+            warnings=sum("Warning: " in line for line in lines),
         )
 
     def _ask(self) -> dict[str, int]:
