@@ -17,7 +17,20 @@ from load import Load
 from photographs import write_photographs
 from processes import Server, apply_load, ceiling, serving, thud, usual_way
 from resnet18 import write_resnet18
-from serve_report import Cell, Limits, Report, Stages, Summary
+from serve_results import (
+    CEILINGS,
+    LARGE,
+    SAME,
+    SHIPPED,
+    SMALL,
+    USUAL,
+    Cell,
+    Limits,
+    Report,
+    Stages,
+    Summary,
+    ratio_name,
+)
 from soak import soak
 from synthetic_index import write_index
 from tqdm import tqdm
@@ -28,9 +41,7 @@ from model.picture import decode_picture, enough_for, fit_picture, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
 
-SIZES = {"640x480": (640, 480), "12 megapixels": (4000, 3000)}
-USUAL, SAME, SHIPPED = "usual way", "Thud, same ResNet-18", "Thud, shipped bundle"
-CEILINGS = {SAME: "ceiling, same ResNet-18", SHIPPED: "ceiling, shipped bundle"}
+SIZES = {SMALL: (640, 480), LARGE: (4000, 3000)}
 K = 10
 _OPEN_CONNECTIONS = 256
 
@@ -54,7 +65,7 @@ def measure(plan: Plan, scratch: Path) -> Report:
         name: write_photographs(plan.photographs, *size, plan.pictures, scratch / name)
         for name, size in SIZES.items()
     }
-    resnet = write_resnet18(scratch / "resnet18", [Path(file).read_bytes() for file in kinds["640x480"]])
+    resnet = write_resnet18(scratch / "resnet18", [Path(file).read_bytes() for file in kinds[SMALL]])
     bundles = {SAME: resnet, SHIPPED: load_bundle(PRETRAINED)}
     indexes = {
         name: write_index(bundle, plan.sounds, scratch / f"index-{bundle.id}") for name, bundle in bundles.items()
@@ -80,14 +91,15 @@ def measure(plan: Plan, scratch: Path) -> Report:
                     found = _closed(server, kinds[kind], connections, plan.seconds)
                     cells.setdefault((kind, name, connections), []).append(found)
         limits = {kind: _limits(running[SHIPPED], files, plan, cells, kind) for kind, files in kinds.items()}
-    soaked = soak(plan.soak, bundles[SHIPPED], indexes[SHIPPED], kinds["640x480"], scratch / "soak.log")
+    soaked = soak(plan.soak, bundles[SHIPPED], indexes[SHIPPED], kinds[SMALL], scratch / "soak.log")
     return Report(
         conditions=_conditions(plan, kinds),
+        sounds=plan.sounds,
         cells={key: Summary.of(found) for key, found in cells.items()},
         ratios=_ratios(cells),
         seconds_to_ready=ready,
         limits=limits,
-        memory=soaked.memory,
+        soak=soaked,
         stages={
             (kind, name): _stages(bundle, indexes[name], files, cells[kind, name, 8])
             for kind, files in kinds.items()
@@ -133,7 +145,7 @@ def _ratios(cells: dict[tuple[str, str, int], list[Cell]]) -> dict[tuple[str, st
             ours = [cell.rate for cell in cells[kind, name, 8]]
             for other, key in ((base, (kind, base, available_cpus())), (USUAL, (kind, USUAL, 8))):
                 ratios = np.array(ours) / [cell.rate for cell in cells[key]]
-                found[kind, f"{name} / {other}"] = (float(np.median(ratios)), float(ratios.min()))
+                found[kind, ratio_name(name, other)] = (float(np.median(ratios)), float(ratios.min()))
     return found
 
 
