@@ -33,6 +33,16 @@ def photographs(folder: Path | None, width: int, height: int, count: int, seed: 
     return pictures
 
 
+def write_photographs(folder: Path | None, width: int, height: int, count: int, target: Path) -> list[str]:
+    """The same as files in the new folder `target`; their paths."""
+    target.mkdir()
+    files = []
+    for number, data in enumerate(photographs(folder, width, height, count)):
+        files.append(target / f"{number}.jpg")
+        files[-1].write_bytes(data)
+    return [str(file) for file in files]
+
+
 def with_noise(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """The picture as a sensor sees it."""
     noise = rng.integers(-round(3 * _NOISE), round(3 * _NOISE) + 1, (3, picture.height, picture.width, 1), np.int8)

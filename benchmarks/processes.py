@@ -85,6 +85,16 @@ def apply_load(load: Load) -> Measured:
     return Measured(**json.loads(_run([sys.executable, str(HERE / "load.py")], json.dumps(asdict(load)))))
 
 
+def start(script: str, given: str) -> "subprocess.Popen[str]":
+    """Start a script of this folder, with `given` as its standard input; its output is there to be read."""
+    command, environment = [sys.executable, str(HERE / script)], os.environ | {"PYTHONPATH": str(HERE.parent)}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdin is not None
+    with process.stdin:
+        process.stdin.write(given)
+    return process
+
+
 def _run(command: list[str], given: str | None = None) -> str:
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)

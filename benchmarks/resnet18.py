@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -98,12 +97,3 @@ def float_network() -> torch.nn.Module:
     """The same network in eager PyTorch, for the usual way."""
     torch.manual_seed(0)
     return build_network(NAME).eval()
-
-
-def random_unit(count: int, size: int) -> np.ndarray:
-    """Unit vectors float32 `[count, size]` around 600 centres, as a library's sounds are."""
-    rng = np.random.default_rng(0)
-    centres = rng.standard_normal((600, size), np.float32)
-    vectors = centres[rng.integers(600, size=count)] + rng.standard_normal((count, size), np.float32)
-    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit

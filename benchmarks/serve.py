@@ -10,6 +10,7 @@ uses the machine disturbs them alike; every figure is the median over rounds, ra
 The load takes CPU from what it loads, some 0.1 ms a request of 640x480.
 
 With the defaults it takes ten minutes on two cores; with `--soak 100000` ten more.
+benchmarks/soak.py is the soak alone.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import tempfile
 from pathlib import Path
 
 from serve_measure import Plan, measure
-from serve_report import Report, as_markdown, as_text
+from serve_report import as_markdown, as_text
+from serve_results import Report
 
 
 def main() -> None:
@@ -40,7 +42,7 @@ def main() -> None:
     )
     if arguments.quick:
         plan = Plan(
-            arguments.photographs, sounds=2000, seconds=1.0, rounds=1, soak=50, pictures=2, concurrencies=(8,)
+            arguments.photographs, sounds=2000, seconds=2.0, rounds=1, soak=50, pictures=2, concurrencies=(8,)
         )
     report: Report
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,6 +1,5 @@
 """Everything that benchmarks/serve.py measures, in the order in which it does."""
 
-import hashlib
 import math
 import os
 import platform
@@ -15,24 +14,34 @@ from pathlib import Path
 import numpy as np
 from arithmetic import Arithmetic, arithmetic
 from load import Load
-from photographs import photographs
+from photographs import write_photographs
 from processes import Server, apply_load, ceiling, serving, thud, usual_way
-from resnet18 import random_unit, write_resnet18
-from serve_report import Cell, Limits, Report, Stages, Summary
+from resnet18 import write_resnet18
+from serve_results import (
+    CEILINGS,
+    LARGE,
+    SAME,
+    SHIPPED,
+    SMALL,
+    USUAL,
+    Cell,
+    Limits,
+    Report,
+    Stages,
+    Summary,
+    ratio_name,
+)
+from soak import soak
+from synthetic_index import write_index
 from tqdm import tqdm
 
-from index.catalogue import SoundRecord
-from index.generation import publish_generation
 from index.search import SoundIndex
 from model.bundle import IMAGE_TOWER, PRETRAINED, Bundle, load_bundle
-from model.materials import MATERIALS
 from model.picture import decode_picture, enough_for, fit_picture, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
 
-SIZES = {"640x480": (640, 480), "12 megapixels": (4000, 3000)}
-USUAL, SAME, SHIPPED = "usual way", "Thud, same ResNet-18", "Thud, shipped bundle"
-CEILINGS = {SAME: "ceiling, same ResNet-18", SHIPPED: "ceiling, shipped bundle"}
+SIZES = {SMALL: (640, 480), LARGE: (4000, 3000)}
 K = 10
 _OPEN_CONNECTIONS = 256
 
@@ -52,11 +61,14 @@ class Plan:
 
 def measure(plan: Plan, scratch: Path) -> Report:
     """Measure every side; files are made in `scratch`."""
-    kinds = {name: _write_pictures(plan, size, scratch / name) for name, size in SIZES.items()}
-    resnet = write_resnet18(scratch / "resnet18", [Path(file).read_bytes() for file in kinds["640x480"]])
+    kinds = {
+        name: write_photographs(plan.photographs, *size, plan.pictures, scratch / name)
+        for name, size in SIZES.items()
+    }
+    resnet = write_resnet18(scratch / "resnet18", [Path(file).read_bytes() for file in kinds[SMALL]])
     bundles = {SAME: resnet, SHIPPED: load_bundle(PRETRAINED)}
     indexes = {
-        name: _write_index(bundle, plan.sounds, scratch / f"index-{bundle.id}") for name, bundle in bundles.items()
+        name: write_index(bundle, plan.sounds, scratch / f"index-{bundle.id}") for name, bundle in bundles.items()
     }
     cells: dict[tuple[str, str, int], list[Cell]] = {}
     ready: dict[str, float] = {}
@@ -79,58 +91,21 @@ def measure(plan: Plan, scratch: Path) -> Report:
                     found = _closed(server, kinds[kind], connections, plan.seconds)
                     cells.setdefault((kind, name, connections), []).append(found)
         limits = {kind: _limits(running[SHIPPED], files, plan, cells, kind) for kind, files in kinds.items()}
-    memory = _soak(plan, bundles[SHIPPED], indexes[SHIPPED], kinds["640x480"], scratch)
+    soaked = soak(plan.soak, bundles[SHIPPED], indexes[SHIPPED], kinds[SMALL], scratch / "soak.log")
     return Report(
         conditions=_conditions(plan, kinds),
+        sounds=plan.sounds,
         cells={key: Summary.of(found) for key, found in cells.items()},
         ratios=_ratios(cells),
         seconds_to_ready=ready,
         limits=limits,
-        memory=memory,
+        soak=soaked,
         stages={
             (kind, name): _stages(bundle, indexes[name], files, cells[kind, name, 8])
             for kind, files in kinds.items()
             for name, bundle in bundles.items()
         },
         arithmetic={name: _arithmetic(bundle) for name, bundle in bundles.items()},
-    )
-
-
-def _write_pictures(plan: Plan, size: tuple[int, int], folder: Path) -> list[str]:
-    folder.mkdir()
-    files = []
-    for number, data in enumerate(photographs(plan.photographs, *size, plan.pictures)):
-        files.append(folder / f"{number}.jpg")
-        files[-1].write_bytes(data)
-    return [str(file) for file in files]
-
-
-def _write_index(bundle: Bundle, sounds: int, folder: Path) -> Path:
-    records = [_record(row) for row in range(sounds)]
-    vectors = random_unit(sounds, bundle.spec.embedding_size)
-    folder.mkdir()
-    publish_generation(folder, bundle.id, vectors, records, library_root=folder, duplicates=0, skipped=0)
-    return folder
-
-
-def _record(row: int) -> SoundRecord:
-    return SoundRecord(
-        id=hashlib.sha256(str(row).encode()).hexdigest()[:20],
-        row=row,
-        path=f"{row}.wav",
-        title=f"sound {row}",
-        material=MATERIALS[row % len(MATERIALS)].name,
-        seconds=1.5,
-        hit=0.25,
-        sample_rate=44_100,
-        channels=1,
-        format="WAV",
-        media_type="audio/wav",
-        bytes=132_344,
-        peak=0.9,
-        loudness=-20.0,
-        source=None,
-        licence=None,
     )
 
 
@@ -162,18 +137,6 @@ def _limits(
     return Limits.of(capacity, calm, flood)
 
 
-def _soak(plan: Plan, bundle: Bundle, index: Path, pictures: list[str], scratch: Path) -> list[tuple[int, float]]:
-    """Resident memory of a fresh server, after so many requests each."""
-    memory = []
-    with serving("soak", thud(bundle.folder, index), scratch / "soak.log") as server:
-        memory.append((0, server.resident_mb()))
-        for part in tqdm(range(10), desc="memory", leave=False):
-            requests = max(1, plan.soak // 10)
-            apply_load(Load(server.port, pictures, 8, 0.0, requests=requests, warm_up=0.0))
-            memory.append(((part + 1) * requests, server.resident_mb()))
-    return memory
-
-
 def _ratios(cells: dict[tuple[str, str, int], list[Cell]]) -> dict[tuple[str, str], tuple[float, float]]:
     """Median and least over rounds of Thud's requests a second at concurrency 8, to the other side of its round."""
     found = {}
@@ -182,7 +145,7 @@ def _ratios(cells: dict[tuple[str, str, int], list[Cell]]) -> dict[tuple[str, st
             ours = [cell.rate for cell in cells[kind, name, 8]]
             for other, key in ((base, (kind, base, available_cpus())), (USUAL, (kind, USUAL, 8))):
                 ratios = np.array(ours) / [cell.rate for cell in cells[key]]
-                found[kind, f"{name} / {other}"] = (float(np.median(ratios)), float(ratios.min()))
+                found[kind, ratio_name(name, other)] = (float(np.median(ratios)), float(ratios.min()))
     return found
 
 

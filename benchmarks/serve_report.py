@@ -1,101 +1,10 @@
 """What benchmarks/serve.py found, as text and as Markdown."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterator
 
-import numpy as np
-from arithmetic import Arithmetic
-from load import Measured
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One side in one round: answers and refusals (503) a second, latencies in milliseconds.
-
-    `cpu_ms` is the server's CPU time an answer, refusals counted among them.
-    """
-
-    rate: float
-    p50: float = math.nan
-    p95: float = math.nan
-    p99: float = math.nan
-    refused: float = 0
-    errors: float = 0
-    resident_mb: float = math.nan
-    cpu_ms: float = math.nan
-
-
-@dataclass(frozen=True)
-class Summary(Cell):
-    """The medians of a side over its rounds; `errors` are all of them."""
-
-    @classmethod
-    def of(cls, cells: Sequence[Cell]) -> Self:
-        """The median of each number."""
-        names = ("rate", "p50", "p95", "p99", "refused", "resident_mb", "cpu_ms")
-        medians = {name: float(np.median([getattr(cell, name) for cell in cells])) for name in names}
-        return cls(errors=sum(cell.errors for cell in cells), **medians)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """At 80 % of `capacity` (requests a second at concurrency 8), and at four times of it. Milliseconds.
-
-    `failed` are answers that are neither 200 nor 503, at both.
-    """
-
-    capacity: float
-    calm_p50: float
-    calm_p99: float
-    answered: float
-    refused: float
-    refusal_p95: float
-    failed: int
-
-    @classmethod
-    def of(cls, capacity: float, calm: Measured, flood: Measured) -> Self:
-        """From what was measured."""
-        calm_ms, refusals = calm.milliseconds.get("200", [math.nan]), flood.milliseconds.get("503", [])
-        failed = [
-            len(took)
-            for found in (calm, flood)
-            for status, took in found.milliseconds.items()
-            if status not in ("200", "503")
-        ]
-        return cls(
-            capacity=capacity,
-            calm_p50=float(np.quantile(calm_ms, 0.5)),
-            calm_p99=float(np.quantile(calm_ms, 0.99)),
-            answered=flood.rate(200),
-            refused=flood.rate(503),
-            refusal_p95=float(np.quantile(refusals, 0.95)) if refusals else math.nan,
-            failed=sum(failed),
-        )
-
-
-@dataclass(frozen=True)
-class Stages:
-    """CPU milliseconds of a request: of each stage alone on one thread, and of the server at concurrency 8."""
-
-    alone: dict[str, float]
-    served: float
-
-
-@dataclass(frozen=True)
-class Report:
-    """All that was measured, by kind of picture, side and concurrency."""
-
-    conditions: list[str]
-    cells: dict[tuple[str, str, int], Summary]
-    ratios: dict[tuple[str, str], tuple[float, float]]
-    seconds_to_ready: dict[str, float]
-    limits: dict[str, Limits]
-    memory: list[tuple[int, float]]
-    stages: dict[tuple[str, str], Stages]
-    arithmetic: dict[str, tuple[Arithmetic, float]]
-
+from serve_goals import goals
+from serve_results import Report, Summary
 
 Table = tuple[str, list[str], list[list[str]]]
 """Heading, columns and rows."""
@@ -136,6 +45,14 @@ also after a refusal. `CPU ms` is the server's CPU time an answer, refusals incl
 
 
 def _tables(report: Report) -> Iterator[Table]:
+    yield (
+        "Goals",
+        ["goal", "of", "wanted", "measured", ""],
+        [
+            [goal.name, goal.of, goal.wanted, goal.shown, "met" if goal.met else "**not met**"]
+            for goal in goals(report)
+        ],
+    )
     yield (
         "Throughput and latency",
         [
@@ -196,11 +113,11 @@ def _tables(report: Report) -> Iterator[Table]:
         ["side", "", "seconds"],
         [[side, "", f"{seconds:.2f}"] for side, seconds in report.seconds_to_ready.items()],
     )
-    warm = report.memory[1][1]
+    warm = report.soak.memory[1][1]
     yield (
         "Resident memory of a fresh server (shipped bundle, 640x480)",
         ["requests", "", "MB", "to the first tenth"],
-        [[f"{requests:,}", "", f"{mb:.0f}", f"{mb / warm:.3f}"] for requests, mb in report.memory],
+        [[f"{requests:,}", "", f"{mb:.0f}", f"{mb / warm:.3f}"] for requests, mb in report.soak.memory],
     )
     yield (
         "Where the CPU time of a request goes, milliseconds",

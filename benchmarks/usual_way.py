@@ -20,7 +20,8 @@ import torch
 import uvicorn
 from fastapi import FastAPI, File, UploadFile
 from PIL import Image
-from resnet18 import SIZE, float_network, random_unit
+from resnet18 import SIZE, float_network
+from synthetic_index import random_unit
 from torchvision import transforms
 
 from model.networks import EMBEDDING_SIZE

@@ -1,7 +1,5 @@
 """Pictures made to cost their decoder far more than they should: each is refused, or decoded within bounds."""
 
-import io
-import struct
 import subprocess
 import sys
 import zlib
@@ -9,38 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from model.errors import PictureError, PictureTooLargeError
 from model.picture import PictureLimits, decode_picture
 from model.picture_structure import MOST_CHUNKS, MOST_EXIF, MOST_SCANS, MOST_SEGMENTS, MOST_STRAY
+from tests.fuzz.bombs import canvas, claiming, flat, jpeg_segment, scans
 from tests.fuzz.seeds import picture_seeds, png, png_chunk
 
 SEEDS = picture_seeds()
 BASELINE, PROGRESSIVE = SEEDS["baseline.jpeg"], SEEDS["progressive.jpeg"]
 ROWS = zlib.compress(bytes(33 * 97))
-
-
-def jpeg_segment(kind: int, content: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, kind, 2 + len(content)) + content
-
-
-def scans(jpeg: bytes, count: int) -> bytes:
-    """A progressive JPEG with its last scan `count` times."""
-    last = jpeg.rindex(b"\xff\xda")
-    return jpeg[:-2] + jpeg[last:-2] * (count - 1) + jpeg[-2:]
-
-
-def claiming(jpeg: bytes, width: int, height: int) -> bytes:
-    """A JPEG whose header tells another size."""
-    frame = next(jpeg.index(marker) for marker in (b"\xff\xc0\0", b"\xff\xc2\0") if marker in jpeg)
-    return jpeg[: frame + 5] + struct.pack(">HH", height, width) + jpeg[frame + 9 :]
-
-
-def flat(width: int, height: int, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), (90, 120, 30)).save(buffer, "JPEG", **options)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -91,11 +67,6 @@ def test_lying_headers_and_packed_text(data: bytes, error: type[PictureError]) -
 
 def test_more_pixels_than_the_header_says_are_left_alone() -> None:
     assert decode_picture(png(16, 16, zlib.compress(bytes(50_000_000)))).size == (16, 16)
-
-
-def canvas(webp: bytes, width: int, height: int) -> bytes:
-    """An extended WebP whose header tells another canvas."""
-    return webp[:24] + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3] + webp[30:]
 
 
 @pytest.mark.parametrize("side", [5000, 16_383, 2**24])

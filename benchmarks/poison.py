@@ -1,0 +1,188 @@
+"""Half the clients send poison, and the other half must not notice.
+
+    python benchmarks/poison.py [PHOTOGRAPHS] [--seconds 300] [--clients 16] [--broken 0.5] [--json FILE]
+
+A real `thud serve` with the bundle that ships and a small index, its limits the defaults, is driven by clients in
+other processes. The good ones send pictures and compare each answer with the one that the server gave before. The
+broken ones send mutated pictures, pictures that lie, forms, chunks and lengths that do not add up, connections that
+are slow, deaf or cut, and what is no HTTP at all. `/readyz` is asked ten times a second meanwhile.
+
+Exits with 1 unless every good request was answered right (a 503 with Retry-After is tried again, and counted), no
+broken one with 5xx but 503 with Retry-After, the server was ready at each poll, stayed the same process, logged no
+fault and kept its memory within bounds.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from photographs import write_photographs
+from PIL import Image
+from poison_clients import RIGHT, WRONG, Clients, Tally
+from poison_verdict import Poisoned
+from poison_watch import POLL_SECONDS, Watch
+from processes import serving, start, thud
+from synthetic_index import write_index
+from tqdm import tqdm
+
+from model.bundle import PRETRAINED, load_bundle
+from model.threads import available_cpus
+from service.settings import Settings
+
+SOUNDS = 2000
+_BYTES_A_PIXEL = 20
+"""What a picture takes to decode at the most (`model.picture.PictureLimits`)."""
+
+
+def poison(
+    pictures: list[str], seconds: float, sides: tuple[int, int], failures: Path | None, scratch: Path
+) -> Poisoned:
+    """Serve, send both kinds of requests from so many clients each, good ones first, and say what came of it."""
+    bundle, log = load_bundle(PRETRAINED), scratch / "server.log"
+    command = thud(bundle.folder, write_index(bundle, SOUNDS, scratch / "index"))
+    with serving("Thud", command, log) as server:
+        expected = [_asked(server.port, picture) for picture in pictures]
+        watch = Watch(server)
+        good = Clients(server.port, seconds, sides[0], pictures, expected)
+        broken = Clients(server.port, seconds, sides[1], pictures, failures=str(failures) if failures else None)
+        with _running(good) as good_side, _running(broken) as broken_side:
+            _watch_until_ended(watch, good_side, broken_side, seconds)
+        watch.settle()
+        for picture, wanted in zip(pictures, expected, strict=True):
+            right = _asked(server.port, picture) == wanted
+            good_side.tally.note("good", RIGHT if right else f"{WRONG}after the poison")
+    return Poisoned(
+        seconds, good_side.tally, broken_side.tally, watch.seen(log.read_text(errors="replace")), _bound(watch)
+    )
+
+
+class _Side:
+    """Clients in a process of their own, and the last that they told."""
+
+    def __init__(self, clients: Clients) -> None:
+        self.tally = Tally()
+        self.process = start("poison_clients.py", json.dumps(asdict(clients)))
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether they have told everything."""
+        return not self._reader.is_alive()
+
+    def wait(self) -> None:
+        """Wait for their process, which is about to end."""
+        self._reader.join()
+        if self.process.wait() > 0:
+            raise SystemExit("the clients ended with an error of their own")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self.tally = Tally(**json.loads(line))
+
+
+@contextmanager
+def _running(clients: Clients) -> Iterator[_Side]:
+    side = _Side(clients)
+    try:
+        yield side
+    except BaseException:
+        side.process.terminate()
+        raise
+    finally:
+        side.wait()
+
+
+def _watch_until_ended(watch: Watch, good: _Side, broken: _Side, seconds: float) -> None:
+    began = time.monotonic()
+    form = "{desc} {bar} {elapsed}, {remaining} left{postfix}"
+    with tqdm(total=seconds, desc="poison", bar_format=form, leave=False) as progress:
+        while not (good.ended and broken.ended):
+            due = time.monotonic() + POLL_SECONDS
+            if not watch.poll():
+                good.process.terminate()
+                broken.process.terminate()
+                break
+            elapsed = time.monotonic() - began
+            progress.set_postfix_str(_so_far(watch, good.tally, broken.tally, elapsed), refresh=False)
+            progress.update(min(seconds, elapsed) - progress.n)
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _so_far(watch: Watch, good: Tally, broken: Tally, elapsed: float) -> str:
+    ours, theirs = good.count(), broken.count()
+    wrong = sum(tally.count(WRONG) for tally in (good, broken))
+    return (
+        f"{ours / elapsed:.0f} good/s, {theirs / elapsed:.0f} broken/s, {broken.held} held, {wrong} wrong, "
+        f"{watch.unready} not ready, {watch.memory_now:.0f} MB"
+    )
+
+
+def _bound(watch: Watch) -> float:
+    """Megabytes that a server may take with the default limits: each thread at the largest picture, all uploads."""
+    # Not `Settings()`, which reads this process's environment; that of the server has no settings.
+    fields = Settings.model_fields
+    pixels = (available_cpus() + 1) * int(fields["max_pixels"].default)
+    return watch.memory_start + (pixels * _BYTES_A_PIXEL + int(fields["upload_memory_bytes"].default)) / 2**20
+
+
+def _good_pictures(folder: Path | None, scratch: Path) -> list[str]:
+    """Files of several sizes, and in the three formats."""
+    files = write_photographs(folder, 640, 480, 8, scratch / "small")
+    files += write_photographs(folder, 2000, 1500, 2, scratch / "large")
+    for kind, file in (("PNG", files[0]), ("WEBP", files[1])):
+        with Image.open(file) as picture:
+            picture.save(scratch / f"picture.{kind.lower()}", kind)
+        files.append(str(scratch / f"picture.{kind.lower()}"))
+    return files
+
+
+def _asked(port: int, picture: str) -> str:
+    """The server's answer to a picture, which it may have refused before."""
+    body = Path(picture).read_bytes()
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{port}/recommend?k=10", data=body, headers={"Content-Type": "image/jpeg"}
+    )
+    with urllib.request.urlopen(asked) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def main() -> None:
+    """Poison and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photographs", type=Path, nargs="?", help="folder of pictures; drawn ones without")
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--broken", type=float, default=0.5, help="share of the clients that send broken requests")
+    parser.add_argument("--json", type=Path, help="write what was found to this file")
+    parser.add_argument(
+        "--failures", type=Path, help="folder for broken requests that were answered as none may be"
+    )
+    arguments = parser.parse_args()
+    broken = round(arguments.broken * arguments.clients)
+    if arguments.failures:
+        arguments.failures.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        pictures = _good_pictures(arguments.photographs, scratch)
+        sides = (arguments.clients - broken, broken)
+        found = poison(pictures, arguments.seconds, sides, arguments.failures, scratch)
+    print(found.as_text())
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found.as_json(), indent=1) + "\n", encoding="utf-8")
+    sys.exit(bool(found.failures()))
+
+
+if __name__ == "__main__":
+    main()
