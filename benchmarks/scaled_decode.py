@@ -23,9 +23,9 @@ from model.bundle import PRETRAINED, load_bundle
 from model.picture import decode_picture, fit_picture
 from model.runtime import TowerRuntime
 
-# The last is the least favourable to a scale of an eighth: its shorter side is then just 1.5 times 224.
-SIZES = {"640x480": (640, 480), "12 megapixels": (4000, 3000), "9.6 megapixels": (3584, 2688)}
-TIMES = (2.0, 1.5, 1.0)
+# The last is the least favourable to a scale of an eighth: its shorter side is then just 1.25 times 192.
+SIZES = {"640x480": (640, 480), "12 megapixels": (4000, 3000), "4.9 megapixels": (2560, 1920)}
+TIMES = (2.0, 1.5, 1.25, 1.0)
 ROUNDS = 3
 
 Pixels = npt.NDArray[np.uint8]
