@@ -62,7 +62,8 @@ class Scored:
     """N files of one source: `numbers` by name and, for those that are means over files, `each [N]`.
 
     `material [N]` are their ids, `counted [C]` those that make up the macro means. `left_out` pictures have a
-    material of which the library has no sound; they are not among the N.
+    material of which the library has no sound; they are not among the N. `told [N]` are the ids of the likeliest
+    materials, where materials were told.
     """
 
     numbers: Mapping[str, float]
@@ -70,6 +71,7 @@ class Scored:
     material: Ids
     counted: Ids
     left_out: int = 0
+    told: Ids | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,14 +184,14 @@ def score_pictures(probabilities: Reals, material: Ids, least: int, recognised: 
         if not truth[:, id_].all()
     ]
     more = {"mAP": mean(precisions), "ECE": calibration_error(probabilities.ravel(), truth.ravel())}
-    return _scored(each, material, least, more)
+    return _scored(each, material, least, more, told=probabilities.argmax(axis=1))
 
 
 def score_sounds(probabilities: Reals, material: Ids, least: int) -> Scored:
     """Measure the `probabilities [N, 17]` of sounds' materials: `top-1`, `top-3`, and the top one's `ECE`."""
-    right = probabilities.argmax(axis=1) == material
-    more = {"ECE": calibration_error(probabilities.max(axis=1), right)}
-    return _scored(_tops(probabilities, material), material, least, more)
+    told = probabilities.argmax(axis=1)
+    more = {"ECE": calibration_error(probabilities.max(axis=1), told == material)}
+    return _scored(_tops(probabilities, material), material, least, more, told=told)
 
 
 def rank(scores: Reals, most: int = MOST_K) -> npt.NDArray[np.intp]:
@@ -261,14 +263,19 @@ def _answered(
 
 
 def _scored(
-    each: Mapping[str, Floats], material: Ids, least: int, more: Mapping[str, float], left_out: int = 0
+    each: Mapping[str, Floats],
+    material: Ids,
+    least: int,
+    more: Mapping[str, float],
+    left_out: int = 0,
+    told: Ids | None = None,
 ) -> Scored:
     counted = enough(material, least)
     numbers: dict[str, float] = {}
     for name, values in each.items():
         numbers[name] = mean(values)
         numbers[f"{name} macro"] = mean([values[material == id_].mean() for id_ in counted])
-    return Scored({**numbers, **more}, each, material, counted, left_out)
+    return Scored({**numbers, **more}, each, material, counted, left_out, told)
 
 
 def _tops(probabilities: Reals, material: Ids) -> dict[str, Floats]:

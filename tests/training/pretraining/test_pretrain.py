@@ -45,6 +45,12 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
     assert {"recommended", "pictures", "sounds"} <= set(spec.metrics["left_out"])
     assert spec.metrics["int8"]["picture_cosine"] > 0.98
     card = (bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for words in (
+        " of the image tower ",
+        "The sound tower is computed in float.",
+        ", 1 each) stand for the materials",
+    ):
+        assert words in " ".join(card.split())
     for words in (bundle.id, "| first | 12 | CC0-1.0 |", "thud pretrain DATA OUT", "| wood | 12 |"):
         assert words in card
     assert "| closed | 12 |" not in card
