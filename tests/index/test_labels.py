@@ -14,6 +14,7 @@ from model.bundle import HEADS, Bundle
 from model.heads import MaterialHeads
 from model.labels import fold_labels
 from model.materials import MATERIALS, material_named
+from model.runtime import TowerRuntime
 from tests.tiny_bundle import tiny_heads, write_tiny_bundle
 
 STRENGTH = 0.8
@@ -97,3 +98,30 @@ def test_nothing_to_draw_and_nowhere_to_be_drawn_to(heads: MaterialHeads) -> Non
 def test_a_bundle_without_heads_leaves_vectors_as_they_are(sounds: Path, tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "bundle", label_strength=STRENGTH)
     assert build_index(bundle, sounds, tmp_path / "index").spec.label_strength == 0.0
+
+
+def test_a_library_of_which_some_sounds_are_labelled(
+    bundle: Bundle, heads: MaterialHeads, sounds: Path, tmp_path: Path
+) -> None:
+    """Labelled sounds come by their labels, and the others stay where they were heard."""
+    drawn = build_index(bundle, sounds, tmp_path / "with").spec
+    assert (drawn.sounds, drawn.unlabelled) == (9, 3)
+    build_index(bundle, sounds, tmp_path / "without", labels=False)
+    similarities: dict[str, dict[str, float]] = {}
+    for folder in ("with", "without"):
+        with closing(SoundIndex.open(tmp_path / folder, bundle)) as index:
+            matches = index.search(direction(heads, "metal"), 9)
+        similarities[folder] = {match.record.path: match.similarity for match in matches}
+        if folder == "with":
+            assert [match.record.material for match in matches[:3]] == ["metal"] * 3
+            unlabelled = [match for match in matches if match.record.material is None]
+            # Whose embedding is shown is what the tower heard, not what a label made of it.
+            runtime = TowerRuntime(bundle)
+            for match in unlabelled:
+                heard = runtime.embed_sound(sounds / match.record.path).embedding
+                assert match.embedding == pytest.approx(heard, abs=1e-6)
+    for path, similarity in similarities["without"].items():
+        if path.startswith("unsorted/"):
+            assert similarities["with"][path] == pytest.approx(similarity, abs=2e-6)
+        else:
+            assert similarities["with"][path] != pytest.approx(similarity, abs=0.01)

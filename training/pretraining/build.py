@@ -17,7 +17,7 @@ from training.pretraining.card import write_card
 from training.pretraining.data import PretrainingData, gather
 from training.pretraining.features import read_pictures
 from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures, fit_whole_sounds, hold_out
-from training.pretraining.material_files import MaterialFiles
+from training.pretraining.material_files import MaterialFiles, read_material_files
 from training.pretraining.measures import FoldScores, mean_over
 from training.pretraining.parity import Parity, measure_parity
 from training.pretraining.quantise import quantise_tower
@@ -55,16 +55,15 @@ def build_pretrained(
 
     Files without an open licence are measured on and never fitted on. Features stay in `work`, so that an
     interrupted run goes on and a second one with other strengths takes seconds. Files of the source `leave_out` are
-    neither fitted nor measured on. Raises TrainingError as `gather` does, as `export_bundle` where the exported
-    towers differ, for a source to leave out that there is not, and where fewer than two are left.
+    neither fitted nor measured on. Raises TrainingError, before anything is computed, for a source to leave out
+    that there is not and where fewer than two are left; later as `gather` does, and as `export_bundle` where the
+    exported towers differ.
     """
+    _check_sources(data, leave_out)
     with exclusive(work):
         found = gather(data, work, recipe)
         if leave_out is not None:
-            if leave_out not in {*found.pictures.source.tolist(), *found.sounds.source.tolist()}:
-                raise TrainingError(f"{data} has no file of the source {leave_out!r}")
             found = found.without(leave_out)
-        _check_sources(found)
         say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {_open(found)} with an open licence")
         held_out = hold_out(found, recipe)
         scores = score_left_out(found, held_out, recipe)
@@ -97,9 +96,15 @@ def build_pretrained(
     return Built(bundle, scores, parity)
 
 
-def _check_sources(data: PretrainingData) -> None:
+def _check_sources(data: Path, leave_out: str | None) -> None:
     """One source is left out at a time, to calibrate on; another must be there to fit on."""
-    for files, kind in ((data.pictures, "pictures"), (data.sounds, "sounds")):
+    pictures, sounds = (read_material_files(data, kind) for kind in ("image", "sound"))
+    if leave_out is not None:
+        sources = sorted({*pictures.source.tolist(), *sounds.source.tolist()})
+        if leave_out not in sources:
+            raise TrainingError(f"{data} has no file of the source {leave_out!r}; there are {', '.join(sources)}")
+        pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
+    for files, kind in ((pictures, "pictures"), (sounds, "sounds")):
         names, counts = np.unique(files.source[files.open_licence], return_counts=True)
         # Without the largest source there must be files to tell a spread from.
         if len(names) < _LEAST_SOURCES or counts.sum() - counts.max() < _LEAST_FILES:

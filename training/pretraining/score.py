@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from model.labels import fold_labels
-from model.materials import MATERIALS
 from training.pretraining.data import PretrainingData
 from training.pretraining.held_out import HeldOut, calibrate
 from training.pretraining.measures import Fold, FoldScores, Least, score_fold
+from training.pretraining.ranking import place, with_labels
 from training.pretraining.recipe import PretrainingRecipe
 
 LEAST = Least()
@@ -23,19 +20,19 @@ def score_left_out(
     probabilities are calibrated on the other sources.
     """
     scores = {}
-    names = [MATERIALS[id_].name for id_ in data.sounds.material]
     pictures, sounds = held_out.pictures.numpy(), held_out.sounds.numpy()
+    library = place(sounds)
     for source in sorted({*data.pictures.source.tolist(), *data.sounds.source.tolist()}):
         seen, heard = data.pictures.source == source, data.sounds.source == source
         heads, recognised = calibrate(data, held_out, recipe, without=source)
-        labelled = fold_labels(sounds, names, heads, recipe.label_strength)
+        labelled = place(with_labels(sounds, data.sounds.material, heads, recipe.label_strength))
         scores[source] = score_fold(
             Fold(
                 picture_material=data.pictures.material[seen],
                 sound_material=data.sounds.material[heard],
                 library_material=data.sounds.material,
-                cosines=pictures[seen].astype(np.float64) @ sounds.astype(np.float64).T,
-                labelled=pictures[seen].astype(np.float64) @ labelled.astype(np.float64).T,
+                scores=library.scores(pictures[seen]),
+                labelled=labelled.scores(pictures[seen]),
                 picture_probabilities=heads.pictures(pictures[seen]),
                 sound_probabilities=heads.sounds(sounds[heard]),
                 recognised=recognised,

@@ -8,6 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from model.bundle import Bundle, load_bundle
+from model.errors import TrainingError
 from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
@@ -44,6 +45,12 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
     assert {"recommended", "pictures", "sounds"} <= set(spec.metrics["left_out"])
     assert spec.metrics["int8"]["picture_cosine"] > 0.98
     card = (bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for words in (
+        " of the image tower ",
+        "The sound tower is computed in float.",
+        ", 1 each) stand for the materials",
+    ):
+        assert words in " ".join(card.split())
     for words in (bundle.id, "| first | 12 | CC0-1.0 |", "thud pretrain DATA OUT", "| wood | 12 |"):
         assert words in card
     assert "| closed | 12 |" not in card
@@ -85,16 +92,17 @@ def test_features_are_taken_up_again(
 
 def test_a_file_that_is_no_picture_is_named(data: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    rows = (data / "manifest.csv").read_text().splitlines()
-    kept = [row.replace("sounds/", f"{data}/sounds/") for row in rows if row.startswith(("kind", "sound"))]
-    (tmp_path / "manifest.csv").write_text("\n".join([*kept, "image,broken.png,wood,first,CC0-1.0,1"]) + "\n")
+    head, *rows = (data / "manifest.csv").read_text().splitlines()
+    kept = [row.replace(",", f",{data}/", 1) for row in rows]
+    broken = "image,broken.png,wood,first,CC0-1.0,1"
+    (tmp_path / "manifest.csv").write_text("\n".join([head, broken, *kept]) + "\n")
     result = CliRunner().invoke(pretrain, [str(tmp_path), str(tmp_path / "out"), "--threads", "1"])
     assert result.exit_code == 1
     assert "broken.png" in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_source_that_is_left_out_is_not_measured_on_and_two_must_be_left(
+def test_a_source_that_is_left_out_is_not_measured_on(
     made: tuple[Path, Result], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.pretraining.recipe.PretrainingRecipe", lambda: SMALL)
@@ -106,11 +114,23 @@ def test_a_source_that_is_left_out_is_not_measured_on_and_two_must_be_left(
     assert "| second |" in card
     assert "| closed |" not in card
     assert "| closed |" in (made[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
-    for source, reason in (("third", "no file of the source 'third'"), ("second", "fewer than 2 sources")):
-        result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "other"), *options, source])
-        assert result.exit_code == 1
-        assert reason in str(result.exception)
-        assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("secnd", "no file of the source 'secnd'; there are closed, first, second"),
+        ("second", "fewer than 2 sources"),
+    ],
+)
+def test_what_cannot_be_left_out_is_refused_before_anything_is_read(
+    data: Path, tmp_path: Path, source: str, reason: str
+) -> None:
+    result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "bundle"), "--leave-out", source])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, TrainingError)
+    assert reason in str(result.exception)
+    assert not list(tmp_path.iterdir()), "neither features nor a lock"
 
 
 def test_a_source_is_told_as_if_it_had_never_been_there(made: tuple[Path, Result], data: Path) -> None:

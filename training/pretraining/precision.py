@@ -1,0 +1,31 @@
+"""In which precision a tower computes, read from its graph: what a model card says of it."""
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+
+def precision_of(tower: Path, name: str) -> str:
+    """A sentence on the file `tower`, called `name`: how many of its convolutions are in INT8, and which not."""
+    graph = onnx.load(str(tower), load_external_data=False).graph
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    dequantised = {output for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
+    # Quantised weights are what makes one: an input alone may come in 8 bits from the layer before it.
+    eight = [node.input[1] in dequantised for node in convolutions]
+    if not any(eight):
+        return f"The {name} is computed in float."
+    first = eight.index(True)
+    rest = [node for node, quantised in zip(convolutions[first:], eight[first:], strict=True) if not quantised]
+    depthwise = sum(_is_depthwise(node) for node in rest)
+    kinds = [
+        *([f"the first {first}"] if first else []),
+        *([f"{depthwise} depthwise ones"] if depthwise else []),
+        *([f"{len(rest) - depthwise} others"] if len(rest) > depthwise else []),
+    ]
+    others = f"; in float are {' and '.join(kinds)}" if kinds else ""
+    return f"Of the {len(convolutions)} convolutions of the {name} {sum(eight)} are computed in INT8{others}."
+
+
+def _is_depthwise(node: Any) -> bool:
+    return any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
