@@ -37,7 +37,9 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
         return next(self._batches, None)
 
 
-def quantise_tower(tower: Path, target: Path, inputs: Inputs) -> None:
+def quantise_tower(
+    tower: Path, target: Path, inputs: Inputs, *, first_in_float: int = FIRST_IN_FLOAT, corrected: bool = True
+) -> None:
     """Write the INT8 twin of the tower at `tower` to `target`; activations take their range on `inputs [N, ...]`.
 
     Convolutions alone are computed in 8 bits: what comes before them (pixels to floats, the spectrogram) and after
@@ -50,8 +52,9 @@ def quantise_tower(tower: Path, target: Path, inputs: Inputs) -> None:
         # Folds batch normalisation into the convolutions; without it their outputs are quantised twice.
         quant_pre_process(str(tower), str(prepared), skip_symbolic_shape=True)
         model = onnx.load(str(prepared))
-        in_float = _in_float(model.graph)
-        _correct_biases(model, in_float, inputs)
+        in_float = _in_float(model.graph, first_in_float)
+        if corrected:
+            _correct_biases(model, in_float, inputs)
         onnx.save(model, str(prepared))
         level = logging.root.level
         logging.root.setLevel(logging.ERROR)
@@ -72,12 +75,12 @@ def quantise_tower(tower: Path, target: Path, inputs: Inputs) -> None:
             logging.root.setLevel(level)
 
 
-def _in_float(graph: Any) -> list[str]:
+def _in_float(graph: Any, first: int) -> list[str]:
     """The first convolutions, their ReLU6, and every other Clip that follows no convolution (a spectrogram's)."""
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    outputs = {name for node in convolutions[FIRST_IN_FLOAT:] for name in node.output}
+    outputs = {name for node in convolutions[first:] for name in node.output}
     clips = [node for node in graph.node if node.op_type == "Clip" and not outputs.intersection(node.input)]
-    return [node.name for node in (*convolutions[:FIRST_IN_FLOAT], *clips)]
+    return [node.name for node in (*convolutions[:first], *clips)]
 
 
 def _correct_biases(model: Any, in_float: list[str], inputs: Inputs) -> None:
