@@ -3,6 +3,7 @@
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from service.host import OneHost
 from service.metrics import Metrics
 from service.observed import Observed
 from service.request_id import RequestId
@@ -16,6 +17,7 @@ _TOLD += ["X-Request-ID"]
 
 def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
     """`app` with its edge. Raises TracingError where tracing is asked for and not installed."""
+    app = OneHost(app)
     if settings.origins:
         app = CORSMiddleware(
             app,

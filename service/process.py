@@ -14,10 +14,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.connection import connection_within
+from service.connection import SPARE_CONNECTIONS, connection_within
 from service.edge import with_edge
 from service.logs import log_config
 from service.metrics import Metrics
+from service.observed import refusals
 from service.probes import Prober
 from service.proxies import TrustedProxies
 from service.queue import PictureQueue
@@ -37,13 +38,13 @@ def serve(
     parent process, serving ends with it too. Raises BundleError or LibraryError where the bundle or the index
     cannot be used, and TracingError where tracing cannot.
     """
-    _allow_files(settings.max_connections + _OTHER_FILES)
+    _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
     app = create_app(settings)
     metrics: Metrics = app.state.metrics
     proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
     config = uvicorn.Config(
         proxies,
-        http=connection_within(settings.connection_limits, metrics.rejected),
+        http=connection_within(settings.connection_limits, refusals(metrics)),
         ws="none",
         lifespan="off",
         log_config=log_config(as_json=settings.log_format == "json"),

@@ -89,6 +89,14 @@ class Settings(BaseSettings):
     send_seconds: float = Field(
         ConnectionLimits.send_seconds, gt=0, description="Time for which a client may take nothing of its answer."
     )
+    linger_bytes: int = Field(
+        ConnectionLimits.linger_bytes,
+        ge=0,
+        description="Most bytes of a refused body that are thrown away, so that its client can read the answer.",
+    )
+    linger_seconds: float = Field(
+        ConnectionLimits.linger_seconds, gt=0, description="Time for which they are, in seconds."
+    )
     keep_alive_seconds: int = Field(
         5, ge=1, description="Time for which a connection without a request stays open, in seconds."
     )
@@ -191,6 +199,8 @@ class Settings(BaseSettings):
             max_header_bytes=self.max_header_bytes,
             header_seconds=self.header_seconds,
             send_seconds=self.send_seconds,
+            linger_bytes=self.linger_bytes,
+            linger_seconds=self.linger_seconds,
         )
 
     @property

@@ -116,7 +116,7 @@ def test_pages_of_other_origins(locked: httpx.Client, client: httpx.Client) -> N
 
 def test_errors_of_the_connection_and_of_the_application_look_alike(server: Server) -> None:
     with socket.create_connection(server.address, timeout=30) as connection:
-        connection.sendall(b"GET /nothing HTTP/1.1\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         head = b""
         while part := connection.recv(65_536):
             head += part
