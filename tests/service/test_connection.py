@@ -1,7 +1,6 @@
 """One connection: what is sent ahead, what breaks off, and answers that come before the request is whole."""
 
 import asyncio
-import contextlib
 import http.client
 import json
 import socket
@@ -9,11 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from select import select
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.connection import connection_within
@@ -40,6 +42,33 @@ def read_answer(connection: socket.socket) -> tuple[int, bytes]:
 def upload(size: int, *lines: bytes) -> bytes:
     head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n" % size
     return b"\r\n".join([head + lines[0] if lines else head.rstrip(), b"", b""])
+
+
+@contextmanager
+def stalled(library: Library, **given: Any) -> Iterator[tuple[tuple[str, int], FastAPI, threading.Event]]:
+    """A server whose one thread is at work until the event is set: its address, its application and the event."""
+    settings = Settings(bundle=library.bundle.folder, index=library.index, threads=1, **given)
+    app = create_app(settings)
+    protocol = connection_within(settings.connection_limits, refusals(app.state.metrics))
+    edge = with_edge(app, settings, app.state.metrics)
+    server = uvicorn.Server(uvicorn.Config(edge, http=protocol, ws="none", lifespan="off", log_config=None))
+    go_on = threading.Event()
+
+    async def serve(listener: socket.socket) -> None:
+        async with app.router.lifespan_context(app):
+            app.state.queue.submit(go_on.wait)
+            await server.serve(sockets=[listener])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        thread = threading.Thread(target=lambda: asyncio.run(serve(listener)))
+        thread.start()
+        try:
+            yield address, app, go_on
+        finally:
+            go_on.set()
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.mark.parametrize("chunk", [b"zz\r\n", b"5\r\nhellooo\r\n", b"-1\r\n"], ids=["size", "length", "negative"])
@@ -78,14 +107,13 @@ def test_what_is_no_http_behind_a_request_is_told_after_its_answer(server: Serve
 def test_an_answer_to_what_was_sent_ahead_is_not_cut_as_idle(library: Library, encode: Encode) -> None:
     picture = encode()
     with (
-        running(library, "--max-connections", "2", "--header-seconds", "0.5") as server,
+        running(library, "--max-connections", "1", "--header-seconds", "0.5", "--linger-seconds", "0.5") as server,
         socket.create_connection(server.address, timeout=30) as connection,
     ):
         connection.sendall(LIVEZ + upload(len(picture)) + picture[:100])
         assert read_answer(connection)[0] == 200
         # It gives way to no other, and its body may take longer than a head.
-        for _ in range(5):
-            httpx.get(f"{server.url}/livez")
+        check_problem(httpx.get(f"{server.url}/livez"), 503, "connections")
         time.sleep(1)
         connection.sendall(picture[100:])
         status, body = read_answer(connection)
@@ -93,14 +121,16 @@ def test_an_answer_to_what_was_sent_ahead_is_not_cut_as_idle(library: Library, e
 
 
 def test_the_head_of_a_further_request_does_not_cut_the_answer(library: Library, encode: Encode) -> None:
-    picture = encode(size=(2000, 2000))
+    picture = encode()
     with (
-        running(library, "--max-connections", "2", "--header-seconds", "30") as server,
-        socket.create_connection(server.address, timeout=30) as connection,
+        stalled(library, queue=1, max_connections=1) as (address, app, go_on),
+        socket.create_connection(address, timeout=30) as connection,
     ):
         connection.sendall(upload(len(picture)) + picture + b"GET /livez HTTP/1.1\r\nHo")
-        for _ in range(5):
-            httpx.get(f"{server.url}/livez")
+        while not app.state.queue.waiting:
+            time.sleep(0.01)
+        check_problem(httpx.get(f"http://127.0.0.1:{address[1]}/livez"), 503, "connections")
+        go_on.set()
         assert read_answer(connection)[0] == 200
         connection.sendall(b"st: x\r\n\r\n")
         assert read_answer(connection)[0] == 200
@@ -136,29 +166,9 @@ def test_http_1_0_needs_no_host(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def full(library: Library) -> Iterator[tuple[str, int]]:
-    """The address of a server whose queue is full as long as the test wants."""
-    settings = Settings(bundle=library.bundle.folder, index=library.index, threads=1, queue=0)
-    app = create_app(settings)
-    protocol = connection_within(settings.connection_limits, refusals(app.state.metrics))
-    edge = with_edge(app, settings, app.state.metrics)
-    server = uvicorn.Server(uvicorn.Config(edge, http=protocol, ws="none", lifespan="off", log_config=None))
-    go_on = threading.Event()
-
-    async def serve(listener: socket.socket) -> None:
-        async with app.router.lifespan_context(app):
-            app.state.queue.submit(go_on.wait)
-            await server.serve(sockets=[listener])
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = listener.getsockname()
-        thread = threading.Thread(target=lambda: asyncio.run(serve(listener)))
-        thread.start()
-        try:
-            yield address
-        finally:
-            go_on.set()
-            server.should_exit = True
-            thread.join()
+    """The address of a server whose queue is full."""
+    with stalled(library, queue=0) as (address, _, _):
+        yield address
 
 
 @pytest.mark.parametrize("last", [b"", b"Connection: close"], ids=["kept", "closed"])
@@ -169,7 +179,9 @@ def test_whoever_sends_two_megabytes_to_a_full_queue_reads_that_it_is_full(
 
     def ask(_: int) -> tuple[int, str]:
         with socket.create_connection(full, timeout=60) as connection:
-            connection.sendall(upload(len(body), *([last] if last else [])) + body)
+            connection.sendall(upload(len(body), *([last] if last else [])) + body[:1000])
+            select([connection], [], [])  # the answer is there, and the client goes on sending
+            connection.sendall(body[1000:])
             status, problem = read_answer(connection)
             return status, json.loads(problem)["detail"]
 
@@ -211,8 +223,8 @@ def test_whoever_is_one_too_many_reads_it_too(library: Library) -> None:
 
     def ask(_: int) -> dict[str, Any]:
         with socket.create_connection(server.address, timeout=60) as connection:
-            with contextlib.suppress(ConnectionError):  # what is sent after the answer may be turned down
-                connection.sendall(upload(len(body)) + body)
+            select([connection], [], [])
+            connection.sendall(upload(len(body)) + body)
             status, problem = read_answer(connection)
             assert status == 503
             found: dict[str, Any] = json.loads(problem)
