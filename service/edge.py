@@ -10,7 +10,8 @@ from service.request_id import RequestId
 from service.settings import Settings
 from service.tracing import traced
 
-_ASKED = ["Authorization", "Content-Type", "If-None-Match", "If-Range", "Range", "X-API-Key", "X-Request-ID"]
+_ASKED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "If-Range", "Range"]
+_ASKED += ["X-API-Key", "X-Request-ID"]
 _TOLD = ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "Server-Timing"]
 _TOLD += ["X-Request-ID"]
 
