@@ -22,6 +22,7 @@ from service.prefix import Prefix
 from service.probes import Prober
 from service.problems import add_problems, document_problems
 from service.queue import PictureQueue
+from service.rate import RateLimit
 from service.recommend import PATH, recommend_routes
 from service.settings import Settings
 from service.watch import Watcher, fingerprint, open_proved
@@ -49,6 +50,8 @@ Limits of this service, all of them settings of `thud serve`:
 | setting | value | |
 |---|---|---|
 """
+
+_OTHER_LIMITS = ("queue", "rate", "burst")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -85,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics, app.state.queue, app.state.draining = metrics, queue, False
     app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RateLimit, rate=settings.rate, burst=settings.burst, path=PATH)
     app.add_middleware(ApiKeys, keys=settings.keys)
     app.add_middleware(Head)
     app.add_middleware(Prefix, root_path=settings.root_path)
@@ -107,6 +111,6 @@ def _limits(settings: Settings) -> str:
     rows = [
         f"| `--{name.replace('_', '-')}` | {getattr(settings, name):,} | {field.description} |\n"
         for name, field in Settings.model_fields.items()
-        if name.startswith("max_") or name.endswith(("_seconds", "_bytes")) or name == "queue"
+        if name.startswith("max_") or name.endswith(("_seconds", "_bytes")) or name in _OTHER_LIMITS
     ]
     return _LIMITS + "".join(rows)

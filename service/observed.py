@@ -21,6 +21,7 @@ _REASONS = {
     413: "too_large",
     415: "format",
     422: "invalid",
+    429: "rate",
     503: "unavailable",
 }
 

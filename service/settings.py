@@ -60,6 +60,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Pictures that may wait in each process to be computed; further ones are refused with 503.",
     )
+    rate: float = Field(
+        0.0,
+        ge=0,
+        description="Pictures a second that each process takes of one client, which is a key where keys are wanted "
+        "and else an address; further ones are refused with 429. 0 takes all.",
+    )
+    burst: int = Field(20, ge=1, description="Pictures that one client may send at once, where there is a rate.")
     deadline_seconds: float = Field(
         30,
         gt=0,
