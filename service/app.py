@@ -18,6 +18,7 @@ from service.body_limit import BodyLimit
 from service.current import Current
 from service.head import Head
 from service.metrics import Metrics
+from service.pixels import PixelRoom
 from service.prefix import Prefix
 from service.probes import Prober
 from service.problems import add_problems, document_problems
@@ -67,7 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Taken before: what changes while it is read must be seen as changed.
         seen = fingerprint(settings)
-        recommender = open_proved(settings)
+        room = PixelRoom(settings.max_pixels_at_once, settings.deadline_seconds)
+        recommender = open_proved(settings, room.take)
         metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
         with closing(Current(recommender)) as current, closing(Prober(current)) as prober, closing(queue):
             watcher = Watcher(settings, seen, current, metrics, prober.forget)

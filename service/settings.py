@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         description="Time of a request for its upload, its place in the queue and its computing, in seconds.",
     )
     upload_memory_bytes: int = Field(
-        256 * 2**20, ge=2**20, description="Bytes that all uploads together may take in memory."
+        256 * 2**20, ge=2**20, description="Bytes that all uploads to a process may take in memory together."
     )
     max_body_bytes: int = Field(
         PictureLimits.max_bytes, ge=1024, description="Largest request body, and so the largest picture, in bytes."
@@ -81,10 +81,17 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         PictureLimits.max_pixels, ge=256, description="Largest picture in pixels, checked before it is decoded."
     )
+    max_pixels_at_once: int = Field(
+        default_factory=lambda given: 2 * given.get("max_pixels", PictureLimits.max_pixels),
+        ge=256,
+        description="Pixels that each process decodes at the same time, in all pictures together; they take up to "
+        "20 bytes each. A JPEG counts as it is scaled down.",
+        json_schema_extra={"default_text": "two of the largest pictures"},
+    )
     max_connections: int = Field(
         ConnectionLimits.max_connections,
         ge=1,
-        description="Most connections at a time; the one that is idle longest gives way to a further one.",
+        description="Most connections to each process; the one that is idle longest gives way to a further one.",
     )
     max_url_bytes: int = Field(ConnectionLimits.max_url_bytes, ge=256, description="Longest address, in bytes.")
     max_header_bytes: int = Field(
@@ -167,6 +174,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"upload_memory_bytes is {self.upload_memory_bytes}, which is less than max_body_bytes, "
                 f"{self.max_body_bytes}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_picture_fits(self) -> Self:
+        if self.max_pixels_at_once < self.max_pixels:
+            raise ValueError(
+                f"max_pixels_at_once is {self.max_pixels_at_once}, which is less than max_pixels, {self.max_pixels}"
             )
         return self
 

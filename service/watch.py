@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from index.generation import GENERATIONS, POINTER
+from model.picture import Room
 from service.current import Current
 from service.metrics import Metrics
 from service.recommender import Recommender
@@ -67,7 +68,7 @@ class Watcher:
             return
         self._seen = seen
         try:
-            following = await asyncio.to_thread(open_proved, self._settings)
+            following = await asyncio.to_thread(open_proved, self._settings, self._current.recommender.room)
         except Exception as error:  # whatever is wrong with it, what is in use serves on
             self.refused = RefusedSwap(datetime.now(UTC), str(error))
             self._metrics.swap("refused")
@@ -87,12 +88,13 @@ class Watcher:
         )
 
 
-def open_proved(settings: Settings) -> Recommender:
+def open_proved(settings: Settings, room: Room) -> Recommender:
     """The bundle and the index of `settings`, opened and proved with the probe picture.
 
+    Its pictures are decoded as there is `room`.
     Raises BundleError or LibraryError where they cannot be used.
     """
-    opened = Recommender.open(settings)
+    opened = Recommender.open(settings, room)
     try:
         opened.probe()  # also loads the tower, so that no request waits for it
     except BaseException:
