@@ -56,6 +56,11 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; a person's mistake ends in one line on stderr and exit code 1, not a traceback."""
+    if sys.argv[1:2] == ["serve"]:
+        # Before anything else is imported: a service may be told to stop while it starts.
+        from service.signals import early_signals
+
+        early_signals()
     try:
         cli(standalone_mode=True)
     except ThudError as error:

@@ -128,9 +128,9 @@ class SoundIndex:
         """The sound's file.
 
         It is hashed when it is asked for first and after it was touched. Raises LibraryError if it is gone,
-        lies outside the sound folder, or has changed since it was indexed.
+        lies outside the sound folder, or has changed since it was indexed, and OSError if it cannot be read.
         """
-        path = (self._root / record.path).resolve()
+        path = Path(os.path.realpath(self._root / record.path))
         if not path.is_relative_to(self._root):
             raise LibraryError(f"{record.path} leads outside the sound folder")
         if not path.is_file():

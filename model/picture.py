@@ -2,6 +2,8 @@
 
 import io
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,10 +18,18 @@ from model.picture_structure import check_structure
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
+# Pillow's blocks of 16 MB come to lie where malloc keeps what is freed, for each thread that ever decoded a large
+# picture; from 32 MB on, it always gives them back.
+Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
+
 FORMATS = ("JPEG", "PNG", "WEBP")
 
 ResizeRule = Literal["squash", "crop"]
 """`squash`: the whole picture to a square (paper, 3.3.2). `crop`: the largest central square."""
+
+
+Room = Callable[[int], AbstractContextManager[object]]
+"""Called with the number of pixels that are about to be decoded; what it returns is held until they are gone."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,12 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
     Raises PictureFormatError (not one of the formats), PictureTooLargeError (over `limits`), PictureError
     (empty, too small, truncated, broken, or of more parts than a picture needs).
     """
+    image, _ = _opened(data, limits, enough)
+    return _decoded(image)
+
+
+def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> tuple[Image.Image, int]:
+    """The picture before its pixels are decoded, and for how many pixels its decoder will take memory."""
     if not data:
         raise PictureError("the picture is empty (0 bytes)")
     if len(data) > limits.max_bytes:
@@ -66,14 +82,27 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
         raise PictureError(
             f"the picture is {width}x{height}; each side must have at least {limits.min_side} pixels"
         )
+    if enough is None:
+        return image, width * height
     try:
-        if enough is not None:
-            image.draft("RGB", (enough, enough))
+        image.draft("RGB", (enough, enough))
+    except Exception as error:  # as above
+        raise _broken(error) from error
+    # A progressive JPEG's coefficients are all kept, however small it is made of them.
+    return image, width * height if image.info.get("progressive") else image.width * image.height
+
+
+def _decoded(image: Image.Image) -> Image.Image:
+    try:
         orientation = _orientation(image)
         image.load()
         return _upright(_to_rgb(image), orientation)
     except Exception as error:  # as above: one broken picture is that picture's error, whatever it raises
-        raise PictureError(f"the picture is broken or cut short: {error}") from error
+        raise _broken(error) from error
+
+
+def _broken(error: Exception) -> PictureError:
+    return PictureError(f"the picture is broken or cut short: {error}")
 
 
 def fit_picture(image: Image.Image, size: int, rule: ResizeRule, part: Part | None = None) -> npt.NDArray[np.uint8]:
@@ -105,23 +134,31 @@ def picture_array(
     rule: ResizeRule,
     limits: PictureLimits = PictureLimits(),
     part: Part | None = None,
+    room: Room = nullcontext,
 ) -> npt.NDArray[np.uint8]:
     """Bytes of a picture, or a `part` of it, to uint8 `[size, size, 3]`: decode, turn upright, resize.
 
-    Pictures from files come through here in training and in serving, so that a tower sees the same pixels. Raises
-    as decode_picture, and PictureError where the part has fewer pixels than a picture must have.
+    Pictures from files come through here in training and in serving, so that a tower sees the same pixels. `room`
+    is held while the decoded pixels are in memory. Raises as decode_picture, and PictureError where the part has
+    fewer pixels than a picture must have.
     """
-    if part is None:
-        return fit_picture(decode_picture(data, limits, enough_for(size)), size, rule)
-    # The part alone must have enough pixels, so that the whole needs more.
-    image = decode_picture(data, limits, math.ceil(enough_for(size) / min(part.width, part.height)))
-    left, top, right, bottom = part.box(*image.size)
-    if min(right - left, bottom - top) < limits.min_side:
-        raise PictureError(
-            f"the part of the picture is {right - left:.0f}x{bottom - top:.0f}; "
-            f"each side must have at least {limits.min_side} pixels"
-        )
-    return fit_picture(image, size, rule, part)
+    enough = enough_for(size)
+    if part is not None:
+        # The part alone must have enough pixels, so that the whole needs more.
+        enough = math.ceil(enough / min(part.width, part.height))
+    opened, pixels = _opened(data, limits, enough)
+    with room(pixels):
+        image = _decoded(opened)
+        if part is not None:
+            left, top, right, bottom = part.box(*image.size)
+            if min(right - left, bottom - top) < limits.min_side:
+                raise PictureError(
+                    f"the part of the picture is {right - left:.0f}x{bottom - top:.0f}; "
+                    f"each side must have at least {limits.min_side} pixels"
+                )
+        fitted = fit_picture(image, size, rule, part)
+        del image, opened  # their memory, before others get the room for theirs
+        return fitted
 
 
 _TURNS = {

@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import problem_response
 
+KEY = "key"
+"""Where `scope["state"]` has the digest of the key that the request came with."""
+
 _OPEN = ("/", "/livez", "/readyz", "/docs", "/redoc", "/openapi.json")
 _OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
 
@@ -30,17 +33,21 @@ class ApiKeys:
         if scope["type"] != "http" or not self._digests or _is_open(scope):
             await self.app(scope, receive, send)
             return
-        if self._has_key(Headers(scope=scope)):
+        key = self._key(Headers(scope=scope))
+        if key is not None:
+            scope.setdefault("state", {})[KEY] = key
             await self.app(scope, receive, _privately(send))
             return
         detail = "this needs a key, as Authorization: Bearer KEY or as X-API-Key: KEY"
         await problem_response(401, detail, headers={"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
-    def _has_key(self, headers: Headers) -> bool:
+    def _key(self, headers: Headers) -> str | None:
+        """The digest of the key, None where there is none or a wrong one."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = _digest(token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", ""))
         # All are compared, so that the time does not tell which one matched.
-        return sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
+        found = sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
+        return given.hex() if found else None
 
 
 def _privately(send: Send) -> Send:

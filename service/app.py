@@ -18,10 +18,12 @@ from service.body_limit import BodyLimit
 from service.current import Current
 from service.head import Head
 from service.metrics import Metrics
+from service.pixels import PixelRoom
 from service.prefix import Prefix
 from service.probes import Prober
 from service.problems import add_problems, document_problems
 from service.queue import PictureQueue
+from service.rate import RateLimit
 from service.recommend import PATH, recommend_routes
 from service.settings import Settings
 from service.watch import Watcher, fingerprint, open_proved
@@ -50,6 +52,8 @@ Limits of this service, all of them settings of `thud serve`:
 |---|---|---|
 """
 
+_OTHER_LIMITS = ("queue", "rate", "burst")
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. Its lifespan opens the bundle and the index, and proves them with the probe picture.
@@ -64,7 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Taken before: what changes while it is read must be seen as changed.
         seen = fingerprint(settings)
-        recommender = open_proved(settings)
+        room = PixelRoom(settings.max_pixels_at_once, settings.deadline_seconds)
+        recommender = open_proved(settings, room.take)
         metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
         with closing(Current(recommender)) as current, closing(Prober(current)) as prober, closing(queue):
             watcher = Watcher(settings, seen, current, metrics, prober.forget)
@@ -85,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics, app.state.queue, app.state.draining = metrics, queue, False
     app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RateLimit, rate=settings.rate, burst=settings.burst, path=PATH)
     app.add_middleware(ApiKeys, keys=settings.keys)
     app.add_middleware(Head)
     app.add_middleware(Prefix, root_path=settings.root_path)
@@ -107,6 +113,6 @@ def _limits(settings: Settings) -> str:
     rows = [
         f"| `--{name.replace('_', '-')}` | {getattr(settings, name):,} | {field.description} |\n"
         for name, field in Settings.model_fields.items()
-        if name.startswith("max_") or name.endswith(("_seconds", "_bytes")) or name == "queue"
+        if name.startswith("max_") or name.endswith(("_seconds", "_bytes")) or name in _OTHER_LIMITS
     ]
     return _LIMITS + "".join(rows)

@@ -17,7 +17,8 @@ class ConnectionLimits:
     """What a connection may send, and how long it may take.
 
     Sizes are in bytes and times in seconds: `header_seconds` for a request's address and headers, `send_seconds`
-    without taking anything of the answer.
+    without taking anything of the answer. Of a body that is refused, `linger_bytes` are thrown away within
+    `linger_seconds`, so that the client gets to read why.
     """
 
     max_connections: int = 1000
@@ -25,3 +26,5 @@ class ConnectionLimits:
     max_header_bytes: int = 32_768
     header_seconds: float = 10.0
     send_seconds: float = 30.0
+    linger_bytes: int = 64 * 2**20
+    linger_seconds: float = 10.0

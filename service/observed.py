@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import Metrics
 from service.problems import problem_response
+from service.refusal import Told
 from service.request_id import request_id
 
 _log = logging.getLogger("thud.access")
@@ -20,6 +21,7 @@ _REASONS = {
     413: "too_large",
     415: "format",
     422: "invalid",
+    429: "rate",
     503: "unavailable",
 }
 
@@ -70,24 +72,38 @@ class Observed:
             if reason is not None:
                 self.metrics.rejected(reason)
             client = scope.get("client") or ("-", 0)
-            fields: dict[str, Any] = {
-                "client": client[0],
-                "method": scope["method"],
-                "path": path,
-                "status": status,
-                "bytes": sent,
-                "seconds": round(seconds, 6),
-                "request_id": request_id(),
-            }
-            if reason is not None:
-                fields["reason"] = reason
-            _log.info(
-                '%s "%s %s" %d %d %.1f ms %s',
-                *(fields[name] for name in ("client", "method", "path", "status", "bytes")),
-                1000 * seconds,
-                fields["request_id"],
-                extra={"fields": fields},
-            )
+            _write(client[0], scope["method"], path, status, sent, seconds, reason)
+
+
+def refusals(metrics: Metrics) -> Told:
+    """Counts and logs what was refused before it was a request; of such, neither method nor address is known."""
+
+    def told(status: int, reason: str, client: str, sent: int) -> None:
+        metrics.rejected(reason)
+        _write(client, "-", "-", status, sent, 0.0, reason)
+
+    return told
+
+
+def _write(client: str, method: str, path: str, status: int, sent: int, seconds: float, reason: str | None) -> None:
+    fields: dict[str, Any] = {
+        "client": client,
+        "method": method,
+        "path": path,
+        "status": status,
+        "bytes": sent,
+        "seconds": round(seconds, 6),
+        "request_id": request_id(),
+    }
+    if reason is not None:
+        fields["reason"] = reason
+    _log.info(
+        '%s "%s %s" %d %d %.1f ms %s',
+        *(fields[name] for name in ("client", "method", "path", "status", "bytes")),
+        1000 * seconds,
+        fields["request_id"],
+        extra={"fields": fields},
+    )
 
 
 def _route(scope: Scope) -> str:

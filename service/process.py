@@ -14,14 +14,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.connection import connection_within
+from service.connection import SPARE_CONNECTIONS, connection_within
 from service.edge import with_edge
 from service.logs import log_config
 from service.metrics import Metrics
+from service.observed import refusals
 from service.probes import Prober
 from service.proxies import TrustedProxies
 from service.queue import PictureQueue
 from service.settings import Settings
+from service.signals import EarlySignals
 from service.watch import Watcher
 
 _OTHER_FILES = 256
@@ -29,21 +31,25 @@ _OTHER_FILES = 256
 
 
 def serve(
-    settings: Settings, listener: socket.socket, started: Callable[[], None], parent: int | None = None
+    settings: Settings,
+    listener: socket.socket,
+    started: Callable[[], None],
+    signals: EarlySignals,
+    parent: int | None = None,
 ) -> None:
     """Serve on `listener` until SIGTERM or Ctrl-C, then finish the requests that are under way.
 
-    `started` is called when requests are answered. Where there is a `parent`, a descriptor that ends with the
-    parent process, serving ends with it too. Raises BundleError or LibraryError where the bundle or the index
-    cannot be used, and TracingError where tracing cannot.
+    `started` is called when requests are answered; until then `signals` see to signals. Where there is a `parent`,
+    a descriptor that ends with the parent process, serving ends with it too. Raises BundleError or LibraryError
+    where the bundle or the index cannot be used, and TracingError where tracing cannot.
     """
-    _allow_files(settings.max_connections + _OTHER_FILES)
+    _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
     app = create_app(settings)
     metrics: Metrics = app.state.metrics
     proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
     config = uvicorn.Config(
         proxies,
-        http=connection_within(settings.connection_limits, metrics.rejected),
+        http=connection_within(settings.connection_limits, refusals(metrics)),
         ws="none",
         lifespan="off",
         log_config=log_config(as_json=settings.log_format == "json"),
@@ -55,7 +61,7 @@ def serve(
     )
     server = _Server(config, app, settings, started)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, proxies, listener, parent))
+        runner.run(_serve(server, proxies, listener, signals, parent))
 
 
 def _allow_files(wanted: int) -> None:
@@ -67,13 +73,17 @@ def _allow_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(server: "_Server", proxies: TrustedProxies, listener: socket.socket, parent: int | None) -> None:
+async def _serve(
+    server: "_Server", proxies: TrustedProxies, listener: socket.socket, signals: EarlySignals, parent: int | None
+) -> None:
     loop = asyncio.get_running_loop()
     app = server.app
     # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
     async with app.router.lifespan_context(app):
         watcher: Watcher = app.state.watcher
         loop.add_signal_handler(signal.SIGHUP, watcher.wake)
+        if signals.hung_up:
+            watcher.wake()
         if parent is not None:
             loop.add_reader(parent, server.stop)
         watching = asyncio.ensure_future(proxies.watch())

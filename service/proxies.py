@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from typing import Any
 
@@ -9,6 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _LOOK_UP_SECONDS = 10.0
+
+_log = logging.getLogger("thud")
 
 
 class TrustedProxies:
@@ -20,9 +23,10 @@ class TrustedProxies:
 
     def __init__(self, app: ASGIApp, trusted: list[str]) -> None:
         self._app: Any = app
-        self._names = [one for one in trusted if not _is_address(one)]
         self._addresses = [one for one in trusted if _is_address(one)]
-        self._middleware = self._trusting(self._addresses)
+        self._found: dict[str, set[str]] = {one: set() for one in trusted if not _is_address(one)}
+        self._missing: set[str] = set()
+        self._middleware = self._trusting()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, from its client."""
@@ -31,16 +35,28 @@ class TrustedProxies:
 
     async def watch(self) -> None:
         """Look the names up, again and again; ends only where there are none."""
-        known: set[str] = set()
-        while self._names:
-            found = await asyncio.to_thread(_addresses_of, self._names)
-            # A name that cannot be looked up for a moment does not lose its trust.
-            if found and found != known:
-                known = found
-                self._middleware = self._trusting([*self._addresses, *sorted(found)])
+        while self._found:
+            found = await asyncio.to_thread(_look_up, list(self._found))
+            self.take(found)
             await asyncio.sleep(_LOOK_UP_SECONDS)
 
-    def _trusting(self, addresses: list[str]) -> ProxyHeadersMiddleware:
+    def take(self, found: dict[str, set[str]]) -> None:
+        """Trust these addresses of the names from now on; a name without any keeps those it had."""
+        missing = {name for name in self._found if not found.get(name)}
+        for name in sorted(missing - self._missing):
+            kept = ", ".join(sorted(self._found[name]))
+            then = f"it is still trusted at {kept}" if kept else "it is not trusted until it can"
+            _log.warning("the trusted proxy %s cannot be looked up; %s", name, then)
+        for name in sorted(self._missing - missing):
+            _log.info("the trusted proxy %s can be looked up again", name)
+        self._missing = missing
+        following = {name: found.get(name) or before for name, before in self._found.items()}
+        if following != self._found:
+            self._found = following
+            self._middleware = self._trusting()
+
+    def _trusting(self) -> ProxyHeadersMiddleware:
+        addresses = [*self._addresses, *sorted(set().union(*self._found.values()))]
         return ProxyHeadersMiddleware(self._app, "*" if "*" in addresses else addresses)
 
 
@@ -52,11 +68,12 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _addresses_of(names: list[str]) -> set[str]:
-    found = set()
+def _look_up(names: list[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
     for name in names:
         try:
-            found |= {str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
-        except OSError:
+            entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):  # the latter for what can be no name at all
             continue
+        found[name] = {str(entry[4][0]) for entry in entries}
     return found

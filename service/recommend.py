@@ -48,10 +48,11 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
         description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
         "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can tell, "
         "the answer also says how likely each material is in the picture. Sounds are returned also where no "
-        "material is recognised. Where too many pictures wait already, the answer is 503 with Retry-After.",
+        "material is recognised. Where too many pictures wait already, the answer is 503, and where one client "
+        "asks too often, 429, both with Retry-After.",
         response_description="The sounds, best first, and what is in the picture.",
         response_model=Recommendation,
-        responses=problem_responses(400, 408, 413, 415, 422, 500, 503),
+        responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
         openapi_extra={"requestBody": REQUEST_BODY},
     )
     async def recommend(

@@ -1,6 +1,7 @@
 """From the bytes of a picture to the sounds that fit it."""
 
 import io
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
@@ -15,7 +16,7 @@ from model.bundle import load_bundle
 from model.errors import BundleError, LibraryError, PictureFormatError
 from model.heads import MaterialHeads
 from model.part import Part
-from model.picture import PictureLimits, picture_array
+from model.picture import PictureLimits, Room, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus, share_threads
 from service.settings import Settings
@@ -37,20 +38,27 @@ class Recommender:
 
     `heads` are those of the bundle, None where it has none. Each picture is computed by the thread that asks, which
     CPUs that no such thread is for help in the network. With as many threads as CPUs each has one thread of ONNX
-    Runtime: that serves the most requests per second, and one picture cannot hold up all the others.
+    Runtime: that serves the most requests per second, and one picture cannot hold up all the others. `room` bounds
+    the pixels that all threads together decode.
     """
 
     def __init__(
-        self, towers: TowerRuntime, heads: MaterialHeads | None, index: SoundIndex, limits: PictureLimits
+        self,
+        towers: TowerRuntime,
+        heads: MaterialHeads | None,
+        index: SoundIndex,
+        limits: PictureLimits,
+        room: Room = nullcontext,
     ) -> None:
         self.towers = towers
         self._heads = heads
         self.index = index
         self._limits = limits
+        self.room = room
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
-        """Open the bundle and the index of `settings`.
+    def open(cls, settings: Settings, room: Room) -> Self:
+        """Open the bundle and the index of `settings`; pictures are decoded as there is `room`.
 
         Raises BundleError or LibraryError where one of them is missing or broken, or where they do not fit.
         """
@@ -63,7 +71,7 @@ class Recommender:
                 f"the sounds are not in {index.root}; say where they are with --sounds (THUD_SOUNDS)"
             )
         shares = share_threads(available_cpus(), settings.threads * settings.workers)
-        return cls(TowerRuntime(bundle, shares.intra_op), heads, index, settings.picture_limits)
+        return cls(TowerRuntime(bundle, shares.intra_op), heads, index, settings.picture_limits, room)
 
     @property
     def model_id(self) -> str:
@@ -78,7 +86,7 @@ class Recommender:
         spec = self.towers.bundle.spec
         began = perf_counter()
         try:
-            pixels = picture_array(picture, spec.picture.size, spec.picture.resize, self._limits, part)
+            pixels = picture_array(picture, spec.picture.size, spec.picture.resize, self._limits, part, self.room)
         except PictureFormatError as error:
             raise PictureFormatError(f"{error}{_advice(picture)}") from error
         decoded = perf_counter()

@@ -9,6 +9,7 @@ import click
 
 from model.errors import ThudError
 from service.settings import Settings
+from service.signals import early_signals
 
 
 class ListenError(ThudError):
@@ -21,6 +22,7 @@ def run(settings: Settings) -> None:
     Raises ListenError where the address is taken or not ours, and BundleError or LibraryError where the
     bundle or the index cannot be used.
     """
+    signals = early_signals()
     with _listening(settings) as listener:
         address = _address(listener)
 
@@ -31,7 +33,7 @@ def run(settings: Settings) -> None:
         if settings.workers == 1:
             from service.process import serve
 
-            serve(settings, listener, started)
+            serve(settings, listener, started, signals)
         else:
             from service.workers import serve_with_workers
 

@@ -60,13 +60,20 @@ class Settings(BaseSettings):
         ge=0,
         description="Pictures that may wait in each process to be computed; further ones are refused with 503.",
     )
+    rate: float = Field(
+        0.0,
+        ge=0,
+        description="Pictures a second that each process takes of one client, which is a key where keys are wanted "
+        "and else an address; further ones are refused with 429. 0 takes all.",
+    )
+    burst: int = Field(20, ge=1, description="Pictures that one client may send at once, where there is a rate.")
     deadline_seconds: float = Field(
         30,
         gt=0,
         description="Time of a request for its upload, its place in the queue and its computing, in seconds.",
     )
     upload_memory_bytes: int = Field(
-        256 * 2**20, ge=2**20, description="Bytes that all uploads together may take in memory."
+        256 * 2**20, ge=2**20, description="Bytes that all uploads to a process may take in memory together."
     )
     max_body_bytes: int = Field(
         PictureLimits.max_bytes, ge=1024, description="Largest request body, and so the largest picture, in bytes."
@@ -74,10 +81,17 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         PictureLimits.max_pixels, ge=256, description="Largest picture in pixels, checked before it is decoded."
     )
+    max_pixels_at_once: int = Field(
+        default_factory=lambda given: 2 * given.get("max_pixels", PictureLimits.max_pixels),
+        ge=256,
+        description="Pixels that each process decodes at the same time, in all pictures together; they take up to "
+        "20 bytes each. A JPEG counts as it is scaled down.",
+        json_schema_extra={"default_text": "two of the largest pictures"},
+    )
     max_connections: int = Field(
         ConnectionLimits.max_connections,
         ge=1,
-        description="Most connections at a time; the one that is idle longest gives way to a further one.",
+        description="Most connections to each process; the one that is idle longest gives way to a further one.",
     )
     max_url_bytes: int = Field(ConnectionLimits.max_url_bytes, ge=256, description="Longest address, in bytes.")
     max_header_bytes: int = Field(
@@ -88,6 +102,14 @@ class Settings(BaseSettings):
     )
     send_seconds: float = Field(
         ConnectionLimits.send_seconds, gt=0, description="Time for which a client may take nothing of its answer."
+    )
+    linger_bytes: int = Field(
+        ConnectionLimits.linger_bytes,
+        ge=0,
+        description="Most bytes of a refused body that are thrown away, so that its client can read the answer.",
+    )
+    linger_seconds: float = Field(
+        ConnectionLimits.linger_seconds, gt=0, description="Time for which they are, in seconds."
     )
     keep_alive_seconds: int = Field(
         5, ge=1, description="Time for which a connection without a request stays open, in seconds."
@@ -155,6 +177,14 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_picture_fits(self) -> Self:
+        if self.max_pixels_at_once < self.max_pixels:
+            raise ValueError(
+                f"max_pixels_at_once is {self.max_pixels_at_once}, which is less than max_pixels, {self.max_pixels}"
+            )
+        return self
+
     @field_validator("api_keys")
     @classmethod
     def _keys_hard_to_guess(cls, keys: SecretStr) -> SecretStr:
@@ -191,6 +221,8 @@ class Settings(BaseSettings):
             max_header_bytes=self.max_header_bytes,
             header_seconds=self.header_seconds,
             send_seconds=self.send_seconds,
+            linger_bytes=self.linger_bytes,
+            linger_seconds=self.linger_seconds,
         )
 
     @property

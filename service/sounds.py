@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from index.catalogue import UNLABELLED, SoundRecord
 from model.errors import LibraryError
 from model.materials import MATERIALS, material_named
-from service.audio import audio_response
+from service.audio import audio_response, unreadable
 from service.current import CurrentRecommender
 from service.problems import ProblemError, problem_responses
 from service.recommender import Recommender
@@ -34,10 +34,10 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/sounds/{sound_id}",
     summary="The audio of a sound",
-    description="Takes Range and If-Range. An id stands for the content of a sound, so the answer may be "
-    "cached for ever.",
+    description="Takes Range, If-Range, If-Match and If-None-Match. An id stands for the content of a sound, so "
+    "the answer may be cached for ever.",
     response_class=Response,
-    responses=_AUDIO | problem_responses(404, 410, 416, 500),
+    responses=_AUDIO | problem_responses(404, 410, 412, 416, 500, 503),
 )
 def audio(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -> Response:
     """Send the file of a sound."""
@@ -49,7 +49,7 @@ def audio(sound_id: SoundId, recommender: CurrentRecommender, request: Request) 
         reason = str(error).replace(str(recommender.index.root), "the library")
         raise ProblemError(410, reason) from error
     except OSError as error:
-        raise ProblemError(410, f"the file of sound {sound_id} cannot be read: {error.strerror}") from error
+        raise unreadable(error, sound_id) from error
 
 
 @router.get(

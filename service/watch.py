@@ -3,16 +3,22 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 from index.generation import GENERATIONS, POINTER
+from model.picture import Room
 from service.current import Current
 from service.metrics import Metrics
 from service.recommender import Recommender
 from service.settings import Settings
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
 
 _log = logging.getLogger("thud")
 
@@ -33,7 +39,8 @@ class Watcher:
     `seen` is the fingerprint of what is in use; `taken` is called when something else is.
 
     What has changed is opened and proved with the probe picture beside the one in use, which answers meanwhile.
-    What cannot be opened, or does not fit together, is refused and looked at again when it changes once more.
+    What cannot be opened, or does not fit together, is refused and looked at again when it changes once more, and
+    ever more seldom where it does not: the sounds may not be mounted yet, or memory be short for a moment.
     """
 
     def __init__(
@@ -45,6 +52,8 @@ class Watcher:
         self._taken = taken
         self._woken = asyncio.Event()
         self._seen = seen
+        self._pause = 0.0
+        self._again_at = math.inf
         self.refused: RefusedSwap | None = None
         """The last one that was refused, also when a later one was taken over."""
 
@@ -63,16 +72,23 @@ class Watcher:
 
     async def _look(self) -> None:
         seen = await asyncio.to_thread(fingerprint, self._settings)
-        if seen == self._seen:
+        again = seen == self._seen
+        if again and monotonic() < self._again_at:
             return
         self._seen = seen
         try:
-            following = await asyncio.to_thread(open_proved, self._settings)
+            following = await asyncio.to_thread(open_proved, self._settings, self._current.recommender.room)
         except Exception as error:  # whatever is wrong with it, what is in use serves on
-            self.refused = RefusedSwap(datetime.now(UTC), str(error))
+            self._pause = min(_LONGEST_PAUSE, 2 * self._pause) if again else _FIRST_PAUSE
+            self._again_at = monotonic() + self._pause
+            reason = str(error) or type(error).__name__
+            if again and self.refused is not None and self.refused.reason == reason:
+                return  # it is known
+            self.refused = RefusedSwap(datetime.now(UTC), reason)
             self._metrics.swap("refused")
-            _log.warning("not taken over, the one before serves on: %s", error)
+            _log.warning("not taken over, the one before serves on: %s", reason)
             return
+        self._again_at = math.inf
         before = self._current.recommender
         self._current.replace(following)
         self._metrics.loaded(following.model_id, following.index.id, len(following.index))
@@ -87,12 +103,13 @@ class Watcher:
         )
 
 
-def open_proved(settings: Settings) -> Recommender:
+def open_proved(settings: Settings, room: Room) -> Recommender:
     """The bundle and the index of `settings`, opened and proved with the probe picture.
 
+    Its pictures are decoded as there is `room`.
     Raises BundleError or LibraryError where they cannot be used.
     """
-    opened = Recommender.open(settings)
+    opened = Recommender.open(settings, room)
     try:
         opened.probe()  # also loads the tower, so that no request waits for it
     except BaseException:

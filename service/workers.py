@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from model.errors import ThudError
 from service.logs import log_config
 from service.settings import Settings
+from service.signals import early_signals, held_back
 
 _log = logging.getLogger("thud")
 
@@ -49,25 +50,26 @@ class _Worker:
 
     def start(self) -> None:
         """Start a process in this place."""
+        self.reason: str | None = None
         self.pipe, child = _spawn.Pipe()
         self.process: SpawnProcess = _spawn.Process(target=_serve, args=(*self._work, child))
-        self.process.start()
+        with held_back():
+            self.process.start()
         child.close()
         self.ready = False
         self.again_at = 0.0
 
-    def hear(self) -> str | None:
-        """Take the news of the process: that it is ready, or the reason why it could not start."""
+    def hear(self) -> None:
+        """Take the news of the process: that it is `ready`, or the `reason` why it could not start."""
         try:
             if not self.pipe.poll():
-                return None
-            reason: str | None = self.pipe.recv()
+                return
+            self.reason = self.pipe.recv()
         except (EOFError, OSError):
-            return None
-        self.ready = reason is None
+            return
+        self.ready = self.reason is None
         if self.ready:
             self._pause = 0.0
-        return reason
 
     def bury(self) -> int:
         """Forget the dead process and plan another; its id. The pause before it grows with every failed start."""
@@ -94,8 +96,12 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
         workers = [_Worker(settings, listener, folder) for _ in range(settings.workers)]
         try:
             announced = False
-            while not {signal.SIGTERM, signal.SIGINT} & set(told):
-                _watch(workers, folder, first=not announced)
+            while True:
+                wait([worker.process.sentinel for worker in workers if not worker.again_at], _TICK_SECONDS)
+                # Looked at before the workers: whoever stops the whole group of processes stops them too.
+                if {signal.SIGTERM, signal.SIGINT} & set(told):
+                    break
+                _see_to(workers, folder, first=not announced)
                 if not announced and all(worker.ready for worker in workers):
                     announced = True
                     started()
@@ -107,23 +113,25 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
             _stop(workers, settings.drain_seconds + settings.stop_seconds + _SLACK_SECONDS)
 
 
-def _watch(workers: list[_Worker], folder: str, *, first: bool) -> None:
-    """Wait a moment for news of the workers and see to them."""
-    wait([worker.process.sentinel for worker in workers if not worker.again_at], _TICK_SECONDS)
+def _see_to(workers: list[_Worker], folder: str, *, first: bool) -> None:
+    """Take the news of the workers and replace those that are dead; at `first`, none may die."""
     for worker in workers:
-        reason = None if worker.again_at else worker.hear()
-        if reason is not None and first:
-            raise WorkerError(reason)
         if worker.again_at:
             if time.monotonic() >= worker.again_at:
                 worker.start()
-        elif not worker.process.is_alive():
+            continue
+        dead = not worker.process.is_alive()
+        worker.hear()  # afterwards, so that its last words are heard
+        if first and worker.reason is not None:
+            raise WorkerError(worker.reason)
+        if dead:
             code = worker.process.exitcode
             if first:
                 raise WorkerError(f"a worker process ended with {code} while it started")
             pid = worker.bury()
             _forget_gauges(pid, folder)
-            _log.warning("worker %d ended with %s%s and is replaced", pid, code, f": {reason}" if reason else "")
+            why = f": {worker.reason}" if worker.reason else ""
+            _log.warning("worker %d ended with %s and is replaced%s", pid, code, why)
 
 
 def _stop(workers: list[_Worker], seconds: float) -> None:
@@ -152,12 +160,13 @@ def _forget_gauges(pid: int, folder: str) -> None:
 
 def _serve(settings: Settings, listener: socket.socket, folder: str, pipe: Connection) -> None:
     """A worker process."""
+    signals = early_signals()
     os.environ[METRICS_FOLDER] = folder
     from service.process import serve
 
     try:
         with listener:
-            serve(settings, listener, lambda: pipe.send(None), pipe.fileno())
-    except ThudError as error:
+            serve(settings, listener, lambda: pipe.send(None), signals, pipe.fileno())
+    except (ThudError, OSError) as error:
         pipe.send(str(error))
         sys.exit(1)

@@ -55,6 +55,8 @@ class Server:
     """Where it puts temporary files."""
     requests: list[str]
     """The lines of its log of requests, as they come."""
+    said: Callable[[], str]
+    """What it has said on stderr so far."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -110,7 +112,8 @@ def running(
             reader.start()
             try:
                 if found is not None:
-                    yield Server(found[1], process, Path(spool), requests)
+                    # By pread, because both processes share the file's position.
+                    yield Server(found[1], process, Path(spool), requests, lambda: _start_of(log.fileno()))
             finally:
                 process.terminate()
                 process.wait(timeout=30)
@@ -119,6 +122,10 @@ def running(
         said = log.read()
         assert process.returncode == 0, said
         assert "Traceback" not in said if says else said == "", said
+
+
+def _start_of(file: int) -> str:
+    return os.pread(file, 2**20, 0).decode()
 
 
 @pytest.fixture(scope="session")

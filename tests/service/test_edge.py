@@ -104,6 +104,10 @@ def test_pages_of_other_origins(locked: httpx.Client, client: httpx.Client) -> N
 
     allowed = locked.options("/recommend", headers=preflight)
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://a.example")
+    for changed in ({"Origin": "https://b.example"}, {"Access-Control-Request-Headers": "x-other"}):
+        refused = locked.options("/recommend", headers=preflight | changed)
+        check_problem(refused, 400, "CORS")
+        assert "Origin" in refused.headers["vary"]
     for path in ("/livez", "/nothing", "/sounds"):  # errors too, so that the page can read them
         answer = locked.get(path, headers=ask)
         assert answer.headers["access-control-allow-origin"] == "https://a.example"
@@ -116,7 +120,7 @@ def test_pages_of_other_origins(locked: httpx.Client, client: httpx.Client) -> N
 
 def test_errors_of_the_connection_and_of_the_application_look_alike(server: Server) -> None:
     with socket.create_connection(server.address, timeout=30) as connection:
-        connection.sendall(b"GET /nothing HTTP/1.1\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         head = b""
         while part := connection.recv(65_536):
             head += part

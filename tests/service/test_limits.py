@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +22,7 @@ SLOW = 500
 @pytest.fixture(scope="module")
 def hasty(library: Library) -> Iterator[Server]:
     """A server that waits for nobody for long."""
-    flags = ["--header-seconds", "2", "--deadline-seconds", "4", "--send-seconds", "1"]
+    flags = ["--header-seconds", "2", "--deadline-seconds", "4", "--send-seconds", "1", "--linger-seconds", "2"]
     with running(library, *flags) as server:
         yield server
 
@@ -49,11 +50,11 @@ def answer_to(server: Server, *pieces: bytes) -> tuple[int, dict[str, Any]]:
         b"hello\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET /\x80 HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-        b"POST /recommend HTTP/1.1\r\nContent-Length: minus one\r\n\r\n",
-        b"POST /recommend HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"CONNECT host:443 HTTP/1.1\r\n\r\n",
+        b"GET /\x80 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+        b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: minus one\r\n\r\n",
+        b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"CONNECT host:443 HTTP/1.1\r\nHost: host\r\n\r\n",
     ],
     ids=["text", "tls", "version", "not ascii", "no colon", "length", "two lengths", "connect"],
 )
@@ -62,7 +63,7 @@ def test_what_is_no_http_is_a_problem_too(server: Server, garbage: bytes) -> Non
 
 
 def test_a_long_address(server: Server) -> None:
-    status, problem = answer_to(server, b"GET /" + b"x" * 8200 + b" HTTP/1.1\r\n\r\n")
+    status, problem = answer_to(server, b"GET /" + b"x" * 8200 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert (status, "8,192" in problem["detail"]) == (414, True)
 
@@ -73,7 +74,7 @@ def test_a_long_address(server: Server) -> None:
     ids=["one", "many"],
 )
 def test_long_headers(server: Server, head: bytes) -> None:
-    status, problem = answer_to(server, b"GET / HTTP/1.1\r\n", head)
+    status, problem = answer_to(server, b"GET / HTTP/1.1\r\nHost: x\r\n", head)
 
     assert (status, "32,768" in problem["detail"]) == (431, True)
 
@@ -86,7 +87,7 @@ def test_an_endless_head_is_not_kept(server: Server, start: bytes) -> None:
 
 
 def test_an_endless_trailer_is_not_kept(server: Server) -> None:
-    head = b"POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: "
+    head = b"POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: "
     with socket.create_connection(server.address, timeout=30) as connection, pytest.raises(ConnectionError):
         connection.sendall(head)
         while True:
@@ -95,12 +96,15 @@ def test_an_endless_trailer_is_not_kept(server: Server) -> None:
 
 def test_requests_sent_far_ahead_are_not_kept(server: Server) -> None:
     with socket.create_connection(server.address, timeout=30) as connection:
-        connection.sendall(b"GET /livez HTTP/1.1\r\n\r\n" * 1000)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
         answers = b""
         while part := connection.recv(65_536):
             answers += part
         assert 100 <= answers.count(b"HTTP/1.1 200 OK\r\n") < 1000
-        assert answers.count(b"HTTP/1.1 ") == answers.count(b"HTTP/1.1 200 OK\r\n")
+        # The last answer says why the others are none.
+        assert answers.count(b"HTTP/1.1 ") == answers.count(b"HTTP/1.1 200 OK\r\n") + 1
+        assert b"HTTP/1.1 400 Bad Request\r\n" in answers
+        assert b"ahead of their answers" in answers
 
 
 def test_headers_of_usual_size_and_a_body_in_one_piece(server: Server, encode: Encode) -> None:
@@ -145,13 +149,14 @@ def test_a_head_that_does_not_end(hasty: Server) -> None:
 
 def test_a_body_that_does_not_end(hasty: Server) -> None:
     with socket.create_connection(hasty.address, timeout=30) as connection:
-        connection.sendall(b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nx")
+        head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\n"
+        connection.sendall(head + b"x")
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
         while connection.recv(65_536):  # it is closed, although the body never ends
             pass
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /livez HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("sent", [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"])
 def test_a_connection_that_says_nothing_is_closed(hasty: Server, sent: bytes) -> None:
     with socket.create_connection(hasty.address, timeout=30) as connection:
         connection.sendall(sent)
@@ -161,7 +166,7 @@ def test_a_connection_that_says_nothing_is_closed(hasty: Server, sent: bytes) ->
 
 def test_line_ends_do_not_keep_a_connection(hasty: Server) -> None:
     with socket.create_connection(hasty.address, timeout=30) as connection:
-        connection.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(65_536)
         connection.settimeout(0.2)
         while True:
@@ -182,7 +187,7 @@ def test_a_client_that_does_not_read_its_answer(hasty: Server) -> None:
         connection.connect(hasty.address)
         with pytest.raises(ConnectionError):  # in the end it is thrown out
             while True:
-                connection.sendall(b"GET /openapi.json HTTP/1.1\r\n\r\n" * 50)
+                connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
 
 
 def test_hundreds_of_slow_clients(hasty: Server, encode: Encode) -> None:
@@ -190,7 +195,7 @@ def test_hundreds_of_slow_clients(hasty: Server, encode: Encode) -> None:
 
     async def slow(number: int) -> bytes:
         reader, writer = await asyncio.open_connection(*hasty.address)
-        head = b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n"
+        head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n"
         writer.write(head + (b"\r\n" if number % 2 else b"A: "))
         try:
             while True:
@@ -222,7 +227,7 @@ def test_too_many_connections(library: Library) -> None:
         for connection in idle:
             connection.close()
         # Those that are in the middle of a request do not.
-        head = b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\n"
+        head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
         head += b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"
         busy = [socket.create_connection(server.address, timeout=30) for _ in range(3)]
         for connection in busy:
@@ -238,6 +243,8 @@ def test_too_many_connections(library: Library) -> None:
 def test_the_limits_stand_in_the_documentation(client: httpx.Client) -> None:
     description = client.get("/openapi.json").json()["info"]["description"]
 
-    for name, field in Settings.model_fields.items():
-        if name.startswith("max_") or name.endswith("_seconds") or name == "queue":
-            assert f"`--{name.replace('_', '-')}` | {field.default:,}" in description, name
+    settings = Settings()
+    bounds = re.compile(r"max_.*|.*_seconds|.*_bytes|queue|rate|burst")
+    limits = {name for name in Settings.model_fields if bounds.fullmatch(name)}
+    for name in limits:
+        assert f"`--{name.replace('_', '-')}` | {getattr(settings, name):,}" in description, name

@@ -104,7 +104,7 @@ def test_the_queue_is_measured(library: Library) -> None:
 
 def test_a_client_that_goes_while_it_waits_is_computed_for_no_more(library: Library) -> None:
     slow = slow_picture()
-    head = b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(slow)
+    head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(slow)
     with (
         running(library, "--threads", "1", "--queue", "4") as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
@@ -136,6 +136,34 @@ def test_a_line_for_each_request(server: Server, client: httpx.Client) -> None:
     within(10, lambda: any("find-me" in line for line in server.requests))
     line = next(line for line in server.requests if "find-me" in line)
     assert re.fullmatch(r'\d{4}-.* 127\.0\.0\.1 "GET /livez\?a=%0Ab" 200 \d+ [\d.]+ ms find-me\n', line), line
+
+
+def test_what_is_refused_before_it_is_a_request_is_counted_and_logged(library: Library) -> None:
+    flags = ["--header-seconds", "1", "--max-connections", "1", "--log-format", "json"]
+    with running(library, *flags) as server:
+        bad = answer_to(server, b"hello\r\n\r\n")[1]["request_id"]
+        large = answer_to(server, b"GET / HTTP/1.1\r\nA: " + b"x" * 40_000 + b"\r\n\r\n")[1]["request_id"]
+        late = answer_to(server, b"GET / HTTP/1.1\r\nA: ")[1]["request_id"]
+        with socket.create_connection(server.address, timeout=30) as busy:
+            busy.sendall(
+                b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+            )
+            assert busy.recv(100).startswith(b"HTTP/1.1 100")
+            many = answer_to(server)[1]["request_id"]
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            within(10, lambda: client.get("/livez").status_code == 200)
+            samples = read_metrics(client)
+        within(10, lambda: any(many in line for line in server.requests))
+        said = {line["request_id"]: line for line in map(json.loads, server.requests)}
+    for identity, status, reason in (
+        (bad, 400, "malformed"),
+        (large, 431, "head_too_large"),
+        (late, 408, "slow_head"),
+        (many, 503, "connections"),
+    ):
+        line = said[identity]
+        assert (line["status"], line["reason"], line["client"]) == (status, reason, "127.0.0.1")
+        assert value(samples, "thud_rejected_total", reason=reason) >= 1
 
 
 def test_the_log_as_json(library: Library) -> None:

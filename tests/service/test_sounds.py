@@ -1,6 +1,7 @@
 """The library over HTTP: audio in whole and in parts, records, the catalogue, the materials."""
 
 import re
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,9 +12,10 @@ import pytest
 from index.catalogue import SoundRecord
 from index.search import SoundIndex
 from model.materials import MATERIALS
-from tests.service.conftest import LIBRARY_SIZE, SOUNDS_EACH, UNLABELLED, Library
+from tests.service.conftest import LIBRARY_SIZE, SOUNDS_EACH, UNLABELLED, Library, running
 from tests.service.conftest import MATERIALS as LABELS
 from tests.service.test_bad_requests import check_problem
+from tests.service.test_metrics import within
 
 
 @pytest.fixture
@@ -273,3 +275,77 @@ def test_the_materials(client: httpx.Client) -> None:
         for material in MATERIALS
     ]
     assert (answer["unlabelled"], answer["total"]) == (UNLABELLED, LIBRARY_SIZE)
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [('"{id}"', 200), ('"other", "{id}"', 200), ("*", 200), ('"other"', 412), ('W/"{id}"', 412), ("", 412)],
+)
+def test_if_match(client: httpx.Client, url: str, record: SoundRecord, tags: str, status: int) -> None:
+    headers = {"If-Match": tags.format(id=record.id)}
+
+    answer = client.get(url, headers=headers)
+    assert answer.status_code == client.head(url, headers=headers).status_code == status
+    if status == 412:
+        check_problem(answer, 412, record.id)
+        # It is looked at before all others (RFC 9110, 13.2.2).
+        assert client.get(url, headers=headers | {"If-None-Match": "*"}).status_code == 412
+        assert client.get(url, headers=headers | {"Range": "bytes=0-9"}).status_code == 412
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=0-9,{end}-", "bytes={end}-,0-9", "bytes=0-9, -0", "bytes={far}-{far},0-9"]
+)
+def test_a_range_outside_beside_one_inside_is_left_out(
+    client: httpx.Client, url: str, file: Path, asked: str
+) -> None:
+    data = file.read_bytes()
+    response = client.get(url, headers={"Range": asked.format(end=len(data), far=10**30)})
+
+    assert (response.status_code, response.content) == (206, data[:10])
+    assert response.headers["content-range"] == f"bytes 0-9/{len(data)}"
+
+
+@pytest.mark.parametrize("asked", ["bytes=-0", "bytes={end}-,{end}-{end}"])
+def test_ranges_that_are_all_outside(client: httpx.Client, url: str, file: Path, asked: str) -> None:
+    check_problem(client.get(url, headers={"Range": asked.format(end=file.stat().st_size)}), 416)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["never read", "read before"])
+def test_a_file_that_cannot_be_read_for_a_moment(library: Library, known: bool) -> None:
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("this system changes no limits of another process")
+    with (
+        running(library, says=True) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+    ):
+        first, second = (sound["url"] for sound in client.get("/sounds?limit=2").json()["sounds"])
+        for url in [first, second] if known else [first]:
+            assert client.get(url).status_code == 200
+        # The connection is open already, so that it is the file which finds no free descriptor.
+        open_files = Path(f"/proc/{server.process.pid}/fd")
+        within(10, lambda: not any(".wav" in str(one.resolve()) for one in open_files.iterdir()))
+        used = {int(one.name) for one in open_files.iterdir()}
+        free = min(set(range(len(used) + 1)) - used)
+        before = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+        for _ in range(2):
+            answer = client.get(second)
+            check_problem(answer, 503, "at the moment")
+            assert answer.headers["retry-after"] == "5"
+        assert client.head(second).status_code in (200, 503)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+        assert client.get(second).status_code == 200
+
+
+def test_a_file_that_has_become_a_circle_of_links_is_gone(library: Library, client: httpx.Client) -> None:
+    found = client.get("/sounds?limit=200").json()["sounds"][-1]
+    file = library.sounds / found["path"]
+    data = file.read_bytes()
+    file.unlink()
+    try:
+        file.symlink_to(file)
+        check_problem(client.get(found["url"]), 410)
+    finally:
+        file.unlink()
+        file.write_bytes(data)

@@ -56,7 +56,7 @@ def test_what_does_not_end_is_ended(library: Library) -> None:
         socket.create_connection(server.address, timeout=30) as connection,
     ):
         connection.sendall(
-            b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\n"
+            b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
             b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n"
         )
         assert connection.recv(100).startswith(b"HTTP/1.1 100")

@@ -105,6 +105,25 @@ def test_a_broken_index_is_refused_and_the_one_before_serves_on(
     within(10, lambda: client.get("/readyz").json()["index"] == after)
 
 
+def test_what_may_pass_is_tried_again(own: Library, watching: tuple[Server, httpx.Client]) -> None:
+    server, client = watching
+    elsewhere = own.sounds.with_name("elsewhere")
+    after = more_sounds(own)
+    within(10, lambda: client.get("/readyz").json()["index"] == after)
+    # An index is there before the sounds of its library are, and nothing of it changes any more.
+    own.sounds.rename(elsewhere)
+    pointer = own.index / "current"
+    before = pointer.read_text()
+    pointer.unlink()
+    within(10, lambda: "refused" in details(client))
+    pointer.write_text(before)
+    within(10, lambda: "--sounds" in details(client)["refused"]["reason"])
+    taken = value(read_metrics(client), "thud_swaps_total", result="taken")
+    elsewhere.rename(own.sounds)
+    within(60, lambda: value(read_metrics(client), "thud_swaps_total", result="taken") == taken + 1)
+    assert server.said().count("--sounds") == 1
+
+
 def test_a_bundle_and_its_index_are_taken_over_together(
     own: Library, watching: tuple[Server, httpx.Client], encode: Encode, tmp_path: Path
 ) -> None:

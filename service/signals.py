@@ -1,0 +1,49 @@
+"""Signals that come before the service can act on them: told to stop it stops, and a hang-up waits."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import FrameType
+
+_STOP = (signal.SIGTERM, signal.SIGINT)
+_ALL = {*_STOP, signal.SIGHUP}
+
+
+class EarlySignals:
+    """Handlers for the time until there are others: told to stop, the process ends as one that has stopped.
+
+    A hang-up, which asks to look for a new index, is remembered: the start may have looked already.
+    """
+
+    def __init__(self) -> None:
+        self.hung_up = False
+        for number in _STOP:
+            signal.signal(number, _stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL)
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        self.hung_up = True
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # Nothing is under way yet. An exception could be lost: imports run callbacks in which Python ignores them.
+    os._exit(0)
+
+
+@cache
+def early_signals() -> EarlySignals:
+    """Those of this process, from the first call on."""
+    return EarlySignals()
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Hold signals back, also from a process that is started meanwhile, until that asks for `early_signals`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

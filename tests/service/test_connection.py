@@ -1,0 +1,244 @@
+"""One connection: what is sent ahead, what breaks off, and answers that come before the request is whole."""
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from select import select
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.connection import connection_within
+from service.edge import with_edge
+from service.observed import refusals
+from service.settings import Settings
+from tests.service.conftest import Encode, Library, Server, running
+from tests.service.test_bad_requests import check_problem
+from tests.service.test_limits import answer_to
+
+MEGABYTE = 2**20
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+FULL = "the service is busy"
+
+
+def read_answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Status and body of the next answer."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, response.read()
+
+
+def upload(size: int, *lines: bytes) -> bytes:
+    head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n" % size
+    return b"\r\n".join([head + lines[0] if lines else head.rstrip(), b"", b""])
+
+
+@contextmanager
+def stalled(library: Library, **given: Any) -> Iterator[tuple[tuple[str, int], FastAPI, threading.Event]]:
+    """A server whose one thread is at work until the event is set: its address, its application and the event."""
+    settings = Settings(bundle=library.bundle.folder, index=library.index, threads=1, **given)
+    app = create_app(settings)
+    protocol = connection_within(settings.connection_limits, refusals(app.state.metrics))
+    edge = with_edge(app, settings, app.state.metrics)
+    server = uvicorn.Server(uvicorn.Config(edge, http=protocol, ws="none", lifespan="off", log_config=None))
+    go_on = threading.Event()
+
+    async def serve(listener: socket.socket) -> None:
+        async with app.router.lifespan_context(app):
+            app.state.queue.submit(go_on.wait)
+            await server.serve(sockets=[listener])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        thread = threading.Thread(target=lambda: asyncio.run(serve(listener)))
+        thread.start()
+        try:
+            yield address, app, go_on
+        finally:
+            go_on.set()
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.mark.parametrize("chunk", [b"zz\r\n", b"5\r\nhellooo\r\n", b"-1\r\n"], ids=["size", "length", "negative"])
+def test_a_broken_chunk_is_told_at_once(server: Server, chunk: bytes) -> None:
+    status, problem = answer_to(server, CHUNKED % b"/recommend" + b"3\r\nabc\r\n" + chunk)
+
+    assert (status, "well-formed" in problem["detail"]) == (400, True)
+
+
+def test_a_broken_chunk_behind_another_request(server: Server) -> None:
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(LIVEZ + CHUNKED % b"/recommend" + b"3\r\nabc\r\nzz\r\n")
+        answers = connection.makefile("rb").read()
+
+    assert answers.startswith(b"HTTP/1.1 200 ")
+    assert answers.count(b"HTTP/1.1 400 ") == 1
+
+
+def test_a_broken_chunk_of_a_body_that_nobody_reads(server: Server) -> None:
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(CHUNKED % b"/nothing" + b"3\r\nabc\r\n")
+        assert read_answer(connection)[0] == 404
+        connection.sendall(b"zz\r\n")
+        assert connection.recv(100) == b""  # nothing can be told apart any more
+
+
+def test_what_is_no_http_behind_a_request_is_told_after_its_answer(server: Server) -> None:
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(LIVEZ * 2 + b"hello\r\n\r\n")
+        answers = connection.makefile("rb").read()
+
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+    assert answers.rindex(b"HTTP/1.1 400 ") > answers.rindex(b"HTTP/1.1 200 ")
+
+
+def test_an_answer_to_what_was_sent_ahead_is_not_cut_as_idle(library: Library, encode: Encode) -> None:
+    picture = encode()
+    with (
+        running(library, "--max-connections", "1", "--header-seconds", "0.5", "--linger-seconds", "0.5") as server,
+        socket.create_connection(server.address, timeout=30) as connection,
+    ):
+        connection.sendall(LIVEZ + upload(len(picture)) + picture[:100])
+        assert read_answer(connection)[0] == 200
+        # It gives way to no other, and its body may take longer than a head.
+        check_problem(httpx.get(f"{server.url}/livez"), 503, "connections")
+        time.sleep(1)
+        connection.sendall(picture[100:])
+        status, body = read_answer(connection)
+        assert (status, json.loads(body)["returned"]) == (200, 10)
+
+
+def test_the_head_of_a_further_request_does_not_cut_the_answer(library: Library, encode: Encode) -> None:
+    picture = encode()
+    with (
+        stalled(library, queue=1, max_connections=1) as (address, app, go_on),
+        socket.create_connection(address, timeout=30) as connection,
+    ):
+        connection.sendall(upload(len(picture)) + picture + b"GET /livez HTTP/1.1\r\nHo")
+        while not app.state.queue.waiting:
+            time.sleep(0.01)
+        check_problem(httpx.get(f"http://127.0.0.1:{address[1]}/livez"), 503, "connections")
+        go_on.set()
+        assert read_answer(connection)[0] == 200
+        connection.sendall(b"st: x\r\n\r\n")
+        assert read_answer(connection)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (b"", 400),
+        (b"Host: a\r\nHost: a\r\n", 400),
+        (b"Host: a\r\nhost: b\r\n", 400),
+        (b"Host: a b\r\n", 400),
+        (b"Host: a/b\r\n", 400),
+        (b"Host:\r\n", 200),
+        (b"Host: thud.example:8000\r\n", 200),
+        (b"Host: [::1]:8000\r\n", 200),
+    ],
+)
+def test_a_request_has_one_host(server: Server, lines: bytes, status: int) -> None:
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n" + lines + b"\r\n")
+        found, body = read_answer(connection)
+
+    assert found == status
+    assert status == 200 or "Host" in json.loads(body)["detail"]
+
+
+def test_http_1_0_needs_no_host(server: Server) -> None:
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.fixture(scope="module")
+def full(library: Library) -> Iterator[tuple[str, int]]:
+    """The address of a server whose queue is full."""
+    with stalled(library, queue=0) as (address, _, _):
+        yield address
+
+
+@pytest.mark.parametrize("last", [b"", b"Connection: close"], ids=["kept", "closed"])
+def test_whoever_sends_two_megabytes_to_a_full_queue_reads_that_it_is_full(
+    full: tuple[str, int], last: bytes
+) -> None:
+    body = b"x" * (2 * MEGABYTE)
+
+    def ask(_: int) -> tuple[int, str]:
+        with socket.create_connection(full, timeout=60) as connection:
+            connection.sendall(upload(len(body), *([last] if last else [])) + body[:1000])
+            select([connection], [], [])  # the answer is there, and the client goes on sending
+            connection.sendall(body[1000:])
+            status, problem = read_answer(connection)
+            return status, json.loads(problem)["detail"]
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(ask, range(64)))
+
+    assert {status for status, _ in answers} == {503}
+    assert all(detail.startswith(FULL) for _, detail in answers)
+
+
+def test_a_connection_goes_on_after_a_refusal(full: tuple[str, int]) -> None:
+    connection = http.client.HTTPConnection(*full, timeout=60)
+    for _ in range(5):
+        connection.request("POST", "/recommend", body=b"x" * (2 * MEGABYTE))
+        answer = connection.getresponse()
+        assert (answer.status, int(answer.headers["retry-after"]) >= 1, FULL in answer.read().decode()) == (
+            503,
+            True,
+            True,
+        )
+    connection.close()
+
+
+def test_a_refused_body_is_thrown_away_within_bounds(library: Library) -> None:
+    flags = ["--max-body-bytes", str(MEGABYTE), "--linger-bytes", str(4 * MEGABYTE)]
+    with (
+        running(library, *flags) as server,
+        socket.create_connection(server.address, timeout=60) as connection,
+    ):
+        connection.sendall(upload(100 * MEGABYTE))
+        assert read_answer(connection)[0] == 413
+        with pytest.raises(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"x" * MEGABYTE)
+
+
+def test_whoever_is_one_too_many_reads_it_too(library: Library) -> None:
+    body = b"x" * (2 * MEGABYTE)
+
+    def ask(_: int) -> dict[str, Any]:
+        with socket.create_connection(server.address, timeout=60) as connection:
+            select([connection], [], [])
+            connection.sendall(upload(len(body)) + body)
+            status, problem = read_answer(connection)
+            assert status == 503
+            found: dict[str, Any] = json.loads(problem)
+            return found
+
+    with (
+        running(library, "--max-connections", "1") as server,
+        socket.create_connection(server.address, timeout=30) as busy,
+    ):
+        busy.sendall(upload(9, b"Expect: 100-continue"))
+        assert busy.recv(100).startswith(b"HTTP/1.1 100")
+        with ThreadPoolExecutor(8) as pool:
+            assert all("connections" in problem["detail"] for problem in pool.map(ask, range(16)))
+        busy.sendall(b"nonsense!")
+        assert read_answer(busy)[0] == 415
+        # Those that were turned away take no place.
+        check_problem(httpx.post(f"{server.url}/recommend", content=b"nonsense"), 415)

@@ -1,0 +1,113 @@
+"""The pixels of all pictures that are decoded at the same time are bounded."""
+
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from model.picture import picture_array
+from service.pixels import SMALL, PixelRoom
+from service.problems import ProblemError
+from service.settings import SettingsError, read_settings
+from tests.service.conftest import Library, Server, running
+from tests.service.test_queue import slow_picture
+
+LARGE = SMALL + 1
+
+
+def memory(server: Server) -> tuple[float, float]:
+    """Resident memory now and at most so far, in megabytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    now, peak = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    return now, peak
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nothing shows how much memory is used")
+def test_large_pictures_take_turns(library: Library) -> None:
+    picture = slow_picture()  # 49 million pixels, 187 MB in memory
+    flags = ["--threads", "4", "--max-pixels-at-once", "52000000", "--deadline-seconds", "300"]
+    with (
+        running(library, *flags) as server,
+        httpx.Client(base_url=server.url, timeout=300) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+
+        def ask(_: int) -> int:
+            return client.post("/recommend", content=picture).status_code
+
+        before = memory(server)[0]
+        assert ask(0) == 200
+        one = memory(server)[1] - before
+        assert set(pool.map(ask, range(4))) == {200}
+        now, peak = memory(server)
+        assert peak - before < 1.5 * one
+        assert now - before < 0.5 * one  # nothing of it is kept
+
+
+def test_small_pictures_wait_for_nobody() -> None:
+    room = PixelRoom(most=LARGE, seconds=0.05)
+
+    with room.take(LARGE):
+        with room.take(SMALL):
+            pass
+        with pytest.raises(ProblemError) as refused, room.take(LARGE):
+            pass
+        assert refused.value.status_code == 503
+    with room.take(LARGE):
+        pass
+
+
+def test_the_largest_is_not_passed_over() -> None:
+    room, order = PixelRoom(most=3 * LARGE, seconds=30), []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with room.take(LARGE):
+            begun.set()
+            go_on.wait(30)
+
+    def take(pixels: int) -> None:
+        with room.take(pixels):
+            order.append(pixels)
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(hold)
+        begun.wait(30)
+        largest = pool.submit(take, 3 * LARGE)
+        while not room._turn.locked():
+            pass
+        later = pool.submit(take, LARGE)
+        go_on.set()
+        for one in (first, largest, later):
+            one.result(30)
+
+    assert order == [3 * LARGE, LARGE]
+
+
+def test_what_a_picture_counts() -> None:
+    counted = []
+
+    def count(size: tuple[int, int], kind: str, **options: bool) -> int:
+        def room(pixels: int) -> threading.Lock:
+            counted.append(pixels)
+            return threading.Lock()
+
+        buffer = io.BytesIO()
+        Image.new("RGB", size, "teal").save(buffer, kind, **options)
+        picture_array(buffer.getvalue(), 64, "squash", room=room)
+        return counted[-1]
+
+    assert count((1600, 1200), "PNG") == 1600 * 1200
+    assert count((1600, 1200), "JPEG") == 200 * 150  # scaled down while it is decoded
+    assert count((1600, 1200), "JPEG", progressive=True) == 1600 * 1200  # whose coefficients are kept
+
+
+def test_room_for_less_than_one_picture_is_refused() -> None:
+    assert read_settings({"max_pixels": "1000"}).max_pixels_at_once == 2000
+    with pytest.raises(SettingsError, match="less than max_pixels"):
+        read_settings({"max_pixels": "1000", "max_pixels_at_once": "999"})

@@ -1,0 +1,73 @@
+"""Signals while the service starts: told to stop it ends as ever, and a hang-up does not end it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from select import select
+
+import pytest
+
+from tests.service.conftest import Library
+from tests.service.test_metrics import within
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nothing shows what is caught")
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal."""
+    status = Path(f"/proc/{process}/status").read_text()
+    mask = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
+
+
+@contextmanager
+def starting(library: Library, workers: str) -> Iterator[subprocess.Popen[str]]:
+    """A service that has begun to start, in a process group of its own."""
+    command = [sys.executable, "-m", "thud", "serve", "--port", "0", "--workers", workers, *library.flags]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            # Until Python itself has begun, nothing can be caught.
+            within(30, lambda: catches(process.pid, signal.SIGHUP) or process.poll() is not None)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("later", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("group", [False, True])
+def test_told_to_stop_while_it_starts(
+    library: Library, workers: str, number: signal.Signals, later: float, group: bool
+) -> None:
+    with starting(library, workers) as process:
+        time.sleep(later)  # somewhere on the way, wherever that is
+        if group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said) == (0, "")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_hangup_while_it_starts(library: Library, workers: str) -> None:
+    with starting(library, workers) as process:
+        assert process.stdout is not None
+        while not select([process.stdout], [], [], 0.1)[0]:
+            os.killpg(process.pid, signal.SIGHUP)
+        assert "listens on" in process.stdout.readline()
+        process.terminate()
+        process.wait(timeout=60)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 0
+    assert all(" taken over: " in line for line in said.splitlines()), said
