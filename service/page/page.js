@@ -87,7 +87,7 @@ async function ask(k) {
   }
   if (signal.aborted) return;
   if (response.ok && body) showResults(body);
-  else fail(k, problemTitle(response.status), body?.detail ?? `The answer was ${response.status} ${response.statusText}.`, response.status >= 500);
+  else fail(k, problemTitle(response.status), body?.detail ?? `The answer was ${response.status} ${response.statusText}.`, response.status >= 500 || response.status === 429);
 }
 
 function fail(k, title, detail, mayRetry) {
@@ -103,6 +103,7 @@ function fail(k, title, detail, mayRetry) {
 function problemTitle(status) {
   if (status === 413) return "That picture is too large";
   if (status === 415) return "That file cannot be read as a picture";
+  if (status === 429) return "That was too often";
   if (status >= 500) return "Something went wrong";
   return "That picture cannot be used";
 }
