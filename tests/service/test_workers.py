@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.conftest import Encode, Library, Server, running
+from tests.service.conftest import Encode, Library, Server, make_library, running
 from tests.service.test_metrics import read_metrics, value, within
 from tests.service.test_serve import check_refusal, serve
 from tests.tiny_bundle import write_tiny_bundle
@@ -90,3 +90,15 @@ def test_workers_that_cannot_start_end_in_one_line(library: Library, tmp_path: P
 
     flags = ["--workers", "2", "--port", "0", "--bundle", str(other.folder), "--index", str(library.index)]
     check_refusal(serve(*flags), other.id)
+
+
+def test_the_reason_of_a_worker_that_cannot_start_again_is_told(tmp_path: Path) -> None:
+    own = make_library(tmp_path)
+    pointer = own.index / "current"
+    with running(own, "--workers", "2", "--watch-seconds", "0", says=True) as server:
+        before = pointer.read_text()
+        pointer.unlink()
+        os.kill(min(processes(server)), signal.SIGKILL)
+        within(120, lambda: "is replaced: " in server.said())
+        assert str(own.index) in server.said().partition("is replaced: ")[2]
+        pointer.write_text(before)
