@@ -69,6 +69,8 @@ class Connection:
         self._writer = None
 
     async def _connected(self) -> asyncio.StreamWriter:
+        if self._writer is not None and self._reader.at_eof():
+            self.close()  # the server has, in the meantime: it keeps an idle connection for seconds only
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
         return self._writer

@@ -26,6 +26,9 @@ from service.settings import Settings
 from service.signals import EarlySignals
 from service.watch import Watcher
 
+_SWITCH_SECONDS = 0.0001
+"""How long a thread may keep Python to itself while another waits for it. Python's own 5 ms are a third of a picture's
+time: a thread that has come back from the network would stand still for them while the event loop works."""
 _OTHER_FILES = 256
 """Files that may be open besides the connections: audio that is sent, the index, the log."""
 
@@ -44,6 +47,7 @@ def serve(
     where the bundle or the index cannot be used, and TracingError where tracing cannot.
     """
     _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     app = create_app(settings)
     metrics: Metrics = app.state.metrics
     proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
