@@ -27,8 +27,8 @@ from service.signals import EarlySignals
 from service.watch import Watcher
 
 _SWITCH_SECONDS = 0.0001
-"""How long a thread may keep Python to itself while another waits for it. Python's own 5 ms are a third of a picture's
-time: a thread that has come back from the network would stand still for them while the event loop works."""
+"""How long a thread may keep Python to itself while another waits for it. Python's own 5 ms are a third of a
+picture's time: a thread that is back from the network would stand still for them while the event loop works."""
 _OTHER_FILES = 256
 """Files that may be open besides the connections: audio that is sent, the index, the log."""
 
