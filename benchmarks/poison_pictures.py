@@ -1,11 +1,16 @@
 """Pictures that are broken, that lie, or that are none: what the broken clients of benchmarks/poison.py upload."""
 
 import io
+import sys
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+# The tests are no part of what is installed, and a script's own folder is all that Python looks through besides.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from tests.fuzz.bombs import canvas, claiming, flat, jpeg_segment, scans
 from tests.fuzz.mutations import mutated

@@ -203,12 +203,12 @@ class Poison:
         return Broken("too large", [_chunked_head(), *[chunk, MEGABYTE, b"\r\n"] * 33, b"0\r\n\r\n"], "wait")
 
     def _slow(self, rng: np.random.Generator) -> Broken:
-        head = b"POST /recommend HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n"
+        head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n"
         return Broken("a byte a second", [head + _one_of((b"\r\n", b"A: "), rng)], "slow")
 
     def _deaf(self, rng: np.random.Generator) -> Broken:
         asked = _one_of(
-            (b"GET /openapi.json HTTP/1.1\r\n\r\n" * 50, b"".join(request([self._pictures.whole]))), rng
+            (b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 50, b"".join(request([self._pictures.whole]))), rng
         )
         return Broken("reads no answer", [asked], "deaf")
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from model.picture_structure import check_structure
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
+# It also warns of each odd tag: one picture can have thousands, and Python would keep every text for good.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 # Pillow's blocks of 16 MB come to lie where malloc keeps what is freed, for each thread that ever decoded a large
 # picture; from 32 MB on, it always gives them back.

@@ -19,6 +19,8 @@ _log = logging.getLogger("thud")
 _CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 _RANGE = re.compile(r"\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
+_MOST_DIGITS = 18
+"""No file has more bytes than this many digits tell; Python raises where it is to read a number of thousands."""
 
 
 def audio_response(path: Path, record: SoundRecord, request_headers: Headers) -> Response:
@@ -137,9 +139,14 @@ def _satisfiable(header: str | None, size: int) -> str | None:
     inside = [
         one
         for one, match in zip(ranges, found, strict=True)
-        if match is None or (int(match[1]) < size if match[1] else match[2].strip("0") != "")
+        if match is None or (_starts_inside(match[1], size) if match[1] else match[2].strip("0") != "")
     ]
     return f"{unit}{equals}{','.join(inside)}" if inside else header
+
+
+def _starts_inside(digits: str, size: int) -> bool:
+    digits = digits.lstrip("0") or "0"
+    return len(digits) <= _MOST_DIGITS and int(digits) < size
 
 
 def _with_range(scope: Scope, header: str | None) -> Scope:

@@ -110,6 +110,9 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _internal_error)
 
 
+_LIVENESS, _READINESS = "/livez", "/readyz"
+
+
 def document_problems(app: FastAPI, *, secured: bool) -> None:
     """Describe `Problem` in the OpenAPI document, and keys where the service is `secured` by them.
 
@@ -126,12 +129,15 @@ def document_problems(app: FastAPI, *, secured: bool) -> None:
     if secured:
         document["components"]["securitySchemes"] = SCHEMES
     anything = problem_responses(500)[500] | {"description": "Any other error, such as 400, 404, 414, 431 or 503."}
-    for operation in (one for path in document["paths"].values() for one in path.values()):
+    operations = [(path, one) for path, methods in document["paths"].items() for one in methods.values()]
+    for path, operation in operations:
         if "application/json" in operation["responses"].get("422", {}).get("content", {}):
             del operation["responses"]["422"]
         operation["responses"]["default"] = anything
-        if secured and "probes" not in operation["tags"]:
-            operation["security"] = [{name: []} for name in SCHEMES]
+        if secured and path != _LIVENESS:
+            # Readiness is open without its details; an empty requirement says that a key may be left out.
+            optional: list[dict[str, list[str]]] = [{}] if path == _READINESS else []
+            operation["security"] = optional + [{name: []} for name in SCHEMES]
             operation["responses"]["401"] = problem_responses(401)[401]
 
 

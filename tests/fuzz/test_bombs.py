@@ -117,3 +117,21 @@ def test_every_kind_decodes_to_the_scene(name: str) -> None:
     assert (image.mode, image.size) == ("RGB", wanted)
     if name == "interlaced.png":
         np.testing.assert_array_equal(image, decode_picture(SEEDS["animated.png"]))
+
+
+def test_thousands_of_odd_tags_are_not_warned_of_one_by_one() -> None:
+    """In a process of its own, whose filters are a server's and not the test runner's."""
+    code = """
+import struct, sys
+from PIL import TiffImagePlugin
+from model.picture import picture_array
+from tests.fuzz.bombs import jpeg_segment
+from tests.fuzz.seeds import picture_seeds
+jpeg = picture_seeds()["baseline.jpeg"]
+tags = b"".join(struct.pack("<HHII", number, 2, 5000, 26) for number in range(5000))
+exif = b"Exif\\0\\0II*\\0" + struct.pack("<IH", 8, 5000) + tags + bytes(4)
+picture_array(jpeg[:2] + jpeg_segment(0xE1, exif) + jpeg[2:], 32, "squash")
+print(len(getattr(TiffImagePlugin, "__warningregistry__", {})))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (int(run.stdout) < 5, run.stderr) == (True, "")

@@ -86,6 +86,8 @@ def test_keys_are_described(locked: httpx.Client, client: httpx.Client) -> None:
     assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
     assert document["paths"]["/sounds"]["get"]["security"] == [{"bearer": []}, {"key": []}]
     assert "security" not in document["paths"]["/livez"]["get"]
+    assert document["paths"]["/metrics"]["get"]["security"] == [{"bearer": []}, {"key": []}]
+    assert document["paths"]["/readyz"]["get"]["security"] == [{}, {"bearer": []}, {"key": []}]
     assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
     for key in KEYS:
         assert key not in locked.get("/openapi.json").text

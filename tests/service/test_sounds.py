@@ -107,6 +107,11 @@ def test_a_range(client: httpx.Client, url: str, file: Path, asked: str, start: 
     assert client.head(url, headers={"Range": asked}).status_code == 200
 
 
+def test_a_range_of_more_digits_than_a_number_may_have(client: httpx.Client, url: str) -> None:
+    response = client.get(url, headers={"Range": f"bytes={'9' * 5000}-"})
+    assert response.status_code < 500
+
+
 def test_two_ranges(client: httpx.Client, url: str, file: Path) -> None:
     response = client.get(url, headers={"Range": "bytes=0-9,20-29"})
 
