@@ -60,7 +60,7 @@ def assert_alike(found: Checkpoint, wanted: Checkpoint) -> None:
     for ours, theirs in ((found.system, wanted.system), (found.weights, wanted.weights)):
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
-            # Adam makes rounding in a gradient near 0 a difference of a step.
+            # Sums in another order round differently, and each step carries that on.
             torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
