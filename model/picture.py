@@ -70,7 +70,7 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> tuple[Ima
         raise PictureTooLargeError(
             f"the picture has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted"
         )
-    check_structure(data)
+    several_scans = check_structure(data)
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:  # a hostile header can raise nearly anything inside a decoder
@@ -91,8 +91,7 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> tuple[Ima
         image.draft("RGB", (enough, enough))
     except Exception as error:  # as above
         raise _broken(error) from error
-    # A progressive JPEG's coefficients are all kept, however small it is made of them.
-    return image, width * height if image.info.get("progressive") else image.width * image.height
+    return image, width * height if several_scans else image.width * image.height
 
 
 def _decoded(image: Image.Image) -> Image.Image:

@@ -27,26 +27,31 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 
 
-def check_structure(data: bytes) -> None:
-    """Raise PictureError where a JPEG or PNG has more parts than a picture needs; broken ones are for decoders."""
+def check_structure(data: bytes) -> bool:
+    """Raise PictureError where a JPEG or PNG has more parts than a picture needs; broken ones are for decoders.
+
+    Returns whether it is a JPEG of several scans: its decoder keeps the coefficients of all pixels, however small
+    the picture is made of them.
+    """
     if data.startswith(_JPEG):
-        _check_jpeg(data)
-    elif data.startswith(_PNG):
+        return _check_jpeg(data)
+    if data.startswith(_PNG):
         _check_png(data)
+    return False
 
 
-def _check_jpeg(data: bytes) -> None:
+def _check_jpeg(data: bytes) -> bool:
     at, segments, exif, stray = 2, 0, 0, 0
     progressive, components = False, 0
     while True:
         marker = data.find(b"\xff", at)
         if marker < 0:
-            return
+            return False
         code = marker + 1
         while data[code : code + 1] == b"\xff" and code - at <= MOST_STRAY + 1:
             code += 1
         if code >= len(data):
-            return
+            return False
         kind = data[code]
         stray += code - 1 - at + 2 * (kind == 0)
         segments += kind != 0
@@ -57,11 +62,12 @@ def _check_jpeg(data: bytes) -> None:
         _bound("bytes outside of its segments", stray, MOST_STRAY)
         if kind == _SCAN:
             # libjpeg reads one scan where it holds all components, and else all there are.
-            if progressive or data[at + 2 : at + 3] < bytes((components,)):
+            several = progressive or data[at + 2 : at + 3] < bytes((components,))
+            if several:
                 # In compressed data 0xFF is followed by 0 or a restart marker, so that this counts scans alone,
                 # but for those of a thumbnail.
                 _bound("scans", data.count(b"\xff\xda"), MOST_SCANS)
-            return
+            return several
         if kind in _FRAMES:
             progressive |= kind in _PROGRESSIVE
             components = max([components, *data[at + 7 : at + 8]])

@@ -68,8 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Taken before: what changes while it is read must be seen as changed.
         seen = fingerprint(settings)
-        room = PixelRoom(settings.max_pixels_at_once, settings.deadline_seconds)
-        recommender = open_proved(settings, room.take)
+        room = PixelRoom(settings.max_pixels_at_once)
+        recommender = open_proved(settings, room)
         metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
         with closing(Current(recommender)) as current, closing(Prober(current)) as prober, closing(queue):
             watcher = Watcher(settings, seen, current, metrics, prober.forget)
@@ -88,9 +88,10 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.metrics, app.state.queue, app.state.draining = metrics, queue, False
-    app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RateLimit, rate=settings.rate, burst=settings.burst, path=PATH)
+    # Before the rate, so that what is refused here does not count as asked.
+    app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(ApiKeys, keys=settings.keys)
     app.add_middleware(Head)
     app.add_middleware(Prefix, root_path=settings.root_path)

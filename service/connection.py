@@ -168,7 +168,12 @@ class Connection(Leaving):
         elif self.answering():
             super().shutdown()
         else:
-            self.start_timer(_FAREWELL_SECONDS, self.transport.close)
+            self.start_timer(_FAREWELL_SECONDS, self.close)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No other request has come for long enough."""
+        if not self.transport.is_closing():
+            self.close()
 
     def pause_writing(self) -> None:
         """The client does not read: it may stop for `send_seconds`."""
@@ -230,7 +235,7 @@ class Connection(Leaving):
             detail = f"the head did not arrive within {self.limits.header_seconds:g} s"
             self._refuse(RefusalError(408, detail, "slow_head"))
         else:
-            self.transport.close()
+            self.close()
 
     def _make_room(self) -> bool:
         """Close the connection that has waited longest for a request or its head; False where there is none."""

@@ -43,7 +43,7 @@ class Leaving(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.pipeline.clear()
         if not sending:
-            self.transport.close()
+            self.close()
             return
         self.flow.resume_reading()
         if self.transport.can_write_eof():
@@ -51,6 +51,13 @@ class Leaving(HttpToolsProtocol):
         if patient:
             self.waiting[self] = None
         self.start_timer(seconds, self.transport.abort)
+
+    def close(self) -> None:
+        """Close once all that is written has been sent: to a client that takes none of it, after `send_seconds`."""
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.waiting[self] = None
+            self.start_timer(self.limits.send_seconds, self.transport.abort)
 
     def discard(self, size: int) -> None:
         """Count `size` bytes as thrown away; a client that goes on and on is cut off once it has had its answer."""

@@ -15,23 +15,22 @@ they are decoded, and the probe."""
 class PixelRoom:
     """Room for `most` pixels that are decoded at the same time, by any threads. Large pictures wait for it in turn.
 
-    Whoever has waited for `seconds` is refused: that is as long as a request may take, so that nobody waits for it.
+    A picture waits on the thread that is to decode it, so that smaller ones may wait behind it in the queue.
     """
 
-    def __init__(self, most: int, seconds: float) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._seconds = seconds
         self._used = 0
         self._changed = threading.Condition()
         self._turn = threading.Lock()
 
     @contextmanager
-    def take(self, pixels: int) -> Iterator[None]:
-        """Hold room for a picture. Raises ProblemError (503) where there is none for too long."""
+    def take(self, pixels: int, until: float) -> Iterator[None]:
+        """Hold room for a picture. Raises ProblemError (503) where there is none `until` then, of `monotonic`."""
         if pixels <= SMALL:
             yield
             return
-        self._wait(pixels)
+        self._wait(pixels, until)
         try:
             yield
         finally:
@@ -39,14 +38,14 @@ class PixelRoom:
                 self._used -= pixels
                 self._changed.notify()
 
-    def _wait(self, pixels: int) -> None:
-        end = monotonic() + self._seconds
+    def _wait(self, pixels: int, until: float) -> None:
         # One at a time waits for room, so that a large picture is not passed over by smaller ones for ever.
-        if not self._turn.acquire(timeout=self._seconds):
+        if not self._turn.acquire(timeout=min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))):
             raise _busy()
         try:
             with self._changed:
-                if not self._changed.wait_for(lambda: self._used + pixels <= self._most, end - monotonic()):
+                left = min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))
+                if not self._changed.wait_for(lambda: self._used + pixels <= self._most, left):
                     raise _busy()
                 self._used += pixels
         finally:

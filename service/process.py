@@ -99,8 +99,8 @@ async def _serve(
                 loop.remove_reader(parent)
     queue: PictureQueue = app.state.queue
     prober: Prober = app.state.prober
-    if queue.running or prober.busy:
-        # A thread that computes cannot be ended, and Python would wait for it: its client has had an answer.
+    if queue.running or prober.busy or watcher.busy or proxies.busy:
+        # A thread at work cannot be ended, and Python would wait for it. Clients have had their answers.
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)

@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _LOOK_UP_SECONDS = 10.0
+_MOST_MISSED = 30
+"""So often in a row a name may not be found, which is five minutes, before its addresses are trusted no more: they
+may have become another's."""
 
 _log = logging.getLogger("thud")
 
@@ -25,8 +28,10 @@ class TrustedProxies:
         self._app: Any = app
         self._addresses = [one for one in trusted if _is_address(one)]
         self._found: dict[str, set[str]] = {one: set() for one in trusted if not _is_address(one)}
-        self._missing: set[str] = set()
+        self._missed: dict[str, int] = {}
         self._middleware = self._trusting()
+        self.busy = False
+        """Whether a thread is looking names up."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, from its client."""
@@ -36,21 +41,28 @@ class TrustedProxies:
     async def watch(self) -> None:
         """Look the names up, again and again; ends only where there are none."""
         while self._found:
+            self.busy = True
             found = await asyncio.to_thread(_look_up, list(self._found))
+            self.busy = False  # not where it is cancelled: its thread goes on
             self.take(found)
             await asyncio.sleep(_LOOK_UP_SECONDS)
 
     def take(self, found: dict[str, set[str]]) -> None:
-        """Trust these addresses of the names from now on; a name without any keeps those it had."""
-        missing = {name for name in self._found if not found.get(name)}
-        for name in sorted(missing - self._missing):
-            kept = ", ".join(sorted(self._found[name]))
-            then = f"it is still trusted at {kept}" if kept else "it is not trusted until it can"
-            _log.warning("the trusted proxy %s cannot be looked up; %s", name, then)
-        for name in sorted(self._missing - missing):
-            _log.info("the trusted proxy %s can be looked up again", name)
-        self._missing = missing
-        following = {name: found.get(name) or before for name, before in self._found.items()}
+        """Trust these addresses of the names from now on; a name without any keeps those it had for a while."""
+        following: dict[str, set[str]] = {}
+        for name, before in sorted(self._found.items()):
+            addresses = found.get(name, set())
+            if addresses:
+                if self._missed.pop(name, 0):
+                    _log.info("the trusted proxy %s can be looked up again", name)
+                following[name] = addresses
+                continue
+            missed = self._missed[name] = self._missed.get(name, 0) + 1
+            following[name] = before if missed < _MOST_MISSED else set()
+            if missed in (1, _MOST_MISSED):
+                kept = ", ".join(sorted(following[name]))
+                then = f"it is still trusted at {kept}" if kept else "it is not trusted until it can"
+                _log.warning("the trusted proxy %s cannot be looked up; %s", name, then)
         if following != self._found:
             self._found = following
             self._middleware = self._trusting()

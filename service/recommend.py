@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import asdict, dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -60,13 +60,13 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
         part: AskedPart,
         k: Annotated[int, Query(ge=1, le=settings.max_k, description=k_description)] = settings.default_k,
     ) -> Response:
-        received = False
+        received, until = False, monotonic() + settings.deadline_seconds
         try:
             async with asyncio.timeout(settings.deadline_seconds):
                 with memory.share() as share:
                     upload = await receive_upload(request, share)
                     received = True
-                    computed = await _computed(request, upload, k, part, queue, settings.form_limits)
+                    computed = await _computed(request, upload, k, part, until, queue, settings.form_limits)
         except TimeoutError:
             limit = f"{settings.deadline_seconds:g} s"
             if not received:
@@ -83,7 +83,13 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
 
 
 async def _computed(
-    request: Request, upload: Upload, k: int, part: Part | None, queue: PictureQueue, limits: FormLimits
+    request: Request,
+    upload: Upload,
+    k: int,
+    part: Part | None,
+    until: float,
+    queue: PictureQueue,
+    limits: FormLimits,
 ) -> _Computed:
     """The answer, computed when it is its turn. Raises ClientDisconnect where the client goes first."""
     current: Current = request.app.state.current
@@ -96,7 +102,7 @@ async def _computed(
         waited = perf_counter() - submitted
         picture = upload.picture(limits)
         with current.lease() as recommender:
-            body, stages = _answer(recommender, picture, k, part, root_path)
+            body, stages = _answer(recommender, picture, k, part, until, root_path)
         return _Computed(body, {"queue": waited} | asdict(stages))
 
     answer = asyncio.ensure_future(result_of(queue.submit(compute)))
@@ -114,9 +120,9 @@ async def _computed(
 
 
 def _answer(
-    recommender: Recommender, picture: bytes, k: int, part: Part | None, root_path: str
+    recommender: Recommender, picture: bytes, k: int, part: Part | None, until: float, root_path: str
 ) -> tuple[bytes, Stages]:
-    answer, stages = recommender.recommend(picture, k, part)
+    answer, stages = recommender.recommend(picture, k, part, until)
     index = recommender.index
     recommendation = Recommendation.of(recommender.model_id, index.id, len(index), k, answer, root_path)
     # Serialised here, on the computing thread, rather than by FastAPI on the event loop.

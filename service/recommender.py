@@ -1,7 +1,9 @@
 """From the bytes of a picture to the sounds that fit it."""
 
 import io
-from contextlib import nullcontext
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
@@ -16,9 +18,10 @@ from model.bundle import load_bundle
 from model.errors import BundleError, LibraryError, PictureFormatError
 from model.heads import MaterialHeads
 from model.part import Part
-from model.picture import PictureLimits, Room, picture_array
+from model.picture import PictureLimits, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus, share_threads
+from service.pixels import PixelRoom
 from service.settings import Settings
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -26,8 +29,9 @@ _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 @dataclass(frozen=True)
 class Stages:
-    """Seconds that each stage of computing an answer took."""
+    """Seconds that each stage of computing an answer took; `room`, waiting for other large pictures to go."""
 
+    room: float
     decode: float
     network: float
     search: float
@@ -48,7 +52,7 @@ class Recommender:
         heads: MaterialHeads | None,
         index: SoundIndex,
         limits: PictureLimits,
-        room: Room = nullcontext,
+        room: PixelRoom,
     ) -> None:
         self.towers = towers
         self._heads = heads
@@ -57,7 +61,7 @@ class Recommender:
         self.room = room
 
     @classmethod
-    def open(cls, settings: Settings, room: Room) -> Self:
+    def open(cls, settings: Settings, room: PixelRoom) -> Self:
         """Open the bundle and the index of `settings`; pictures are decoded as there is `room`.
 
         Raises BundleError or LibraryError where one of them is missing or broken, or where they do not fit.
@@ -78,15 +82,28 @@ class Recommender:
         """The bundle's id."""
         return self.towers.bundle.id
 
-    def recommend(self, picture: bytes, k: int, part: Part | None = None) -> tuple[Answer, Stages]:
+    def recommend(
+        self, picture: bytes, k: int, part: Part | None = None, until: float = math.inf
+    ) -> tuple[Answer, Stages]:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
-        With a `part`, of that alone. Raises PictureError as `model.picture.picture_array` does.
+        With a `part`, of that alone. Raises PictureError as `model.picture.picture_array` does, and ProblemError
+        (503) where there is no room to decode a large picture `until` then, of `time.monotonic`.
         """
         spec = self.towers.bundle.spec
+        waited = 0.0
+
+        @contextmanager
+        def room(size: int) -> Iterator[None]:
+            nonlocal waited
+            came = perf_counter()
+            with self.room.take(size, until):
+                waited = perf_counter() - came
+                yield
+
         began = perf_counter()
         try:
-            pixels = picture_array(picture, spec.picture.size, spec.picture.resize, self._limits, part, self.room)
+            pixels = picture_array(picture, spec.picture.size, spec.picture.resize, self._limits, part, room)
         except PictureFormatError as error:
             raise PictureFormatError(f"{error}{_advice(picture)}") from error
         decoded = perf_counter()
@@ -95,7 +112,7 @@ class Recommender:
         self.index.check()
         matches = self.index.search(embedding, k)
         answer = answer_picture(embedding, matches, self._heads, spec.calibration)
-        return answer, Stages(decoded - began, embedded - decoded, perf_counter() - embedded)
+        return answer, Stages(waited, decoded - began - waited, embedded - decoded, perf_counter() - embedded)
 
     def probe(self) -> None:
         """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""

@@ -101,7 +101,10 @@ class Settings(BaseSettings):
         ConnectionLimits.header_seconds, gt=0, description="Time for a request's address and headers to arrive."
     )
     send_seconds: float = Field(
-        ConnectionLimits.send_seconds, gt=0, description="Time for which a client may take nothing of its answer."
+        ConnectionLimits.send_seconds,
+        gt=0,
+        description="Time for which a client may take nothing of its answer, and for the rest of the last one when "
+        "the connection is to be closed.",
     )
     linger_bytes: int = Field(
         ConnectionLimits.linger_bytes,

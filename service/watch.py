@@ -11,9 +11,9 @@ from pathlib import Path
 from time import monotonic
 
 from index.generation import GENERATIONS, POINTER
-from model.picture import Room
 from service.current import Current
 from service.metrics import Metrics
+from service.pixels import PixelRoom
 from service.recommender import Recommender
 from service.settings import Settings
 
@@ -54,6 +54,8 @@ class Watcher:
         self._seen = seen
         self._pause = 0.0
         self._again_at = math.inf
+        self.busy = False
+        """Whether a thread is looking, or opening what it has found."""
         self.refused: RefusedSwap | None = None
         """The last one that was refused, also when a later one was taken over."""
 
@@ -66,9 +68,20 @@ class Watcher:
         """Look again and again, until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._settings.watch_seconds or None)
+                await asyncio.wait_for(self._woken.wait(), self._until_next())
             self._woken.clear()
-            await self._look()
+            self.busy = True
+            try:
+                await self._look()
+            except Exception:  # one look that failed must not be the last
+                _log.exception("could not look for another bundle or index")
+            self.busy = False  # not where it is cancelled: its thread goes on
+
+    def _until_next(self) -> float | None:
+        """Seconds until the next look; None where there is none to come unless it is asked for."""
+        if self._settings.watch_seconds:
+            return self._settings.watch_seconds
+        return None if math.isinf(self._again_at) else max(0.0, self._again_at - monotonic())
 
     async def _look(self) -> None:
         seen = await asyncio.to_thread(fingerprint, self._settings)
@@ -103,7 +116,7 @@ class Watcher:
         )
 
 
-def open_proved(settings: Settings, room: Room) -> Recommender:
+def open_proved(settings: Settings, room: PixelRoom) -> Recommender:
     """The bundle and the index of `settings`, opened and proved with the probe picture.
 
     Its pictures are decoded as there is `room`.

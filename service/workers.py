@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.resource_tracker import ensure_running
 from tempfile import TemporaryDirectory
 
 from model.errors import ThudError
@@ -49,13 +50,21 @@ class _Worker:
         self.start()
 
     def start(self) -> None:
-        """Start a process in this place."""
+        """Start a process in this place. Raises OSError where the system has none to give."""
+        pipe, child = _spawn.Pipe()
+        process: SpawnProcess = _spawn.Process(target=_serve, args=(*self._work, child))
+        try:
+            # Python starts it with the first process otherwise, and lets signals through again when it has.
+            ensure_running()
+            with held_back():
+                process.start()
+        except OSError:
+            pipe.close()
+            raise
+        finally:
+            child.close()
+        self.pipe, self.process = pipe, process
         self.reason: str | None = None
-        self.pipe, child = _spawn.Pipe()
-        self.process: SpawnProcess = _spawn.Process(target=_serve, args=(*self._work, child))
-        with held_back():
-            self.process.start()
-        child.close()
         self.ready = False
         self.again_at = 0.0
 
@@ -72,14 +81,18 @@ class _Worker:
             self._pause = 0.0
 
     def bury(self) -> int:
-        """Forget the dead process and plan another; its id. The pause before it grows with every failed start."""
+        """Forget the dead process and plan another; its id."""
         self.process.join()
         self.pipe.close()
         pid = self.process.pid
         assert pid is not None, "it was started"
+        self.put_off()
+        return pid
+
+    def put_off(self) -> None:
+        """Plan the next start, after a pause that grows with every one that failed."""
         self.again_at = time.monotonic() + self._pause
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause + 1)
-        return pid
 
 
 def serve_with_workers(settings: Settings, listener: socket.socket, started: Callable[[], None]) -> None:
@@ -93,8 +106,13 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, frame: told.append(number))
     with TemporaryDirectory(prefix="thud-metrics-") as folder:
-        workers = [_Worker(settings, listener, folder) for _ in range(settings.workers)]
+        workers: list[_Worker] = []
         try:
+            try:
+                # One by one, so that those which could be started are ended with the others.
+                workers.extend(_Worker(settings, listener, folder) for _ in range(settings.workers))
+            except OSError as error:
+                raise WorkerError(f"a worker process could not be started: {error}") from error
             announced = False
             while True:
                 wait([worker.process.sentinel for worker in workers if not worker.again_at], _TICK_SECONDS)
@@ -118,7 +136,11 @@ def _see_to(workers: list[_Worker], folder: str, *, first: bool) -> None:
     for worker in workers:
         if worker.again_at:
             if time.monotonic() >= worker.again_at:
-                worker.start()
+                try:
+                    worker.start()
+                except OSError as error:
+                    worker.put_off()
+                    _log.warning("a worker process could not be started, and is tried again: %s", error)
             continue
         dead = not worker.process.is_alive()
         worker.hear()  # afterwards, so that its last words are heard

@@ -2,6 +2,8 @@
 
 const MORE = 10;
 const MATERIALS_SHOWN = 5;
+const MOST_WAITS = 3; // how often, and how long each time, the page waits when the service asks it to
+const LONGEST_WAIT = 10; // seconds
 const LEAST_SHOWN = 0.05; // a material that is less likely says nothing to a person
 
 const find = (selector) => document.querySelector(selector);
@@ -72,14 +74,22 @@ async function ask(k) {
   }
   let response, body;
   try {
-    response = await fetch(k ? `recommend?k=${k}` : "recommend", {
-      method: "POST",
-      // The service looks at the content, not at what the file calls itself.
-      headers: { "Content-Type": "application/octet-stream" },
-      body: picture,
-      signal,
-    });
-    body = await response.json().catch(() => null);
+    for (let patience = MOST_WAITS; ; patience--) {
+      response = await fetch(k ? `recommend?k=${k}` : "recommend", {
+        method: "POST",
+        // The service looks at the content, not at what the file calls itself.
+        headers: { "Content-Type": "application/octet-stream" },
+        body: picture,
+        signal,
+      });
+      body = await response.json().catch(() => null);
+      const seconds = Number(response.headers.get("Retry-After"));
+      if (response.ok || !patience || !(seconds > 0 && seconds <= LONGEST_WAIT)) break;
+      note.textContent = `${problemTitle(response.status)}. Trying again in ${seconds} s.`;
+      announce(note.textContent);
+      await pause(1000 * seconds);
+      if (signal.aborted) return;
+    }
   } catch {
     if (signal.aborted) return;
     fail(k, "The service cannot be reached", "Check that it is running and that you are connected, then try again.", true);
@@ -88,6 +98,10 @@ async function ask(k) {
   if (signal.aborted) return;
   if (response.ok && body) showResults(body);
   else fail(k, problemTitle(response.status), body?.detail ?? `The answer was ${response.status} ${response.statusText}.`, response.status >= 500 || response.status === 429);
+}
+
+function pause(milliseconds) {
+  return new Promise((done) => setTimeout(done, milliseconds));
 }
 
 function fail(k, title, detail, mayRetry) {
@@ -104,6 +118,7 @@ function problemTitle(status) {
   if (status === 413) return "That picture is too large";
   if (status === 415) return "That file cannot be read as a picture";
   if (status === 429) return "That was too often";
+  if (status === 503) return "The service cannot answer now";
   if (status >= 500) return "Something went wrong";
   return "That picture cannot be used";
 }

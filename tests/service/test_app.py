@@ -1,6 +1,7 @@
 """What holds for the application as a whole: its documentation, its probes, its behaviour when it breaks."""
 
 import asyncio
+import math
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from model.picture import PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
 from service.current import Current
+from service.pixels import PixelRoom
 from service.recommender import Recommender, Stages
 from service.settings import Settings
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, running
@@ -132,14 +134,18 @@ def test_under_a_prefix(library: Library, encode: Encode) -> None:
 
 
 class _BrokenRecommender(Recommender):
-    def recommend(self, picture: bytes, k: int, part: Part | None = None) -> tuple[Answer, Stages]:
+    def recommend(
+        self, picture: bytes, k: int, part: Part | None = None, until: float = math.inf
+    ) -> tuple[Answer, Stages]:
         raise RuntimeError("secret words in /a/secret/place")
 
 
 class _HangingRecommender(Recommender):
     go_on = threading.Event()
 
-    def recommend(self, picture: bytes, k: int, part: Part | None = None) -> tuple[Answer, Stages]:
+    def recommend(
+        self, picture: bytes, k: int, part: Part | None = None, until: float = math.inf
+    ) -> tuple[Answer, Stages]:
         self.go_on.wait()
         raise BundleError("it hung")
 
@@ -158,7 +164,7 @@ async def started(library: Library, **settings: Any) -> AsyncIterator[tuple[http
 
 def other(kind: type[Recommender], library: Library) -> Recommender:
     index = SoundIndex.open(library.index, library.bundle)
-    return kind(TowerRuntime(library.bundle), None, index, PictureLimits())
+    return kind(TowerRuntime(library.bundle), None, index, PictureLimits(), PixelRoom(10**9))
 
 
 def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

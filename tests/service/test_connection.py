@@ -51,7 +51,16 @@ def stalled(library: Library, **given: Any) -> Iterator[tuple[tuple[str, int], F
     app = create_app(settings)
     protocol = connection_within(settings.connection_limits, refusals(app.state.metrics))
     edge = with_edge(app, settings, app.state.metrics)
-    server = uvicorn.Server(uvicorn.Config(edge, http=protocol, ws="none", lifespan="off", log_config=None))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            edge,
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            timeout_keep_alive=settings.keep_alive_seconds,
+        )
+    )
     go_on = threading.Event()
 
     async def serve(listener: socket.socket) -> None:
@@ -60,6 +69,7 @@ def stalled(library: Library, **given: Any) -> Iterator[tuple[tuple[str, int], F
             await server.serve(sockets=[listener])
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # so that little lies in the kernel
         address = listener.getsockname()
         thread = threading.Thread(target=lambda: asyncio.run(serve(listener)))
         thread.start()
@@ -242,3 +252,21 @@ def test_whoever_is_one_too_many_reads_it_too(library: Library) -> None:
         assert read_answer(busy)[0] == 415
         # Those that were turned away take no place.
         check_problem(httpx.post(f"{server.url}/recommend", content=b"nonsense"), 415)
+
+
+@pytest.mark.parametrize("last", [b"Connection: close\r\n", b""], ids=["closed", "kept"])
+def test_the_end_of_an_answer_does_not_wait_for_ever(library: Library, last: bytes) -> None:
+    with (
+        stalled(library, send_seconds=0.5, keep_alive_seconds=1) as (address, _, _),
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(30)
+        connection.connect(address)
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n" + last + b"\r\n")
+        time.sleep(3)
+        received = 0
+        with pytest.raises(ConnectionResetError):
+            while piece := connection.recv(65536):
+                received += len(piece)
+            raise ConnectionResetError if received < 20_000 else AssertionError(received)

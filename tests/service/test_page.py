@@ -320,6 +320,15 @@ def test_a_service_that_is_gone(page: Page, picture: Path, complaints: list[str]
     expect(page.locator(".result")).to_have_count(10)
 
 
+def test_a_service_that_is_busy_for_a_moment(page: Page, picture: Path, complaints: list[str]) -> None:
+    busy = {"status": 503, "headers": {"Retry-After": "1"}, "content_type": "application/problem+json"}
+    page.route("**/recommend", lambda route: route.fulfill(**busy, body="{}"), times=1)
+    choose(page, picture)
+    expect(page.locator("#answer-note")).to_have_text("The service cannot answer now. Trying again in 1 s.")
+    expect(page.locator(".result")).to_have_count(10)
+    expect_only(complaints, "status of 503")
+
+
 def test_the_sounds_stay_when_there_are_no_more_to_be_had(page: Page, picture: Path, complaints: list[str]) -> None:
     choose(page, picture)
     expect(page.locator(".result")).to_have_count(10)

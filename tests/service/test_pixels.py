@@ -1,15 +1,20 @@
 """The pixels of all pictures that are decoded at the same time are bounded."""
 
 import io
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import pytest
 from PIL import Image
 
+from model.errors import PictureError
 from model.picture import picture_array
+from model.picture_structure import check_structure
 from service.pixels import SMALL, PixelRoom
 from service.problems import ProblemError
 from service.settings import SettingsError, read_settings
@@ -50,29 +55,29 @@ def test_large_pictures_take_turns(library: Library) -> None:
 
 
 def test_small_pictures_wait_for_nobody() -> None:
-    room = PixelRoom(most=LARGE, seconds=0.05)
+    room = PixelRoom(most=LARGE)
 
-    with room.take(LARGE):
-        with room.take(SMALL):
+    with room.take(LARGE, math.inf):
+        with room.take(SMALL, monotonic()):
             pass
-        with pytest.raises(ProblemError) as refused, room.take(LARGE):
+        with pytest.raises(ProblemError) as refused, room.take(LARGE, monotonic() + 0.05):
             pass
         assert refused.value.status_code == 503
-    with room.take(LARGE):
+    with room.take(LARGE, monotonic()):
         pass
 
 
 def test_the_largest_is_not_passed_over() -> None:
-    room, order = PixelRoom(most=3 * LARGE, seconds=30), []
+    room, order = PixelRoom(most=3 * LARGE), []
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with room.take(LARGE):
+        with room.take(LARGE, math.inf):
             begun.set()
             go_on.wait(30)
 
     def take(pixels: int) -> None:
-        with room.take(pixels):
+        with room.take(pixels, math.inf):
             order.append(pixels)
 
     with ThreadPoolExecutor(3) as pool:
@@ -105,6 +110,26 @@ def test_what_a_picture_counts() -> None:
     assert count((1600, 1200), "PNG") == 1600 * 1200
     assert count((1600, 1200), "JPEG") == 200 * 150  # scaled down while it is decoded
     assert count((1600, 1200), "JPEG", progressive=True) == 1600 * 1200  # whose coefficients are kept
+
+
+def test_a_scan_for_each_component_is_counted_in_full() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (1600, 1200), "teal").save(buffer, "JPEG", subsampling=0)
+    whole = buffer.getvalue()
+    at = whole.index(b"\xff\xda")
+    # A scan that names one of the three components; what follows it does not matter to what it counts as.
+    first = whole[:at] + b"\xff\xda\x00\x08\x01" + whole[at + 5 : at + 7] + b"\x00\x3f\x00" + whole[at + 14 :]
+    assert check_structure(first)
+    assert not check_structure(whole)
+    counted: list[int] = []
+
+    def room(pixels: int) -> threading.Lock:
+        counted.append(pixels)
+        return threading.Lock()
+
+    with suppress(PictureError):
+        picture_array(first, 64, "squash", room=room)
+    assert counted == [1600 * 1200]
 
 
 def test_room_for_less_than_one_picture_is_refused() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import io
+import math
 import threading
 import weakref
 from collections.abc import Callable
@@ -221,7 +222,9 @@ class _Hanging(Recommender):
         hanging.begun, hanging.go_on, hanging.seen = threading.Event(), threading.Event(), []
         return hanging
 
-    def recommend(self, picture: bytes, k: int, part: Part | None = None) -> tuple[Answer, Stages]:
+    def recommend(
+        self, picture: bytes, k: int, part: Part | None = None, until: float = math.inf
+    ) -> tuple[Answer, Stages]:
         self.seen.append(picture)
         self.begun.set()
         self.go_on.wait()

@@ -166,3 +166,14 @@ def test_an_index_cut_short_under_the_server(
 
     within(10, lambda: client.get("/readyz").status_code == 200)
     assert client.post("/recommend", content=encode()).status_code == 200
+
+
+def test_what_may_pass_is_tried_again_where_nothing_is_watched(own: Library) -> None:
+    with running(own, "--watch-seconds", "0", says=True) as server, httpx.Client(base_url=server.url) as client:
+        elsewhere = own.sounds.with_name("elsewhere")
+        after = more_sounds(own)
+        own.sounds.rename(elsewhere)
+        server.process.send_signal(signal.SIGHUP)
+        within(10, lambda: "--sounds" in details(client).get("refused", {}).get("reason", ""))
+        elsewhere.rename(own.sounds)
+        within(30, lambda: client.get("/readyz").json()["index"] == after)

@@ -1,13 +1,19 @@
 """Several processes behind one address."""
 
+import errno
 import os
 import signal
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 
+from service import workers
+from service.settings import Settings
 from tests.service.conftest import Encode, Library, Server, make_library, running
 from tests.service.test_metrics import read_metrics, value, within
 from tests.service.test_serve import check_refusal, serve
@@ -102,3 +108,31 @@ def test_the_reason_of_a_worker_that_cannot_start_again_is_told(tmp_path: Path) 
         within(120, lambda: "is replaced: " in server.said())
         assert str(own.index) in server.said().partition("is replaced: ")[2]
         pointer.write_text(before)
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(
+    library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_process() -> None:
+        raise OSError(errno.EAGAIN, "no process to give")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, TemporaryDirectory() as folder:
+        settings = Settings(bundle=library.bundle.folder, index=library.index)
+        worker = workers._Worker(settings, listener, folder)
+        try:
+            worker.process.kill()
+            worker.bury()
+            monkeypatch.setattr(workers, "ensure_running", no_process)
+            monkeypatch.setattr(workers._log, "propagate", True)
+            for _ in range(2):
+                worker.again_at = 1e-9
+                workers._see_to([worker], folder, first=False)
+            assert worker.again_at > time.monotonic()  # ever later
+            assert caplog.messages[-1].endswith("no process to give")
+            monkeypatch.undo()
+            worker.again_at = 1e-9
+            workers._see_to([worker], folder, first=False)
+            assert worker.process.is_alive()
+            assert not worker.again_at
+        finally:
+            workers._stop([worker], 10)
