@@ -159,3 +159,16 @@ def test_serve_measures_all_sides(tmp_path: Path) -> None:
     assert millions is not None
     # torchvision states 1.81 G multiplications with additions for a ResNet-18 at 224 px.
     assert sum(int(number.replace(",", "")) for number in millions.groups()) == pytest.approx(1814, rel=0.02)
+
+
+def test_label_coverage_counts_what_the_drawn_clips_name(tmp_path: Path) -> None:
+    # Of the first video one clip names one of two materials, and all three both; the second has one material.
+    (tmp_path / "a_times.txt").write_text("1.0 wood hit static\n2.0 metal hit None\n3.0 metal scratch None\n")
+    (tmp_path / "b_times.txt").write_text("1.0 None None None\n2.0 glass hit static\n")
+    (tmp_path / "c_times.txt").write_text("1.0 None hit None\n")  # no material: not counted
+    (tmp_path / "test.txt").write_text("a\nb\nc\n")
+    command = [sys.executable, str(BENCHMARKS / "label_coverage.py"), str(tmp_path), "--clips", "1", "--clips", "3"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "| 1 | 0.667 | 0.667 | 0.500 |" in result.stdout
+    assert "| 3 | 1.000 | 1.000 | 1.000 |" in result.stdout

@@ -113,7 +113,7 @@ def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
     clips, skipped = [], []
     if len(touches) < task.clips:
         skipped.append(f"the video has fewer than the {task.clips} events asked for; all that it has are taken")
-    for event in _draw(touches, task):
+    for event in draw_touches(touches, task):
         samples = cut_clip(sound.samples, clip.sample_rate, event.time, clip.before, clip.after)
         try:
             _check_level(samples)
@@ -138,7 +138,7 @@ def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
     )
 
 
-def _draw(events: list[Event], task: VideoTask) -> list[Event]:
+def draw_touches(events: list[Event], task: VideoTask) -> list[Event]:
     """The task's number of events, drawn without repetition, in the order of time; all if there are fewer."""
     random = np.random.default_rng([task.seed, zlib.crc32(task.id.encode())])
     chosen = random.permutation(len(events))[: task.clips]
