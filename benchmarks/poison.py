@@ -35,6 +35,7 @@ from tqdm import tqdm
 
 from model.bundle import PRETRAINED, load_bundle
 from model.threads import available_cpus
+from service.pixels import SMALL
 from service.settings import Settings
 
 SOUNDS = 2000
@@ -69,6 +70,7 @@ class _Side:
 
     def __init__(self, clients: Clients) -> None:
         self.tally = Tally()
+        self.stopped = False
         self.process = start("poison_clients.py", json.dumps(asdict(clients)))
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -78,10 +80,15 @@ class _Side:
         """Whether they have told everything."""
         return not self._reader.is_alive()
 
+    def stop(self) -> None:
+        """End them before their time."""
+        self.stopped = True
+        self.process.terminate()
+
     def wait(self) -> None:
         """Wait for their process, which is about to end."""
         self._reader.join()
-        if self.process.wait() > 0:
+        if self.process.wait() != 0 and not self.stopped:
             raise SystemExit("the clients ended with an error of their own")
 
     def _read(self) -> None:
@@ -97,7 +104,7 @@ def _running(clients: Clients) -> Iterator[_Side]:
     try:
         yield side
     except BaseException:
-        side.process.terminate()
+        side.stop()
         raise
     finally:
         side.wait()
@@ -110,8 +117,8 @@ def _watch_until_ended(watch: Watch, good: _Side, broken: _Side, seconds: float)
         while not (good.ended and broken.ended):
             due = time.monotonic() + POLL_SECONDS
             if not watch.poll():
-                good.process.terminate()
-                broken.process.terminate()
+                good.stop()
+                broken.stop()
                 break
             elapsed = time.monotonic() - began
             progress.set_postfix_str(_so_far(watch, good.tally, broken.tally, elapsed), refresh=False)
@@ -129,10 +136,11 @@ def _so_far(watch: Watch, good: Tally, broken: Tally, elapsed: float) -> str:
 
 
 def _bound(watch: Watch) -> float:
-    """Megabytes that a server may take with the default limits: each thread at the largest picture, all uploads."""
+    """Megabytes that a server may take with the default limits: pixels at once, small pictures, all uploads."""
     # Not `Settings()`, which reads this process's environment; that of the server has no settings.
     fields = Settings.model_fields
-    pixels = (available_cpus() + 1) * int(fields["max_pixels"].default)
+    large = int(fields["max_pixels_at_once"].get_default(call_default_factory=True, validated_data={}))
+    pixels = large + (available_cpus() + 1) * SMALL
     return watch.memory_start + (pixels * _BYTES_A_PIXEL + int(fields["upload_memory_bytes"].default)) / 2**20
 
 

@@ -9,6 +9,17 @@ from poison_clients import REFUSED, RIGHT, WRONG, Tally
 
 MOST_MB_AT_END = 600.0
 """Resident memory once the poison has stopped: a fresh server has 200 MB, and what large pictures took is freed."""
+WANTED = {
+    "a byte a second": "408",
+    "too large": "413",
+    "no HTTP": "400",
+    "bad chunks": "400",
+    "empty body": "422",
+    "unknown k, box or at": "422",
+    "wrong route": "404",
+}
+"""An answer that some requests of a kind must have had, where there were enough: else they poison nothing."""
+_ENOUGH = 30
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,10 @@ class Poisoned:
                 for outcome, times in counts.items():
                     if outcome.startswith(WRONG):
                         yield f"{kind}: {outcome[len(WRONG) :]} ({times:,} times)"
+        for kind, wanted in WANTED.items():
+            counts = self.broken.outcomes.get(kind, {})
+            if sum(counts.values()) >= _ENOUGH and wanted not in counts:
+                yield f"{kind}: none of {sum(counts.values()):,} was answered {wanted}"
         seen = self.watched
         if seen.unready or not seen.polls:
             yield f"not ready at {len(seen.unready):,} of {seen.polls:,} polls, first: {(*seen.unready, '')[0]}"

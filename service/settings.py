@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         default_factory=lambda given: 2 * given.get("max_pixels", PictureLimits.max_pixels),
         ge=256,
         description="Pixels that each process decodes at the same time, in all pictures together; they take up to "
-        "20 bytes each. A JPEG counts as it is scaled down.",
+        "20 bytes each. A JPEG counts as it is scaled down, unless it has several scans.",
         json_schema_extra={"default_text": "two of the largest pictures"},
     )
     max_connections: int = Field(

@@ -70,12 +70,18 @@ def with_watched(**changes: object) -> Poisoned:
     return replace(run, watched=replace(run.watched, **changes))  # type: ignore[arg-type]
 
 
+def slow_unnoticed() -> Poisoned:
+    run = stood({RIGHT: 1})
+    return replace(run, broken=Tally({"a byte a second": {"no answer": 30}}))
+
+
 @pytest.mark.parametrize(
     ("run", "why"),
     [
         (stood({REFUSED: 9}), "no good request was answered right"),
         (stood({RIGHT: 5, f"{WRONG}200": 1}), "good: 200 (1 times)"),
         (stood({RIGHT: 5}, {"422": 9, f"{WRONG}500": 2}), "lying PNG: 500 (2 times)"),
+        (slow_unnoticed(), "a byte a second: none of 30 was answered 408"),
         (with_watched(unready=["503 late"]), "not ready at 1 of 9 polls, first: 503 late"),
         (with_watched(processes=[7, 8]), "served by the processes 7, 8"),
         (with_watched(memory_most=2001.0), "2001 MB of memory, at most 2000 are within its limits"),
