@@ -20,7 +20,7 @@ def write_tower(path: Path, *, biases: str) -> None:
     rng = np.random.default_rng(0)
     nodes = [helper.make_node("Clip", ["pixels", "zero", "one"], ["x0"], name="input_clip")]
     initializers = [
-        numpy_helper.from_array(np.float32(value), name)
+        numpy_helper.from_array(np.array(value, np.float32), name)
         for name, value in (("zero", 0.0), ("one", 1.0), ("six", 6.0))
     ]
     channels = [3, 8, 8, 8, 5]
