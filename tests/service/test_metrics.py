@@ -127,7 +127,9 @@ def test_a_client_that_goes_while_it_waits_is_computed_for_no_more(library: Libr
 def test_an_answer_says_where_its_time_went(client: httpx.Client, encode: Encode) -> None:
     timing = client.post("/recommend", files={"image": encode()}).headers["server-timing"]
 
-    assert re.fullmatch(r"queue;dur=[\d.]+, decode;dur=[\d.]+, network;dur=[\d.]+, search;dur=[\d.]+", timing)
+    assert re.fullmatch(
+        r"queue;dur=[\d.]+, room;dur=[\d.]+, decode;dur=[\d.]+, network;dur=[\d.]+, search;dur=[\d.]+", timing
+    )
 
 
 def test_a_line_for_each_request(server: Server, client: httpx.Client) -> None:

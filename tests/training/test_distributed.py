@@ -52,16 +52,20 @@ def trained_by_two(dataset: Dataset, run: Path, file: Path) -> list[str]:
     return outputs
 
 
-def assert_alike(found: Checkpoint, wanted: Checkpoint) -> None:
+def assert_alike(found: Checkpoint, wanted: Checkpoint, still: Checkpoint) -> None:
+    """They differ by little of the way that each tensor went from where it is in `still`."""
     for record, other in zip(found.history, wanted.history, strict=True):
         assert record["step"] == other["step"]
         assert record["loss"] == pytest.approx(other["loss"], rel=1e-5)
         assert record["val"] == pytest.approx(other["val"], rel=1e-4, abs=1e-6)
-    for ours, theirs in ((found.system, wanted.system), (found.weights, wanted.weights)):
+    pairs = (found.system, wanted.system, still.system), (found.weights, wanted.weights, still.weights)
+    for ours, theirs, before in pairs:
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
-            # Sums in another order round differently, and each step carries that on.
-            torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-5, msg=name)
+            # Sums in another order round differently; where that opens or shuts a ReLU, each step carries it on:
+            # 0.002 of the way was seen. A learning rate of half a percent more makes 0.06.
+            apart, way = (torch.linalg.vector_norm((a - theirs[name]).double()) for a in (value, before[name]))
+            assert apart <= 0.01 * way + 1e-7, name
 
 
 @pytest.mark.parametrize("name", DISTRIBUTED)
@@ -74,7 +78,8 @@ def test_two_processes_train_as_one(dataset: Dataset, tmp_path: Path, name: str)
     if name == "corrected":
         # Validation, which one process alone does, has ended both.
         assert len(wanted.history) < 9
-    assert_alike(found, wanted)
+    still = train(dataset, recipe(keys | {"learning_rate": 1e-12, "epochs": 1}), tmp_path / "still", seed=5)
+    assert_alike(found, wanted, still)
     start_weights = train(dataset, recipe(keys, epochs=1), tmp_path / "start", seed=5, steps=1).system
     moved = [key for key, value in found.system.items() if not torch.allclose(value, start_weights[key], rtol=1e-3)]
     assert len(moved) > 10  # else weights that are alike would say nothing
