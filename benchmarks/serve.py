@@ -42,7 +42,14 @@ def main() -> None:
     )
     if arguments.quick:
         plan = Plan(
-            arguments.photographs, sounds=2000, seconds=2.0, rounds=1, soak=50, pictures=2, concurrencies=(8,)
+            arguments.photographs,
+            sounds=2000,
+            seconds=1.0,
+            rounds=1,
+            soak=50,
+            pictures=2,
+            concurrencies=(8,),
+            large=(1600, 1200),
         )
     report: Report
     with tempfile.TemporaryDirectory() as scratch:

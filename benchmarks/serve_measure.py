@@ -41,7 +41,6 @@ from model.picture import decode_picture, enough_for, fit_picture, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
 
-SIZES = {SMALL: (640, 480), LARGE: (4000, 3000)}
 K = 10
 _OPEN_CONNECTIONS = 256
 
@@ -57,13 +56,15 @@ class Plan:
     soak: int
     pictures: int = 8
     concurrencies: tuple[int, ...] = (1, 8, 64)
+    small: tuple[int, int] = (640, 480)
+    large: tuple[int, int] = (4000, 3000)
 
 
 def measure(plan: Plan, scratch: Path) -> Report:
     """Measure every side; files are made in `scratch`."""
     kinds = {
         name: write_photographs(plan.photographs, *size, plan.pictures, scratch / name)
-        for name, size in SIZES.items()
+        for name, size in ((SMALL, plan.small), (LARGE, plan.large))
     }
     resnet = write_resnet18(scratch / "resnet18", [Path(file).read_bytes() for file in kinds[SMALL]])
     bundles = {SAME: resnet, SHIPPED: load_bundle(PRETRAINED)}
@@ -140,7 +141,7 @@ def _limits(
 def _ratios(cells: dict[tuple[str, str, int], list[Cell]]) -> dict[tuple[str, str], tuple[float, float]]:
     """Median and least over rounds of Thud's requests a second at concurrency 8, to the other side of its round."""
     found = {}
-    for kind in SIZES:
+    for kind in (SMALL, LARGE):
         for name, base in CEILINGS.items():
             ours = [cell.rate for cell in cells[kind, name, 8]]
             for other, key in ((base, (kind, base, available_cpus())), (USUAL, (kind, USUAL, 8))):

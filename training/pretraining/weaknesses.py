@@ -7,12 +7,14 @@ import numpy as np
 
 from model.materials import MATERIALS
 from training.pretraining.measures import FoldScores, Ids, Least, Scored, mean_over
-from training.pretraining.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
+from training.pretraining.scoreboard import COMMONEST, RECOMMENDED, TOLD_PICTURES, TOLD_SOUNDS, parts
 
 LINE = 116
 """The card's lines are no longer."""
 _RIGHT = 0.5
 """Materials that are told right less often are named."""
+_FITTING = 0.2
+"""Materials whose pictures get fewer fitting recordings among ten are named."""
 _PAIRS = 5
 """So many confusions are named."""
 _OFTEN = 0.1
@@ -20,15 +22,20 @@ _OFTEN = 0.1
 
 
 def weaknesses(shown: Ids, scores: Mapping[str, FoldScores], least: Least) -> str:
-    """Lines of Markdown: materials told badly, confused or hardly shown.
+    """Lines of Markdown: materials told badly, given sounds that do not fit, confused or hardly shown.
 
     `shown [N]` are the materials of the pictures that were fitted on; `least` files make a material count.
     """
     of_parts = parts(scores)
     pictures, sounds = (list(of_parts[part].values()) for part in (TOLD_PICTURES, TOLD_SOUNDS))
+    recommended = list(of_parts[RECOMMENDED].values())
     lines = [
-        f"- Pictures told right less than half the time: {_weak(pictures, least.pictures)}.",
-        f"- Sounds told right less than half the time: {_weak(sounds, least.sounds)}.",
+        f"- Pictures told right less than half the time: {_weak(pictures, 'top-1', _RIGHT, least.pictures)}.",
+        f"- Sounds told right less than half the time: {_weak(sounds, 'top-1', _RIGHT, least.sounds)}.",
+        "- Of ten recordings without labels that are recommended for a picture, fewer than two fit: "
+        f"{_weak(recommended, 'P@10', _FITTING, least.pictures)}.",
+        "- Sources for which recordings of the library's commonest material alone fit as often: "
+        f"{_no_better(of_parts[RECOMMENDED], of_parts[COMMONEST])}.",
         f"- Pictures most often taken for another material: {_confused(pictures, least.pictures)}.",
         f"- Shown fewer than {least.pictures} pictures of: {_few(shown, least.pictures)}.",
         f"- Too few pictures to measure it on (below {least.pictures}): {_few(_of(pictures), least.pictures)}; "
@@ -43,15 +50,26 @@ def weaknesses(shown: Ids, scores: Mapping[str, FoldScores], least: Least) -> st
     return "\n".join(fill(line, LINE, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
 
 
-def _weak(told: Sequence[Scored], least: int) -> str:
-    """Materials with enough files that are told right too rarely, the worst first."""
-    material, right = _of(told), np.concatenate([np.empty(0), *(one.each["top-1"] for one in told)])
+def _weak(scored: Sequence[Scored], number: str, enough: float, least: int) -> str:
+    """Materials with enough files whose mean `number` is below `enough`, the worst first."""
+    material, right = _of(scored), np.concatenate([np.empty(0), *(one.each[number] for one in scored)])
     shares = {
         one.name: float(right[material == one.id].mean())
         for one in MATERIALS
-        if (material == one.id).sum() >= least and right[material == one.id].mean() < _RIGHT
+        if (material == one.id).sum() >= least and right[material == one.id].mean() < enough
     }
     return _listed([f"{name} ({share:.2f})" for name, share in sorted(shares.items(), key=lambda item: item[1])])
+
+
+def _no_better(ours: Mapping[str, Scored], commonest: Mapping[str, Scored]) -> str:
+    """The sources where ours is not above: `trashnet (0.22 beside 0.25)`."""
+    number = "P@10"
+    beside = {
+        source: (float(scored.each[number].mean()), float(commonest[source].each[number].mean()))
+        for source, scored in ours.items()
+        if source in commonest and len(scored.material)
+    }
+    return _listed([f"{source} ({a:.2f} beside {b:.2f})" for source, (a, b) in beside.items() if a <= b])
 
 
 def _confused(told: Sequence[Scored], least: int) -> str:

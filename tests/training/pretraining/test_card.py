@@ -79,19 +79,22 @@ def test_weaknesses_are_counted() -> None:
     # Of eight pictures of glass two are told right, five are told plastic; plastic has too few to count.
     assert lines[0] == "- Pictures told right less than half the time: glass (0.25)."
     assert lines[1] == "Sounds told right less than half the time: metal (0.33)."
+    # The library is one sound of wood, which is all that its pictures get; glass has none.
+    assert lines[2].endswith("fewer than two fit: none.")
+    assert lines[3].endswith("commonest material alone fit as often: near (1.00 beside 1.00).")
     assert (
-        lines[2]
+        lines[4]
         == "Pictures most often taken for another material: glass for plastic (0.62), glass for metal (0.12)."
     )
-    assert lines[3].startswith("Shown fewer than 4 pictures of: plastic (0), drywall (0),")
-    assert "glass (2)" in lines[3]
-    assert "wood" not in lines[3]
-    pictures, sounds = lines[4].split("; ")
+    assert lines[5].startswith("Shown fewer than 4 pictures of: plastic (0), drywall (0),")
+    assert "glass (2)" in lines[5]
+    assert "wood" not in lines[5]
+    pictures, sounds = lines[6].split("; ")
     assert "plastic (1)" in pictures
     assert "glass" not in pictures
     assert "metal" not in sounds
     # Macro: near (1 + 0.5) / 2, far 0; sounds 1 / 3.
-    assert lines[5].startswith("Of sources that it has never met, 0.38 of the pictures and 0.33 of the sounds")
+    assert lines[7].startswith("Of sources that it has never met, 0.38 of the pictures and 0.33 of the sounds")
 
 
 def test_nothing_to_complain_of_is_said_too() -> None:
