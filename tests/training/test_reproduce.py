@@ -36,11 +36,8 @@ def reproduced(dataset: Dataset, target: Path, suite: Path, *options: str) -> Re
     return CliRunner().invoke(reproduce, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
-    dataset: Dataset, tmp_path: Path, suite: Path, ending: signal.Signals
-) -> None:
-    target = tmp_path / "target"
+def interrupted(dataset: Dataset, target: Path, suite: Path, ending: signal.Signals) -> Path:
+    """Run the suite, and interrupt it after its first run, whose folder this is."""
     sound = target / RUNS / "small-sound.recording.0"
     # One after the other, so that none but the first is done when it is interrupted.
     arguments = [dataset.folder, target, "--suite", suite, "--tiny", "--device", "cpu", "--jobs", 1]
@@ -53,6 +50,18 @@ def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
     assert "interrupted; the same command goes on" in output
     assert not (target / RUNS / "small-towers.recording.0" / RESULT_FILE).exists()
     assert not (target / "report").exists()
+    return sound
+
+
+def test_sigterm_interrupts_it_too(dataset: Dataset, tmp_path: Path, suite: Path) -> None:
+    interrupted(dataset, tmp_path / "target", suite, signal.SIGTERM)
+
+
+def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
+    dataset: Dataset, tmp_path: Path, suite: Path
+) -> None:
+    target = tmp_path / "target"
+    sound = interrupted(dataset, target, suite, signal.SIGINT)
     written = (sound / RESULT_FILE).stat().st_mtime_ns
 
     result = reproduced(dataset, target, suite, "--tiny")
