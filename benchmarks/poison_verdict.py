@@ -20,6 +20,8 @@ WANTED = {
 }
 """An answer that some requests of a kind must have had, where there were enough: else they poison nothing."""
 _ENOUGH = 30
+_LONG = 60.0
+"""Seconds in which whoever is slow has been refused: the default limits are 10 and 30."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Poisoned:
                         yield f"{kind}: {outcome[len(WRONG) :]} ({times:,} times)"
         for kind, wanted in WANTED.items():
             counts = self.broken.outcomes.get(kind, {})
-            if sum(counts.values()) >= _ENOUGH and wanted not in counts:
+            if self.seconds >= _LONG and sum(counts.values()) >= _ENOUGH and wanted not in counts:
                 yield f"{kind}: none of {sum(counts.values()):,} was answered {wanted}"
         seen = self.watched
         if seen.unready or not seen.polls:

@@ -17,7 +17,7 @@ from service.limits import ConnectionLimits
 class Leaving(HttpToolsProtocol):
     """uvicorn's protocol with such an end. `waiting` holds connections that may give way to others, longest first.
 
-    They are in no request, in its head, or send what nobody reads any more.
+    They are in no request, in its head, send what nobody reads any more, or take the end of their last answer.
     """
 
     limits: ConnectionLimits
@@ -53,7 +53,7 @@ class Leaving(HttpToolsProtocol):
         self.start_timer(seconds, self.transport.abort)
 
     def close(self) -> None:
-        """Close once all that is written has been sent: to a client that takes none of it, after `send_seconds`."""
+        """Close once all that is written has been sent, at the latest after `send_seconds`."""
         self.transport.close()
         if self.transport.get_write_buffer_size():
             self.waiting[self] = None

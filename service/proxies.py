@@ -4,15 +4,15 @@ import asyncio
 import ipaddress
 import logging
 import socket
+from time import monotonic
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _LOOK_UP_SECONDS = 10.0
-_MOST_MISSED = 30
-"""So often in a row a name may not be found, which is five minutes, before its addresses are trusted no more: they
-may have become another's."""
+_MISSED_SECONDS = 300.0
+"""For so long a name may not be found before its addresses are trusted no more: they may have become another's."""
 
 _log = logging.getLogger("thud")
 
@@ -28,7 +28,7 @@ class TrustedProxies:
         self._app: Any = app
         self._addresses = [one for one in trusted if _is_address(one)]
         self._found: dict[str, set[str]] = {one: set() for one in trusted if not _is_address(one)}
-        self._missed: dict[str, int] = {}
+        self._missing_since: dict[str, float] = {}
         self._middleware = self._trusting()
         self.busy = False
         """Whether a thread is looking names up."""
@@ -42,24 +42,27 @@ class TrustedProxies:
         """Look the names up, again and again; ends only where there are none."""
         while self._found:
             self.busy = True
-            found = await asyncio.to_thread(_look_up, list(self._found))
+            try:
+                self.take(await asyncio.to_thread(_look_up, list(self._found)), monotonic())
+            except Exception:  # one that failed must not be the last
+                _log.exception("could not look up the trusted proxies")
             self.busy = False  # not where it is cancelled: its thread goes on
-            self.take(found)
             await asyncio.sleep(_LOOK_UP_SECONDS)
 
-    def take(self, found: dict[str, set[str]]) -> None:
-        """Trust these addresses of the names from now on; a name without any keeps those it had for a while."""
+    def take(self, found: dict[str, set[str]], now: float) -> None:
+        """Trust these addresses of the names from `now` on; a name without any keeps those it had for a while."""
         following: dict[str, set[str]] = {}
         for name, before in sorted(self._found.items()):
             addresses = found.get(name, set())
             if addresses:
-                if self._missed.pop(name, 0):
+                if self._missing_since.pop(name, None) is not None:
                     _log.info("the trusted proxy %s can be looked up again", name)
                 following[name] = addresses
                 continue
-            missed = self._missed[name] = self._missed.get(name, 0) + 1
-            following[name] = before if missed < _MOST_MISSED else set()
-            if missed in (1, _MOST_MISSED):
+            new = name not in self._missing_since
+            since = self._missing_since.setdefault(name, now)
+            following[name] = before if now - since < _MISSED_SECONDS else set()
+            if new or following[name] != before:
                 kept = ", ".join(sorted(following[name]))
                 then = f"it is still trusted at {kept}" if kept else "it is not trusted until it can"
                 _log.warning("the trusted proxy %s cannot be looked up; %s", name, then)

@@ -22,6 +22,9 @@ from service.upload import REQUEST_BODY, Upload, UploadMemory, client_gone, rece
 
 PATH = "/recommend"
 
+_ROOM_SHARE = 0.9
+"""Of the deadline: for so long a large picture may wait for room, so that its client hears that there was none."""
+
 
 @dataclass(frozen=True)
 class _Computed:
@@ -60,7 +63,7 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
         part: AskedPart,
         k: Annotated[int, Query(ge=1, le=settings.max_k, description=k_description)] = settings.default_k,
     ) -> Response:
-        received, until = False, monotonic() + settings.deadline_seconds
+        received, until = False, monotonic() + _ROOM_SHARE * settings.deadline_seconds
         try:
             async with asyncio.timeout(settings.deadline_seconds):
                 with memory.share() as share:

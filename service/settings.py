@@ -103,8 +103,8 @@ class Settings(BaseSettings):
     send_seconds: float = Field(
         ConnectionLimits.send_seconds,
         gt=0,
-        description="Time for which a client may take nothing of its answer, and for the rest of the last one when "
-        "the connection is to be closed.",
+        description="Time in which a client must take what waits for it, where it reads more slowly than is sent, "
+        "and the end of the last answer of a connection.",
     )
     linger_bytes: int = Field(
         ConnectionLimits.linger_bytes,
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
         5.0,
         ge=0,
         description="How often to look for a new index or bundle, which is taken over while serving; 0 looks "
-        "only on SIGHUP.",
+        "only on SIGHUP, and again after what was refused.",
     )
     log_format: Literal["text", "json"] = Field(
         "text",

@@ -74,8 +74,14 @@ class Watcher:
             try:
                 await self._look()
             except Exception:  # one look that failed must not be the last
+                self._put_off(longer=True)
                 _log.exception("could not look for another bundle or index")
             self.busy = False  # not where it is cancelled: its thread goes on
+
+    def _put_off(self, *, longer: bool) -> None:
+        """Plan another look at what could not be taken; a `longer` pause is twice the one before."""
+        self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause)) if longer else _FIRST_PAUSE
+        self._again_at = monotonic() + self._pause
 
     def _until_next(self) -> float | None:
         """Seconds until the next look; None where there is none to come unless it is asked for."""
@@ -92,8 +98,7 @@ class Watcher:
         try:
             following = await asyncio.to_thread(open_proved, self._settings, self._current.recommender.room)
         except Exception as error:  # whatever is wrong with it, what is in use serves on
-            self._pause = min(_LONGEST_PAUSE, 2 * self._pause) if again else _FIRST_PAUSE
-            self._again_at = monotonic() + self._pause
+            self._put_off(longer=again)
             reason = str(error) or type(error).__name__
             if again and self.refused is not None and self.refused.reason == reason:
                 return  # it is known

@@ -2,7 +2,7 @@
 
 const MORE = 10;
 const MATERIALS_SHOWN = 5;
-const MOST_WAITS = 3; // how often, and how long each time, the page waits when the service asks it to
+const MOST_WAITS = 2; // how often, and how long each time, the page waits when the service asks it to
 const LONGEST_WAIT = 10; // seconds
 const LEAST_SHOWN = 0.05; // a material that is less likely says nothing to a person
 
@@ -84,11 +84,13 @@ async function ask(k) {
       });
       body = await response.json().catch(() => null);
       const seconds = Number(response.headers.get("Retry-After"));
-      if (response.ok || !patience || !(seconds > 0 && seconds <= LONGEST_WAIT)) break;
+      const busy = response.status === 429 || response.status === 503;
+      if (!busy || !patience || !(seconds > 0 && seconds <= LONGEST_WAIT)) break;
       note.textContent = `${problemTitle(response.status)}. Trying again in ${seconds} s.`;
       announce(note.textContent);
-      await pause(1000 * seconds);
+      await pause(1000 * (seconds + Math.random())); // not all that were refused at once
       if (signal.aborted) return;
+      note.textContent = "";
     }
   } catch {
     if (signal.aborted) return;

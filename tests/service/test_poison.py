@@ -72,7 +72,7 @@ def with_watched(**changes: object) -> Poisoned:
 
 def slow_unnoticed() -> Poisoned:
     run = stood({RIGHT: 1})
-    return replace(run, broken=Tally({"a byte a second": {"no answer": 30}}))
+    return replace(run, seconds=60.0, broken=Tally({"a byte a second": {"no answer": 30}}))
 
 
 @pytest.mark.parametrize(

@@ -41,24 +41,24 @@ def test_a_name_that_cannot_be_looked_up_keeps_its_addresses(caplog: pytest.LogC
     caplog.set_level(logging.INFO, "thud")
     logging.getLogger("thud").propagate = True
 
-    proxies.take({"edge": {"192.0.2.1"}, "other": {"192.0.2.2"}})
+    proxies.take({"edge": {"192.0.2.1"}, "other": {"192.0.2.2"}}, 0.0)
     assert [seen_from(proxies, f"192.0.2.{n}", seen) for n in (1, 2, 7)] == ["203.0.113.9"] * 3
     assert seen_from(proxies, "192.0.2.3", seen) == "192.0.2.3"
 
-    for _ in range(3):  # once is said enough
-        proxies.take({"other": {"192.0.2.3"}})
+    for now in (10.0, 20.0, 309.0):  # once is said enough
+        proxies.take({"other": {"192.0.2.3"}}, now)
     assert [seen_from(proxies, f"192.0.2.{n}", seen) for n in (1, 3, 7)] == ["203.0.113.9"] * 3
     assert seen_from(proxies, "192.0.2.2", seen) == "192.0.2.2"
     assert [record.getMessage() for record in caplog.records] == [
         "the trusted proxy edge cannot be looked up; it is still trusted at 192.0.2.1"
     ]
 
-    proxies.take({"edge": {"192.0.2.4"}, "other": {"192.0.2.3"}})
+    proxies.take({"edge": {"192.0.2.4"}, "other": {"192.0.2.3"}}, 320.0)
     assert seen_from(proxies, "192.0.2.4", seen) == "203.0.113.9"
     assert caplog.records[-1].getMessage().endswith("can be looked up again")
 
-    for _ in range(30):  # five minutes: the address may be another's by now
-        proxies.take({"other": {"192.0.2.3"}})
+    for now in (330.0, 631.0):  # the address may be another's by now
+        proxies.take({"other": {"192.0.2.3"}}, now)
     assert seen_from(proxies, "192.0.2.4", seen) == "192.0.2.4"
     assert (
         caplog.records[-1].getMessage()

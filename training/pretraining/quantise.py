@@ -93,7 +93,7 @@ def _correct_biases(model: Any, in_float: list[str], inputs: Inputs) -> None:
     weights = {initializer.name: initializer for initializer in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv" and node.name not in in_float]
     means = _channel_means(model, sorted({node.input[0] for node in convolutions}), inputs)
-    biases = [node.input[2] for node in model.graph.node if node.op_type == "Conv" and len(node.input) > 2]
+    biases = [node.input[2] for node in model.graph.node if node.op_type == "Conv" and any(node.input[2:])]
     for node in convolutions:
         weight = numpy_helper.to_array(weights[node.input[1]])
         step = np.maximum(np.abs(weight).max(axis=(1, 2, 3), keepdims=True), 1e-12) / 127
@@ -101,7 +101,7 @@ def _correct_biases(model: Any, in_float: list[str], inputs: Inputs) -> None:
         mean = means[node.input[0]]
         # A depthwise convolution's weights are [channels, 1, rows, columns].
         added = rounded_off[:, 0] * mean if rounded_off.shape[1] == 1 else rounded_off @ mean
-        bias = weights[node.input[2]] if len(node.input) > 2 else None
+        bias = weights[node.input[2]] if any(node.input[2:]) else None
         before = numpy_helper.to_array(bias) if bias is not None else np.zeros(len(weight), np.float32)
         if bias is None or biases.count(bias.name) > 1:  # it gets one of its own
             del node.input[2:]

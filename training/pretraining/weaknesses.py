@@ -32,9 +32,9 @@ def weaknesses(shown: Ids, scores: Mapping[str, FoldScores], least: Least) -> st
     lines = [
         f"- Pictures told right less than half the time: {_weak(pictures, 'top-1', _RIGHT, least.pictures)}.",
         f"- Sounds told right less than half the time: {_weak(sounds, 'top-1', _RIGHT, least.sounds)}.",
-        "- Of ten recordings without labels that are recommended for a picture, fewer than two fit: "
+        "- Of ten recordings without labels that are recommended for a picture, fewer than two fit on average: "
         f"{_weak(recommended, 'P@10', _FITTING, least.pictures)}.",
-        "- Sources for which recordings of the library's commonest material alone fit as often: "
+        "- Sources for which recordings of the library's commonest material alone fit at least as often: "
         f"{_no_better(of_parts[RECOMMENDED], of_parts[COMMONEST])}.",
         f"- Pictures most often taken for another material: {_confused(pictures, least.pictures)}.",
         f"- Shown fewer than {least.pictures} pictures of: {_few(shown, least.pictures)}.",

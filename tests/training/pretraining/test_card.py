@@ -80,8 +80,8 @@ def test_weaknesses_are_counted() -> None:
     assert lines[0] == "- Pictures told right less than half the time: glass (0.25)."
     assert lines[1] == "Sounds told right less than half the time: metal (0.33)."
     # The library is one sound of wood, which is all that its pictures get; glass has none.
-    assert lines[2].endswith("fewer than two fit: none.")
-    assert lines[3].endswith("commonest material alone fit as often: near (1.00 beside 1.00).")
+    assert lines[2].endswith("fewer than two fit on average: none.")
+    assert lines[3].endswith("commonest material alone fit at least as often: near (1.00 beside 1.00).")
     assert (
         lines[4]
         == "Pictures most often taken for another material: glass for plastic (0.62), glass for metal (0.12)."
