@@ -164,9 +164,8 @@ class Connection(Leaving):
         """Finish: a request that is on its way is answered, and its answer says that it is the last."""
         self._stopping = True
         if self.gone:
-            if (
-                not self.transport.get_write_buffer_size()
-            ):  # else the end of an answer is on its way, and has its time
+            # Where the end of an answer is on its way, that has its time already.
+            if not self.transport.get_write_buffer_size():
                 self.start_timer(_FAREWELL_SECONDS, self.transport.abort)
         elif self.answering():
             super().shutdown()

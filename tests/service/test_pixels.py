@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import httpx
 import pytest
@@ -94,42 +95,39 @@ def test_the_largest_is_not_passed_over() -> None:
     assert order == [3 * LARGE, LARGE]
 
 
+def counted(picture: bytes) -> int:
+    """The pixels that a picture counts as, also where it then turns out to be broken."""
+    found: list[int] = []
+
+    def room(pixels: int) -> threading.Lock:
+        found.append(pixels)
+        return threading.Lock()
+
+    with suppress(PictureError):
+        picture_array(picture, 64, "squash", room=room)
+    return found[0]
+
+
+def encoded(kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (1600, 1200), "teal").save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
 def test_what_a_picture_counts() -> None:
-    counted = []
-
-    def count(size: tuple[int, int], kind: str, **options: bool) -> int:
-        def room(pixels: int) -> threading.Lock:
-            counted.append(pixels)
-            return threading.Lock()
-
-        buffer = io.BytesIO()
-        Image.new("RGB", size, "teal").save(buffer, kind, **options)
-        picture_array(buffer.getvalue(), 64, "squash", room=room)
-        return counted[-1]
-
-    assert count((1600, 1200), "PNG") == 1600 * 1200
-    assert count((1600, 1200), "JPEG") == 200 * 150  # scaled down while it is decoded
-    assert count((1600, 1200), "JPEG", progressive=True) == 1600 * 1200  # whose coefficients are kept
+    assert counted(encoded("PNG")) == 1600 * 1200
+    assert counted(encoded("JPEG")) == 200 * 150  # scaled down while it is decoded
+    assert counted(encoded("JPEG", progressive=True)) == 1600 * 1200  # whose coefficients are kept
 
 
 def test_a_scan_for_each_component_is_counted_in_full() -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (1600, 1200), "teal").save(buffer, "JPEG", subsampling=0)
-    whole = buffer.getvalue()
+    whole = encoded("JPEG", subsampling=0)
     at = whole.index(b"\xff\xda")
     # A scan that names one of the three components; what follows it does not matter to what it counts as.
     first = whole[:at] + b"\xff\xda\x00\x08\x01" + whole[at + 5 : at + 7] + b"\x00\x3f\x00" + whole[at + 14 :]
     assert check_structure(first)
     assert not check_structure(whole)
-    counted: list[int] = []
-
-    def room(pixels: int) -> threading.Lock:
-        counted.append(pixels)
-        return threading.Lock()
-
-    with suppress(PictureError):
-        picture_array(first, 64, "squash", room=room)
-    assert counted == [1600 * 1200]
+    assert counted(first) == 1600 * 1200
 
 
 def test_room_for_less_than_one_picture_is_refused() -> None:
