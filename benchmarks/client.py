@@ -84,7 +84,7 @@ class Connection:
         length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
         body = await self._reader.readexactly(length)
         if b"connection: close" in lines:
-            self.close()
+            self.close(abort=True)  # of a picture that was refused, the rest need not be sent
         return Answer(status, lines, body)
 
 

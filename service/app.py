@@ -24,7 +24,7 @@ from service.probes import Prober
 from service.problems import add_problems, document_problems
 from service.queue import PictureQueue
 from service.rate import RateLimit
-from service.recommend import PATH, recommend_routes
+from service.recommend import PATH, add_recommend
 from service.settings import Settings
 from service.watch import Watcher, fingerprint, open_proved
 
@@ -96,7 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Head)
     app.add_middleware(Prefix, root_path=settings.root_path)
     add_problems(app)
-    app.include_router(recommend_routes(settings, queue))
+    add_recommend(app, settings, queue)
     app.include_router(sounds.router)
     app.include_router(probes.router)
     app.mount("/page", StaticFiles(directory=_PAGE), name="page")

@@ -1,6 +1,5 @@
 """The bounded queue before the network: at most so many pictures wait, the rest are refused at once."""
 
-import asyncio
 import math
 import threading
 from collections.abc import Callable
@@ -101,8 +100,3 @@ class PictureQueue:
         with self._lock:
             self._inside -= 1
             self._changed(self.waiting, self.running)
-
-
-async def result_of(future: "Future[T]") -> T:
-    """Wait for the future's result; where the waiting is cancelled, so is the future."""
-    return await asyncio.wrap_future(future)

@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from time import monotonic, perf_counter
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from model.part import Part
 from service.current import Current
 from service.limits import FormLimits
 from service.metrics import Metrics
-from service.part import AskedPart
+from service.part import At, Box, asked_part
 from service.problems import ProblemError, problem_responses
-from service.queue import PictureQueue, result_of
+from service.queue import PictureQueue
 from service.recommender import Recommender, Stages
 from service.schemas import Recommendation
 from service.settings import Settings
@@ -39,14 +39,14 @@ class _Computed:
         return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in self.seconds.items())
 
 
-def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
-    """The route, with the limits that `settings` give; its pictures wait in `queue`."""
-    router = APIRouter(tags=["recommending"])
+def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None:
+    """Give `app` the route, with the limits that `settings` give; its pictures wait in `queue`."""
     memory = UploadMemory(settings.upload_memory_bytes)
     k_description = "How many sounds; all there are where the library has fewer."
 
-    @router.post(
+    @app.post(
         PATH,
+        tags=["recommending"],
         summary="Recommend sounds for a picture",
         description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
         "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can tell, "
@@ -60,9 +60,11 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
     )
     async def recommend(
         request: Request,
-        part: AskedPart,
+        box: Box = None,
+        at: At = None,
         k: Annotated[int, Query(ge=1, le=settings.max_k, description=k_description)] = settings.default_k,
     ) -> Response:
+        part = asked_part(box, at)
         received, until = False, monotonic() + _ROOM_SHARE * settings.deadline_seconds
         try:
             async with asyncio.timeout(settings.deadline_seconds):
@@ -81,8 +83,6 @@ def recommend_routes(settings: Settings, queue: PictureQueue) -> APIRouter:
                 reason="deadline",
             ) from None
         return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})
-
-    return router
 
 
 async def _computed(
@@ -108,18 +108,20 @@ async def _computed(
             body, stages = _answer(recommender, picture, k, part, until, root_path)
         return _Computed(body, {"queue": waited} | asdict(stages))
 
-    answer = asyncio.ensure_future(result_of(queue.submit(compute)))
+    answer = asyncio.wrap_future(queue.submit(compute))
     gone = asyncio.ensure_future(client_gone(request))
+    gone.add_done_callback(lambda _: answer.cancel())
     try:
-        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise ClientDisconnect
-        for stage, seconds in answer.result().seconds.items():
-            metrics.stage(stage, seconds)
-        return answer.result()
+        computed = await answer
+    except asyncio.CancelledError:
+        if gone.done():
+            raise ClientDisconnect from None
+        raise  # the deadline, or the end of the service
     finally:
-        answer.cancel()
         gone.cancel()
+    for stage, seconds in computed.seconds.items():
+        metrics.stage(stage, seconds)
+    return computed
 
 
 def _answer(

@@ -203,15 +203,21 @@ def test_whoever_sends_two_megabytes_to_a_full_queue_reads_that_it_is_full(
 
 
 def test_a_connection_goes_on_after_a_refusal(full: tuple[str, int]) -> None:
+    with socket.create_connection(full, timeout=60) as connection:
+        for _ in range(5):
+            connection.sendall(upload(MEGABYTE // 4) + b"x" * (MEGABYTE // 4))
+            status, problem = read_answer(connection)
+            assert (status, FULL in problem.decode()) == (503, True)
+
+
+def test_whoever_is_refused_is_asked_not_to_send_the_rest_of_a_long_body(full: tuple[str, int]) -> None:
     connection = http.client.HTTPConnection(*full, timeout=60)
     for _ in range(5):
         connection.request("POST", "/recommend", body=b"x" * (2 * MEGABYTE))
         answer = connection.getresponse()
-        assert (answer.status, int(answer.headers["retry-after"]) >= 1, FULL in answer.read().decode()) == (
-            503,
-            True,
-            True,
-        )
+        said = answer.status, int(answer.headers["retry-after"]) >= 1, answer.headers["connection"]
+        assert said == (503, True, "close")
+        assert FULL in answer.read().decode()
     connection.close()
 
 
