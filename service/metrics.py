@@ -26,9 +26,7 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        requests = Counter(
-            "thud_requests", "Requests answered.", ["route", "method", "status"], registry=registry
-        )
+        requests = Counter("thud_requests", "Requests answered.", ["route", "method", "status"], registry=registry)
         request_seconds = Histogram(
             "thud_request_seconds",
             "Time to answer, upload included.",
