@@ -54,9 +54,9 @@ def test_a_flag_wins_over_the_environment_which_wins_over_the_default(monkeypatc
     assert read_settings({"port": None}).port == 9000
     assert read_settings({"port": "9001"}).port == 9001
     assert read_settings({}).sounds is None
-    assert read_settings({}).threads == available_cpus() + 1
-    assert read_settings({"workers": "2"}).threads == max(1, available_cpus() // 2) + 1
-    assert read_settings({"workers": "256"}).threads == max(1, available_cpus() // 256) + 1
+    assert read_settings({}).threads == available_cpus()
+    assert read_settings({"workers": "2"}).threads == max(1, available_cpus() // 2)
+    assert read_settings({"workers": "256"}).threads == max(1, available_cpus() // 256)
 
 
 @pytest.mark.parametrize(
