@@ -71,3 +71,23 @@ def test_a_hangup_while_it_starts(library: Library, workers: str) -> None:
         said = process.stderr.read()
     assert process.returncode == 0
     assert all(" taken over: " in line for line in said.splitlines()), said
+
+
+def of_group(group: int) -> set[int]:
+    """The processes of a process group."""
+    stats = ((int(stat.parent.name), stat.read_text()) for stat in Path("/proc").glob("[0-9]*/stat"))
+    return {process for process, stat in stats if int(stat.rpartition(")")[2].split()[2]) == group}
+
+
+def test_a_hangup_of_the_whole_group_ends_no_process(library: Library) -> None:
+    with starting(library, "2") as process:
+        assert process.stdout is not None
+        assert "listens on" in process.stdout.readline()
+        # The one that watches, two workers, and Python's resource tracker.
+        before = of_group(process.pid)
+        assert len(before) == 4
+        os.killpg(process.pid, signal.SIGHUP)
+        time.sleep(0.5)
+        assert of_group(process.pid) == before
+        process.terminate()
+        assert process.wait(timeout=60) == 0
