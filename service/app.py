@@ -86,6 +86,8 @@ def create_app(settings: Settings) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redirect_slashes=False,
         lifespan=lifespan,
+        # Tracing and metrics are the edge's; FastAPI looks for both anew at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.metrics, app.state.queue, app.state.draining = metrics, queue, False
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
@@ -97,6 +99,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Prefix, root_path=settings.root_path)
     add_problems(app)
     add_recommend(app, settings, queue)
+    # Looked at before the documentation's routes, which stand first.
+    app.router.routes.insert(0, app.router.routes.pop())
     app.include_router(sounds.router)
     app.include_router(probes.router)
     app.mount("/page", StaticFiles(directory=_PAGE), name="page")

@@ -1,7 +1,6 @@
 """Taking the one picture out of a multipart form."""
 
 from dataclasses import dataclass, field
-from email.message import Message
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -120,11 +119,7 @@ def _pictures(body: bytes, content_type: str, limits: FormLimits) -> list[_Part]
 
 def media_type(header: str | None) -> str:
     """The media type without parameters, in lower case; "" where there is none."""
-    if header is None:
-        return ""
-    message = Message()
-    message["content-type"] = header
-    return message.get_content_type() if header.strip() else ""
+    return (header or "").partition(";")[0].strip().lower()
 
 
 def may_be_picture(kind: str) -> bool:

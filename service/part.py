@@ -1,8 +1,6 @@
 """The part of the picture that a request asks about: its query parameters `box` and `at`."""
 
-from typing import Annotated
-
-from fastapi import Query
+from pydantic import BaseModel, Field
 
 from model.part import AROUND, Part
 from service.problems import ProblemError
@@ -10,50 +8,44 @@ from service.problems import ProblemError
 _LONGEST = 200
 
 
-Box = Annotated[
-    str | None,
-    Query(
+class AskedPart(BaseModel):
+    """The query parameters."""
+
+    box: str | None = Field(
+        None,
         description="Asks about a part of the picture: left, top, width and height as fractions of it. "
         "The picture is upright. Not together with `at`.",
         examples=["0.5,0,0.5,0.5"],
         max_length=_LONGEST,
-    ),
-]
-"""The query parameter `box`, for routes to declare."""
-
-At = Annotated[
-    str | None,
-    Query(
+    )
+    at: str | None = Field(
+        None,
         description="Asks about what is around a point of the picture: x and y as fractions of it. The part is "
         f"{AROUND:g} of the picture wide and high.",
         examples=["0.25,0.8"],
         max_length=_LONGEST,
-    ),
-]
-"""The query parameter `at`, for routes to declare."""
+    )
 
+    def part(self) -> Part | None:
+        """The part that they name, None where that is the whole picture.
 
-def asked_part(box: str | None, at: str | None) -> Part | None:
-    """The part that the parameters name, None where that is the whole picture.
-
-    Called by the route rather than declared as its dependency, which costs FastAPI as much again as the other
-    parameters together. Raises ProblemError (422) for what names no part.
-    """
-    if box is not None and at is not None:
-        raise ProblemError(422, "box and at are two ways to ask about a part; send one of them", "query.at")
-    if box is not None:
-        x, y, width, height = _numbers(box, "box", ("x", "y", "width", "height"))
-        try:
-            return Part(x, y, width, height)
-        except ValueError as error:
-            raise ProblemError(422, str(error), "query.box") from error
-    if at is not None:
-        x, y = _numbers(at, "at", ("x", "y"))
-        try:
-            return Part.around(x, y)
-        except ValueError as error:
-            raise ProblemError(422, str(error), "query.at") from error
-    return None
+        Raises ProblemError (422) for what names no part.
+        """
+        if self.box is not None and self.at is not None:
+            raise ProblemError(422, "box and at are two ways to ask about a part; send one of them", "query.at")
+        if self.box is not None:
+            x, y, width, height = _numbers(self.box, "box", ("x", "y", "width", "height"))
+            try:
+                return Part(x, y, width, height)
+            except ValueError as error:
+                raise ProblemError(422, str(error), "query.box") from error
+        if self.at is not None:
+            x, y = _numbers(self.at, "at", ("x", "y"))
+            try:
+                return Part.around(x, y)
+            except ValueError as error:
+                raise ProblemError(422, str(error), "query.at") from error
+        return None
 
 
 def _numbers(text: str, name: str, wanted: tuple[str, ...]) -> list[float]:

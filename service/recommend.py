@@ -6,13 +6,15 @@ from time import monotonic, perf_counter
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
+from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from model.part import Part
 from service.current import Current
+from service.direct import DirectRoute
 from service.limits import FormLimits
 from service.metrics import Metrics
-from service.part import At, Box, asked_part
+from service.part import AskedPart
 from service.problems import ProblemError, problem_responses
 from service.queue import PictureQueue
 from service.recommender import Recommender, Stages
@@ -42,10 +44,41 @@ class _Computed:
 def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None:
     """Give `app` the route, with the limits that `settings` give; its pictures wait in `queue`."""
     memory = UploadMemory(settings.upload_memory_bytes)
-    k_description = "How many sounds; all there are where the library has fewer."
 
-    @app.post(
+    class Asked(AskedPart):
+        k: int = Field(
+            settings.default_k,
+            ge=1,
+            le=settings.max_k,
+            description="How many sounds; all there are where the library has fewer.",
+        )
+
+    async def recommend(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+        part = asked.part()
+        received, until = False, monotonic() + _ROOM_SHARE * settings.deadline_seconds
+        try:
+            async with asyncio.timeout(settings.deadline_seconds):
+                with memory.share() as share:
+                    upload = await receive_upload(request, share)
+                    received = True
+                    computed = await _computed(request, upload, asked.k, part, until, queue, settings.form_limits)
+        except TimeoutError:
+            limit = f"{settings.deadline_seconds:g} s"
+            if not received:
+                raise ProblemError(408, f"the picture did not arrive within {limit}") from None
+            raise ProblemError(
+                503,
+                f"the picture could not be answered within {limit}",
+                headers={"Retry-After": str(queue.retry_after)},
+                reason="deadline",
+            ) from None
+        return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})
+
+    app.router.add_api_route(
         PATH,
+        recommend,
+        methods=["POST"],
+        route_class_override=DirectRoute,
         tags=["recommending"],
         summary="Recommend sounds for a picture",
         description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
@@ -58,31 +91,6 @@ def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None
         responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
         openapi_extra={"requestBody": REQUEST_BODY},
     )
-    async def recommend(
-        request: Request,
-        box: Box = None,
-        at: At = None,
-        k: Annotated[int, Query(ge=1, le=settings.max_k, description=k_description)] = settings.default_k,
-    ) -> Response:
-        part = asked_part(box, at)
-        received, until = False, monotonic() + _ROOM_SHARE * settings.deadline_seconds
-        try:
-            async with asyncio.timeout(settings.deadline_seconds):
-                with memory.share() as share:
-                    upload = await receive_upload(request, share)
-                    received = True
-                    computed = await _computed(request, upload, k, part, until, queue, settings.form_limits)
-        except TimeoutError:
-            limit = f"{settings.deadline_seconds:g} s"
-            if not received:
-                raise ProblemError(408, f"the picture did not arrive within {limit}") from None
-            raise ProblemError(
-                503,
-                f"the picture could not be answered within {limit}",
-                headers={"Retry-After": str(queue.retry_after)},
-                reason="deadline",
-            ) from None
-        return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})
 
 
 async def _computed(

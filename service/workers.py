@@ -54,8 +54,8 @@ class _Worker:
         pipe, child = _spawn.Pipe()
         process: SpawnProcess = _spawn.Process(target=_serve, args=(*self._work, child))
         try:
-            # Python starts its resource tracker with the first process otherwise, and lets signals through again when
-            # it has. The tracker ignores all that stops a process but a hang-up: that it never sees.
+            # Python starts its resource tracker with the first process otherwise, and lets signals through again
+            # when it has. The tracker ignores all that stops a process but a hang-up: that it never sees.
             with held_back():
                 ensure_running()
             with held_back():
