@@ -1,7 +1,7 @@
 """POST /recommend: a picture in, the sounds that fit it out."""
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import Annotated
 
@@ -114,7 +114,7 @@ async def _computed(
         picture = upload.picture(limits)
         with current.lease() as recommender:
             body, stages = _answer(recommender, picture, k, part, until, root_path)
-        return _Computed(body, {"queue": waited} | asdict(stages))
+        return _Computed(body, {"queue": waited} | vars(stages))
 
     answer = asyncio.wrap_future(queue.submit(compute))
     gone = asyncio.ensure_future(client_gone(request))
@@ -139,4 +139,4 @@ def _answer(
     index = recommender.index
     recommendation = Recommendation.of(recommender.model_id, index.id, len(index), k, answer, root_path)
     # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
-    return recommendation.model_dump_json().encode(), stages
+    return recommendation.json(), stages
