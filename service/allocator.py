@@ -4,9 +4,9 @@ import ctypes
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_LARGEST_KEPT_BYTES = 2**25
-"""Larger blocks are taken from the system and given back each time; glibc allows no more than this."""
-_MOST_KEPT_BYTES = 2**27
+_KEPT_BYTES = 2**25
+"""Blocks of up to so many bytes are kept, and so many bytes at the end of each part of the heap; for the first,
+glibc allows no more."""
 
 
 def keep_freed_memory() -> None:
@@ -19,5 +19,5 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
-    mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
-    mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT_BYTES)
+    mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)

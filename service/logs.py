@@ -38,12 +38,6 @@ class TextFormatter(logging.Formatter):
         return super().format(record)
 
 
-def spare_log_records() -> None:
-    """Leave out of records what no line here shows, as `logging` documents it: a third of the time of a line."""
-    logging._srcfile = None  # else the stack is searched for who logs
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-
-
 def log_config(*, as_json: bool) -> dict[str, Any]:
     """The configuration for `logging.config.dictConfig`."""
     json_formatter = {"()": JsonFormatter}

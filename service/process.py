@@ -17,7 +17,7 @@ from service.allocator import keep_freed_memory
 from service.app import create_app
 from service.connection import SPARE_CONNECTIONS, connection_within
 from service.edge import with_edge
-from service.logs import log_config, spare_log_records
+from service.logs import log_config
 from service.metrics import Metrics
 from service.observed import refusals
 from service.probes import Prober
@@ -50,7 +50,6 @@ def serve(
     _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_freed_memory()
-    spare_log_records()
     app = create_app(settings)
     metrics: Metrics = app.state.metrics
     proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
