@@ -1,101 +1,111 @@
-"""What three choices of the service spare a request: the direct route, light log records, memory that is kept.
+"""What two choices of the service spare a request: the direct route, and freed memory that is kept.
 
-    python benchmarks/http_cost.py [--requests 1000] [--rounds 5]
+    python benchmarks/http_cost.py [--requests 1000] [--rounds 5] [--seconds 2]
 
-The first two: microseconds of the event loop's thread for one POST /recommend of 640x480 through the whole
-application, without sockets and without computing, caches warm. The third: milliseconds of CPU time to take 12
-megapixels out of a form and to decode them, on two threads, in a process of its own. Both sides take turns in each
-round; medians.
+The first: microseconds of the event loop's thread for one POST /recommend of 640x480 through the whole application,
+without sockets and without computing, caches warm. The second: CPU milliseconds of a real server for one of 12
+megapixels, 8 at a time. Both sides take turns in each round; medians.
 """
 
 import argparse
 import asyncio
-import json
 import logging
-import subprocess
+import logging.config
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import service.recommend
 from client import form
 from fastapi.routing import APIRoute
-from photographs import photographs
+from load import Load
+from photographs import photographs, write_photographs
+from processes import apply_load, serving
 from starlette.types import Message, Scope
 from synthetic_index import write_index
 
+import service.process
+import service.recommend
 from model.bundle import PRETRAINED, load_bundle
-from model.picture import PictureLimits, picture_array
-from service.allocator import keep_freed_memory
 from service.app import create_app
 from service.direct import DirectRoute
 from service.edge import with_edge
 from service.form import picture_in_form
-from service.logs import log_config, spare_log_records
+from service.logs import log_config
 from service.settings import Settings
+from thud import main as thud
 
 _BOUNDARY = "5d1f8a3c"
 _CONTENT_TYPE = f"multipart/form-data; boundary={_BOUNDARY}"
-_PICTURES = 20
-"""Of 12 megapixels, in one measurement."""
+_SERVE = {"kept": "--serve-and-keep", "returned": "--serve-and-return"}
+"""The first argument of a process that is a server, which keeps freed memory or returns it to the system."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=1000, help="of each side in each round")
+    parser.add_argument("--requests", type=int, default=1000, help="of 640x480, of each side in each round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of 12 megapixels, of each side in each round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--decode", choices=("kept", "returned"), help="be the process that decodes")
     arguments = parser.parse_args()
-    if arguments.decode:
-        print(json.dumps(_decode_ms(kept=arguments.decode == "kept")))
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        settings = Settings(
-            bundle=PRETRAINED, index=write_index(load_bundle(PRETRAINED), 2000, Path(scratch) / "index")
-        )
-        rows = asyncio.run(_requests(settings, arguments.requests, arguments.rounds, Path(scratch) / "log"))
-    taken: dict[str, list[float]] = {"kept": [], "returned": []}
-    for _ in range(arguments.rounds):
-        for side, found in taken.items():
-            found.append(json.loads(subprocess.check_output([sys.executable, __file__, "--decode", side])))
-    rows.append(("12 megapixels, CPU ms", "memory kept", *(median(taken[side]) for side in ("kept", "returned"))))
-    print(f"{'':24} {'choice':22} {'with':>8} {'without':>8} {'with / without':>15}")
-    for what, choice, ours, other in rows:
-        print(f"{what:24} {choice:22} {ours:8.2f} {other:8.2f} {ours / other:15.2f}")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        index = write_index(load_bundle(PRETRAINED), 2000, scratch / "index")
+        route = asyncio.run(_route(Settings(bundle=PRETRAINED, index=index), arguments.requests, arguments.rounds))
+        memory = _memory(index, arguments.seconds, arguments.rounds, scratch)
+    print(f"{'':38} {'with':>8} {'without':>8} {'with / without':>15}")
+    for what, (ours, other) in (
+        ("direct route: loop, us", route),
+        ("freed memory kept: 12 MP, CPU ms", memory),
+    ):
+        print(f"{what:38} {ours:8.2f} {other:8.2f} {ours / other:15.3f}")
 
 
-async def _requests(
-    settings: Settings, requests: int, rounds: int, log: Path
-) -> list[tuple[str, str, float, float]]:
-    """Rows of the table for the route and the log records."""
+async def _route(settings: Settings, requests: int, rounds: int) -> tuple[float, float]:
+    """Microseconds of the loop for a request with the direct route, and with FastAPI's own."""
     body = b"".join(form(photographs(None, 640, 480, 1)[0], _BOUNDARY))
-    config = log_config(as_json=False)
-    with log.open("w") as lines:
-        config["handlers"]["stdout"]["stream"] = lines
-        logging.config.dictConfig(config)
-        # spare_log_records() cannot be undone, so that the side without it comes first.
-        direct, solved, light = [], [], []
+    logging.config.dictConfig(log_config(as_json=False))
+    logging.getLogger("thud.access").handlers = [logging.NullHandler()]
+    taken: dict[type[APIRoute], list[float]] = {DirectRoute: [], APIRoute: []}
+    for _ in range(rounds):
+        for route, found in taken.items():
+            found.append(await _loop_us(settings, route, body, requests))
+    return median(taken[DirectRoute]), median(taken[APIRoute])
+
+
+def _memory(index: Path, seconds: float, rounds: int, scratch: Path) -> tuple[float, float]:
+    """CPU milliseconds of a server that keeps freed memory for a picture, and of one that returns it."""
+    pictures = write_photographs(None, 4000, 3000, 4, scratch / "pictures")
+    taken: dict[str, list[float]] = {side: [] for side in _SERVE}
+    with ExitStack() as servers:
+        running = {}
+        for side, flag in _SERVE.items():
+            command = [sys.executable, __file__, flag, "--port", "0", "--index", str(index)]
+            command += ["--bundle", str(PRETRAINED)]
+            running[side] = servers.enter_context(serving(side, command, scratch / f"{side}.log"))
         for _ in range(rounds):
-            direct.append(await _loop_us(settings, DirectRoute, body, requests))
-            solved.append(await _loop_us(settings, APIRoute, body, requests))
-        spare_log_records()
-        for _ in range(rounds):
-            light.append(await _loop_us(settings, DirectRoute, body, requests))
-    return [
-        ("request, loop us", "direct route", median(direct), median(solved)),
-        ("request, loop us", "light log records", median(light), median(direct)),
-    ]
+            for side, server in running.items():
+                before = server.cpu_seconds()
+                found = apply_load(Load(server.port, pictures, 8, seconds))
+                taken[side].append(1000 * (server.cpu_seconds() - before) / max(1, found.all_answers))
+    return median(taken["kept"]), median(taken["returned"])
+
+
+def _serve(flag: str, options: list[str]) -> None:
+    """Be a server."""
+    if flag == _SERVE["returned"]:
+        vars(service.process)["keep_freed_memory"] = lambda: None
+    sys.argv = ["thud", "serve", *options]
+    thud()
 
 
 async def _loop_us(settings: Settings, route: type[APIRoute], body: bytes, requests: int) -> float:
     """Microseconds of this thread for one request."""
-    service.recommend.DirectRoute = route  # type: ignore[misc, assignment]
+    vars(service.recommend)["DirectRoute"] = route
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         recommender = app.state.current.recommender
@@ -140,24 +150,8 @@ async def _ask(app: Callable[..., Any], body: bytes) -> None:
     await app(scope, receive, send)
 
 
-def _decode_ms(*, kept: bool) -> float:
-    """CPU milliseconds to take a picture out of a form and to decode it, on two threads."""
-    if kept:
-        keep_freed_memory()
-    bundle = load_bundle(PRETRAINED)
-    settings = Settings(bundle=PRETRAINED, index=PRETRAINED)
-    chunks = form(photographs(None, 4000, 3000, 1)[0], _BOUNDARY)
-
-    def decode(_: int) -> None:
-        picture = picture_in_form(b"".join(chunks), _CONTENT_TYPE, settings.form_limits)
-        picture_array(picture, bundle.spec.picture.size, bundle.spec.picture.resize, PictureLimits())
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(decode, range(4)))
-        began = time.process_time()
-        list(pool.map(decode, range(_PICTURES)))
-        return 1000 * (time.process_time() - began) / _PICTURES
-
-
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] and sys.argv[1] in _SERVE.values():
+        _serve(sys.argv[1], sys.argv[2:])
+    else:
+        main()

@@ -172,3 +172,15 @@ def test_label_coverage_counts_what_the_drawn_clips_name(tmp_path: Path) -> None
     assert result.returncode == 0, result.stderr
     assert "| 1 | 0.667 | 0.667 | 0.500 |" in result.stdout
     assert "| 3 | 1.000 | 1.000 | 1.000 |" in result.stdout
+
+
+def test_http_cost_measures_both_sides_of_each_choice() -> None:
+    command = [sys.executable, str(BENCHMARKS / "http_cost.py")]
+    small = ["--requests", "20", "--rounds", "1", "--seconds", "0.5"]
+    result = subprocess.run([*command, *small], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    rows = re.findall(r"^(.+?): .+? +([\d.]+) +([\d.]+) +([\d.]+)$", result.stdout, re.MULTILINE)
+    assert [row[0] for row in rows] == ["direct route", "freed memory kept"]
+    for _, ours, other, ratio in rows:
+        assert float(ours) > 0
+        assert float(ratio) == pytest.approx(float(ours) / float(other), abs=0.01)
