@@ -27,8 +27,8 @@ _NO_MORE = float("inf")
 class Load:
     """What to send: the `pictures` (files) in turn to `http://127.0.0.1:port/recommend?k=10`.
 
-    With a `rate`, so many requests a second arrive at random (a Poisson process) and up to `connections` wait for
-    their answers; without, each of the `connections` sends the next once it has its answer. It ends after
+    With a `rate`, so many requests a second arrive, at random (a Poisson process) or `evenly`, and up to
+    `connections` wait for their answers; without, each of the `connections` sends the next once it has its answer. It ends after
     `seconds`, or after so many `requests` where they are not 0.
     """
 
@@ -37,6 +37,7 @@ class Load:
     connections: int
     seconds: float
     rate: float = 0.0
+    evenly: bool = False
     requests: int = 0
     warm_up: float = 0.5
     timeout: float = 60.0
@@ -98,7 +99,7 @@ async def send_load(load: Load, pictures: list[bytes]) -> Measured:
         while at < ends:
             await asyncio.sleep(max(0.0, at - time.perf_counter()))
             due.put_nowait(at)
-            at += rng.expovariate(load.rate)
+            at += 1 / load.rate if load.evenly else rng.expovariate(load.rate)
         for _ in range(load.connections):
             due.put_nowait(_NO_MORE)
 

@@ -53,11 +53,12 @@ def _rates(report: Report) -> Iterator[Goal]:
 def _limits(report: Report) -> Iterator[Goal]:
     for kind, found in report.limits.items():
         of = f"{SHIPPED}, {kind}"
-        yield Goal("p99 / p50 at 80 % of capacity", of, found.calm_p99 / found.calm_p50, 3)
+        yield Goal("p99 / p50 at 80 % of capacity, evenly", of, found.even_p99 / found.even_p50, 3)
+        yield Goal("p99 / p50 at 80 % of capacity, at random", of, found.calm_p99 / found.calm_p50, 3)
         answered = found.answered / found.capacity
         yield Goal("answered of capacity at four times of it", of, answered, 0.9, True)
         yield Goal("refusals at four times, p95", of, found.refusal_p95, 50, digits=1, unit=" ms")
-        yield Goal("failed requests at both", of, found.failed, 0, digits=0)
+        yield Goal("failed requests at these", of, found.failed, 0, digits=0)
 
 
 def _process(report: Report) -> Iterator[Goal]:

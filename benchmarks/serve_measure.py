@@ -133,9 +133,12 @@ def _limits(
     """Latency at 80 % of capacity, and what is answered and refused at four times of it."""
     capacity = Summary.of(cells[kind, SHIPPED, 8]).rate
     seconds = 3 * plan.seconds
-    calm = apply_load(Load(server.port, pictures, _OPEN_CONNECTIONS, seconds, rate=0.8 * capacity))
+    calm, even = (
+        apply_load(Load(server.port, pictures, _OPEN_CONNECTIONS, seconds, rate=0.8 * capacity, evenly=evenly))
+        for evenly in (False, True)
+    )
     flood = apply_load(Load(server.port, pictures, _OPEN_CONNECTIONS, seconds, rate=4 * capacity, timeout=30.0))
-    return Limits.of(capacity, calm, flood)
+    return Limits.of(capacity, calm, even, flood)
 
 
 def _ratios(cells: dict[tuple[str, str, int], list[Cell]]) -> dict[tuple[str, str], tuple[float, float]]:

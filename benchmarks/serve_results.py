@@ -48,24 +48,27 @@ class Summary(Cell):
 class Limits:
     """At 80 % of `capacity` (requests a second at concurrency 8), and at four times of it. Milliseconds.
 
-    `failed` are answers that are neither 200 nor 503, at both.
+    `calm` requests arrive at random, `even` ones evenly. `failed` are answers that are neither 200 nor 503, at all.
     """
 
     capacity: float
     calm_p50: float
     calm_p99: float
+    even_p50: float
+    even_p99: float
     answered: float
     refused: float
     refusal_p95: float
     failed: int
 
     @classmethod
-    def of(cls, capacity: float, calm: Measured, flood: Measured) -> Self:
+    def of(cls, capacity: float, calm: Measured, even: Measured, flood: Measured) -> Self:
         """From what was measured."""
-        calm_ms, refusals = calm.milliseconds.get("200", [math.nan]), flood.milliseconds.get("503", [])
+        calm_ms, even_ms = (found.milliseconds.get("200", [math.nan]) for found in (calm, even))
+        refusals = flood.milliseconds.get("503", [])
         failed = [
             len(took)
-            for found in (calm, flood)
+            for found in (calm, even, flood)
             for status, took in found.milliseconds.items()
             if status not in ("200", "503")
         ]
@@ -73,6 +76,8 @@ class Limits:
             capacity=capacity,
             calm_p50=float(np.quantile(calm_ms, 0.5)),
             calm_p99=float(np.quantile(calm_ms, 0.99)),
+            even_p50=float(np.quantile(even_ms, 0.5)),
+            even_p99=float(np.quantile(even_ms, 0.99)),
             answered=flood.rate(200),
             refused=flood.rate(503),
             refusal_p95=float(np.quantile(refusals, 0.95)) if refusals else math.nan,
