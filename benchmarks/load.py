@@ -28,8 +28,8 @@ class Load:
     """What to send: the `pictures` (files) in turn to `http://127.0.0.1:port/recommend?k=10`.
 
     With a `rate`, so many requests a second arrive, at random (a Poisson process) or `evenly`, and up to
-    `connections` wait for their answers; without, each of the `connections` sends the next once it has its answer. It ends after
-    `seconds`, or after so many `requests` where they are not 0.
+    `connections` wait for their answers; without, each of the `connections` sends the next once it has its answer.
+    It ends after `seconds`, or after so many `requests` where they are not 0.
     """
 
     port: int
