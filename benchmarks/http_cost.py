@@ -31,6 +31,7 @@ from synthetic_index import write_index
 import service.process
 import service.recommend
 from model.bundle import PRETRAINED, load_bundle
+from service.allocator import keep_freed_memory
 from service.app import create_app
 from service.direct import DirectRoute
 from service.edge import with_edge
@@ -98,6 +99,8 @@ def _memory(index: Path, seconds: float, rounds: int, scratch: Path) -> tuple[fl
 def _serve(flag: str, options: list[str]) -> None:
     """Be a server."""
     if flag == _SERVE["returned"]:
+        if service.process.serve.__globals__.get("keep_freed_memory") is not keep_freed_memory:
+            raise SystemExit("the server keeps freed memory in a way that is not known here")
         vars(service.process)["keep_freed_memory"] = lambda: None
     sys.argv = ["thud", "serve", *options]
     thud()
@@ -107,6 +110,8 @@ async def _loop_us(settings: Settings, route: type[APIRoute], body: bytes, reque
     """Microseconds of this thread for one request."""
     vars(service.recommend)["DirectRoute"] = route
     app = create_app(settings)
+    if type(app.router.routes[0]) is not route:
+        raise SystemExit("the application has another route than the one to measure")
     async with app.router.lifespan_context(app):
         recommender = app.state.current.recommender
         answer = recommender.recommend(picture_in_form(body, _CONTENT_TYPE, settings.form_limits), 10)

@@ -85,8 +85,9 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> tuple[Ima
         raise PictureError(
             f"the picture is {width}x{height}; each side must have at least {limits.min_side} pixels"
         )
-    # The decoder gets all of it at once, rather than 64 KiB at a time with a wait for the interpreter between.
-    image.decodermaxblock = max(len(data), image.decodermaxblock)
+    if image.format == "JPEG":
+        # Its decoder gets all of it at once, rather than 64 KiB at a time with a wait for the interpreter between.
+        image.decodermaxblock = max(len(data), image.decodermaxblock)
     if enough is None:
         return image, width * height
     try:

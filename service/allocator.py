@@ -4,9 +4,9 @@ import ctypes
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_KEPT_BYTES = 2**25
-"""Blocks of up to so many bytes are kept, and so many bytes at the end of each part of the heap; for the first,
-glibc allows no more."""
+_LARGEST_KEPT_BYTES = 2**25
+_MOST_KEPT_BYTES = 2**26
+"""Where glibc ends when it raises the two by itself, by the blocks that it sees freed."""
 
 
 def keep_freed_memory() -> None:
@@ -20,5 +20,5 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
-    mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-    mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT_BYTES)

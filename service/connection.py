@@ -129,7 +129,7 @@ class Connection(Leaving):
         self._in_head = False
         self._loose_bytes = 0
         declared = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        self._to_come_bytes = int(declared)  # httptools has seen that it is a number
+        self._to_come_bytes = int(declared)  # httptools has seen that it is one; too many digits are malformed
         self.waiting.pop(self, None)
 
     def on_body(self, body: bytes) -> None:
@@ -219,9 +219,9 @@ class Connection(Leaving):
         raise ProblemError(self._refusal.status, self._refusal.detail, reason=self._refusal.reason)
 
     async def _send(self, cycle: RequestResponseCycle, send: Send, message: Message) -> None:
-        """A piece of the answer. One that does not wait for a long body asks the client not to send the rest."""
-        much_to_come = self.cycle is cycle and self._in_message and self._to_come_bytes > _MUCH_BYTES
-        if message["type"] == "http.response.start" and much_to_come:
+        """A piece of the answer. One that does not wait for a long body, or asks for none, is the last."""
+        much_to_come = self._to_come_bytes > _MUCH_BYTES or cycle.waiting_for_100_continue
+        if message["type"] == "http.response.start" and self.cycle is cycle and self._in_message and much_to_come:
             message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
         await send(message)
 

@@ -118,8 +118,11 @@ def _pictures(body: bytes, content_type: str, limits: FormLimits) -> list[_Part]
 
 
 def media_type(header: str | None) -> str:
-    """The media type without parameters, in lower case; "" where there is none."""
-    return (header or "").partition(";")[0].strip().lower()
+    """The media type without parameters, in lower case; "" where there is none, `invalid` for what is none."""
+    if header is None or not header.strip():
+        return ""
+    kind = header.partition(";")[0].strip().lower()
+    return kind if kind.count("/") == 1 else "invalid"
 
 
 def may_be_picture(kind: str) -> bool:

@@ -6,7 +6,7 @@ from time import monotonic, perf_counter
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from model.part import Part
@@ -45,13 +45,16 @@ def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None
     """Give `app` the route, with the limits that `settings` give; its pictures wait in `queue`."""
     memory = UploadMemory(settings.upload_memory_bytes)
 
-    class Asked(AskedPart):
+    class AskedCount(BaseModel):
         k: int = Field(
             settings.default_k,
             ge=1,
             le=settings.max_k,
             description="How many sounds; all there are where the library has fewer.",
         )
+
+    class Asked(AskedPart, AskedCount):
+        """The query parameters, `k` first."""
 
     async def recommend(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         part = asked.part()
@@ -122,7 +125,7 @@ async def _computed(
     try:
         computed = await answer
     except asyncio.CancelledError:
-        if gone.done():
+        if gone.done() and not gone.cancelled() and gone.exception() is None:
             raise ClientDisconnect from None
         raise  # the deadline, or the end of the service
     finally:

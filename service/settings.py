@@ -48,8 +48,8 @@ class Settings(BaseSettings):
     )
     workers: int = Field(1, ge=1, le=256, description="Processes that serve; one that dies is replaced.")
     threads: int = Field(
-        # One more than there are CPUs answers no more of them, and keeps the event loop from refusing in time.
-        default_factory=lambda given: max(1, available_cpus() // given.get("workers", 1)),
+        # One more than there are CPUs keeps the event loop from refusing in time.
+        default_factory=lambda given: -(-available_cpus() // given.get("workers", 1)),
         ge=1,
         le=1024,
         description="Requests that each process computes at the same time.",

@@ -157,7 +157,7 @@ def test_a_broken_form(client: httpx.Client, body: bytes, kind: str, status: int
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/json", "application/x-www-form-urlencoded", "nonsense"]
+    "kind", ["text/plain", "application/json", "application/x-www-form-urlencoded", "nonsense", ";", "image/jpeg/x"]
 )
 def test_an_unsupported_content_type(client: httpx.Client, encode: Encode, kind: str) -> None:
     body = client.post("/recommend", content=encode(), headers={"Content-Type": kind})

@@ -221,6 +221,15 @@ def test_whoever_is_refused_is_asked_not_to_send_the_rest_of_a_long_body(full: t
     connection.close()
 
 
+def test_a_body_that_was_not_asked_for_is_not_taken_for_a_request(full: tuple[str, int]) -> None:
+    with socket.create_connection(full, timeout=60) as connection:
+        connection.sendall(upload(9, b"Expect: 100-continue"))
+        answer = connection.makefile("rb").read()  # to its end
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
 def test_a_refused_body_is_thrown_away_within_bounds(library: Library) -> None:
     flags = ["--max-body-bytes", str(MEGABYTE), "--linger-bytes", str(4 * MEGABYTE)]
     with (

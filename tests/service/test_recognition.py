@@ -8,10 +8,12 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import TypeAdapter
 
 from model.bundle import HEADS
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
+from service.schemas import Recommendation
 from tests.service.conftest import LIBRARY_SIZE, UNLABELLED, Library, Server, make_library, running
 from tests.service.test_serve import check_refusal, serve
 from tests.tiny_bundle import tiny_heads, write_tiny_bundle, write_tiny_bundle_with_heads
@@ -42,6 +44,15 @@ def test_the_materials_are_what_the_heads_say(client: httpx.Client, library_with
     probabilities = [one["probability"] for one in answer["materials"]]
     assert probabilities == sorted(probabilities, reverse=True)
     assert [one["name"] for one in answer["materials"][:2]] == ["wood", "carpet"]
+
+
+def test_an_answer_is_what_the_document_says(client: httpx.Client) -> None:
+    body = client.post("/recommend?k=1000", files={"image": grey(200)}).content
+
+    answer = TypeAdapter(Recommendation).validate_json(body, strict=True, extra="forbid")
+
+    assert len(answer.results) == LIBRARY_SIZE
+    assert answer.json() == body
 
 
 def test_a_match_is_the_probability_of_the_sounds_material(

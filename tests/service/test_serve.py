@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from index.build import build_index
-from model.threads import available_cpus
 from service.settings import Settings, SettingsError, read_settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.tiny_bundle import write_tiny_bundle
@@ -54,9 +53,14 @@ def test_a_flag_wins_over_the_environment_which_wins_over_the_default(monkeypatc
     assert read_settings({"port": None}).port == 9000
     assert read_settings({"port": "9001"}).port == 9001
     assert read_settings({}).sounds is None
-    assert read_settings({}).threads == available_cpus()
-    assert read_settings({"workers": "2"}).threads == max(1, available_cpus() // 2)
-    assert read_settings({"workers": "256"}).threads == max(1, available_cpus() // 256)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "workers", "threads"), [(1, 1, 1), (2, 1, 2), (2, 2, 1), (4, 3, 2), (8, 3, 3), (8, 5, 2), (8, 256, 1)]
+)
+def test_every_cpu_has_a_thread(monkeypatch: pytest.MonkeyPatch, cpus: int, workers: int, threads: int) -> None:
+    monkeypatch.setattr("service.settings.available_cpus", lambda: cpus)
+    assert read_settings({"workers": str(workers)}).threads == threads
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,16 @@ def test_a_hangup_while_it_starts(library: Library, workers: str) -> None:
 
 
 def of_group(group: int) -> set[int]:
-    """The processes of a process group."""
-    stats = ((int(stat.parent.name), stat.read_text()) for stat in Path("/proc").glob("[0-9]*/stat"))
-    return {process for process, stat in stats if int(stat.rpartition(")")[2].split()[2]) == group}
+    """The processes of a process group that have not ended."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = file.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has ended since
+            continue
+        if int(its_group) == group and state != "Z":
+            found.add(int(file.parent.name))
+    return found
 
 
 def test_a_hangup_of_the_whole_group_ends_no_process(library: Library) -> None:
