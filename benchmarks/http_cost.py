@@ -1,16 +1,19 @@
-"""What two choices of the service spare a request: the direct route, and freed memory that is kept.
+"""What three choices of the service spare a request: the direct route, freed memory that is kept, a frozen heap.
 
     python benchmarks/http_cost.py [--requests 1000] [--rounds 5] [--seconds 2]
 
 The first: microseconds of the event loop's thread for one POST /recommend of 640x480 through the whole application,
 without sockets and without computing, caches warm. The second: CPU milliseconds of a real server for one of 12
-megapixels, 8 at a time. Both sides take turns in each round; medians.
+megapixels, 8 at a time. The third: p99 of 640x480 in milliseconds, at three quarters of what the server answers,
+arriving evenly. Both sides take turns in each round; medians.
 """
 
 import argparse
 import asyncio
+import gc
 import logging
 import logging.config
+import math
 import sys
 import tempfile
 import time
@@ -20,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from client import form
 from fastapi.routing import APIRoute
 from load import Load
@@ -42,26 +46,27 @@ from thud import main as thud
 
 _BOUNDARY = "5d1f8a3c"
 _CONTENT_TYPE = f"multipart/form-data; boundary={_BOUNDARY}"
-_SERVE = {"kept": "--serve-and-keep", "returned": "--serve-and-return"}
-"""The first argument of a process that is a server, which keeps freed memory or returns it to the system."""
+_SERVE = {"as it is": "--serve", "returned": "--serve-and-return", "thawed": "--serve-thawed"}
+"""The first argument of a process that is a server: as it is, without kept memory, and without a frozen heap."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=1000, help="of 640x480, of each side in each round")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of 12 megapixels, of each side in each round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a server, of each side in each round")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         index = write_index(load_bundle(PRETRAINED), 2000, scratch / "index")
         route = asyncio.run(_route(Settings(bundle=PRETRAINED, index=index), arguments.requests, arguments.rounds))
-        memory = _memory(index, arguments.seconds, arguments.rounds, scratch)
+        memory, frozen = _served(index, arguments.seconds, arguments.rounds, scratch)
     print(f"{'':38} {'with':>8} {'without':>8} {'with / without':>15}")
     for what, (ours, other) in (
         ("direct route: loop, us", route),
         ("freed memory kept: 12 MP, CPU ms", memory),
+        ("heap frozen: p99, ms", frozen),
     ):
         print(f"{what:38} {ours:8.2f} {other:8.2f} {ours / other:15.3f}")
 
@@ -78,22 +83,33 @@ async def _route(settings: Settings, requests: int, rounds: int) -> tuple[float,
     return median(taken[DirectRoute]), median(taken[APIRoute])
 
 
-def _memory(index: Path, seconds: float, rounds: int, scratch: Path) -> tuple[float, float]:
-    """CPU milliseconds of a server that keeps freed memory for a picture, and of one that returns it."""
-    pictures = write_photographs(None, 4000, 3000, 4, scratch / "pictures")
-    taken: dict[str, list[float]] = {side: [] for side in _SERVE}
+def _served(
+    index: Path, seconds: float, rounds: int, scratch: Path
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """With and without: CPU milliseconds with kept memory, p99 in milliseconds with a frozen heap."""
+    large = write_photographs(None, 4000, 3000, 4, scratch / "large")
+    small = write_photographs(None, 640, 480, 4, scratch / "small")
+    cpu: dict[str, list[float]] = {"as it is": [], "returned": []}
+    p99: dict[str, list[float]] = {"as it is": [], "thawed": []}
     with ExitStack() as servers:
         running = {}
         for side, flag in _SERVE.items():
             command = [sys.executable, __file__, flag, "--port", "0", "--index", str(index)]
             command += ["--bundle", str(PRETRAINED)]
             running[side] = servers.enter_context(serving(side, command, scratch / f"{side}.log"))
+        rate = 0.75 * min(apply_load(Load(server.port, small, 8, seconds)).rate() for server in running.values())
         for _ in range(rounds):
-            for side, server in running.items():
-                before = server.cpu_seconds()
-                found = apply_load(Load(server.port, pictures, 8, seconds))
-                taken[side].append(1000 * (server.cpu_seconds() - before) / max(1, found.all_answers))
-    return median(taken["kept"]), median(taken["returned"])
+            for side, found in cpu.items():
+                before = running[side].cpu_seconds()
+                answers = apply_load(Load(running[side].port, large, 8, seconds)).all_answers
+                found.append(1000 * (running[side].cpu_seconds() - before) / max(1, answers))
+            for side, found in p99.items():
+                load = Load(running[side].port, small, 256, 2 * seconds, rate=max(1.0, rate), evenly=True)
+                found.append(float(np.quantile(apply_load(load).milliseconds.get("200", [math.nan]), 0.99)))
+    return (
+        (median(cpu["as it is"]), median(cpu["returned"])),
+        (median(p99["as it is"]), median(p99["thawed"])),
+    )
 
 
 def _serve(flag: str, options: list[str]) -> None:
@@ -102,6 +118,8 @@ def _serve(flag: str, options: list[str]) -> None:
         if service.process.serve.__globals__.get("keep_freed_memory") is not keep_freed_memory:
             raise SystemExit("the server keeps freed memory in a way that is not known here")
         vars(service.process)["keep_freed_memory"] = lambda: None
+    elif flag == _SERVE["thawed"]:
+        gc.freeze = lambda: None
     sys.argv = ["thud", "serve", *options]
     thud()
 

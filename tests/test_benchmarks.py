@@ -180,7 +180,7 @@ def test_http_cost_measures_both_sides_of_each_choice() -> None:
     result = subprocess.run([*command, *small], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     rows = re.findall(r"^(.+?): .+? +([\d.]+) +([\d.]+) +([\d.]+)$", result.stdout, re.MULTILINE)
-    assert [row[0] for row in rows] == ["direct route", "freed memory kept"]
+    assert [row[0] for row in rows] == ["direct route", "freed memory kept", "heap frozen"]
     for _, ours, other, ratio in rows:
         assert float(ours) > 0
         assert float(ratio) == pytest.approx(float(ours) / float(other), abs=0.01)
