@@ -122,8 +122,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What was made so far stays, and looking through all of it for garbage would stop every request for 15 ms and
-        # more, again and again (benchmarks/http_cost.py).
+        # What was made so far stays, and looking through all of it for garbage would stop every request for 15 ms
+        # and more, again and again (benchmarks/http_cost.py).
         gc.collect()
         gc.freeze()
         self._started()
