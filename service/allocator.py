@@ -5,8 +5,9 @@ import ctypes
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _LARGEST_KEPT_BYTES = 2**25
-_MOST_KEPT_BYTES = 2**26
-"""Where glibc ends when it raises the two by itself, by the blocks that it sees freed."""
+_MOST_KEPT_BYTES = 2**25
+"""At the end of each part of the heap. With twice as much, 64 clients with 12 megapixels made it 440 MB instead of
+less than 400."""
 
 
 def keep_freed_memory() -> None:
