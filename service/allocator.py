@@ -14,7 +14,7 @@ def keep_freed_memory() -> None:
     """Keep freed blocks for the next picture rather than give them back to the system.
 
     A picture of megapixels takes several blocks of megabytes, and the system clears and maps each page of a new
-    one: 2 to 6 % of the CPU time of a request of 12 megapixels (benchmarks/http_cost.py). Does nothing with other C
+    one: 1 to 6 % of the CPU time of a request of 12 megapixels (benchmarks/http_cost.py). Does nothing with other C
     libraries than glibc.
     """
     try:
