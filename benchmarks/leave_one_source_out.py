@@ -21,7 +21,8 @@ from model.atomic import atomic_file
 from training.checkpoint import Checkpoint
 from training.dataset import SPLITS, Dataset, load_dataset
 from training.evaluate import evaluate
-from training.fit import FitOptions, fit
+from training.fit import fit
+from training.fit_options import FitOptions
 from training.recipe import Recipe, load_recipe
 from training.results import Precision
 

@@ -47,7 +47,8 @@ from training.curves import Curves
 from training.dataset import Dataset, load_dataset
 from training.device_data import DeviceData
 from training.distributed import Share
-from training.fit import FitOptions, Fitting
+from training.fit import Fitting
+from training.fit_options import FitOptions
 from training.optimizer import build_optimizer
 from training.pairs import draw_pairs
 from training.plan import Batch, plan_epoch, samples

@@ -59,12 +59,15 @@ class Resamples:
         return interval(_ratio(self.sums(np.where(there, values, 0)[:, None]), self.sums(there[:, None]))[:, 0])
 
     def macro_interval(self, values: npt.NDArray[Any], held: npt.NDArray[np.bool_]) -> list[float]:
-        """The interval [low, high] of `macro_mean(values, held)`.
+        """The interval [low, high] of `macro_mean(values, held)`; a resample without any class is left out."""
+        return interval(self.macro_means(values, held))
 
-        A class that does not occur in a resample is left out of that resample's mean; a resample without any
-        class is left out.
+    def macro_means(self, values: npt.NDArray[Any], held: npt.NDArray[np.bool_]) -> Floats:
+        """`macro_mean(values, held)` of each resample, `[times]`.
+
+        A class that does not occur in a resample is left out of that resample's mean; without any it is NaN.
         """
-        return interval(mean_of_known(_ratio(self.sums(values[:, None] * held), self.sums(held))))
+        return mean_of_known(_ratio(self.sums(values[:, None] * held), self.sums(held)))
 
 
 def class_means(values: npt.NDArray[Any], held: npt.NDArray[np.bool_]) -> Floats:

@@ -89,6 +89,18 @@ def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
         raise TrainingError(f"{file} cannot be written ({reason}): is the disk full? {kept}") from error
 
 
+def load_judged(run: Path, best: bool | None = None) -> Checkpoint:
+    """The checkpoint of a run that is to be used: the last epoch's, or the one that validation found best.
+
+    By default the last, but the best where the recipe stops early: the last is then one of those that were no
+    better. Raises TrainingError if there is none, or if it is broken.
+    """
+    last = load_checkpoint(run)
+    if best is None:
+        best = Recipe.model_validate(last.recipe).patience > 0 and (run / BEST_FILE).exists()
+    return load_checkpoint(run, BEST_FILE) if best else last
+
+
 def load_checkpoint(run: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
     """Read a checkpoint of a run. Raises TrainingError if there is none, or if it is broken."""
     file = run / name

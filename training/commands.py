@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from training.results import RunResult
 
 _SEED = click.IntRange(0, 2**32 - 1)  # torch's generators take 64 bits, which also hold the epoch
-_best = click.option("--best", is_flag=True, help="the epoch that validation found best, not the last")
+_best = click.option(
+    "--best/--last",
+    default=None,
+    help="the epoch that validation found best, or the last  [default: best of a recipe with patience, else last]",
+)
 
 
 @click.command()
@@ -64,7 +68,8 @@ def train(
     from training.device import choose_device
     from training.distributed import is_leading
     from training.dry_run import describe
-    from training.fit import FitOptions, fit
+    from training.fit import fit
+    from training.fit_options import FitOptions
     from training.recipe import load_recipe
 
     chosen = load_recipe(recipe)
@@ -75,7 +80,7 @@ def train(
     if resume and not (run / CHECKPOINT_FILE).exists():
         raise TrainingError(f"{run} holds no run to go on with; without --resume a new one begins there")
     if dry_run:
-        click.echo(describe(data, chosen, fit_options))
+        click.echo(describe(data, chosen, run, fit_options))
         return
     try:
         fit(data, chosen, run, fit_options, say=click.echo)
@@ -91,26 +96,23 @@ def train(
 @click.option("--json", "as_json", is_flag=True, help="print the numbers as JSON")
 @_best
 @options.device
-def evaluate(run: Path, dataset: Path, as_json: bool, best: bool, device: str) -> None:
+def evaluate(run: Path, dataset: Path, as_json: bool, best: bool | None, device: str) -> None:
     """Measure the run RUN on the validation and test splits of DATASET; also writes RUN/result.json."""
-    from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint
+    from training.checkpoint import load_judged
     from training.dataset import load_dataset
     from training.device import choose_device
     from training.evaluate import evaluate as measure
-    from training.fit import memory_advice
     from training.memory import enough_memory
-    from training.recipe import Recipe
     from training.results import result_of, write_result
     from training.validation import hold_out
 
-    checkpoint, data = load_checkpoint(run, BEST_FILE if best else CHECKPOINT_FILE), load_dataset(dataset)
+    checkpoint, data = load_judged(run, best), load_dataset(dataset)
     if data.info.id != checkpoint.dataset.id:
         raise TrainingError(
             f"{dataset} is not the dataset that {run} was trained on: what is validation data here can be training "
             "data there"
         )
-    recipe = Recipe.model_validate(checkpoint.recipe)
-    with enough_memory(memory_advice(recipe)):
+    with enough_memory("free some of it, or measure on the CPU with --device cpu"):
         held_out = hold_out(data, checkpoint.validation)
         measured = measure(checkpoint.build(), held_out, choose_device(device), seed=checkpoint.seed)
     result = result_of(checkpoint, measured, _command_line())
@@ -126,14 +128,14 @@ def evaluate(run: Path, dataset: Path, as_json: bool, best: bool, device: str) -
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--name", help="the bundle's name; by default the recipe's")
 @_best
-def export(run: Path, bundle: Path, name: str | None, best: bool) -> None:
+def export(run: Path, bundle: Path, name: str | None, best: bool | None) -> None:
     """Export both towers of the run RUN to ONNX as the bundle BUNDLE, checked against the trained towers."""
-    from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint
+    from training.checkpoint import load_judged
     from training.export import export_bundle
     from training.recipe import Recipe
     from training.systems import clip_window
 
-    checkpoint = load_checkpoint(run, BEST_FILE if best else CHECKPOINT_FILE)
+    checkpoint = load_judged(run, best)
     recipe = Recipe.model_validate(checkpoint.recipe)
     written, parity = export_bundle(
         checkpoint.towers(),
@@ -171,6 +173,11 @@ def _metrics(run: Path, checkpoint: "Checkpoint") -> dict[str, Any]:
     result = load_result(run)
     if result.checkpoint != checkpoint.id:
         return {}
+    # What single pictures gave is many times as long as the rest of a bundle's card.
+    for measured in (result.val, result.test):
+        for truth in measured.get("recommend", {}).values():
+            if isinstance(truth, dict):
+                truth.pop("by_picture", None)
     return {"val": result.val, "test": result.test, "command": result.command}
 
 
@@ -216,14 +223,22 @@ def _print_recommend(console: Any, found: dict[str, Any]) -> None:
         console.print(found["none"])
         return
     title = f"Good sounds in the top K, {found['pictures']:,} test pictures, {found['library']:,} training sounds"
-    table = Table("", "own clips", "macro", "all materials", "macro", title=title + " (paper, Figure 8)")
+    title += f" (paper, Figure 8); hubness skew {found['hubness_skew']:.2f}"
+    table = Table("", "own clips", "macro", "all materials", "macro", title=title)
     truths = (found["own_clips"], found["all_events"])
 
-    def row(name: str, scores: list[dict[str, Any]]) -> None:
-        table.add_row(name, *(f"{score[mean]:.4f}" for score in scores for mean in ("micro", "macro")))
+    def told(score: dict[str, Any], mean: str) -> str:
+        if f"{mean}_interval" not in score:
+            return f"{score[mean]:.4f}"
+        low, high = score[f"{mean}_interval"]
+        return f"{score[mean]:.4f} ({low:.2f} to {high:.2f})"
 
-    for k in truths[0]["p_at"]:
-        row(f"P@{k}", [truth["p_at"][k] for truth in truths])
+    def row(name: str, scores: list[dict[str, Any]]) -> None:
+        table.add_row(name, *(told(score, mean) for score in scores for mean in ("micro", "macro")))
+
+    for measure, title in (("p_at", "P"), ("coverage_at", "coverage")):
+        for k in truths[0][measure]:
+            row(f"{title}@{k}", [truth[measure][k] for truth in truths])
     row("mAP", [truth["map"] for truth in truths])
     row("nDCG@10", [truth["ndcg_at_10"] for truth in truths])
     row("by chance", [truth["chance"] for truth in truths])

@@ -33,7 +33,8 @@ UNPAIRED = -1
 
 
 class DatasetInfo(BaseModel):
-    """`dataset.json`. `source` tells where the data came from; `skipped` counts what was left out, by reason."""
+    """`dataset.json`. `source` tells where the data came from; `skipped` counts what was left out, or
+    is fewer than was asked for, by reason."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -119,7 +120,7 @@ class Dataset:
             lines.append(f"{split:<5} {pictures:>6,} pictures {clips:>7,} clips")
         counts = np.bincount(self.labels.clip_material, minlength=len(MATERIALS))
         lines.append("clips per material: " + ", ".join(f"{m.name} {counts[m.id]:,}" for m in MATERIALS))
-        lines += [f"skipped {count:,}: {reason}" for reason, count in self.info.skipped.items()]
+        lines += [f"skipped or short, {count:,}: {reason}" for reason, count in self.info.skipped.items()]
         return "\n".join(lines)
 
 

@@ -1,30 +1,34 @@
 """What `thud train --dry-run` says: is the data fit to train on, and what would be done."""
 
 import math
+from pathlib import Path
 
 from model.errors import TrainingError
 from training.dataset import Dataset
 from training.device_data import DeviceData
 from training.distributed import Share
 from training.evaluate import measure_epoch
-from training.fit import FitOptions, Objective, memory_advice
+from training.fit import Objective, memory_advice
+from training.fit_options import FitOptions
 from training.memory import enough_memory
 from training.plan import plan_epoch, samples
 from training.recipe import Recipe
+from training.resume import earlier
 from training.systems import build_system
 from training.validation import concerns, hold_out
 
 
-def describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
+def describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) -> str:
     """Check dataset and recipe against each other by one real step and one validation; tell what would be done.
 
-    Nothing is written. Raises TrainingError for whatever would stop training at its start.
+    Nothing is written to `run` or elsewhere. Raises TrainingError for whatever would stop training at its start.
     """
     with enough_memory(memory_advice(recipe)):
-        return _describe(dataset, recipe, options)
+        return _describe(dataset, recipe, run, options)
 
 
-def _describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
+def _describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) -> str:
+    before = earlier(run, recipe, dataset.info.id, options)
     held_out = hold_out(dataset, options.validation)
     batches = plan_epoch(held_out, recipe, options.seed, 0)[: options.steps]
     system = build_system(recipe, dataset.info, options.seed).to(options.device)
@@ -46,7 +50,8 @@ def _describe(dataset: Dataset, recipe: Recipe, options: FitOptions) -> str:
         f"pictures: {dataset.info.picture.size} px",
         f"{recipe.epochs} epochs of {len(batches):,} steps, {samples(batches):,} samples each; "
         f"the data {'lies on the device' if data.resident else 'is streamed to the device'}",
-        f"loss of the first step {first:.4f}",
+        f"{run} holds {before.epoch} of them" if before else f"{run} holds no run yet",
+        f"loss of a first step {first:.4f}",
         held_out.summary(),
         *concerns(held_out),
     ]

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +15,25 @@ from model.errors import TrainingError
 from model.lock import exclusive
 from model.progress import progress
 from training.average import WeightAverage
-from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
+from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, save_checkpoint
 from training.curves import Curves
 from training.dataset import Dataset
 from training.device_data import DeviceData, Step
 from training.distributed import Share, joined
 from training.evaluate import measure_epoch
+from training.fit_options import FitOptions
 from training.history import best_epoch, finished, told
 from training.memory import enough_memory
 from training.optimizer import build_optimizer, set_rate
 from training.plan import Batch, plan_epoch, samples
 from training.recipe import Recipe
-from training.results import Precision, Validation, versions
+from training.results import versions
+from training.resume import earlier
 from training.systems import System, VisualNetwork, build_system, pos_weight
 from training.validation import concerns, hold_out
 
 CHECK_EVERY = 100
 """Steps between two looks at the loss; each look makes a GPU wait for the CPU."""
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How a recipe is run; of these, seed, validation and steps change what is learned, the others only rounding.
-
-    `precision` auto and `compile` None are bfloat16 and compiled on a CUDA GPU, neither elsewhere. `steps` caps the
-    steps of an epoch, for trying out. `command` is kept with the run, so that its numbers can be traced.
-    """
-
-    device: torch.device
-    seed: int = 0
-    validation: Validation = "recording"
-    precision: Precision = "auto"
-    compile: bool | None = None
-    steps: int | None = None
-    command: str = ""
-
-    @property
-    def bf16(self) -> bool:
-        """Whether the networks compute in bfloat16 (weights stay float32)."""
-        if self.precision == "auto":
-            return self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return self.precision == "bf16"
-
-    @property
-    def compiles(self) -> bool:
-        """Whether the networks are compiled; by default on CUDA GPUs that torch's compiler knows."""
-        if self.compile is not None:
-            return self.compile
-        return self.device.type == "cuda" and torch.cuda.get_device_capability(self.device) >= (7, 0)
 
 
 class Objective(nn.Module):
@@ -130,7 +100,7 @@ class Fitting:
         self.dataset = hold_out(dataset, options.validation)
         for concern in concerns(self.dataset):
             say(concern)
-        checkpoint = self._earlier()
+        checkpoint = earlier(run, recipe, dataset.info.id, options)
         self.system = build_system(recipe, dataset.info, options.seed, pretrained=checkpoint is None)
         if isinstance(self.system, VisualNetwork) and recipe.weighted:
             self.system.pos_weight.copy_(pos_weight(self.dataset))
@@ -208,6 +178,7 @@ class Fitting:
                     curves.step(epoch * len(batches) + at + 1, mean, rate * self.recipe.learning_rate)
                 bar.update(step.samples)
         mean = self._checked(float(total) / seen, title)
+        self._check_weights(title)
         seconds = time.perf_counter() - started
         return {"loss": mean, "seconds": seconds, "samples_per_second": seen / seconds}
 
@@ -222,11 +193,22 @@ class Fitting:
 
     def _checked(self, loss: float, title: str) -> float:
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} in {title}: lower learning_rate (now {self.recipe.learning_rate}) in the "
-                "recipe, or train with --precision fp32; the checkpoint before it is kept"
-            )
+            raise self._diverged(f"the loss is {loss} in {title}")
         return loss
+
+    def _check_weights(self, title: str) -> None:
+        """The loss tells nothing of what the last step did to the weights; broken ones must not be kept."""
+        for system in (self.system, self.trained):
+            sound = [value.isfinite().all() for value in system.state_dict().values() if value.is_floating_point()]
+            if not bool(torch.stack(sound).all()):
+                raise self._diverged(f"weights are no longer finite after {title}")
+
+    def _diverged(self, what: str) -> TrainingError:
+        precision = ", or train with --precision fp32" if self.options.bf16 else ""
+        kept = "; the checkpoint before it is kept" if self.history else ""
+        return TrainingError(
+            f"{what}: lower learning_rate (now {self.recipe.learning_rate}) in the recipe{precision}{kept}"
+        )
 
     def _validate(self) -> dict[str, Any]:
         try:
@@ -236,38 +218,6 @@ class Fitting:
                 self.say(f"no validation: {error}")
             self.unmeasured = str(error)
             return {}
-
-    def _earlier(self) -> Checkpoint | None:
-        """The run's checkpoint if there is one; it must be of the same recipe, seed, validation and dataset."""
-        if not (self.run / CHECKPOINT_FILE).exists():
-            return None
-        run, checkpoint = self.run, load_checkpoint(self.run)
-        # More epochs of the same recipe is a run that goes on, not another recipe.
-        before, now = Recipe.model_validate(checkpoint.recipe).model_dump(), self.recipe.model_dump()
-        epochs = (before.pop("epochs"), now.pop("epochs"))
-        differing = [key for key in now if before[key] != now[key]]
-        if differing:
-            raise TrainingError(
-                f"{run} holds a run of another recipe (it differs in {', '.join(differing)}); choose another folder"
-            )
-        for what, theirs, ours in (
-            ("seed", checkpoint.seed, self.options.seed),
-            ("way of holding out validation data", checkpoint.validation, self.options.validation),
-            ("dataset", checkpoint.info["id"], self.info.id),
-            ("number of steps an epoch", checkpoint.steps, self.options.steps),
-        ):
-            if theirs != ours:
-                raise TrainingError(f"{run} holds a run with another {what}; choose another folder")
-        if epochs[0] != epochs[1] and (self.recipe.schedule != "constant" or self.recipe.warm_up):
-            raise TrainingError(
-                f"{run} was begun for {epochs[0]} epochs, over which its learning rate is scheduled, not for "
-                f"{epochs[1]}; choose another folder"
-            )
-        if checkpoint.epoch > epochs[1]:
-            raise TrainingError(
-                f"{run} has {checkpoint.epoch} epochs behind it, more than the {epochs[1]} asked for"
-            )
-        return checkpoint
 
     def _state(self) -> Checkpoint:
         average = None if self.average is None else self.average.system.state_dict()

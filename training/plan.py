@@ -100,6 +100,10 @@ def _grid(dataset: Dataset, recipe: Recipe, random: np.random.Generator) -> _Dra
     pictures = dataset.pictures_of("train")
     if not len(clips) or not len(pictures):
         raise TrainingError("the train split has no clip, or no picture with a material")
+    if recipe.positives == "across":
+        _, shown = np.nonzero(labels.picture_materials[pictures])
+        if not np.isin(labels.clip_material[clips], shown).any():
+            raise TrainingError("the train split has no positives: no clip's material is in any of its pictures")
     steps = max(1, len(clips) // recipe.batch_size)
     wanted = steps * recipe.batch_size
     if recipe.balance:

@@ -149,4 +149,4 @@ def _run(
         raise click.ClickException("interrupted; the same command goes on where it stopped") from None
     click.echo(prepared.summary())
     if prepared.info.skipped:
-        click.echo(f"each skipped part with its reason: {dataset / 'skipped.tsv'}")
+        click.echo(f"each of them with its reason: {dataset / 'skipped.tsv'}")

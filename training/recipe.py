@@ -87,6 +87,8 @@ class Recipe(BaseModel):
             raise ValueError(f"no loss named {self.loss!r}; there are {', '.join(LOSSES)}")
         if self.log_q and self.loss != "softmax":
             raise ValueError("log_q corrects the softmax loss alone")
+        if self.log_q_by != "sound" and not self.log_q:
+            raise ValueError("log_q_by says nothing here: log_q is 0")
         for keys, read, where in (
             (_OF_GRIDS, self.system == "tt_agg" and self.sampling == "grid", "a grid of tt_agg"),
             (_OF_TOWERS, self.system == "tt_agg", "tt_agg"),

@@ -81,10 +81,12 @@ def _is_done(run: Path, trial: Trial, dataset_id: str, options: ReproduceOptions
         ("recipe", theirs == recipe),
         ("dataset", result.dataset == dataset_id),
         ("number of steps an epoch", result.steps == options.steps),
+        ("precision", options.precision in {"auto", result.precision}),
     ):
         if not same:
             raise TrainingError(f"{run} holds a run with another {what}; choose another folder, or remove that one")
-    return True
+    # `thud evaluate --best` leaves the result of an earlier epoch.
+    return recipe.patience > 0 or result.epochs == recipe.epochs
 
 
 def finished_results(trials: Sequence[Trial], target: Path) -> list[RunResult]:

@@ -45,6 +45,8 @@ def measure_retrieval(
     - `by_material`: for each material that occurs, its `pictures`, their `p_at_10`, `interval` and `chance`;
       `p_at_10` and its interval are left out where "10" is left out of `p_at`
     - `without_good`: how many pictures have no good sound among all M. They stay in, with 0 for every measure.
+    - `by_picture`: lists of N, to six decimals, to compare two recipes picture by picture: `group`, `materials`
+      (ids), `p_at_10` (unless it is left out of `p_at`), `ndcg_at_10` and `map`
 
     Micro is the mean over pictures; macro the mean, over the materials that occur, of the mean over the pictures
     with the material. Both have 95 % bootstrap intervals over groups. Raises TrainingError where there is
@@ -66,6 +68,13 @@ def measure_retrieval(
             "macro_interval": resamples.macro_interval(values, picture_materials),
         }
 
+    by_picture: dict[str, list[Any]] = {
+        "group": np.asarray(picture_group).tolist(),
+        "materials": [np.flatnonzero(present).tolist() for present in picture_materials],
+        **({"p_at_10": ranked.share[:, 9].round(6).tolist()} if 10 in shown else {}),
+        "ndcg_at_10": ranked.ndcg_at_10.round(6).tolist(),
+        "map": ranked.average_precision.round(6).tolist(),
+    }
     low, high = resamples.mean_bounds(ranked.share)
     by_material: dict[str, dict[str, Any]] = {}
     means = class_means(chance, picture_materials)
@@ -88,6 +97,7 @@ def measure_retrieval(
         "good_high": high.tolist(),
         "by_material": by_material,
         "without_good": int((chance == 0).sum()),
+        "by_picture": by_picture,
     }
 
 

@@ -219,6 +219,11 @@ def clip_window(recipe: Recipe, stored: ClipSpec) -> ClipSpec:
             f"the recipe {recipe.name} hears {before:g} s before and {after:g} s after a hit, the dataset holds "
             f"{stored.before:g} and {stored.after:g}; prepare it with {wider}"
         )
+    if recipe.highest_hertz is not None and recipe.highest_hertz > stored.sample_rate / 2:
+        raise TrainingError(
+            f"the recipe {recipe.name} hears up to {recipe.highest_hertz:g} Hz, the dataset's clips hold "
+            f"{stored.sample_rate / 2:g} Hz at most; prepare it with --sample-rate {2 * recipe.highest_hertz:g}"
+        )
     return ClipSpec(sample_rate=stored.sample_rate, before=before, after=after)
 
 

@@ -19,13 +19,26 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from model.errors import ThudError, TrainingError
 from model.lock import exclusive
-from tests.training.tiny import CPU, GRID, LEARNED, PAIRS, SHUFFLENET, recipe, start, train, weights, write_recipe
+from tests.training.tiny import (
+    CPU,
+    GRID,
+    LEARNED,
+    PAIRS,
+    SHUFFLENET,
+    SQUEEZENET,
+    recipe,
+    start,
+    train,
+    weights,
+    write_recipe,
+)
 from training import fit as fit_module
-from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint, load_judged, save_checkpoint
 from training.commands import train as train_command
 from training.curves import FOLDER
 from training.dataset import Dataset
 from training.device import choose_device
+from training.device_data import Step
 from training.history import best_epoch, finished
 
 EVERYTHING: dict[str, Any] = GRID | {
@@ -214,6 +227,11 @@ def test_a_scheduled_run_does_not_go_on_for_more_epochs(dataset: Dataset, tmp_pa
         ({}, {"seed": 1}, "another seed"),
         ({}, {"validation": "video"}, "another way of holding out validation data"),
         ({}, {"steps": 2}, "another number of steps an epoch"),
+        (
+            {},
+            {"precision": "bf16"},
+            "a run in fp32, not bf16; go on with --precision fp32, or choose another folder",
+        ),
         ({"epochs": 2}, {}, "12 epochs behind it, more than the 2 asked for"),
     ],
 )
@@ -285,6 +303,45 @@ def test_a_loss_that_is_no_number_stops_with_advice(dataset: Dataset, tmp_path: 
     with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1: lower learning_rate \(now 3e\+38\)"):
         train(dataset, recipe(PAIRS, learning_rate=3e38), tmp_path / "run")
     assert not (tmp_path / "run" / CHECKPOINT_FILE).exists()
+
+
+def test_weights_that_the_last_step_broke_are_not_kept(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step an epoch: its loss is of the weights before it."""
+    with pytest.raises(TrainingError, match=r"after epoch 1: lower learning_rate \(now 3e\+38\) in the recipe$"):
+        train(dataset, recipe(PAIRS, learning_rate=3e38), tmp_path / "new", steps=1)
+    assert not (tmp_path / "new" / CHECKPOINT_FILE).exists()
+    kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run", steps=1))
+    whole = fit_module.Fitting._step
+
+    def breaking(fitting: fit_module.Fitting, step: Step) -> torch.Tensor:
+        loss = whole(fitting, step)
+        with torch.no_grad():
+            next(fitting.system.parameters()).fill_(torch.inf)
+        return loss
+
+    monkeypatch.setattr(fit_module.Fitting, "_step", breaking)
+    with pytest.raises(TrainingError, match=r"weights are no longer finite after epoch 2: .*before it is kept$"):
+        train(dataset, recipe(PAIRS, epochs=2), tmp_path / "run", steps=1)
+    assert weights(load_checkpoint(tmp_path / "run")) == kept
+
+
+def test_a_train_split_without_positives_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    """Training pictures whose materials no training clip has: water, of which there is no clip."""
+    labels, materials = dataset.labels, dataset.labels.picture_materials.copy()
+    pictures = dataset.pictures_of("train")
+    materials[pictures] = False
+    materials[pictures, 7] = True
+    owner = np.full_like(labels.clip_picture, -1)
+    lopsided = replace(dataset, labels=replace(labels, picture_materials=materials, clip_picture=owner))
+    for keys, message in (
+        (GRID, "the train split has no positives"),
+        (PAIRS, "the train split has no picture with"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            train(lopsided, recipe(keys), tmp_path / "run")
+        assert not (tmp_path / "run" / CHECKPOINT_FILE).exists()
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(dataset: Dataset, tmp_path: Path) -> None:
@@ -407,7 +464,8 @@ def test_the_dry_run_says_what_would_be_done_and_writes_nothing(dataset: Dataset
         "on cpu in fp32",
         "sounds: 0.1 s before to 0.3 s after the hit at 16,000 Hz; pictures: 32 px",
         "3 epochs of 3 steps, 48 samples each; the data lies on the device",
-        "loss of the first step",
+        "/run holds no run yet",
+        "loss of a first step",
         f"train     12 pictures      {72 - glass.sum()} clips",
     ):
         assert words in result.stdout
@@ -426,6 +484,26 @@ def test_the_dry_run_fails_where_training_would(dataset: Dataset, tmp_path: Path
     result = command(dataset, tmp_path / "run", "--recipe", file, "--dry-run")
     assert isinstance(result.exception, TrainingError)
     assert "the dataset holds 0.1 and 0.3" in str(result.exception)
+
+
+def test_the_dry_run_looks_at_what_the_folder_holds(run: Path, dataset: Dataset, tmp_path: Path) -> None:
+    same = write_recipe(tmp_path / "same.toml", LEARNED.model_dump(exclude_none=True))
+    result = command(dataset, run, "--recipe", same, "--dry-run")
+    assert "run holds 12 of them" in result.stdout
+    other = write_recipe(tmp_path / "other.toml", LEARNED.model_dump(exclude_none=True) | {"learning_rate": 0.5})
+    refused = command(dataset, run, "--recipe", other, "--dry-run")
+    assert "holds a run of another recipe (it differs in learning_rate)" in str(refused.exception)
+
+
+def test_the_best_epoch_is_used_where_a_recipe_stops_early(dataset: Dataset, tmp_path: Path) -> None:
+    plain = train(dataset, recipe(GRID, epochs=2), tmp_path / "plain")
+    assert load_judged(tmp_path / "plain").epoch == plain.epoch == 2
+    chosen = recipe(GRID, epochs=9, patience=2, optimizer="sgd", learning_rate=1e-12)
+    chosen = chosen.model_copy(update=SQUEEZENET)
+    assert train(dataset, chosen, tmp_path / "patient").epoch == 3
+    assert [load_judged(tmp_path / "patient", best).epoch for best in (None, True, False)] == [1, 1, 3]
+    (tmp_path / "patient" / BEST_FILE).unlink()  # as where validation never judged
+    assert load_judged(tmp_path / "patient").epoch == 3
 
 
 def test_the_train_command(dataset: Dataset, tmp_path: Path) -> None:

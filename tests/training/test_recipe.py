@@ -70,6 +70,10 @@ def test_the_papers_recipes_are_the_papers(system: str, network: str) -> None:
         ('name = "x"\nweighted = true', "weighted says nothing here: only the visual network reads it"),
         ('name = "x"\noptimizer = "adamw"\nmomentum = 0.9', "momentum says nothing here: only sgd reads it"),
         ('name = "x"\nloss = "sigmoid"\nlog_q = 0.5', "log_q corrects the softmax loss alone"),
+        (
+            'name = "x"\nsampling = "grid"\nloss = "softmax"\nlog_q_by = "material"',
+            "log_q_by says nothing here: log_q is 0",
+        ),
         ("epochs = 3", "name: Field required"),
         ("name = ", "is not TOML"),
         ('name = "x"\nbase = "papr"', "no recipe 'papr'; there are"),

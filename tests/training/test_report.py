@@ -204,13 +204,14 @@ def test_the_papers_value_stands_beside_ours(found: dict[str, list[list[dict[str
 def test_seeds_become_mean_and_spread(found: dict[str, list[list[dict[str, str]]]]) -> None:
     (rows,) = under(found, "Table 5.")
     ours = pick(rows, Network="ResNet", Validation_drawn="by recording")
-    assert ours["Test accuracy"] == "0.600 ±\u00a00.100\u00a0(n=3)"
+    # The mean of three intervals of 0.05 to either side.
+    assert ours["Test accuracy"] == "0.600 ±\u00a00.100\u00a0(n=3) [0.550,\u00a00.650]"
     ranking = under(found, "By the materials")[0]
     # P@10 micro of the made-up measures is the accuracy and 0.02 more, macro 0.01 above it.
     micro = [row for row in ranking if row["Mean"] == "micro"]
     macro = [row for row in ranking if row["Mean"] == "macro"]
-    assert pick(micro, Recipe="paper-tt-resnet18")["P@10"] == "0.620 ±\u00a00.100\u00a0(n=3)"
-    assert pick(macro, Recipe="`thud`")["mAP"] == "0.660 ±\u00a00.050\u00a0(n=3)"
+    assert pick(micro, Recipe="paper-tt-resnet18")["P@10"] == "0.620 ±\u00a00.100\u00a0(n=3) [0.570,\u00a00.670]"
+    assert pick(macro, Recipe="`thud`")["mAP"] == "0.660 ±\u00a00.050\u00a0(n=3) [0.610,\u00a00.710]"
     assert pick(macro, Recipe="vgg16", Validation="by video")["nDCG@10"] == "0.540 [0.490,\u00a00.590]"
     assert pick(micro, Recipe="`thud`")["Chance"] == "0.250"
     by_material = under(found, "By all materials")[2]
@@ -246,10 +247,55 @@ def test_our_recipe_against_the_papers(report: Path, found: dict[str, list[list[
     )
 
 
+def by_picture(wrong: float) -> dict[str, Any]:
+    """Six videos, of which the odd ones are twice as hard; `wrong` is the error of the others."""
+    good = [1 - wrong * (1 + at % 2) for at in range(6)]
+    materials = [[at % 3, 5] for at in range(6)]
+    return {
+        "group": list("abcdef"),
+        "materials": materials,
+        "p_at_10": good,
+        "ndcg_at_10": [1 - wrong] * 6,
+        "map": good,
+    }
+
+
+def test_how_sure_the_videos_leave_us(dataset: Dataset, tmp_path: Path) -> None:
+    runs = []
+    for seed in (0, 1):
+        for name, wrong in (("paper-tt-resnet18", 0.4), ("thud", 0.1)):
+            run = result(name, "tt_agg", dataset, seed=seed, validation="recording")
+            for truth in ("own_clips", "all_events"):
+                run.test["recommend"][truth]["by_picture"] = by_picture(wrong + seed / 100)
+            runs.append(run)
+    write_report(runs, dataset, tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    # Every picture's error is 0.405 to 0.105 of the paper's mean: whichever videos are drawn, so is the mean's.
+    assert text.count("The ratio of the mean errors lies in [3.86,\u00a03.86]") == 2
+    assert "our nDCG@10 minus the paper's in [0.300,\u00a00.300]" in text
+    # The harder videos lie twice as far apart, so the mean of what is drawn is not always the same.
+    (low, high) = re.findall(r"our mAP minus the paper's in \[([\d.]+),\u00a0([\d.]+)\]", text)[0]
+    assert 0.3 <= float(low) < 0.45 < float(high) <= 0.6
+    runs[1].test["recommend"]["own_clips"]["by_picture"]["group"] = list("abcdeg")
+    write_report(runs, dataset, tmp_path / "report")
+    assert (tmp_path / "report" / "report.md").read_text().count("The ratio of the mean errors lies in") == 1
+
+
+def test_recipes_of_unequal_epochs_are_not_compared(dataset: Dataset, tmp_path: Path) -> None:
+    runs = [
+        result("paper-tt-resnet18", "tt_agg", dataset, test=0.1, epochs=3),
+        result("thud", "tt_agg", dataset, test=0.9, epochs=30),
+    ]
+    write_report(runs, dataset, tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert text.count("The paper's recipe had 3 epochs and ours 30: this compares no recipes.") == 2
+    assert "at most half the paper's" not in text
+
+
 def test_ablation_names_the_change(found: dict[str, list[list[dict[str, str]]]]) -> None:
     (rows,) = under(found, "Changes to `thud`")
     assert rows[0]["Change"] == "full recipe"
-    assert rows[0]["P@10 macro"] == "0.830 ±\u00a00.000\u00a0(n=3)"
+    assert rows[0]["P@10 macro"] == "0.830 ±\u00a00.000\u00a0(n=3) [0.780,\u00a00.880]"
     heads = pick(rows, Recipe="ablation-no-heads")
     assert heads["Change"] == "`heads` `0.5` → `0.0`"
     assert heads["P@10 macro"] == "0.730 [0.680,\u00a00.780]"
@@ -271,8 +317,19 @@ def test_what_was_run_is_told(report: Path, found: dict[str, list[list[dict[str,
     assert "Clips run from 0.1 s before the hit to 0.3 s after it" in markdown
     assert "Trained for 4 epochs, not 30 (`paper-" in markdown
     assert "learning_rate" not in markdown  # it is the paper's
+    assert "are of a recording that" not in markdown
     assert markdown.count("--note 'a|b'") > len(runs)  # every table gives the commands of its runs
     assert str(dataset.folder) not in markdown
+
+
+def test_recordings_on_both_sides_are_told(dataset: Dataset, tmp_path: Path) -> None:
+    labels, split = dataset.labels, dataset.labels.picture_split.copy()
+    assert labels.picture_group[0] == labels.picture_group[1]  # two videos in a row are cut from one recording
+    split[0] = 2
+    straddling = replace(dataset, labels=replace(labels, picture_split=split))
+    write_report([], straddling, tmp_path / "report")
+    told = "1 of 9 test pictures are of a recording that training or validation data are cut from, too"
+    assert told in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_figures_show_something(report: Path) -> None:

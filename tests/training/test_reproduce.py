@@ -14,7 +14,7 @@ from tests.training.tiny import GRID, STEPS, start, write_recipe
 from training.dataset import Dataset
 from training.reproduce import RUNS
 from training.reproduce_commands import reproduce
-from training.results import RESULT_FILE, load_result
+from training.results import RESULT_FILE, load_result, write_result
 
 
 @pytest.fixture
@@ -86,6 +86,23 @@ def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
     assert ("small-sound" in report, "small-towers" in report, "broken" in report) == (True, True, False)
     numbers = json.loads((target / "report" / "numbers.json").read_text())
     assert [run["recipe"]["name"] for run in numbers] == ["small-sound", "small-towers"]
+
+
+def test_a_result_of_something_else_is_not_taken_for_the_runs(
+    dataset: Dataset, tmp_path: Path, suite: Path
+) -> None:
+    target = tmp_path / "target"
+    arguments = ("--only", "*small-towers*", "--epochs", "2", "--precision", "fp32")
+    assert reproduced(dataset, target, suite, *arguments).exit_code == 0
+    run = target / RUNS / "small-towers.recording.0"
+    last = load_result(run)
+    # As `thud evaluate --best` leaves it: of an epoch before the last.
+    write_result(last.model_copy(update={"epochs": 1, "checkpoint": "0" * 16}), run)
+    again = reproduced(dataset, target, suite, *arguments)
+    assert (again.exit_code, "runs were done before" in again.output) == (0, False)
+    assert load_result(run).checkpoint == last.checkpoint
+    other = reproduced(dataset, target, suite, *arguments[:-1], "bf16")
+    assert "holds a run with another precision" in str(other.exception)
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,12 @@ def test_two_pictures_and_four_sounds_by_hand() -> None:
     assert found["chance"] == {"micro": 0.5, "macro": 0.5}
     assert found["by_material"] == {name: {"pictures": 1, "chance": 0.5} for name in ("plastic", "drywall", "rock")}
     assert found["without_good"] == 0
+    assert found["by_picture"] == {
+        "group": ["a", "b"],
+        "materials": [[1, 2], [0]],
+        "ndcg_at_10": [1.0, round(second, 6)],
+        "map": [1.0, round(5 / 6, 6)],
+    }
 
 
 @settings(deadline=None, max_examples=60)

@@ -12,7 +12,8 @@ import torch
 
 from training.checkpoint import Checkpoint
 from training.dataset import Dataset
-from training.fit import FitOptions, fit
+from training.fit import fit
+from training.fit_options import FitOptions
 from training.recipe import Recipe
 
 CPU = torch.device("cpu")

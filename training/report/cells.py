@@ -57,15 +57,14 @@ def cell(group: Group | None, split: Measured, *keys: str, interval: str | None 
     """The measure at `keys` of a group, in words.
 
     One run: the value and its interval, kept beside it as `<last key>_interval` or under the key `interval`.
-    Several: mean ± standard deviation over the seeds, and their number.
+    Several: mean ± standard deviation over the seeds, their number, and the mean of their intervals.
     """
     if group is None:
         return NOT_RUN
-    values = list(by_seed(group, split, *keys).values())
-    if len(group.runs) > 1 or not values:
-        return spread(values)
-    ends = bounds(measured(group.runs[0], split), *keys[:-1], interval or f"{keys[-1]}_interval")
-    return share(values[0]) if ends is None else f"{share(values[0])} {between(*ends)}"
+    values = spread(list(by_seed(group, split, *keys).values()))
+    where = (*keys[:-1], interval or f"{keys[-1]}_interval")
+    ends = [found for run in group.runs if (found := bounds(measured(run, split), *where))]
+    return f"{values} {between(*map(fmean, zip(*ends, strict=True)))}" if ends else values
 
 
 def spread(values: Sequence[float], *, signed: bool = False) -> str:

@@ -62,7 +62,9 @@ def flattery(groups: Sequence[Group]) -> list[str]:
     return [
         "Validation minus test, and in parentheses both. Drawn sample by sample, validation data share their "
         "videos and pictures with the training data, and a model that has learned those by heart looks good. Drawn "
-        "by video, they share recordings that several videos were cut from; drawn by recording, not even those.",
+        "by video, they share recordings that several videos were cut from; drawn by recording, not even those. "
+        "Where test data share recordings with training data (section 1), validation by recording is the stricter "
+        "of the two, and a gap of 0 is no proof that nothing flatters.",
         table(header, rows, words=3),
         *rests_on(used),
     ]

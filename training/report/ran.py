@@ -45,7 +45,14 @@ def _data(dataset: Dataset) -> list[str]:
             f"{fewer:,} of {len(clips):,} pictures have fewer than {CLIPS_PER_VIDEO}."
         )
     skipped = sum(info.skipped.values())
-    facts.append(f"Skipped while preparing: {skipped:,}." if skipped else "Nothing was skipped while preparing.")
+    facts.append(f"Skipped or short while preparing: {skipped:,}." if skipped else "Nothing was skipped.")
+    test = labels.picture_split == SPLITS.index("test")
+    heard_of = np.isin(labels.picture_group[test], labels.picture_group[~test])
+    if heard_of.any():
+        facts.append(
+            f"{int(heard_of.sum()):,} of {len(heard_of):,} test pictures are of a recording that training or "
+            "validation data are cut from, too: so the data are split."
+        )
     rows = []
     for index, split in enumerate(SPLITS):
         inside, heard = labels.picture_split == index, labels.clip_split == index
@@ -61,7 +68,7 @@ def _data(dataset: Dataset) -> list[str]:
     ]
     if skipped:
         reasons = ((code(reason), f"{count:,}") for reason, count in info.skipped.items())
-        blocks.append(table(("Skipped because", "Count"), reasons))
+        blocks.append(table(("Skipped or short because", "Count"), reasons))
     return blocks
 
 

@@ -6,14 +6,11 @@ from model.materials import MATERIALS
 from training.report.cells import (
     NOT_MEASURED,
     NOT_RUN,
-    between,
-    bounds,
     by_seed,
     cell,
     lookup,
     number,
     share,
-    spread,
 )
 from training.report.groups import Group, or_none
 from training.report.markdown import code, rests_on, table
@@ -38,9 +35,10 @@ def recommendations(groups: Sequence[Group]) -> list[str]:
     blocks = [
         "All test pictures are asked for sounds among the training sounds (paper, 3.5). *Micro* is the mean over "
         "pictures; *macro* the mean over materials of the mean over the pictures with the material, so that rare "
-        "materials count as much as wood. *P@K* is the share of good sounds among the K nearest, *coverage@K* the "
-        "share of the picture's materials that occur among them, and *chance* the precision of sounds drawn at "
-        "random. *Hubness skew* is the skewness of how often each sound is among the 10 nearest: 0 if all are "
+        "materials count as much as wood; a picture of several materials counts for each of them, whichever its "
+        "good sounds are of. *P@K* is the share of good sounds among the K nearest, *coverage@K* the share of the "
+        "picture's materials that occur among them, and *chance* the precision of sounds drawn at random. "
+        "*Hubness skew* is the skewness of how often each sound is among the 10 nearest: 0 if all are "
         "recommended equally often. Ablation runs are not in these tables: they are judged on validation data.",
     ]
     for truth, title in TRUTHS.items():
@@ -50,7 +48,7 @@ def recommendations(groups: Sequence[Group]) -> list[str]:
             _ranking(shown, truth),
             "Coverage and hubness, test pictures:",
             _coverage(shown, truth),
-            "P@10 by material, test pictures. Intervals are over videos; of several seeds, the intervals' mean:",
+            "P@10 by material, test pictures:",
             _by_material(shown, truth),
             *rests_on(shown),
         ]
@@ -87,21 +85,13 @@ def _by_material(groups: Sequence[Group], truth: str) -> str:
         counts = sorted({int(_first(group, *where, material.name, "pictures")) for group in having})
         chance = [number(run.test, *where, material.name, "chance") for group in having for run in group.runs]
         known = [value for value in chance if value is not None]
-        cells = [_material_cell(group, *where, material.name) for group in groups]
+        keys = (*where, material.name, "p_at_10")
+        cells = [cell(group, "test", *keys, interval="interval") for group in groups]
         rows.append([material.name, " or ".join(map(str, counts)), _range(known), *cells])
     if not rows:
         rows = [[NOT_RUN] * 3]
     header = ["Material", "Test pictures", "Chance", *(f"{code(group.name)}, {group.kind}" for group in groups)]
     return table(header, (row[: len(header)] + [""] * (len(header) - len(row)) for row in rows))
-
-
-def _material_cell(group: Group, *where: str) -> str:
-    values = list(by_seed(group, "test", *where, "p_at_10").values())
-    ends = [found for run in group.runs if (found := bounds(run.test, *where, "interval"))]
-    if not values or not ends:
-        return spread(values)
-    low, high = (sum(end[side] for end in ends) / len(ends) for side in (0, 1))
-    return f"{spread(values)} {between(low, high)}"
 
 
 def _range(values: Sequence[float]) -> str:

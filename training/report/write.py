@@ -82,7 +82,8 @@ def _blocks(title: str, dataset: Dataset, groups: Sequence[Group], plates: Seque
         "The systems of Liu & Zhao, *Interaction-Based Material Recognition with Multimodal Audio-Visual "
         "Datasets*, and what goes past them. All measures are shares from 0 to 1 unless a column says otherwise. A "
         "value of one run stands with its 95 % bootstrap interval over videos in brackets. A value of several "
-        "seeds is their mean ± their standard deviation, with the number of seeds n. What was not run says so."
+        "seeds is their mean ± their standard deviation, with the number of seeds n and the mean of their "
+        "intervals. What was not run says so."
     )
     explained = {
         "sample": "shares videos and pictures with the training data, very probably the paper's way",
