@@ -51,7 +51,7 @@ class DeviceData:
             # The files are mapped to be read; nothing writes to the tensors.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
             pictures, clips = torch.from_numpy(dataset.pictures), torch.from_numpy(dataset.clips)
-        self.resident = device.type != "cuda" or pictures.nbytes + clips.nbytes <= _room(device)
+        self.resident = fits(device, pictures.nbytes + clips.nbytes)
         if self.resident:
             pictures, clips = pictures.to(device), clips.to(device)
         self._pictures, self._clips = pictures, clips
@@ -124,6 +124,12 @@ def _moved(arrays: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, 
     return torch.split(whole, [len(array) for array in arrays])
 
 
-def _room(device: torch.device) -> int:
+def fits(device: torch.device, size: int) -> bool:
+    """Whether media of `size` bytes are to lie on the device: not where they take too much of a GPU's free memory.
+
+    On the CPU they are read where they are mapped, and Apple's GPU shares its memory.
+    """
+    if device.type != "cuda":
+        return True
     free, _ = torch.cuda.mem_get_info(device)
-    return int(free * RESIDENT_SHARE)
+    return size <= free * RESIDENT_SHARE

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 from torchvision.transforms import functional as vision
 
 from model.bundle import ClipSpec
 from model.errors import TrainingError
 from model.spectrogram import LogMel
+from tests.training.meta import OnlyOnMeta
 from training import augment_pictures as pictures_room
 from training import augment_sounds as sounds_room
 from training.augment_pictures import PictureAugment, augment_pictures
@@ -428,25 +427,13 @@ def test_a_row_does_not_hang_on_the_others_of_its_batch() -> None:
             torch.testing.assert_close(whole[row : row + 1], alone, atol=1e-3, rtol=1e-4)
 
 
-class _OnlyOnMeta(TorchFunctionMode):
-    """Fails on a tensor made of Python numbers or on another device: its copy would be waited for."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        assert func not in (torch.tensor, torch.as_tensor, Tensor.new_tensor)
-        result = func(*args, **(kwargs or {}))
-        for value in tree_leaves((args, kwargs, result)):
-            assert not isinstance(value, Tensor) or value.device.type == "meta", func
-        return result
-
-
 @pytest.mark.parametrize("options", [ALL_SOUNDS, SoundAugment(shift=0.05), OFF])
 def test_nothing_waits_for_the_device(options: SoundAugment) -> None:
-    # Meta tensors have no values: reading one back, or a shape that hangs on one, is an error.
     room = SoundAugmenter(options, STORED, WINDOW).to("meta")
     pictures = random_pictures(3).to("meta")
     values = torch.rand(3, sounds_room.DRAWS, device="meta")
     clips, log_mels = random_clips(3).to("meta"), torch.rand(3, 3, 32, 32, device="meta")
-    with _OnlyOnMeta():
+    with OnlyOnMeta():
         assert augment_pictures(pictures, values[:, : pictures_room.DRAWS], ALL_PICTURES).shape == (3, 32, 32, 3)
         assert room.windows(clips, values).shape == (3, WINDOW.samples)
         assert room.spectrograms(log_mels, values).shape == (3, 3, 32, 32)
@@ -462,7 +449,7 @@ def test_nothing_waits_for_the_device(options: SoundAugment) -> None:
     ],
 )
 def test_the_check_above_finds_what_would_wait(reads: Callable[[Tensor], object]) -> None:
-    with pytest.raises((AssertionError, RuntimeError, NotImplementedError)), _OnlyOnMeta():
+    with pytest.raises((AssertionError, RuntimeError, NotImplementedError)), OnlyOnMeta():
         reads(torch.rand(3, device="meta"))
 
 

@@ -1,5 +1,6 @@
 """Data on the device and data streamed to it are the same steps; several processes' parts make the whole."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.training.meta import OnlyOnMeta
 from tests.training.tiny import CPU, GRID, PAIRS, recipe, train, weights
 from training.dataset import Dataset
-from training.device_data import READ_AHEAD, DeviceData, Step
+from training.device_data import READ_AHEAD, DeviceData, Step, fits
 from training.distributed import Share
+from training.fit import Objective
 from training.plan import Batch, plan_epoch
 from training.recipe import Recipe
+from training.systems import build_system
 
 RECIPES = [
     recipe(PAIRS),
@@ -71,6 +75,42 @@ def test_trained_on_streamed_data_the_weights_are_the_same(
     resident = train(dataset, recipe(PAIRS, epochs=1), tmp_path / "resident")
     monkeypatch.setattr("training.fit.DeviceData", lambda data, _device: streamed(data))
     assert weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "streamed")) == weights(resident)
+
+
+@pytest.mark.parametrize(("free", "resident"), [(2.01, True), (1.99, False)])
+def test_media_lie_on_the_gpu_where_they_take_no_more_than_half_of_it(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, free: float, resident: bool
+) -> None:
+    media = dataset.pictures.nbytes + dataset.clips.nbytes
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (int(media * free), 10 * media))
+    assert fits(torch.device("cuda"), media) is resident
+    assert fits(CPU, media)
+
+
+WHOLE_STEPS = [
+    *RECIPES,
+    recipe(GRID, heads=0.5, uncertain="masked", pictures={"flip": 0.5, "crop": 0.5, "jitter": 0.2}),
+    recipe(GRID, loss="softmax", log_q=0.5, sounds={"shift": 0.02, "noise": 0.5, "time_mask": 0.2}),
+    recipe(GRID, loss="softmax", log_q=0.5, log_q_by="material"),
+    recipe(PAIRS, system="visual", weighted=True),
+]
+
+
+@pytest.mark.parametrize("chosen", WHOLE_STEPS, ids=lambda chosen: f"{chosen.system} {chosen.loss}")
+def test_nothing_in_a_step_waits_for_the_device(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, chosen: Recipe
+) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no meta device
+    system = build_system(chosen, dataset.info, 0).to("meta")
+    step = next(DeviceData(dataset, CPU).steps(plan_epoch(dataset, chosen, 0, 0), Share()))
+    truth = type(step.truth)(*(value.to("meta") for value in step.truth))
+    media = {name: value.to("meta") for name, value in step._asdict().items() if isinstance(value, Tensor)}
+    there = step._replace(truth=truth, **media)
+    with OnlyOnMeta():
+        loss = Objective(system, Share(), bf16=False).train()(there)
+        loss.backward()
+    assert loss.shape == ()
+    assert all(weights.grad is not None for weights in system.parameters())
 
 
 def test_reading_ahead_is_bounded_and_its_errors_come_out(dataset: Dataset) -> None:
