@@ -6,9 +6,12 @@ DATASET was prepared from a manifest (thud prepare manifest FILE DATASET --befor
 source that has pictures, all of it, pictures and sounds, becomes test data; each recipe is trained on the rest with
 the same seed, and the pictures of that source are answered with the training sounds. Nothing is chosen on the
 source left out: the last epoch counts. Interrupted, the same command goes on; what is done is not done again.
+`macro` is over the materials of which the source has at least 10 pictures, or over all where it has of none.
 """
 
 import json
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ from training.evaluate import evaluate
 from training.fit import fit
 from training.fit_options import FitOptions
 from training.recipe import Recipe, load_recipe
-from training.results import Precision
+from training.results import Precision, versions
 
 MEASURED_FILE = "left_out.json"
 TRAIN, _, TEST = range(len(SPLITS))
@@ -51,12 +54,15 @@ def main(
     if unknown := sorted(set(only) - set(sources)):
         raise click.BadParameter(f"no source {unknown[0]!r} with pictures; there are {', '.join(sources)}")
     for source in only or sources:
+        if _nothing_to_hear(data, source):
+            click.echo(f"without {source}: no training sound is of its materials", err=True)
+            continue
         for recipe in chosen:
             run = out / source / recipe.name
             if not _is_done(run, recipe, seed, data.info.id):
                 click.echo(f"without {source}: {recipe.name}, {recipe.epochs} epochs", err=True)
                 _measure(data, source, recipe, run, seed, precision)
-    print(_table(out, sources, [recipe.name for recipe in chosen]))
+    print(_table(data, out, sources, [recipe.name for recipe in chosen]))
 
 
 def _is_done(run: Path, recipe: Recipe, seed: int, dataset: str) -> bool:
@@ -95,6 +101,13 @@ def left_out(data: Dataset, source: str) -> Dataset:
     return replace(data, labels=changed)
 
 
+def _nothing_to_hear(data: Dataset, source: str) -> bool:
+    """Whether no material of the source's pictures is that of a training sound."""
+    fold = left_out(data, source)
+    materials = fold.labels.clip_material[fold.clips_of("train")]
+    return not fold.labels.picture_materials[fold.pictures_of("test")][:, materials].any()
+
+
 def _measure(data: Dataset, source: str, recipe: Recipe, run: Path, seed: int, precision: Precision) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     fold = left_out(data, source)
@@ -106,6 +119,8 @@ def _measure(data: Dataset, source: str, recipe: Recipe, run: Path, seed: int, p
         "recipe": recipe.model_dump(),
         "seed": seed,
         "precision": precision,
+        "command": shlex.join(["python", *sys.argv]),
+        "versions": versions(),
         "checkpoint": checkpoint.id,
         "dataset": data.info.id,
         "seconds": sum(record["seconds"] for record in checkpoint.history),
@@ -116,7 +131,7 @@ def _measure(data: Dataset, source: str, recipe: Recipe, run: Path, seed: int, p
         aside.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
-def _table(out: Path, sources: list[str], recipes: list[str]) -> str:
+def _table(data: Dataset, out: Path, sources: list[str], recipes: list[str]) -> str:
     """A row a source; chance is what drawing from the training sounds at random gives."""
     heads = [f"{name} {what}" for name in recipes for what in ("P@10", "macro", "nDCG@10", "mAP")]
     lines = [
@@ -125,18 +140,15 @@ def _table(out: Path, sources: list[str], recipes: list[str]) -> str:
     ]
     rows: list[list[float]] = []
     for source in sources:
+        if _nothing_to_hear(data, source):
+            lines.append(f"| {source} | no training sound of its materials |" + " |" * (2 + len(heads)))
+            continue
         files = [out / source / name / MEASURED_FILE for name in recipes]
         if not all(file.exists() for file in files):
             lines.append(f"| {source} | not run |" + " |" * (2 + len(heads)))
             continue
         found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
         first = found[0]["measured"]
-        if first["chance"]["micro"] == 0.0:
-            lines.append(
-                f"| {source} | {found[0]['pictures']} | no training sound of its materials |"
-                + " |" * (1 + len(heads))
-            )
-            continue
         row = [first["chance"]["micro"], _macro(first, "chance")]
         for one in (each["measured"] for each in found):
             row += [

@@ -105,7 +105,7 @@ def test_nothing_in_a_step_waits_for_the_device(
     step = next(DeviceData(dataset, CPU).steps(plan_epoch(dataset, chosen, 0, 0), Share()))
     truth = type(step.truth)(*(value.to("meta") for value in step.truth))
     media = {name: value.to("meta") for name, value in step._asdict().items() if isinstance(value, Tensor)}
-    there = step._replace(truth=truth, **media)
+    there = step._replace(truth=truth, **media)  # type: ignore[arg-type] # of tensors alone
     with OnlyOnMeta():
         loss = Objective(system, Share(), bf16=False).train()(there)
         loss.backward()
