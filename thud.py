@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "training.commands:train",
     "evaluate": "training.commands:evaluate",
     "reproduce": "training.reproduce_commands:reproduce",
+    "report": "training.reproduce_commands:report",
     "export": "training.commands:export",
     "pretrain": "training.pretraining.commands:pretrain",
     "index": "index.commands:index",

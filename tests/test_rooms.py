@@ -59,6 +59,7 @@ def test_help_imports_nothing_heavy() -> None:
         "train",
         "evaluate",
         "reproduce",
+        "report",
         "export",
         "index",
         "recommend",

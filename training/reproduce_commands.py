@@ -1,13 +1,16 @@
-"""`thud reproduce`: a suite of runs on one dataset, and the report on them."""
+"""`thud reproduce`: a suite of runs on one dataset, and the report on them; `thud report`: one on earlier runs."""
 
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from model.threads import available_cpus
 from training import options
+
+if TYPE_CHECKING:
+    from training.results import RunResult
 
 MOST_JOBS = 4
 """Runs side by side by default: each takes the memory of two networks and their optimiser."""
@@ -95,3 +98,31 @@ def reproduce(
         raise click.ClickException(
             f"{len(failures)} of {len(trials)} runs failed; the same command tries them again"
         )
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("numbers", nargs=-1, required=True, type=click.Path(path_type=Path))
+def report(dataset: Path, target: Path, numbers: tuple[Path, ...]) -> None:
+    """Write one report into the folder TARGET on the runs in NUMBERS, the numbers.json of earlier reports.
+
+    For runs that several machines did, or that are older than the words of today's report. Of two results of the
+    same run, that of the later file counts.
+    """
+    from training.dataset import load_dataset
+    from training.report.write import write_report
+    from training.results import load_numbers
+
+    data = load_dataset(dataset)
+    found: dict[str, RunResult] = {}
+    for file in numbers:
+        results = load_numbers(file)
+        again = [result.run for result in results if result.run in found]
+        if again:
+            click.echo(f"{file}: {len(again)} of {len(results)} runs in place of those in earlier files")
+        found |= {result.run: result for result in results}
+    elsewhere = sum(result.dataset != data.info.id for result in found.values())
+    if elsewhere:
+        click.echo(f"{elsewhere} of {len(found)} runs are of another dataset than {dataset}; the report says which")
+    click.echo(f"report: {write_report(list(found.values()), data, target)}")

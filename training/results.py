@@ -1,16 +1,19 @@
 """The result of one run: what was trained, on what, how it measured; what reports are written from."""
 
+import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from model.atomic import atomic_file
 from model.errors import TrainingError
 
 if TYPE_CHECKING:
     from training.checkpoint import Checkpoint
+
+T = TypeVar("T")
 
 RESULT_FILE = "result.json"
 
@@ -59,6 +62,11 @@ class RunResult(BaseModel):
     test: dict[str, Any]
 
     @property
+    def run(self) -> str:
+        """Recipe, dataset, validation and seed as text: two results that have the same are of one run."""
+        return json.dumps([self.recipe, self.dataset, self.validation, self.seed], sort_keys=True)
+
+    @property
     def name(self) -> str:
         """The recipe's name."""
         return str(self.recipe["name"])
@@ -67,6 +75,11 @@ class RunResult(BaseModel):
     def system(self) -> str:
         """Which of the paper's four systems the recipe trains: sound, visual, fc_agg or tt_agg."""
         return str(self.recipe["system"])
+
+
+_ONE = TypeAdapter(RunResult)
+RESULTS = TypeAdapter(list[RunResult])
+"""The list of runs in a report's numbers.json."""
 
 
 def versions() -> dict[str, str]:
@@ -106,12 +119,20 @@ def write_result(result: RunResult, run: Path) -> None:
 
 def load_result(run: Path) -> RunResult:
     """Read the result of a run. Raises TrainingError if there is none, or if it is not valid."""
-    file = run / RESULT_FILE
+    if not (run / RESULT_FILE).exists():
+        raise TrainingError(f"{run} has no {RESULT_FILE}")
+    return _read(run / RESULT_FILE, _ONE)
+
+
+def load_numbers(file: Path) -> list[RunResult]:
+    """Read the results in a report's numbers.json. Raises TrainingError if it cannot be read, or is not valid."""
+    return _read(file, RESULTS)
+
+
+def _read(file: Path, kind: TypeAdapter[T]) -> T:
     try:
-        return RunResult.model_validate_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise TrainingError(f"{run} has no {RESULT_FILE}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{file} cannot be read: {error}") from error
+        return kind.validate_json(file.read_bytes())
+    except OSError as error:
+        raise TrainingError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise TrainingError(f"{file} is not valid: {error.errors()[0]['msg']}") from error

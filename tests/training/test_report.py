@@ -10,11 +10,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from model.errors import TrainingError
 from training.dataset import Dataset
 from training.report.write import write_report
+from training.reproduce_commands import report as report_command
 from training.results import RunResult, Validation
 
 RESNET = {"image_network": "resnet18", "sound_network": "resnet18"}
@@ -288,7 +290,7 @@ def test_recipes_of_unequal_epochs_are_not_compared(dataset: Dataset, tmp_path: 
     ]
     write_report(runs, dataset, tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text()
-    assert text.count("The paper's recipe had 3 epochs and ours 30: this compares no recipes.") == 2
+    assert "because they were trained for unequal times: `thud` (30 epochs) and `paper-tt-resnet18` (3)." in text
     assert "at most half the paper's" not in text
 
 
@@ -374,6 +376,29 @@ def test_numbers_come_back(report: Path, dataset: Dataset) -> None:
     back = [RunResult.model_validate(entry) for entry in raw]
     key = lambda run: run.checkpoint  # noqa: E731
     assert sorted(back, key=key) == sorted(everything(dataset), key=key)
+
+
+def test_one_report_of_several(report: Path, dataset: Dataset, tmp_path: Path) -> None:
+    runs = everything(dataset)
+    for name, part in (("a", runs[:9]), ("b", runs[5:])):
+        write_report(part, dataset, tmp_path / name)
+    files = [str(tmp_path / name / "numbers.json") for name in "ab"]
+    arguments = [str(dataset.folder), str(tmp_path / "whole"), *files]
+    told = CliRunner().invoke(report_command, arguments, catch_exceptions=False).output
+    assert f"b/numbers.json: 4 of {len(runs) - 5} runs in place of those in earlier files" in " ".join(told.split())
+    assert "another dataset" not in told
+    for file in ("report.md", "numbers.json"):
+        assert (tmp_path / "whole" / file).read_bytes() == (report / file).read_bytes()
+    broken = tmp_path / "broken.json"
+    for text, words in (("[{}]", "is not valid"), ("nothing", "is not valid"), (None, "cannot be read")):
+        if text is not None:
+            broken.write_text(text)
+        else:
+            broken.unlink()
+        refused = CliRunner().invoke(report_command, [str(dataset.folder), str(tmp_path / "none"), str(broken)])
+        assert isinstance(refused.exception, TrainingError)
+        assert words in str(refused.exception)
+    assert not (tmp_path / "none").exists()
 
 
 def test_again_it_is_the_same(report: Path, dataset: Dataset, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from model.atomic import atomic_folder
 from model.errors import TrainingError
 from training.dataset import Dataset
@@ -20,14 +18,12 @@ from training.report.paper_tables import flattery, paper_tables
 from training.report.plates import Plate
 from training.report.ran import what_was_run
 from training.report.recommended import recommendations
-from training.results import RunResult
+from training.results import RESULTS, RunResult
 
 MARKDOWN_FILE = "report.md"
 PAGE_FILE = "report.html"
 NUMBERS_FILE = "numbers.json"
 FIGURES_FOLDER = "figures"
-
-_RESULTS = TypeAdapter(list[RunResult])
 
 
 def write_report(
@@ -63,7 +59,7 @@ def write_report(
         runs = [
             run for _, run in sorted((at, run) for g in groups for at, run in zip(g.numbers, g.runs, strict=True))
         ]
-        (aside / NUMBERS_FILE).write_bytes(_RESULTS.dump_json(runs, indent=1) + b"\n")
+        (aside / NUMBERS_FILE).write_bytes(RESULTS.dump_json(runs, indent=1) + b"\n")
     return target / PAGE_FILE
 
 
