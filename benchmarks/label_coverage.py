@@ -1,6 +1,6 @@
 """How many of a video's materials the drawn clips name, by the number of clips: what "good" means in a report.
 
-    python benchmarks/label_coverage.py ANNOTATIONS [--clips 2 --clips 4 --clips 10]
+    python benchmarks/label_coverage.py ANNOTATIONS [--clips 2 --clips 4 --clips 8 --clips 10]
 
 ANNOTATIONS is the folder with `<id>_times.txt` and `test.txt`. A picture's own clips are those that
 `thud prepare greatest-hits --clips N` draws of its video (paper, 3.1: ten); what is known of it are the materials
@@ -20,7 +20,7 @@ from training.greatest_hits import VideoTask, draw_touches
 
 @click.command()
 @click.argument("annotations", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--clips", multiple=True, type=click.IntRange(min=1), default=(2, 4, 10), show_default=True)
+@click.option("--clips", multiple=True, type=click.IntRange(min=1), default=(2, 4, 8, 10), show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(annotations: Path, clips: tuple[int, ...], seed: int) -> None:
     """Print a table for the test videos."""
