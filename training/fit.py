@@ -205,7 +205,7 @@ class Fitting:
 
     def _diverged(self, what: str) -> TrainingError:
         precision = ", or train with --precision fp32" if self.options.bf16 else ""
-        kept = "; the checkpoint before it is kept" if self.history else ""
+        kept = ", in another folder; the checkpoint before it is kept here" if self.history else ""
         return TrainingError(
             f"{what}: lower learning_rate (now {self.recipe.learning_rate}) in the recipe{precision}{kept}"
         )

@@ -63,8 +63,8 @@ class RunResult(BaseModel):
 
     @property
     def run(self) -> str:
-        """Recipe, dataset, validation and seed as text: two results that have the same are of one run."""
-        return json.dumps([self.recipe, self.dataset, self.validation, self.seed], sort_keys=True)
+        """Recipe, dataset, validation, seed and steps as text: two results that have the same are of one run."""
+        return json.dumps([self.recipe, self.dataset, self.validation, self.seed, self.steps], sort_keys=True)
 
     @property
     def name(self) -> str:

@@ -322,7 +322,7 @@ def test_weights_that_the_last_step_broke_are_not_kept(
         return loss
 
     monkeypatch.setattr(fit_module.Fitting, "_step", breaking)
-    with pytest.raises(TrainingError, match=r"weights are no longer finite after epoch 2: .*before it is kept$"):
+    with pytest.raises(TrainingError, match=r"are no longer finite after epoch 2: .*before it is kept here$"):
         train(dataset, recipe(PAIRS, epochs=2), tmp_path / "run", steps=1)
     assert weights(load_checkpoint(tmp_path / "run")) == kept
 

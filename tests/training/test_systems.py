@@ -162,6 +162,7 @@ def test_the_seed_fixes_the_weights_and_leaves_torchs_generator_alone(dataset: D
     [
         ({"after": 0.5}, r"tiny-grid hears 0\.1 s before and 0\.5 s after a hit, the dataset holds 0\.1 and 0\.3"),
         ({"before": 0.2}, r"prepare it with --before 0\.2 --after 0\.3"),
+        ({"highest_hertz": 9000.0}, r"up to 9000 Hz, .* hold 8000 Hz at most; prepare it with --sample-rate 18000"),
         ({"image_network": "alexnet"}, "alexnet cannot take pictures of 32 x 32"),
         ({"sound_network": "resnet17"}, "no network named 'resnet17'"),
     ],

@@ -27,8 +27,9 @@ def against_the_paper(groups: Sequence[Group]) -> list[str]:
     blocks = [
         "Test pictures, macro over materials. The error is 1 − P@10, the share of wrong sounds among the ten "
         "nearest; the ratio is how many times larger the paper's is. The last line has the means over the seeds, "
-        "and the ratio of the mean errors. Intervals are 95 % bootstraps over videos, both recipes on the same "
-        "resampled videos, each picture with its mean over the seeds."
+        "and the ratio of the mean errors. Intervals, for runs that keep what each picture gave, are 95 % "
+        "bootstraps over videos, both recipes on the same resampled videos, each picture with its mean over the "
+        "seeds."
     ]
     pairs = [
         (theirs, ours)
@@ -90,10 +91,11 @@ def _intervals(theirs: Group, ours: Group, truth: str, seeds: Sequence[int]) -> 
         for key in _BY_PICTURE
     }
     theirs_wrong, ours_wrong = (1 - means for means in drawn["p_at_10"])
+    # The other way round, because ours may be 0 in some resamples, and a quantile of infinities is none.
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = interval(theirs_wrong / ours_wrong)
+        least, most = interval(ours_wrong / theirs_wrong)
     more = [between(*interval(ours_ - theirs_)) for theirs_, ours_ in (drawn["ndcg_at_10"], drawn["map"])]
-    low, high = (f"{end:.2f}" for end in ratio)
+    low, high = (f"{1 / end:.2f}" if end > 0 else "unbounded" for end in (most, least))
     return (
         f" The ratio of the mean errors lies in [{low},{FIRM}{high}], our nDCG@10 minus the paper's in {more[0]}, "
         f"our mAP minus the paper's in {more[1]}."
