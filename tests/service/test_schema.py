@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.service.conftest import Library, Server, running
+from tests.service.test_metrics import within
 
 ROOT = Path(__file__).parents[2]
 KEY = "a-key-0123456789"
@@ -34,7 +36,7 @@ def answers_to_schemathesis(
     """Run schemathesis, which finds nothing; how often the service answered what, as `POST /recommend 200`."""
     document = folder / "openapi.json"
     document.write_bytes(httpx.get(f"{server.url}/openapi.json").content)
-    before = len(server.requests)
+    before = _lines_until_now(server)
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", str(document), "--url", server.url]
     command += ["--max-examples", str(examples), "--seed", "1", "--no-color"]
     command += ["--exclude-checks", ",".join((_NOT_PROMISED, *not_promised))]
@@ -51,8 +53,17 @@ def answers_to_schemathesis(
 
     assert ended.returncode == 0, ended.stdout
     assert "8 selected / 8 total" in ended.stdout
-    lines = (re.search(r'"([A-Z]+) ([^ ?"]+)[^"]*" (\d{3}) ', line) for line in server.requests[before:])
+    after = _lines_until_now(server)
+    lines = (re.search(r'"([A-Z]+) ([^ ?"]+)[^"]*" (\d{3}) ', line) for line in server.requests[before : after - 1])
     return Counter(" ".join(found.groups()) for found in lines if found)
+
+
+def _lines_until_now(server: Server) -> int:
+    """How long the log of requests is with all that was answered until now: a line comes after its answer."""
+    mark = uuid4().hex
+    httpx.get(f"{server.url}/livez", headers={"X-Request-ID": mark})
+    within(10, lambda: any(mark in line for line in server.requests))
+    return next(number for number, line in enumerate(server.requests, 1) if mark in line)
 
 
 def test_the_service_does_what_its_document_says(server: Server, tmp_path: Path) -> None:
