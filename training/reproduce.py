@@ -25,7 +25,6 @@ class ReproduceOptions:
     """How the runs of a suite are run; `steps` caps the steps of an epoch, for trying out."""
 
     device: str = "auto"
-    precision: str = "auto"
     jobs: int = 1
     steps: int | None = None
 
@@ -81,7 +80,7 @@ def _is_done(run: Path, trial: Trial, dataset_id: str, options: ReproduceOptions
         ("recipe", theirs == recipe),
         ("dataset", result.dataset == dataset_id),
         ("number of steps an epoch", result.steps == options.steps),
-        ("precision", options.precision in {"auto", result.precision}),
+        ("precision", trial.precision in {"auto", result.precision}),
     ):
         if not same:
             raise TrainingError(f"{run} holds a run with another {what}; choose another folder, or remove that one")
@@ -107,7 +106,7 @@ class _Children:
         run = _folder(target, trial)
         run.mkdir(parents=True, exist_ok=True)
         train = ["train", str(dataset), str(run), "--recipe", trial.recipe, "--seed", str(trial.seed)]
-        train += ["--validation", trial.validation, "--precision", options.precision, "--device", options.device]
+        train += ["--validation", trial.validation, "--precision", trial.precision, "--device", options.device]
         if trial.epochs is not None:
             train += ["--epochs", str(trial.epochs)]
         if options.steps is not None:

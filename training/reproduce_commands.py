@@ -1,13 +1,15 @@
 """`thud reproduce`: a suite of runs on one dataset, and the report on them; `thud report`: one on earlier runs."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from model.threads import available_cpus
 from training import options
+from training.results import Precision
 
 if TYPE_CHECKING:
     from training.results import RunResult
@@ -16,16 +18,31 @@ MOST_JOBS = 4
 """Runs side by side by default: each takes the memory of two networks and their optimiser."""
 
 
-def _epochs(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[tuple[str, int], ...]:
-    asked = []
-    for value in values:
-        pattern, _, count = value.rpartition("=")
-        if not count.isdigit() or int(count) < 1:
-            raise click.BadParameter(f"{value!r} is neither a number of epochs nor PATTERN=NUMBER")
-        asked.append((pattern or "*", int(count)))
-    return tuple(asked)
+def _by_recipe(
+    read: Callable[[str], object], wanted: str
+) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[tuple[str, object], ...]]:
+    """Reads the values `[PATTERN=]VALUE` of an option; `read` is falsy for a value that cannot be."""
+
+    def callback(
+        context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+    ) -> tuple[tuple[str, object], ...]:
+        asked = []
+        for value in values:
+            pattern, _, text = value.rpartition("=")
+            if not (found := read(text)):
+                raise click.BadParameter(f"{value!r} is neither {wanted} nor one after PATTERN=")
+            asked.append((pattern or "*", found))
+        return tuple(asked)
+
+    return callback
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+def _precision(text: str) -> str | None:
+    return text if text in get_args(Precision) else None
 
 
 @click.command()
@@ -44,14 +61,22 @@ def _epochs(
     "--epochs",
     multiple=True,
     metavar="[PATTERN=]N",
-    callback=_epochs,
+    callback=_by_recipe(_count, "a number of epochs"),
     help="instead of the recipes', as in 'paper-*-vgg16=3'; the report says so",
 )
 @click.option("--tiny", is_flag=True, help="one epoch of two steps each: is everything in place?")
 @click.option(
     "--jobs", type=click.IntRange(1), help="runs side by side  [default: the CPUs, at most 4, or 1 on a GPU]"
 )
-@options.precision
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    metavar="[PATTERN=]P",
+    callback=_by_recipe(_precision, "auto, fp32 or bf16"),
+    help="auto, fp32 or bf16, of the networks, as in 'paper-*=bf16'; auto is bf16 on CUDA and fp32 elsewhere"
+    "  [default: auto]",
+)
 @options.device
 def reproduce(
     dataset: Path,
@@ -61,7 +86,7 @@ def reproduce(
     epochs: Any,
     tiny: bool,
     jobs: int | None,
-    precision: str,
+    precisions: Any,
     device: str,
 ) -> None:
     """Run a suite of recipes on DATASET and write the report TARGET/report.
@@ -80,10 +105,9 @@ def reproduce(
     data = load_dataset(dataset)
     place = choose_device(device)
     whole = joined([load_suite(suite) for suite in suites])
-    trials = whole.trials(only, (("*", 1),) if tiny else epochs)
+    trials = whole.trials(only, (("*", 1),) if tiny else epochs, precisions)
     reproduce_options = ReproduceOptions(
         device,
-        precision,
         jobs or (min(available_cpus(), MOST_JOBS) if place.type == "cpu" else 1),
         2 if tiny else None,
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.errors import TrainingError
 from training.recipe import Recipe, load_recipe
-from training.results import Validation
+from training.results import Precision, Validation
 
 
 class Trial(NamedTuple):
@@ -20,7 +20,8 @@ class Trial(NamedTuple):
     recipe: str
     seed: int
     validation: Validation
-    epochs: int | None
+    epochs: int | None = None
+    precision: Precision = "auto"
 
     def load(self) -> Recipe:
         """The recipe with the epochs asked for."""
@@ -48,13 +49,19 @@ class Suite(BaseModel):
 
     runs: list[_Runs] = Field(min_length=1)
 
-    def trials(self, only: tuple[str, ...] = (), epochs: tuple[tuple[str, int], ...] = ()) -> list[Trial]:
+    def trials(
+        self,
+        only: tuple[str, ...] = (),
+        epochs: tuple[tuple[str, int], ...] = (),
+        precisions: tuple[tuple[str, Precision], ...] = (),
+    ) -> list[Trial]:
         """All runs in order; of the recipes that match a pattern of `only`, if there are any.
 
-        `epochs` are patterns of recipes with what to train them for instead of what they say; the last one that
-        matches counts. Raises TrainingError for a recipe that is not there, or a pattern that matches none.
+        `epochs` are patterns of recipes with what to train them for instead of what they say, `precisions` with
+        that of their networks; the last pattern that matches counts. Raises TrainingError for a recipe that is not
+        there, or a pattern that matches none.
         """
-        for pattern in (*only, *(pattern for pattern, _ in epochs)):
+        for pattern in (*only, *(pattern for pattern, _ in (*epochs, *precisions))):
             if not any(fnmatch(run.recipe, pattern) for run in self.runs):
                 there = ", ".join(dict.fromkeys(run.recipe for run in self.runs))
                 raise TrainingError(f"no recipe of the suite matches {pattern!r}; it has {there}")
@@ -63,9 +70,16 @@ class Suite(BaseModel):
             if only and not any(fnmatch(run.recipe, pattern) for pattern in only):
                 continue
             load_recipe(run.recipe)  # an error now rather than hours later
-            asked = [count for pattern, count in epochs if fnmatch(run.recipe, pattern)]
+            counts = [count for pattern, count in epochs if fnmatch(run.recipe, pattern)]
+            asked: list[Precision] = [asked for pattern, asked in precisions if fnmatch(run.recipe, pattern)]
             trials += [
-                Trial(run.recipe, seed, validation, asked[-1] if asked else None)
+                Trial(
+                    run.recipe,
+                    seed,
+                    validation,
+                    counts[-1] if counts else None,
+                    asked[-1] if asked else "auto",
+                )
                 for validation in run.validation
                 for seed in run.seeds
             ]

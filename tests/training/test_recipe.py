@@ -143,16 +143,21 @@ def test_a_suites_trials_and_which_of_them() -> None:
     names = [trial.name for trial in suite().trials()]
     assert names[:4] == ["thud.recording.0", "thud.recording.1", "thud.video.0", "thud.video.1"]
     assert names[4:] == ["paper-sound-vgg16.recording.0", "paper-visual-vgg16.recording.0"]
-    found = suite().trials(("*-vgg16",), (("paper-*", 3), ("paper-visual-*", 2)))
-    assert found == [
-        Trial("paper-sound-vgg16", 0, "recording", 3),
-        Trial("paper-visual-vgg16", 0, "recording", 2),
+    epochs = (("paper-*", 3), ("paper-visual-*", 2))
+    assert suite().trials(("*-vgg16",), epochs, (("*", "bf16"), ("*-sound-*", "fp32"))) == [
+        Trial("paper-sound-vgg16", 0, "recording", 3, "fp32"),
+        Trial("paper-visual-vgg16", 0, "recording", 2, "bf16"),
     ]
-    for only, epochs in ((("resnet",), ()), ((), (("resnet", 3),))):
+    bad: tuple[tuple[str, Any], ...] = (
+        ("only", "resnet"),
+        ("epochs", ("resnet", 3)),
+        ("precisions", ("resnet", "fp32")),
+    )
+    for option, asked in bad:
         with pytest.raises(
             TrainingError, match="no recipe of the suite matches 'resnet'; it has thud, paper-sound"
         ):
-            suite().trials(only, epochs)
+            suite().trials(**{option: (asked,)})
     with pytest.raises(TrainingError, match=r"holds the run thud\.recording\.0 twice"):
         suite(runs=[{"recipe": "thud"}, {"recipe": "thud"}]).trials()
     with pytest.raises(TrainingError, match="no recipe 'papr'"):

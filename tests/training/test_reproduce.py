@@ -92,16 +92,17 @@ def test_a_result_of_something_else_is_not_taken_for_the_runs(
     dataset: Dataset, tmp_path: Path, suite: Path
 ) -> None:
     target = tmp_path / "target"
-    arguments = ("--only", "*small-towers*", "--epochs", "2", "--precision", "fp32")
+    arguments = ("--only", "*small-towers*", "--epochs", "2", "--precision", "bf16", "--precision", "*-towers*=fp32")
     assert reproduced(dataset, target, suite, *arguments).exit_code == 0
     run = target / RUNS / "small-towers.recording.0"
     last = load_result(run)
+    assert last.precision == "fp32"
     # As `thud evaluate --best` leaves it: of an epoch before the last.
     write_result(last.model_copy(update={"epochs": 1, "checkpoint": "0" * 16}), run)
     again = reproduced(dataset, target, suite, *arguments)
     assert (again.exit_code, "runs were done before" in again.output) == (0, False)
     assert load_result(run).checkpoint == last.checkpoint
-    other = reproduced(dataset, target, suite, *arguments[:-1], "bf16")
+    other = reproduced(dataset, target, suite, *arguments[:-1], "*-towers*=bf16")
     assert "holds a run with another precision" in str(other.exception)
 
 
@@ -110,8 +111,13 @@ def test_a_result_of_something_else_is_not_taken_for_the_runs(
     [
         (["--only", "resnet"], "no recipe of the suite matches 'resnet'"),
         (["--epochs", "resnet=3"], "no recipe of the suite matches 'resnet'"),
-        (["--epochs", "small-sound=many"], "'small-sound=many' is neither a number of epochs nor PATTERN=NUMBER"),
+        (
+            ["--epochs", "small-sound=many"],
+            "'small-sound=many' is neither a number of epochs nor one after PATTERN=",
+        ),
         (["--epochs", "0"], "'0' is neither a number of epochs"),
+        (["--precision", "resnet=fp32"], "no recipe of the suite matches 'resnet'"),
+        (["--precision", "small-sound=fp16"], "'small-sound=fp16' is neither auto, fp32 or bf16 nor one after"),
         (["--suite", "al"], "no suite 'al'; there are"),
     ],
 )
