@@ -157,7 +157,7 @@ class Thud:
 
     def __call__(self) -> float:
         """Samples per second of one pass over the batches, the planning of them included."""
-        with Curves(self.run, 0) as curves:
+        with Curves(self.run, 0, click.echo) as curves:
             began = settled(self.device)
             self.fitting._train(self.data, self.work.batches, 0, curves)
             seconds = settled(self.device) - began

@@ -11,6 +11,7 @@ ThudError                    shown as one line, never as a traceback
 ├── LibraryError             an index or sound library that cannot be used (see index/)
 │   └── DamagedIndexError    an index whose files changed while it was in use
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
+    └── NoDataError          a split that holds nothing of what is asked of it
 """
 
 
@@ -56,3 +57,7 @@ class DamagedIndexError(LibraryError):
 
 class TrainingError(ThudError):
     """A dataset, recipe or checkpoint that cannot be used."""
+
+
+class NoDataError(TrainingError):
+    """A split that holds nothing of what is asked of it."""

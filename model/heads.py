@@ -5,7 +5,6 @@
 calibrates them (a temperature, a bias of each material) is folded in. Arrays of other names are ignored.
 """
 
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.arrays import read_arrays
 from model.atomic import atomic_file
 from model.bundle import HEADS, Bundle
 from model.errors import BundleError
@@ -71,8 +71,8 @@ class MaterialHeads:
             return None
         path = bundle.file(HEADS)
         try:
-            heads = cls(**_read(path))
-        except ValueError as error:
+            heads = cls(**read_arrays(path, [field.name for field in fields(cls)]))
+        except (OSError, ValueError) as error:
             raise BundleError(f"{path}: {error}") from error
         if bundle.spec.materials != tuple(material.name for material in MATERIALS):
             raise BundleError(f"{path}: the bundle's materials are not the 17 that its heads are about")
@@ -91,22 +91,3 @@ class MaterialHeads:
 
     def _arrays(self) -> dict[str, Weights]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a heads.npz, as they are. Raises ValueError where they cannot be read."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is no NumPy archive (.npz)")
-    arrays = {}
-    with np.load(path, allow_pickle=False) as stored:
-        for field in fields(MaterialHeads):
-            if field.name not in stored:
-                raise ValueError(f"it has no array {field.name}")
-            try:
-                array = stored[field.name]
-            except Exception as error:  # zipfile, zlib and NumPy each have their own for what is damaged
-                raise ValueError(f"{field.name} cannot be read: {error}") from error
-            if not isinstance(array, np.ndarray):  # what a member of the archive that is no array comes as
-                raise ValueError(f"{field.name} is no array")
-            arrays[field.name] = array
-    return arrays

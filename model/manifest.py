@@ -31,6 +31,11 @@ class ManifestRow:
         """The column's text, "" where the manifest does not have it."""
         return self.columns.get(column, "")
 
+    @property
+    def open_licence(self) -> bool:
+        """Whether its column says that the file may be used freely: `1`, `true` or `yes`."""
+        return self.get("open_licence").lower() in ("1", "true", "yes")
+
 
 def read_rows(file: Path) -> list[ManifestRow]:
     """All rows of a manifest.

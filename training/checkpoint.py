@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from model.atomic import atomic_file
 from model.errors import TrainingError
@@ -115,6 +116,13 @@ def load_checkpoint(run: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
     if not isinstance(fields, dict) or fields.get("format_version") != FORMAT_VERSION:
         raise TrainingError(f"{file} is not a checkpoint of format {FORMAT_VERSION}")
     try:
-        return Checkpoint(**fields)
+        checkpoint = Checkpoint(**fields)
+        Recipe.model_validate(checkpoint.recipe)
+        DatasetInfo.model_validate(checkpoint.info)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first["loc"] else first["msg"]
+        raise TrainingError(f"{file} is a checkpoint of another version of Thud ({what})") from error
     except TypeError as error:
         raise TrainingError(f"{file} is not a checkpoint of this version: {error}") from error
+    return checkpoint

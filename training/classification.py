@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.errors import TrainingError
+from model.errors import NoDataError, TrainingError
 from training.bootstrap import Resamples, interval, macro_mean, mean_of_known
 
 Floats = npt.NDArray[np.float64]
@@ -72,7 +72,7 @@ def measure_labels(
     """
     _check(logits)
     if not truth.any():
-        raise TrainingError("there is nothing to measure: no picture has a material")
+        raise NoDataError("there is nothing to measure: no picture has a material")
     exact = logits.astype(np.float64)
     cases = _cases(exact > 0, truth)
     found: dict[str, Any] = {
@@ -161,6 +161,6 @@ def _average_precision(logits: Floats, truth: npt.NDArray[np.bool_], weights: Fl
 
 def _check(numbers: npt.NDArray[np.floating[Any]]) -> None:
     if not len(numbers):
-        raise TrainingError("there is nothing to measure: no entry")
+        raise NoDataError("there is nothing to measure: no entry")
     if not np.isfinite(numbers).all():
         raise TrainingError("a network's output is not finite: its weights are broken")

@@ -1,5 +1,8 @@
 """The curves of a run for TensorBoard, in RUN/tensorboard."""
 
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,25 +13,56 @@ FOLDER = "tensorboard"
 
 
 class Curves:
-    """Writes loss, learning rate, speed and validation measures; a run that goes on writes over what it repeats."""
+    """Writes loss, learning rate, speed and validation measures; a run that goes on writes over what it repeats.
 
-    def __init__(self, run: Path, steps_done: int, writes: bool = True) -> None:
-        self._writer = SummaryWriter(str(run / FOLDER), purge_step=steps_done + 1) if writes else None
+    Where they cannot be written that is said once, and training goes on: its checkpoints hold the same numbers.
+    """
+
+    def __init__(self, run: Path, steps_done: int, say: Callable[[str], None], writes: bool = True) -> None:
+        self._folder, self._say = run / FOLDER, say
+        self._writer: SummaryWriter | None = None
+        self._other_threads = threading.excepthook
+        threading.excepthook = self._of_a_thread
+        if writes:
+            try:
+                self._writer = SummaryWriter(str(self._folder), purge_step=steps_done + 1)
+            except OSError as error:
+                self._ended(error)
 
     def step(self, step: int, loss: float, rate: float) -> None:
         """A look within an epoch: the mean loss of the epoch so far, and the learning rate."""
-        if self._writer is not None:
-            self._writer.add_scalar("step/loss", loss, step)
-            self._writer.add_scalar("step/learning_rate", rate, step)
+        self._add({"step/loss": loss, "step/learning_rate": rate}, step)
 
     def epoch(self, record: dict[str, Any]) -> None:
         """A finished epoch: every number of its record, at the step that ended it."""
+        found = {f"epoch/{name}": value for name, value in _numbers(record, "") if name not in ("epoch", "step")}
+        self._add(found, record["step"], flush=True)
+
+    def _add(self, numbers: dict[str, float], step: int, flush: bool = False) -> None:
         if self._writer is None:
             return
-        for name, value in _numbers(record, ""):
-            if name not in ("epoch", "step"):
-                self._writer.add_scalar(f"epoch/{name}", value, record["step"])
-        self._writer.flush()
+        try:
+            for name, value in numbers.items():
+                self._writer.add_scalar(name, value, step)
+            if flush:
+                self._writer.flush()
+        except OSError as error:
+            self._ended(error)
+
+    def _ended(self, error: OSError) -> None:
+        self._say(f"{self._folder} cannot be written ({error.strerror}): is the disk full? The curves end here")
+        self._close()
+
+    def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(OSError):  # what cannot be written was said before
+                writer.close()
+
+    def _of_a_thread(self, args: threading.ExceptHookArgs) -> None:
+        # The writer's thread keeps what it met for the next call, which tells it; no traceback besides.
+        if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
+            self._other_threads(args)
 
     def __enter__(self) -> Self:
         return self
@@ -36,8 +70,8 @@ class Curves:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self._close()
+        threading.excepthook = self._other_threads
 
 
 def _numbers(record: dict[str, Any], above: str) -> list[tuple[str, float]]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from model.arrays import read_arrays
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import TrainingError
 from model.materials import MATERIALS
@@ -53,7 +54,9 @@ class Labels:
     """The columns of labels.npz. N pictures, M clips, 17 materials; splits are indices into SPLITS."""
 
     picture_id: npt.NDArray[np.str_]  # [N]
-    picture_group: npt.NDArray[np.str_]  # [N] the recording or object; a group lies in one split
+    picture_group: npt.NDArray[
+        np.str_
+    ]  # [N] the recording or object; only a split that the source names divides one
     picture_source: npt.NDArray[np.str_]  # [N]
     picture_split: npt.NDArray[np.int8]  # [N]
     picture_materials: npt.NDArray[np.bool_]  # [N, 17] of its own clips (paper, 3.3.2), or as listed if unpaired
@@ -145,11 +148,31 @@ def load_dataset(folder: Path) -> Dataset:
     try:
         pictures = _map(folder / PICTURES_FILE, np.dtype(np.uint8), (info.pictures, size, size, 3))
         clips = _map(folder / CLIPS_FILE, np.dtype("<i2"), (info.clips, info.clip.samples))
-        with np.load(folder / LABELS_FILE, allow_pickle=False) as columns:
-            labels = Labels(**{name: columns[name] for name in Labels.__dataclass_fields__})
-    except (OSError, ValueError, KeyError) as error:
+        labels = _read_labels(folder / LABELS_FILE, info)
+    except (OSError, ValueError) as error:
         raise TrainingError(f"{folder} is damaged: {error}") from error
     return Dataset(folder, info, pictures, clips, labels)
+
+
+def _read_labels(path: Path, info: DatasetInfo) -> Labels:
+    try:
+        columns = read_arrays(path, Labels.__dataclass_fields__)
+        for name, column in columns.items():
+            rows = info.pictures if name.startswith("picture_") else info.clips
+            shape = (rows, len(MATERIALS)) if name in ("picture_materials", "picture_all_materials") else (rows,)
+            if column.shape != shape:
+                raise ValueError(f"{name} is {list(column.shape)}, not {list(shape)}")
+        for name, least, end in (
+            ("picture_split", 0, len(SPLITS)),
+            ("clip_split", 0, len(SPLITS)),
+            ("clip_material", 0, len(MATERIALS)),
+            ("clip_picture", UNPAIRED, info.pictures),
+        ):
+            if not ((columns[name] >= least) & (columns[name] < end)).all():
+                raise ValueError(f"{name} has values outside {least} to {end - 1}")
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    return Labels(**columns)
 
 
 def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:

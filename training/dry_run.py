@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from model.errors import TrainingError
+from model.errors import NoDataError, TrainingError
 from training.dataset import Dataset
 from training.device_data import DeviceData
 from training.distributed import Share
@@ -14,7 +14,7 @@ from training.memory import enough_memory
 from training.plan import plan_epoch, samples
 from training.recipe import Recipe
 from training.resume import earlier
-from training.systems import build_system
+from training.systems import build_system, weigh
 from training.validation import concerns, hold_out
 
 
@@ -31,7 +31,9 @@ def _describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) 
     before = earlier(run, recipe, dataset.info.id, options)
     held_out = hold_out(dataset, options.validation)
     batches = plan_epoch(held_out, recipe, options.seed, 0)[: options.steps]
-    system = build_system(recipe, dataset.info, options.seed).to(options.device)
+    system = build_system(recipe, dataset.info, options.seed)
+    weigh(system, held_out)
+    system.to(options.device)
     data = DeviceData(held_out, options.device)
     step = next(data.steps(batches[:1], Share()))
     loss = Objective(system, Share(), options.bf16).train()(step)
@@ -57,6 +59,6 @@ def _describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) 
     ]
     try:
         measure_epoch(system, held_out, options.device, options.seed)
-    except TrainingError as error:
+    except NoDataError as error:
         lines.append(f"no validation: {error}")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.errors import TrainingError
+from model.errors import NoDataError
 from model.progress import progress
 from training.classification import measure_classes, measure_labels, measure_pairs
 from training.dataset import Dataset, Split
@@ -41,7 +41,7 @@ def evaluate(system: System, dataset: Dataset, device: torch.device, *, seed: in
     for split in splits:
         try:
             result[split] = _measure(system, dataset, split, device, seed, intervals=True)
-        except TrainingError as error:
+        except NoDataError as error:
             result[split] = {"none": str(error)}
     if system.recipe.system == "tt_agg":
         library = dataset.clips_of("train")
@@ -54,7 +54,7 @@ def evaluate(system: System, dataset: Dataset, device: torch.device, *, seed: in
 def measure_epoch(system: System, dataset: Dataset, device: torch.device, seed: int) -> dict[str, Any]:
     """The split's measures without intervals, for the curves, and `monitor`, the one that says which epoch is best.
 
-    Raises TrainingError if there is no validation data.
+    Raises NoDataError if there is no validation data, and TrainingError if the weights are broken.
     """
     system.eval()
     return _measure(system, dataset, "val", device, seed, intervals=False)
@@ -207,5 +207,5 @@ def _first(column: Rows, values: Rows) -> Rows:
 
 def _some(rows: Rows, reason: str) -> Rows:
     if not len(rows):
-        raise TrainingError(reason)
+        raise NoDataError(reason)
     return rows

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from model.errors import TrainingError
+from model.errors import NoDataError, TrainingError
 from model.lock import exclusive
 from model.progress import progress
 from training.average import WeightAverage
@@ -29,7 +29,7 @@ from training.plan import Batch, plan_epoch, samples
 from training.recipe import Recipe
 from training.results import versions
 from training.resume import earlier
-from training.systems import System, VisualNetwork, build_system, pos_weight
+from training.systems import System, build_system, weigh
 from training.validation import concerns, hold_out
 
 CHECK_EVERY = 100
@@ -102,8 +102,7 @@ class Fitting:
             say(concern)
         checkpoint = earlier(run, recipe, dataset.info.id, options)
         self.system = build_system(recipe, dataset.info, options.seed, pretrained=checkpoint is None)
-        if isinstance(self.system, VisualNetwork) and recipe.weighted:
-            self.system.pos_weight.copy_(pos_weight(self.dataset))
+        weigh(self.system, self.dataset)
         if checkpoint is not None:
             self.system.load_state_dict(checkpoint.system)
             say(f"going on after epoch {checkpoint.epoch} of {recipe.epochs}")
@@ -112,6 +111,8 @@ class Fitting:
         if device.type == "cuda" and share.count > 1:
             # In place: the modules are replaced inside `system`.
             nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
+        elif share.count > 1 and any(isinstance(module, nn.BatchNorm2d) for module in objective.modules()):
+            say("each process normalises its own part of a batch: together they do not learn quite what one would")
         self.average = WeightAverage(self.system, recipe.average) if recipe.average else None
         self.optimizer = build_optimizer(recipe, self.system, device)
         if checkpoint is not None:
@@ -137,7 +138,7 @@ class Fitting:
         """Train until the recipe's epochs are done, or validation has not become better for its patience."""
         data: DeviceData | None = None
         steps = self.history[-1]["step"] if self.history else 0
-        with Curves(self.run, steps, self.share.leads) as curves:
+        with Curves(self.run, steps, self.say, self.share.leads) as curves:
             while not finished(self.recipe, self.history):
                 epoch = len(self.history)
                 data = data or DeviceData(self.dataset, self.device)
@@ -149,12 +150,12 @@ class Fitting:
                 record |= self._train(data, batches, epoch, curves)
                 if self.share.leads:
                     record |= self._validate()
-                    curves.epoch(record)
                 # All must know what validation said: it can end the run.
                 self.history.append(self.share.told(record))
                 self.say(told(record, self.recipe.epochs))
                 if self.share.leads:
                     self._save()
+                    curves.epoch(record)
         assert self.checkpoint is not None or not self.share.leads
         return self.checkpoint or self._state()
 
@@ -213,11 +214,13 @@ class Fitting:
     def _validate(self) -> dict[str, Any]:
         try:
             return {"val": measure_epoch(self.trained, self.dataset, self.device, self.options.seed)}
-        except TrainingError as error:
+        except NoDataError as error:
             if str(error) != self.unmeasured:
                 self.say(f"no validation: {error}")
             self.unmeasured = str(error)
             return {}
+        except TrainingError as error:
+            raise self._diverged(f"validation: {error}") from error
 
     def _state(self) -> Checkpoint:
         average = None if self.average is None else self.average.system.state_dict()

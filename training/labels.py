@@ -50,18 +50,21 @@ def build_labels(rows: list[Row], val_share: float, test_share: float, seed: int
 def _draw_splits(rows: list[Row], val_share: float, test_share: float, seed: int) -> None:
     """Give every row without a split one: test first, then validation from what remains, by group.
 
-    Pictures alone and clips alone are drawn separately, so that each split gets its share of both. Where the
-    source names its own test or validation data, none is drawn in addition.
+    Clips without a picture are drawn apart, so that each split gets its share of both; those of a group that has
+    pictures, too, go where these go. Where the source names its own test or validation data, none is drawn in
+    addition, and what it divides stays divided.
     """
     named = {row["split"] for row in rows}
     shares = {"test": 0.0 if "test" in named else test_share, "val": 0.0 if "val" in named else val_share}
     for split, share in shares.items():
-        for kind in (True, False):
-            open_rows = [row for row in rows if not row["split"] and (row["picture"] is not None) is kind]
-            chosen = draw_groups((row["group"] for row in open_rows), share, seed) if share > 0 else set()
-            for row in open_rows:
-                if row["group"] in chosen:
-                    row["split"] = split
+        open_rows = [row for row in rows if not row["split"]] if share > 0 else []
+        pictured = [row["group"] for row in open_rows if row["picture"] is not None]
+        chosen = draw_groups(pictured, share, seed)
+        seen = set(pictured)
+        chosen |= draw_groups((row["group"] for row in open_rows if row["group"] not in seen), share, seed)
+        for row in open_rows:
+            if row["group"] in chosen:
+                row["split"] = split
     for row in rows:
         row["split"] = row["split"] or "train"
 

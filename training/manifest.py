@@ -92,8 +92,7 @@ class Manifest:
         return [
             row
             for row in rows
-            if row.get("source") not in self.exclude_sources
-            and (row.get("open_licence").lower() in ("1", "true", "yes") or not self.open_licence_only)
+            if row.get("source") not in self.exclude_sources and (row.open_licence or not self.open_licence_only)
         ]
 
     def _task(self, rows: list[ManifestRow]) -> FileTask:
@@ -101,10 +100,10 @@ class Manifest:
         where = f"{self.file}, line {first.line}"
         if len(rows) > 1 and sum(row.kind == "image" for row in rows) != 1:
             raise TrainingError(f"{where}: pair {first.get('pair')!r} must hold exactly one image")
-        splits = {row.get("split") for row in rows}
-        split = "test" if first.get("source") in self.test_sources else splits.pop()
-        if splits - {split} and split != "test":
+        splits = {"test" if row.get("source") in self.test_sources else row.get("split") for row in rows}
+        if len(splits) > 1:
             raise TrainingError(f"{where}: pair {first.get('pair')!r} lies in more than one split")
+        (split,) = splits
         if split and split not in SPLITS:
             raise TrainingError(f"{where}: split {split!r} is not one of {', '.join(SPLITS)}")
         group = first.get("group") or f"{first.get('source')}/{_object_of(first.path)}"

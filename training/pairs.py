@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.errors import TrainingError
+from model.errors import NoDataError
 from model.materials import MATERIALS
 from training.dataset import Dataset, Split
 
@@ -24,7 +24,7 @@ def draw_pairs(dataset: Dataset, split: Split, seed: tuple[int, ...], clips_per_
     Positive: a picture with each of its own clips, or, where pictures and sounds are unpaired, with
     `clips_per_picture` clips whose material is in it (the material drawn first, then the clip). Negative:
     the same picture with as many clips of the split whose material is not in it. A picture for which one of
-    the two kinds does not exist gives no pairs. Raises TrainingError if no picture gives any.
+    the two kinds does not exist gives no pairs. Raises NoDataError if no picture gives any.
     """
     random = np.random.default_rng(seed)
     labels = dataset.labels
@@ -46,7 +46,7 @@ def draw_pairs(dataset: Dataset, split: Split, seed: tuple[int, ...], clips_per_
         chosen.append(np.concatenate([positive, negative]))
         match.append(np.repeat(np.array([1.0, 0.0], np.float32), len(positive)))
     if not pictures:
-        raise TrainingError(
+        raise NoDataError(
             f"the {split} split has no picture with both a clip of its materials and a clip of another material"
         )
     order = random.permutation(sum(map(len, pictures)))

@@ -94,6 +94,7 @@ class Recipe(BaseModel):
             (_OF_TOWERS, self.system == "tt_agg", "tt_agg"),
             (("weighted",), self.system == "visual", "the visual network"),
             (("momentum",), self.optimizer == "sgd", "sgd"),
+            (("uncertain",), self.positives == "across", "positives across videos"),
         ):
             set_ = [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
             if set_ and not read:

@@ -8,6 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from model.errors import TrainingError
 from model.lock import exclusive
 from model.progress import progress
@@ -75,7 +77,10 @@ def _is_done(run: Path, trial: Trial, dataset_id: str, options: ReproduceOptions
     if not (run / RESULT_FILE).exists():
         return False
     result, recipe = load_result(run), trial.load()
-    theirs = Recipe.model_validate(result.recipe)
+    try:
+        theirs: Recipe | None = Recipe.model_validate(result.recipe)
+    except ValidationError:  # another version's, whose keys are not all of today's
+        theirs = None
     for what, same in (
         ("recipe", theirs == recipe),
         ("dataset", result.dataset == dataset_id),
@@ -125,7 +130,7 @@ class _Children:
 
     def _call(self, arguments: list[str], log: Path, jobs: int) -> int:
         threads = str(max(1, available_cpus() // jobs))
-        environment = os.environ | {"OMP_NUM_THREADS": threads}
+        environment = {"OMP_NUM_THREADS": threads} | os.environ
         with log.open("ab") as lines:
             child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "thud", *arguments], stdout=lines, stderr=lines, env=environment

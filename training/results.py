@@ -39,7 +39,8 @@ class RunResult(BaseModel):
       is nothing to search
 
     Either is {`none`: reason} where the split cannot be measured. `history` has one record an epoch: `epoch`,
-    `loss`, `seconds`, `samples_per_second` and `val`, the same measures without intervals and confusion.
+    `loss`, `seconds`, `samples_per_second` and `val`, the same measures without intervals and confusion; for
+    tt_agg those of `pairs`, with `map`, by which the best epoch is chosen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.errors import TrainingError
+from model.errors import NoDataError, TrainingError
 from model.materials import MATERIALS
 from training.bootstrap import Resamples, class_means, macro_mean
 
@@ -54,7 +54,7 @@ def measure_retrieval(
     """
     _check(pictures, sounds)
     if not picture_materials.any():
-        raise TrainingError("there is nothing to measure: no picture has a material")
+        raise NoDataError("there is nothing to measure: no picture has a material")
     resamples = Resamples(picture_group, seed)
     chance = _chance(picture_materials, sound_material)
     ranked = _Ranked(pictures, sounds, picture_materials, sound_material, min(most_k, len(sounds)))
@@ -190,6 +190,6 @@ def _chance(picture_materials: npt.NDArray[np.bool_], sound_material: npt.NDArra
 def _check(pictures: npt.NDArray[np.float32], sounds: npt.NDArray[np.float32]) -> None:
     for name, vectors in (("picture", pictures), ("sound", sounds)):
         if not len(vectors):
-            raise TrainingError(f"there is nothing to measure: no {name}")
+            raise NoDataError(f"there is nothing to measure: no {name}")
         if not np.isfinite(vectors).all():
             raise TrainingError(f"the vector of a {name} is not finite: the network's weights are broken")

@@ -21,6 +21,8 @@ from training.pretrained import load_pretrained
 from training.recipe import Recipe
 
 CLASSES = len(MATERIALS)
+SHORTEST_WINDOW = 0.01
+"""Seconds of a clip that are something to hear at all."""
 
 
 class Truth(NamedTuple):
@@ -202,11 +204,16 @@ def build_system(recipe: Recipe, info: DatasetInfo, seed: int, *, pretrained: bo
     return system
 
 
-def pos_weight(dataset: Dataset) -> Tensor:
-    """Negative by positive training pictures of each material, at most 100: `[17]`."""
-    present = dataset.labels.picture_materials[dataset.pictures_of("train")]
-    positive = torch.from_numpy(present.sum(axis=0))
-    return ((len(present) - positive) / positive.clamp_min(1)).clamp(max=100.0).float()
+def weigh(system: System, dataset: Dataset) -> None:
+    """Fill the `pos_weight` of a visual network whose recipe is weighted from the dataset's training pictures.
+
+    Negative by positive pictures of each material, at most 100.
+    """
+    if isinstance(system, VisualNetwork) and system.recipe.weighted:
+        present = dataset.labels.picture_materials[dataset.pictures_of("train")]
+        positive = torch.from_numpy(present.sum(axis=0))
+        weight = ((len(present) - positive) / positive.clamp_min(1)).clamp(max=100.0)
+        system.pos_weight.copy_(weight)
 
 
 def clip_window(recipe: Recipe, stored: ClipSpec) -> ClipSpec:
@@ -223,6 +230,10 @@ def clip_window(recipe: Recipe, stored: ClipSpec) -> ClipSpec:
         raise TrainingError(
             f"the recipe {recipe.name} hears up to {recipe.highest_hertz:g} Hz, the dataset's clips hold "
             f"{stored.sample_rate / 2:g} Hz at most; prepare it with --sample-rate {2 * recipe.highest_hertz:g}"
+        )
+    if before + after < SHORTEST_WINDOW:
+        raise TrainingError(
+            f"the recipe {recipe.name} hears {before + after:g} s of a clip; {SHORTEST_WINDOW:g} s are the least"
         )
     return ClipSpec(sample_rate=stored.sample_rate, before=before, after=after)
 

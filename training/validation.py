@@ -57,4 +57,10 @@ def concerns(dataset: Dataset) -> list[str]:
             missing = [material.name for material in MATERIALS if not there[material.id]]
             if missing:
                 found.append(f"no {split} {kind} of: {', '.join(missing)}")
+        pictures = labels.picture_materials[dataset.pictures_of(split)]
+        alone = int((pictures | ~heard).all(axis=1).sum()) if heard.any() else 0
+        if alone:
+            found.append(
+                f"{alone} of {len(pictures)} {split} pictures have no pairs: no {split} clip is of another material"
+            )
     return found

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import training.bootstrap
-from model.errors import TrainingError
+from model.errors import NoDataError, TrainingError
 from training.bootstrap import Resamples, macro_mean
 from training.classification import measure_classes, measure_labels, measure_pairs
 
@@ -234,7 +234,7 @@ def test_without_intervals_the_values_are_the_same(measure: Measure, case: Any) 
 @CASES
 def test_nothing_to_measure_and_broken_numbers_are_said(measure: Measure, case: Any) -> None:
     given_, truth = case(3)
-    with pytest.raises(TrainingError, match="there is nothing to measure"):
+    with pytest.raises(NoDataError, match="there is nothing to measure"):
         measure(given_[:0], truth[:0], [], intervals=False)
     with pytest.raises(TrainingError, match="not finite"):
         measure(given_ * np.nan, truth, ["a", "b", "c"], intervals=False)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -34,12 +34,14 @@ from tests.training.tiny import (
 )
 from training import fit as fit_module
 from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint, load_judged, save_checkpoint
+from training.commands import evaluate as evaluate_command
 from training.commands import train as train_command
-from training.curves import FOLDER
+from training.curves import FOLDER, Curves
 from training.dataset import Dataset
 from training.device import choose_device
 from training.device_data import Step
 from training.history import best_epoch, finished
+from training.results import RESULT_FILE
 
 EVERYTHING: dict[str, Any] = GRID | {
     "name": "everything",
@@ -268,6 +270,14 @@ def test_a_broken_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
     torch.save({"format_version": 2}, tmp_path / CHECKPOINT_FILE)
     with pytest.raises(TrainingError, match="not a checkpoint of this version"):
         load_checkpoint(tmp_path)
+    fields = torch.load(run / CHECKPOINT_FILE, weights_only=True)
+    for field, change, what in (
+        ("recipe", {"mixup": 0.5}, "mixup: Extra inputs are not permitted"),
+        ("info", {"clips": "many"}, "clips: Input should be a valid integer"),
+    ):
+        torch.save(fields | {field: fields[field] | change}, tmp_path / CHECKPOINT_FILE)
+        with pytest.raises(TrainingError, match=rf"a checkpoint of another version of Thud \({what}"):
+            load_checkpoint(tmp_path)
 
 
 def too_large(step: object) -> torch.Tensor:
@@ -362,6 +372,57 @@ def test_a_full_disk_keeps_the_checkpoint_before(dataset: Dataset, tmp_path: Pat
     assert weights(load_checkpoint(run)) == kept
     assert sorted(file.name for file in run.iterdir()) == [BEST_FILE, CHECKPOINT_FILE, FOLDER]
     assert train(dataset, recipe(PAIRS, epochs=2), run).epoch == 2
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_curves_that_cannot_be_written_end_no_run(
+    dataset: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / FOLDER).write_text("a file where the folder would be")
+    assert train(dataset, recipe(PAIRS, epochs=2), run, said.append).epoch == 2
+    assert load_checkpoint(run).epoch == 2
+    (line,) = [line for line in said if "cannot be written" in line]
+    assert line == f"{run / FOLDER} cannot be written (File exists): is the disk full? The curves end here"
+    # Where nothing more fits at all, it is the checkpoint whose loss ends the run, and it is said in one line.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
+        with pytest.raises(TrainingError, match=r"\.pt cannot be written .*is the disk full\?"):
+            train(dataset, recipe(PAIRS, epochs=2), tmp_path / "full", said.append)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "Traceback" not in capfd.readouterr().err
+    with Curves(tmp_path / "late", 0, said.append) as curves:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
+            for step in range(500):
+                curves.epoch({"epoch": step, "step": step, "loss": 0.5})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert said[-1] == f"{tmp_path / 'late' / FOLDER} cannot be written (File too large): " + line.split(": ")[1]
+    assert sum("late" in words for words in said) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def broken_outputs(*_: object, **__: object) -> NoReturn:
+    raise TrainingError("a network's output is not finite: its weights are broken")
+
+
+def test_weights_that_validation_finds_broken_are_not_kept(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run"))
+    with monkeypatch.context() as patched:
+        patched.setattr("training.evaluate.measure_pairs", broken_outputs)
+        with pytest.raises(TrainingError, match=r"weights are broken: lower learning_rate .* is kept here$"):
+            train(dataset, recipe(PAIRS, epochs=2), tmp_path / "run")
+        assert weights(load_checkpoint(tmp_path / "run")) == kept
+        evaluated = CliRunner().invoke(evaluate_command, [str(tmp_path / "run"), str(dataset.folder)])
+    assert "weights are broken" in str(evaluated.exception)
+    assert not (tmp_path / "run" / RESULT_FILE).exists()
 
 
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:

@@ -17,7 +17,7 @@ from model.lock import exclusive
 from model.materials import MATERIALS
 from tests.training.conftest import COLOURS
 from training import prepare as prepare_module
-from training.dataset import CLIPS_FILE, INFO_FILE, Dataset, load_dataset
+from training.dataset import CLIPS_FILE, INFO_FILE, LABELS_FILE, Dataset, load_dataset
 from training.greatest_hits import GreatestHits
 from training.items import Item
 from training.manifest import Manifest
@@ -255,6 +255,31 @@ def test_a_paired_manifest_with_times(tmp_path: Path) -> None:
         prepare(Manifest(file), tmp_path / "e", OPTIONS)
 
 
+def test_a_group_lies_in_one_split_whatever_it_holds(tmp_path: Path) -> None:
+    write_media(tmp_path)
+    lines = [f"image,{name}-{at:02}.png,{name},{name}{at}" for name in ("wood", "metal") for at in range(8)]
+    lines += [f"sound,{name}-{at:02}.wav,{name},{name}{at}" for name in ("wood", "metal") for at in range(2, 10)]
+    file = write_manifest(tmp_path, "kind,path,material,group", lines)
+    labels = prepare(Manifest(file), tmp_path / "d", OPTIONS).labels
+    sides: dict[str, set[int]] = {}
+    groups = (*labels.picture_group, *labels.clip_group)
+    for group, split in zip(groups, (*labels.picture_split, *labels.clip_split), strict=True):
+        sides.setdefault(str(group), set()).add(int(split))
+    assert all(len(found) == 1 for found in sides.values())
+    for splits in (labels.picture_split, labels.clip_split):
+        assert set(splits.tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("header", ["split", "source"])
+def test_a_pair_lies_in_one_split(tmp_path: Path, header: str) -> None:
+    write_media(tmp_path, 1)
+    for first, second in (("test", "train"), ("train", "test")):
+        lines = [f"image,wood-00.png,wood,p,{first}", f"sound,wood-00.wav,wood,p,{second}"]
+        file = write_manifest(tmp_path, f"kind,path,material,pair,{header}", lines)
+        with pytest.raises(TrainingError, match="line 2: pair 'p' lies in more than one split"):
+            prepare(Manifest(file, test_sources=("test",) if header == "source" else ()), tmp_path / "d", OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -297,6 +322,25 @@ def test_a_damaged_dataset_is_refused(greatest_hits: Path, tmp_path: Path) -> No
         file.write(b"x")
     with pytest.raises(TrainingError, match=r"clips\.i16 has"):
         load_dataset(tmp_path / "d")
+    with (tmp_path / "d" / CLIPS_FILE).open("rb+") as file:
+        file.truncate(file.seek(-1, 2))
+    whole = (tmp_path / "d" / LABELS_FILE).read_bytes()
+    with np.load(tmp_path / "d" / LABELS_FILE) as stored:
+        columns = dict(stored)
+    clips = len(columns["clip_split"])
+    for column, change, message in (
+        ("clip_split", columns["clip_split"][:-3], rf"clip_split is \[{clips - 3}\], not \[{clips}\]"),
+        ("clip_material", columns["clip_material"] + 17, "clip_material has values outside 0 to 16"),
+        ("clip_picture", columns["clip_picture"] - 2, "clip_picture has values outside -1 to"),
+    ):
+        np.savez(tmp_path / "d" / LABELS_FILE, **columns | {column: change})
+        with pytest.raises(TrainingError, match=rf"is damaged: labels\.npz: {message}"):
+            load_dataset(tmp_path / "d")
+    (tmp_path / "d" / LABELS_FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TrainingError, match=r"is damaged: labels\.npz: it is no NumPy archive"):
+        load_dataset(tmp_path / "d")
+    (tmp_path / "d" / LABELS_FILE).write_bytes(whole)
+    assert load_dataset(tmp_path / "d").labels.clip_split.tolist() == columns["clip_split"].tolist()
     info = json.loads((tmp_path / "d" / INFO_FILE).read_text())
     (tmp_path / "d" / INFO_FILE).write_text(json.dumps({**info, "format_version": 9}))
     with pytest.raises(TrainingError, match="format 9"):

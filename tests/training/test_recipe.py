@@ -67,6 +67,10 @@ def test_the_papers_recipes_are_the_papers(system: str, network: str) -> None:
         ('name = "x"\nloss = "hinge"', "no loss named 'hinge'; there are pair, sigmoid, softmax"),
         ('name = "x"\nbalance = true', "balance says nothing here: only a grid of tt_agg reads it"),
         ('name = "x"\nsystem = "sound"\nheads = 0.5', "heads says nothing here: only tt_agg reads it"),
+        (
+            'name = "x"\nsampling = "grid"\npositives = "own"\nuncertain = "masked"',
+            "uncertain says nothing here: only positives across videos reads it",
+        ),
         ('name = "x"\nweighted = true', "weighted says nothing here: only the visual network reads it"),
         ('name = "x"\noptimizer = "adamw"\nmomentum = 0.9', "momentum says nothing here: only sgd reads it"),
         ('name = "x"\nloss = "sigmoid"\nlog_q = 0.5', "log_q corrects the softmax loss alone"),

@@ -92,7 +92,16 @@ def test_a_result_of_something_else_is_not_taken_for_the_runs(
     dataset: Dataset, tmp_path: Path, suite: Path
 ) -> None:
     target = tmp_path / "target"
-    arguments = ("--only", "*small-towers*", "--epochs", "2", "--precision", "bf16", "--precision", "*-towers*=fp32")
+    arguments = (
+        "--only",
+        "*small-towers*",
+        "--epochs",
+        "2",
+        "--precision",
+        "bf16",
+        "--precision",
+        "*-towers*=fp32",
+    )
     assert reproduced(dataset, target, suite, *arguments).exit_code == 0
     run = target / RUNS / "small-towers.recording.0"
     last = load_result(run)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from model.bundle import load_bundle
 from model.errors import TrainingError
 from model.runtime import TowerRuntime
+from tests.training.test_report import measures
 from tests.training.tiny import CPU, GRID, PAIRS, SQUEEZENET, STEPS, recipe, train
 from training.checkpoint import CHECKPOINT_FILE, load_checkpoint
 from training.commands import evaluate as evaluate_command
@@ -49,6 +50,7 @@ def test_a_system_learns_and_is_measured(
     run = tmp_path / "run"
     checkpoint = train(dataset, chosen, run)
     assert checkpoint.history[-1]["loss"] < 0.6 * checkpoint.history[0]["loss"]
+    assert measures(chosen.system, 0.5, intervals=False).keys() <= checkpoint.history[0]["val"].keys()
     table, result = evaluated(run, dataset)
     assert (title in table, counted in table) == (True, True)
     assert (result.system, result.checkpoint, result.dataset) == (chosen.system, checkpoint.id, dataset.info.id)
@@ -67,6 +69,7 @@ def test_a_system_learns_and_is_measured(
 def test_two_towers_learn_from_the_grid(run: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     text, result = evaluated(run, dataset, "--json")
     assert json.loads(text) == result.model_dump()
+    assert measures("tt_agg", 0.5, intervals=False).keys() <= result.history[0]["val"].keys()
     assert result.test["pairs"]["accuracy"] > 0.75
     for truth in ("own_clips", "all_events"):
         found = result.test["recommend"][truth]
@@ -161,6 +164,7 @@ def test_the_seed_fixes_the_weights_and_leaves_torchs_generator_alone(dataset: D
     ("change", "message"),
     [
         ({"after": 0.5}, r"tiny-grid hears 0\.1 s before and 0\.5 s after a hit, the dataset holds 0\.1 and 0\.3"),
+        ({"before": 0.0, "after": 0.001}, r"tiny-grid hears 0\.001 s of a clip; 0\.01 s are the least"),
         ({"before": 0.2}, r"prepare it with --before 0\.2 --after 0\.3"),
         ({"highest_hertz": 9000.0}, r"up to 9000 Hz, .* hold 8000 Hz at most; prepare it with --sample-rate 18000"),
         ({"image_network": "alexnet"}, "alexnet cannot take pictures of 32 x 32"),

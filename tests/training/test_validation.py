@@ -15,7 +15,7 @@ from training.pairs import draw_pairs
 from training.prepare import PrepareOptions, prepare
 from training.results import Validation
 from training.splits import draw_groups
-from training.validation import hold_out
+from training.validation import concerns, hold_out
 
 WAYS: tuple[Validation, ...] = ("recording", "video", "sample")
 
@@ -128,3 +128,15 @@ def test_groups_are_drawn_whole_and_about_as_many_as_asked() -> None:
     assert chosen != draw_groups(groups, 0.2, seed=1)
     # One large group is not swallowed whole.
     assert draw_groups(["large"] * 90 + ["small"] * 10, 0.1, seed=0) == {"small"}
+
+
+def test_pictures_that_give_no_pairs_are_told(dataset: Dataset) -> None:
+    assert not [concern for concern in concerns(dataset) if "have no pairs" in concern]
+    present = dataset.labels.picture_materials.copy()
+    all_of_them = dataset.pictures_of("val")
+    present[all_of_them[:2]] = True
+    telling = replace(dataset, labels=replace(dataset.labels, picture_materials=present))
+    assert f"2 of {len(all_of_them)} val pictures have no pairs: no val clip is of another material" in concerns(
+        telling
+    )
+    assert len(np.unique(draw_pairs(telling, "val", (0,)).picture)) == len(all_of_them) - 2

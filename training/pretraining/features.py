@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from model.arrays import read_arrays
 from model.atomic import atomic_file
 from model.bundle import ClipSpec, PictureSpec
 from model.clip import cut_clip, find_hit
@@ -95,10 +96,10 @@ def kept(file: Path, identity: dict[str, object], compute: Callable[[], Tensor])
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     if file.exists():
         try:
-            with np.load(file, allow_pickle=False) as stored:
-                if str(stored["identity"]) == digest:
-                    return torch.from_numpy(stored["features"])
-        except (OSError, ValueError, KeyError):
+            stored = read_arrays(file, ("identity", "features"))
+            if str(stored["identity"]) == digest:
+                return torch.from_numpy(stored["features"])
+        except (OSError, ValueError):
             pass  # a file that cannot be read is computed anew
     features = compute()
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def read_material_files(data: Path, kind: str) -> MaterialFiles:
         paths=paths,
         material=np.array([row.materials[0].id for row in usable]),
         source=np.array([row.get("source") or "unnamed" for row in usable]),
-        open_licence=np.array([row.get("open_licence") == "1" for row in usable]),
+        open_licence=np.array([row.open_licence for row in usable]),
         licences=_licences(usable),
         skipped=len(rows) - len(usable),
     )

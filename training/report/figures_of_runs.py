@@ -67,7 +67,8 @@ def sound_curves(groups: Sequence[Group]) -> Plate:
     """Figure 7: validation accuracy over epochs, sound only and FC_AGG, a panel a network."""
     title = "Validation accuracy over epochs, sound only and FC_AGG"
     systems = {"sound": "sound only", "fc_agg": "FC_AGG"}
-    chosen = _of_commonest([group for system in systems for group in of_paper(groups, system)])
+    every = [group for system in systems for group in of_paper(groups, system)]
+    chosen = _of_commonest([group for group in every if _points(group, "accuracy")])
     if not chosen:
         return Plate(7, title, "Not run.")
     networks = [network for network in NETWORKS if any(group.network == network for group in chosen)]
@@ -78,7 +79,7 @@ def sound_curves(groups: Sequence[Group]) -> Plate:
         axes = first = figure.add_subplot(1, len(networks), at, sharey=first)
         for index, (system, label) in enumerate(systems.items()):
             for group in of_paper(chosen, system, network)[:1]:
-                _curve(axes, group, ("accuracy",), f"{label} ({_told(group)})", index)
+                _curve(axes, group, "accuracy", f"{label} ({_told(group)})", index)
         _finish_curves(axes, "validation accuracy", network)
     return Plate(
         7,
@@ -94,20 +95,18 @@ def picture_curves(groups: Sequence[Group]) -> Plate:
     """Figure 9: validation accuracy and F1 over epochs, TT_AGG and the visual networks, a row a network."""
     title = "Validation accuracy and F1 over epochs, TT_AGG and visual networks"
     systems = {
-        "TT_AGG": ("tt_agg", False, ("pairs",)),
-        "visual, unweighted": ("visual", False, ()),
-        "visual, weighted": ("visual", True, ()),
+        "TT_AGG": ("tt_agg", False),
+        "visual, unweighted": ("visual", False),
+        "visual, weighted": ("visual", True),
     }
-    every = [
-        group for system, weighted, _ in systems.values() for group in of_paper(groups, system, None, weighted)
-    ]
-    chosen = _of_commonest(every)
+    every = [group for system, weighted in systems.values() for group in of_paper(groups, system, None, weighted)]
+    chosen = _of_commonest([group for group in every if _points(group, "accuracy")])
     if not chosen:
         return Plate(9, title, "Not run.")
     networks = [network for network in NETWORKS if any(group.network == network for group in chosen)]
     missing = [
         f"{label}, {network}"
-        for label, (system, weighted, _) in systems.items()
+        for label, (system, weighted) in systems.items()
         for network in NETWORKS
         if not of_paper(chosen, system, network, weighted)
     ]
@@ -115,9 +114,9 @@ def picture_curves(groups: Sequence[Group]) -> Plate:
     for row, network in enumerate(networks):
         for column, (measure, name) in enumerate({"accuracy": "accuracy", "f1": "F1"}.items()):
             axes = figure.add_subplot(len(networks), 2, 2 * row + column + 1)
-            for index, (label, (system, weighted, within)) in enumerate(systems.items()):
+            for index, (label, (system, weighted)) in enumerate(systems.items()):
                 for group in of_paper(chosen, system, network, weighted)[:1]:
-                    _curve(axes, group, (*within, measure), f"{label} ({_told(group)})", index)
+                    _curve(axes, group, measure, f"{label} ({_told(group)})", index)
             _finish_curves(axes, f"validation {name}", network)
     return Plate(
         9,
@@ -214,14 +213,20 @@ def _good(group: Group, key: str) -> Floats:
     return mean
 
 
-def _curve(axes: Axes, group: Group, keys: tuple[str, ...], label: str, index: int) -> None:
-    """A measure over epochs, mean and range over the runs that got so far."""
+def _points(group: Group, measure: str) -> dict[int, list[float]]:
+    """A measure of validation data by epoch, of each run that got so far and has such data."""
     at: dict[int, list[float]] = {}
     for run in group.runs:
         for record in run.history:
-            value = number(record, "val", *keys)
+            value = number(record, "val", measure)
             if value is not None:
                 at.setdefault(int(record["epoch"]), []).append(value)
+    return at
+
+
+def _curve(axes: Axes, group: Group, measure: str, label: str, index: int) -> None:
+    """A measure over epochs, mean and range over the runs."""
+    at = _points(group, measure)
     epochs = sorted(at)
     means = [fmean(at[epoch]) for epoch in epochs]
     axes.plot(epochs, means, LINES[index], color=COLOURS[index], label=label, marker="o", markersize=2.5)
