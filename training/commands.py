@@ -9,7 +9,7 @@ import click
 
 from model.errors import TrainingError
 from training import options
-from training.results import Validation
+from training.results import Precision, Validation
 
 if TYPE_CHECKING:
     from training.checkpoint import Checkpoint
@@ -38,7 +38,13 @@ _best = click.option(
     show_default=True,
     help="what validation data must not share with training data; the paper's is very probably `sample`",
 )
-@options.precision
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="auto",
+    show_default=True,
+    help="of the networks; auto is bf16 on CUDA and fp32 elsewhere",
+)
 @click.option("--compile/--no-compile", "compile_", default=None, help="torch.compile; by default on CUDA alone")
 @click.option("--steps", type=click.IntRange(1), help="at most so many steps an epoch, for trying out")
 @click.option("--resume", is_flag=True, help="refuse to begin: RUN must hold a run to go on with")

@@ -54,9 +54,7 @@ class Labels:
     """The columns of labels.npz. N pictures, M clips, 17 materials; splits are indices into SPLITS."""
 
     picture_id: npt.NDArray[np.str_]  # [N]
-    picture_group: npt.NDArray[
-        np.str_
-    ]  # [N] the recording or object; only a split that the source names divides one
+    picture_group: npt.NDArray[np.str_]  # [N] the recording or object; no drawn split divides one
     picture_source: npt.NDArray[np.str_]  # [N]
     picture_split: npt.NDArray[np.int8]  # [N]
     picture_materials: npt.NDArray[np.bool_]  # [N, 17] of its own clips (paper, 3.3.2), or as listed if unpaired

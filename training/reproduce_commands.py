@@ -3,16 +3,13 @@
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
 from model.threads import available_cpus
 from training import options
-from training.results import Precision
-
-if TYPE_CHECKING:
-    from training.results import RunResult
+from training.results import Precision, RunResult
 
 MOST_JOBS = 4
 """Runs side by side by default: each takes the memory of two networks and their optimiser."""
