@@ -74,10 +74,13 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /srv/thud
 USER 10001:10001
 EXPOSE 8000
-# http.client, because urllib would ask a proxy named in the environment.
+# http.client, because urllib would ask a proxy named in the environment. Beside a Service named thud, Kubernetes sets
+# THUD_PORT to an address; the service then listens on its default port.
 HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --retries=3 CMD ["python", "-c", "\
 import http.client, os, sys; \
-connection = http.client.HTTPConnection('127.0.0.1', int(os.environ['THUD_PORT']), timeout=7); \
+host, port = (os.environ.get(name, '').strip() for name in ('THUD_HOST', 'THUD_PORT')); \
+host = '127.0.0.1' if host in ('', '0.0.0.0', '::') else host; \
+connection = http.client.HTTPConnection(host, int(port) if port.isdecimal() else 8000, timeout=7); \
 connection.request('GET', '/readyz'); \
 sys.exit(connection.getresponse().status != 200)"]
 ENTRYPOINT ["thud"]

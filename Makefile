@@ -7,7 +7,7 @@ DEMO_BIN := .venv-demo/bin
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo demo-data env test lint format lock clean
+.PHONY: demo demo-data env test test-container lint format lock clean
 
 demo: demo-data
 	$(DEMO_BIN)/thud serve --bundle model/pretrained --index demo/index --host $(HOST) --port $(PORT)
@@ -50,6 +50,11 @@ $(UV): requirements/bootstrap.lock
 # One file of tests a process at a time; each process computes on one core.
 test: env
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The images, built and run, on the engine that answers or, with CONTAINER_HOST=SCRIPT, on one that the script makes.
+test-container: env
+	OMP_NUM_THREADS=1 $(if $(CONTAINER_HOST),tests/on_container_host.sh $(CONTAINER_HOST)) \
+		$(BIN)/python -m pytest -m container tests/test_container.py --durations 5
 
 lint: env
 	$(BIN)/ruff check
