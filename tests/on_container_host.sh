@@ -9,6 +9,8 @@ stop() {
   engine=$(cat "$folder/docker.pid" 2>/dev/null || true)
   "$script" down "$folder" || true
   while [[ -n $engine ]] && kill -0 "$engine" 2>/dev/null; do sleep 0.2; done
+  # The engine leaves its network's name mounted.
+  awk -v "folder=$folder/" 'index($2, folder) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount
   rm -rf "$folder"
 }
 trap stop EXIT

@@ -67,7 +67,7 @@ def proxying(service: str) -> Iterator[Proxy]:
                 folder.chmod(0o755)
                 os.chown(folder / "tmp", _USER, _USER)
                 os.chown(log, _USER, _USER)
-            command = [NGINX, "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+            command = [NGINX, "-c", str(folder / "nginx.conf"), "-e", "stderr", "-g", "daemon off;"]
             groups = None if _USER is None else ()
             with subprocess.Popen(
                 command, stdout=said, stderr=said, user=_USER, group=_USER, extra_groups=groups
