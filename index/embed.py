@@ -13,6 +13,7 @@ from index.vectors import is_unit
 from model.errors import SoundError
 from model.progress import progress
 from model.runtime import TowerRuntime
+from model.silent_decoders import silent_decoders
 from model.sound import SoundLimits
 
 ID_DIGITS = 20
@@ -44,6 +45,7 @@ def embed_sounds(
         return _embed(runtime, root, file, limits)
 
     with (
+        silent_decoders(),
         ThreadPoolExecutor(workers) as pool,
         progress("embedding", len(paths), "sound") as bar,
     ):
@@ -93,6 +95,8 @@ def _embed(runtime: TowerRuntime, root: Path, file: FileState, limits: SoundLimi
         return Skipped(file.path, str(error))
     except OSError as error:
         return Skipped(file.path, f"cannot be read: {error.strerror or error}")
+    except MemoryError:
+        return Skipped(file.path, "there is not enough memory to read it")
     if sound.embedding.dtype != np.float32 or not is_unit(sound.embedding):
         return Skipped(file.path, "the bundle's sound tower gave it an embedding that is not of length 1")
     return FinishedSound(file, identity, sound)

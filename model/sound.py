@@ -1,8 +1,8 @@
 """Decoding a sound file to mono samples at a wanted rate."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +10,15 @@ import soundfile
 import soxr
 
 from model.errors import SoundError
+from model.sound_structure import Stretch, sound_streams
 
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 
-_BLOCK = 65_536
-# An MP3 file's header may count a frame or two that its decoder leaves out.
+# What is decoded at once: samples of all channels, and seconds, which resampling can make many of few.
+_BLOCK = 262_144
+_BLOCK_SECONDS = 4
+# A decoder may leave out a frame or two that the file counts.
 _WHOLE = 0.95
 
 Samples = npt.NDArray[np.float32]
@@ -23,12 +26,21 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SoundLimits:
-    """What a sound may be. `silence` is the peak, relative to full scale, under which it counts as silent."""
+    """What a sound may be. `silence` is the peak, relative to full scale, under which it counts as silent.
+
+    `min_rate` is the sample rate in Hz.
+    """
 
     min_seconds: float = 0.01
     max_seconds: float = 600.0
     max_channels: int = 64
+    min_rate: int = 1000
     silence: float = 1e-4
+
+    @property
+    def max_samples(self) -> int:
+        """Samples of all channels together: the longest sound may be stereo at 192 kHz."""
+        return int(self.max_seconds * 2 * 192_000)
 
 
 @dataclass(frozen=True)
@@ -47,94 +59,155 @@ class Sound:
 def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
     """Decode WAV, FLAC, Ogg or MP3 of any rate and channel count to mono float32 at `sample_rate`.
 
-    Channels are averaged; resampling is soxr's HQ. Raises SoundError for a file that is missing, empty,
-    cut short, of another format, too short, too long, silent, or that holds NaN or infinity.
+    Channels are averaged; resampling is soxr's HQ. Files are read to the end of what is there, whatever their headers
+    say. Raises SoundError for a file that is missing, empty, cut short, of another format, too short, too long, with
+    too many samples or too few a second, silent, joined from unlike parts, or that holds NaN or infinity; MemoryError.
     """
-    mono, first, rate, channels, kind, peak = _read(path, limits)
-    if peak < limits.silence:
+    sound, mono_peak = _read(path, sample_rate, limits, _mean)
+    if sound.peak < limits.silence:
         raise SoundError("the sound is silent")
-    if float(np.abs(mono).max()) < limits.silence:
+    if mono_peak < limits.silence:
         # Channels in opposite phase cancel in the mean; one of them alone is the honest mono.
-        mono = first
-    seconds = len(mono) / rate
-    if rate != sample_rate:
-        mono = soxr.resample(mono, rate, sample_rate).astype(np.float32, copy=False)
-    return Sound(mono, sample_rate, seconds, rate, channels, kind, peak)
+        sound, _ = _read(path, sample_rate, limits, _first)
+    return sound
 
 
-def _read(path: Path, limits: SoundLimits) -> tuple[Samples, Samples, int, int, str, float]:
-    """Mean and first of the channels `[n]`, rate, channels, format and peak of the file."""
+def _mean(block: Samples) -> Samples:
+    return block.mean(axis=1, dtype=np.float32)
+
+
+def _first(block: Samples) -> Samples:
+    return block[:, 0].copy()
+
+
+def _read(
+    path: Path, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]
+) -> tuple[Sound, float]:
+    """The sound, its channels brought together by `mono`, and the peak of that before it was resampled."""
+    reading = _Reading(sample_rate, limits, mono)
     try:
         size = path.stat().st_size
         if size == 0:
             raise SoundError("the file is empty (0 bytes)")
         with path.open("rb") as handle:
-            _check_whole(handle, size)
-            with soundfile.SoundFile(handle) as file:
-                _check_header(file, limits)
-                mean, first, peak = _read_blocks(file, int(limits.max_seconds * file.samplerate))
-                least = max(2, int(limits.min_seconds * file.samplerate))
-                if len(mean) < least:
-                    raise SoundError(
-                        f"{len(mean)} samples; a sound needs at least {least} ({limits.min_seconds:g} s)"
-                    )
-                if len(mean) < _WHOLE * file.frames:
-                    raise SoundError(f"cut short: {len(mean):,} of {file.frames:,} samples can be read")
-                return mean, first, int(file.samplerate), int(file.channels), str(file.format), peak
+            for stream in sound_streams(handle, size, limits.max_seconds):
+                _decode(stream, reading)
     except OSError as error:
         raise SoundError(f"cannot be read: {error.strerror or error}") from error
-    except soundfile.LibsndfileError as error:
-        raise SoundError(f"not a readable sound: {error.error_string}") from error
+    return reading.sound(), reading.mono_peak
 
 
-def _check_whole(handle: BinaryIO, size: int) -> None:
-    """Raise SoundError for a WAV or Ogg file that was cut short: libsndfile would take what is there."""
-    head = handle.read(12)
-    claimed = 0
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        claimed = int.from_bytes(head[4:8], "little") + 8
-        # 0 and the largest number are written by programs that could not know the length.
-        claimed = 0 if claimed in (8, 0xFFFFFFFF + 8) else claimed - 1  # a last padding byte is often left out
-    elif head[:4] == b"OggS":
-        # The end of the last page, from its table of segments; a page has at most 65,307 bytes.
-        start = max(0, size - 65_307)
-        handle.seek(start)
-        tail = handle.read()
-        page = tail.rfind(b"OggS")
-        segments = tail[page + 27 : page + 27 + tail[page + 26]] if 0 <= page < len(tail) - 27 else b""
-        claimed = start + page + 27 + len(segments) + sum(segments)
-    handle.seek(0)
-    if size < claimed:
-        raise SoundError(f"cut short: {size:,} of at least {claimed:,} bytes are there")
+def _decode(stream: Stretch, reading: "_Reading") -> None:
+    try:
+        with _Forward(stream) as file:
+            reading.add(file)
+    except (SoundError, MemoryError):
+        raise
+    except Exception as error:  # what soundfile and soxr raise for a broken file has no base class of its own
+        reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else error
+        raise stream.error or SoundError(f"not a readable sound: {reason}") from error
+    if stream.error:
+        raise stream.error
 
 
-def _check_header(file: soundfile.SoundFile, limits: SoundLimits) -> None:
-    if file.format not in FORMATS:
-        raise SoundError(f"{file.format} is not one of WAV, FLAC, Ogg and MP3")
-    if file.channels > limits.max_channels:
-        raise SoundError(f"{file.channels} channels; at most {limits.max_channels} are accepted")
-    if file.frames > limits.max_seconds * file.samplerate:
-        raise SoundError(
-            f"{file.frames / file.samplerate:,.0f} s long; at most {limits.max_seconds:,.0f} s "
-            "are accepted (cut it into single sounds, or raise the limit)"
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """A sound file that is read from its start to its end.
+
+    soundfile would seek to where it is after each block, and across a hole in an Ogg file that is another place.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _told(file: soundfile.SoundFile) -> int:
+    """The samples of each channel that the file says it has, 0 where it does not know."""
+    return int(file.frames) if file.frames < 2**60 else 0
+
+
+class _Reading:
+    """What was read of a sound so far, resampled as it comes: whatever its rate, only the result lies in memory."""
+
+    def __init__(self, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]) -> None:
+        self._sample_rate, self._limits, self._mono = sample_rate, limits, mono
+        self._samples = bytearray()
+        self._resampler: soxr.ResampleStream | None = None
+        self._read = self._rate = self._channels = 0
+        self._format = ""
+        self._peak = 0.0
+        self.mono_peak = 0.0
+
+    def add(self, file: soundfile.SoundFile) -> None:
+        """Read `file` to its end: the sound, or the next of the streams that it is made of."""
+        self._check(file)
+        if not self._rate:
+            self._rate, self._channels, self._format = int(file.samplerate), int(file.channels), str(file.format)
+            if self._rate != self._sample_rate:
+                self._resampler = soxr.ResampleStream(self._rate, self._sample_rate, 1, "float32", "HQ")
+        told, read = _told(file), 0
+        limits = self._limits
+        most = told or int(min(limits.max_seconds * self._rate, limits.max_samples / self._channels)) - self._read
+        while read < most:
+            wanted = min(_BLOCK // self._channels, _BLOCK_SECONDS * self._rate, most - read)
+            block = file.read(wanted, dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            self._take(block)
+            read += len(block)
+        if read < _WHOLE * told:
+            raise SoundError(f"cut short: {read:,} of {told:,} samples can be read")
+
+    def sound(self) -> Sound:
+        """What was read, which must be long enough."""
+        least = max(2, int(self._limits.min_seconds * self._rate))
+        if self._read < least:
+            raise SoundError(
+                f"{self._read} samples; a sound needs at least {least} ({self._limits.min_seconds:g} s)"
+            )
+        if self._resampler is not None:
+            self._keep(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        return Sound(
+            samples=np.frombuffer(self._samples, np.float32),
+            sample_rate=self._sample_rate,
+            seconds=self._read / self._rate,
+            file_sample_rate=self._rate,
+            file_channels=self._channels,
+            file_format=self._format,
+            peak=self._peak,
         )
 
+    def _check(self, file: soundfile.SoundFile) -> None:
+        limits = self._limits
+        if file.format not in FORMATS:
+            raise SoundError(f"{file.format} is not one of WAV, FLAC, Ogg and MP3")
+        if file.channels > limits.max_channels:
+            raise SoundError(f"{file.channels} channels; at most {limits.max_channels} are accepted")
+        if file.samplerate < limits.min_rate:
+            raise SoundError(f"{file.samplerate} Hz; at least {limits.min_rate:,} Hz are needed for a sound")
+        if self._rate and (file.samplerate, file.channels) != (self._rate, self._channels):
+            raise SoundError(
+                f"joined from unlike parts: {self._rate:,} Hz with {self._channels} channels, "
+                f"then {file.samplerate:,} Hz with {file.channels}"
+            )
+        frames = self._read + _told(file)
+        if frames > limits.max_seconds * file.samplerate:
+            raise SoundError(
+                f"{frames / file.samplerate:,.0f} s long; at most {limits.max_seconds:,.0f} s "
+                "are accepted (cut it into single sounds, or raise the limit)"
+            )
+        if frames * file.channels > limits.max_samples:
+            raise SoundError(
+                f"{frames * file.channels:,} samples in all channels; at most {limits.max_samples:,} are accepted"
+            )
 
-def _read_blocks(file: soundfile.SoundFile, most: int) -> tuple[Samples, Samples, float]:
-    """Mean and first of the channels and the peak, reading at most `most` samples, whatever the header says.
-
-    Block by block, so that a file of many channels never lies in memory whole.
-    """
-    means, firsts, peak, read = [], [], 0.0, 0
-    while read < most:
-        block = file.read(min(_BLOCK, most - read), dtype="float32", always_2d=True)
-        if not len(block):
-            break
+    def _take(self, block: Samples) -> None:
         if not np.isfinite(block).all():
             raise SoundError("the sound holds NaN or infinite samples")
-        means.append(block.mean(axis=1, dtype=np.float32))
-        firsts.append(block[:, 0].copy())
-        peak = max(peak, float(np.abs(block).max()))
-        read += len(block)
-    nothing = np.zeros(0, np.float32)
-    return np.concatenate([nothing, *means]), np.concatenate([nothing, *firsts]), peak
+        mono = self._mono(block)
+        self._peak = max(self._peak, float(np.abs(block).max()))
+        self.mono_peak = max(self.mono_peak, float(np.abs(mono).max()))
+        self._read += len(block)
+        self._keep(mono if self._resampler is None else self._resampler.resample_chunk(mono))
+
+    def _keep(self, samples: Samples) -> None:
+        self._samples += samples.astype(np.float32, copy=False).tobytes()

@@ -1,0 +1,66 @@
+"""How many samples a FLAC stream really has, told by the headers of its last frames."""
+
+import re
+
+_SYNC = re.compile(rb"\xff[\xf8\xf9]")
+_BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
+
+
+def _crc8_table() -> bytes:
+    table = bytearray(256)
+    for value in range(256):
+        crc = value
+        for _ in range(8):
+            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
+        table[value] = crc
+    return bytes(table)
+
+
+_CRC8 = _crc8_table()
+
+
+def total_samples(tail: bytes) -> int | None:
+    """Samples of each channel up to the end of the last frame in `tail`, the end of a FLAC stream; None if not known.
+
+    A header counts where it goes on from another, so that neither chance nor what stands behind the stream is taken
+    for one. The last frame itself may be cut: its decoder will say so.
+    """
+    end = None
+    sizes: dict[tuple[bool, int], int] = {}
+    for found in _SYNC.finditer(tail):
+        header = _header(tail[found.start() : found.start() + 16])
+        if header is None:
+            continue
+        variable, number, size = header
+        before = sizes.get((variable, number))
+        if before is not None:
+            # Frames carry the number of their first sample, or their own where all but the last have one size.
+            end = (number if variable else number * before) + size
+        elif number == 0 and end is None:
+            end = size
+        sizes[variable, number + (size if variable else 1)] = size
+    return end
+
+
+def _header(data: bytes) -> tuple[bool, int, int] | None:
+    """Of the frame header that begins `data`: numbered by samples or frames, the number, samples. None if it is none."""
+    if len(data) < 6 or data[3] & 1:
+        return None
+    code, rate_code = data[2] >> 4, data[2] & 15
+    ones = 8 - (data[4] ^ 0xFF).bit_length()  # the number is coded as in UTF-8, to 7 bytes
+    if code == 0 or rate_code == 15 or ones in (1, 8):
+        return None
+    at = 4 + max(1, ones)
+    number = data[4] & (0x7F >> ones)
+    for byte in data[5:at]:
+        number = number << 6 | byte & 0x3F
+    if code in (6, 7):
+        size = int.from_bytes(data[at : at + code - 5], "big") + 1
+        at += code - 5
+    else:
+        size = _BLOCK_SIZES[code]
+    at += {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    crc = 0
+    for byte in data[: at + 1]:
+        crc = _CRC8[crc ^ byte]
+    return (data[1] == 0xF9, number, size) if at < len(data) and crc == 0 else None

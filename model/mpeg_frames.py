@@ -1,0 +1,198 @@
+"""The frames of an MPEG audio file: found among what else the file holds, counted, and given a true count in front.
+
+libsndfile's decoder (libmpg123) guesses an MP3's length from the file's size unless a first frame tells it, stops at
+that guess, and gives up at tags and junk. It is therefore handed frames alone, behind a first frame that counts them.
+"""
+
+import re
+from dataclasses import dataclass
+
+from model.errors import SoundError
+
+_RATES = ((11_025, 12_000, 8_000), (), (22_050, 24_000, 16_000), (44_100, 48_000, 32_000))
+"""Sample rates by the version bits: MPEG 2.5, reserved, 2, 1."""
+
+_KBITS = {
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""Bit rates 1 to 14 of MPEG 1 (True) and of the lower rates, by layer."""
+
+MOST_BYTES_A_SECOND = 56_000
+
+_HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]", re.DOTALL)
+# As many frames must follow each other before what looks like a header is believed to be one.
+_CHAIN = 4
+# An Info frame may count itself, or the last frame may be missing half.
+_MISCOUNT = 1
+_TAGS = (b"TAG", b"ID3", b"APE", b"LYR", bytes(3))
+_MOST_TRIES = 100_000
+_WHOLE = 0.95
+# The decoder's own delay, which it takes off the start of what has an Info frame.
+_DECODER_DELAY = 529
+# What the decoder wants of a frame behind its side information, to look for an Info in it.
+_INFO_BYTES = 160
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One frame's header: `size` in bytes, `samples` of each channel."""
+
+    layer: int
+    first: bool
+    rate: int
+    mono: bool
+    protected: bool
+    size: int
+    samples: int
+
+    @property
+    def kind(self) -> tuple[int, int, bool]:
+        """What all frames of one stream share."""
+        return self.layer, self.rate, self.mono
+
+    @property
+    def side(self) -> int:
+        """Bytes of a layer III frame between its header (and checksum) and its data."""
+        return (17 if self.mono else 32) if self.first else (9 if self.mono else 17)
+
+
+def _frame(data: bytes, at: int) -> _Frame | None:
+    """The frame whose header stands at `at`, None where none does."""
+    if not _HEADER.match(data, at) or at + 4 > len(data):
+        return None
+    rates = _RATES[(data[at + 1] >> 3) & 3]
+    rate_index = (data[at + 2] >> 2) & 3
+    if rate_index == 3:
+        return None
+    first = len(rates) == 3 and rates[0] == 44_100
+    layer, rate = 4 - ((data[at + 1] >> 1) & 3), rates[rate_index]
+    bits = 1000 * _KBITS[first, layer][(data[at + 2] >> 4) - 1]
+    padding = (data[at + 2] >> 1) & 1
+    samples = 384 if layer == 1 else 1152 if layer == 2 or first else 576
+    size = (12 * bits // rate + padding) * 4 if layer == 1 else samples // 8 * bits // rate + padding
+    return _Frame(layer, first, rate, data[at + 3] >> 6 == 3, not data[at + 1] & 1, size, samples)
+
+
+def _chain(data: bytes, at: int, least: int) -> bool:
+    """Whether frames of one kind follow each other from `at`: four, or `least` up to a tag or the end."""
+    kind = None
+    for number in range(_CHAIN):
+        frame = _frame(data, at)
+        if frame is None or (kind is not None and frame.kind != kind):
+            return number >= least and data[at : at + 3] in _TAGS
+        kind = frame.kind
+        at += frame.size
+        if at >= len(data):
+            return number >= least or (number + 1 >= least and at == len(data))
+    return True
+
+
+def _next_chain(data: bytes, at: int, least: int) -> int | None:
+    """Where frames begin in `data` from `at` on, None where none do."""
+    for tried, found in enumerate(_HEADER.finditer(data, at)):
+        if _chain(data, found.start(), least):
+            return found.start()
+        if tried > _MOST_TRIES:
+            raise SoundError("too much in it looks like MPEG audio and is none")
+    return None
+
+
+def first_frame(data: bytes) -> int | None:
+    """Where MPEG audio begins in `data`, None where there is none; behind junk only with several frames."""
+    return 0 if _chain(data, 0, least=1) else _next_chain(data, 0, least=_CHAIN - 1)
+
+
+def frames_alone(data: bytes, left_out: int) -> bytes:
+    """The frames in `data`, which begins with one, led by a frame that counts them where layer III has none.
+
+    Whatever stands between and behind them is left out. `left_out` are the bytes of the file behind `data`, of which
+    no more is known. Raises SoundError where fewer frames are there than the file says or not all are of one kind.
+    """
+    first = _frame(data, 0)
+    assert first is not None
+    runs, count = _runs(data, first)
+    pieces = [data[start:end] for start, end in runs]
+    if first.layer != 3:
+        return b"".join(pieces)
+    at = 4 + first.side
+    flags = int.from_bytes(data[at + 4 : at + 8], "big")
+    has_info = data[at : at + 4] in (b"Xing", b"Info") and flags & 1
+    told = int.from_bytes(data[at + 8 : at + 12], "big") if has_info else 0
+    if data[36:40] == b"VBRI":
+        told = int.from_bytes(data[50:54], "big")
+    if count < _WHOLE * told and not left_out:
+        raise SoundError(f"cut short: {count:,} of {told:,} frames are there")
+    count += count * left_out // len(data)
+    if not has_info:
+        return b"".join([*_lead(data, first, count), *pieces])
+    if count - 1 > told + _MISCOUNT:  # files joined to one, or a count that was never filled in
+        pieces[0] = pieces[0][: at + 8] + (count - 1).to_bytes(4, "big") + pieces[0][at + 12 :]
+    return b"".join(pieces)
+
+
+def _runs(data: bytes, first: _Frame) -> tuple[list[tuple[int, int]], int]:
+    """Start and end of each stretch of frames like `first`, and how many whole frames there are."""
+    runs, count, start, at = [], 0, 0, 0
+    while True:
+        frame = _frame(data, at)
+        if frame is not None and frame.kind == first.kind and at + frame.size <= len(data):
+            count += 1
+            at += frame.size
+            continue
+        runs.append((start, at))
+        following = _next_chain(data, at, least=2)
+        if following is None:
+            return runs, count
+        start = at = following
+        other = _frame(data, at)
+        assert other is not None
+        if other.kind != first.kind:
+            seconds = count * first.samples / first.rate
+            raise SoundError(
+                f"joined from unlike parts: {_described(first)} up to {seconds:.1f} s, {_described(other)} from there"
+            )
+
+
+def _described(frame: _Frame) -> str:
+    return f"{frame.rate:,} Hz {'mono' if frame.mono else 'stereo'}"
+
+
+def _lead(data: bytes, first: _Frame, count: int) -> list[bytes]:
+    """Frames to stand in front of `count` frames without an Info frame: an Info frame, and a silent one.
+
+    With an Info frame the decoder takes its own delay off the start and off nothing else. So that no sample is lost,
+    it gets a silent frame to take that off, and told as an encoder's delay, the rest of that frame.
+    """
+    side = data[4 + 2 * first.protected : 6 + 2 * first.protected]
+    # A piece cut out of a file needs data of the frame before its first: that must not be found in the silent one.
+    starts_fresh = side[0] == 0 and (side[1] < 128 or not first.first)
+    info_header = next(
+        header
+        for header in (_header(data, bits) for bits in range(1, 15))
+        if len(_filled(header)) >= 4 + first.side + _INFO_BYTES
+    )
+    delay = first.samples - _DECODER_DELAY if starts_fresh else 0
+    padding = _DECODER_DELAY if starts_fresh else 0
+    info = b"Info" + (1).to_bytes(4, "big") + (count + starts_fresh).to_bytes(4, "big") + b"LAME3.100" + bytes(12)
+    info += (delay << 12 | padding).to_bytes(3, "big")
+    return [
+        _filled(info_header + bytes(first.side) + info),
+        *([_filled(_header(data, 1))] if starts_fresh else []),
+    ]
+
+
+def _header(data: bytes, bits: int) -> bytes:
+    """The header of the frame that begins `data`, at bit rate number `bits`, without checksum and padding."""
+    return bytes([data[0], data[1] | 1, bits << 4 | data[2] & 0x0C, data[3]])
+
+
+def _filled(start: bytes) -> bytes:
+    """The frame that begins like `start`, all zeros behind it."""
+    frame = _frame(start, 0)
+    assert frame is not None
+    return start.ljust(frame.size, b"\0")

@@ -1,0 +1,233 @@
+"""What of a sound file its decoder is given: whole streams with true lengths, without what stands around them.
+
+A length in a header is what a program knew when it wrote it, and a decoder that believes it leaves out what is there,
+or refuses it. Lengths are compared here with the bytes there are and set right in what the decoder reads.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
+
+from model.errors import SoundError
+from model.flac_frames import total_samples
+from model.mpeg_frames import MOST_BYTES_A_SECOND, first_frame, frames_alone
+
+ByteOrder = Literal["little", "big"]
+
+_BLOCK = 1 << 20
+# Tags and chunks that are looked at; more are no sound's.
+_MOST_PARTS = 10_000
+# How far behind tags and zeros MPEG audio may begin.
+_MOST_JUNK = 1 << 20
+_MOST_CHUNK = 1 << 16
+# Two frames of the largest kind.
+_FLAC_TAIL = 1 << 22
+_FLAC_HEAD = 42
+_FLAC_TOTAL = (1 << 36) - 1
+_FLAC_BEGIN = re.compile(rb"fLaC[\0\x80]\0\0\x22")
+_OGG_BEGIN = re.compile(rb"OggS\0[\x02\x03\x06\x07]")
+_LONGEST_BEGIN = 8
+_OGG_PAGE = 65_307
+# 2**31 and 2**32 stand for "not known", as does what a program came to from there by adding and subtracting.
+_ABOUT = 1 << 16
+
+
+class Stretch(io.RawIOBase):
+    """The bytes `head`, then those from `start` to `end` of `file`: a stream of its own for a decoder.
+
+    A decoder in C cannot be told of an OSError: it finds the end of the stream, and `error` is what it was.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, end: int, head: bytes = b"") -> None:
+        self._file, self._start, self._head = file, start, head
+        self._length = len(head) + max(0, end - start)
+        self._at = 0
+        self.error: OSError | None = None
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer` as far as there are bytes; how many."""
+        want = max(0, min(len(buffer), self._length - self._at))
+        data = self._head[self._at : self._at + want]
+        try:
+            if len(data) < want:
+                self._file.seek(self._start + self._at + len(data) - len(self._head))
+                data += self._file.read(want - len(data))
+        except OSError as error:
+            self.error = error
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to `offset` from the start, from here or from the end."""
+        self._at = max(0, offset + (0, self._at, self._length)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        """Where reading goes on."""
+        return self._at
+
+
+def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Stretch]:
+    """The streams of which a file of `size` bytes consists, one after another, each as its decoder should read it.
+
+    Most files are one; chained Ogg and joined FLAC files are several. Of MPEG audio no more is read than `max_seconds`
+    can take. Raises SoundError for what was cut short or is no sound; OSError.
+    """
+    start = _behind_tags(file, size)
+    file.seek(start)
+    magic = file.read(12)
+    if magic[:4] in (b"RIFF", b"RIFX") and magic[8:] == b"WAVE":
+        yield _wav(file, start, size)
+    elif magic[:4] == b"fLaC":
+        for begin, end in _chained(file, start, size, _FLAC_BEGIN):
+            yield _flac(file, begin, end)
+    elif magic[:4] == b"OggS":
+        for begin, end in _chained(file, start, size, _OGG_BEGIN):
+            _check_last_page(file, begin, end)
+            yield Stretch(file, begin, end)
+    else:
+        file.seek(start)
+        begin = first_frame(file.read(_MOST_JUNK))
+        if begin is None:
+            yield Stretch(file, start, size)
+            return
+        file.seek(start + begin)
+        data = file.read(int((max_seconds + 2) * MOST_BYTES_A_SECOND))
+        yield Stretch(file, 0, 0, frames_alone(data, left_out=size - file.tell()))
+
+
+def _behind_tags(file: BinaryIO, size: int) -> int:
+    """Where the ID3v2 tags and zeros at the beginning end; 0 where nothing stands behind them."""
+    at = 0
+    for _ in range(_MOST_PARTS):
+        file.seek(at)
+        head = file.read(10)
+        if head[:3] == b"ID3" and len(head) == 10:
+            length = (head[6] & 127) << 21 | (head[7] & 127) << 14 | (head[8] & 127) << 7 | head[9] & 127
+            at += 10 + length + (10 if head[5] & 0x10 else 0)
+        elif head[:1] == b"\0":
+            file.seek(at)
+            block = file.read(_BLOCK)
+            at += len(block) - len(block.lstrip(b"\0"))
+        else:
+            return at if at < size else 0
+    return 0
+
+
+def _wav(file: BinaryIO, start: int, size: int) -> Stretch:
+    """The data of the WAV at `start` with its true length, and of the other chunks those that a decoder needs.
+
+    Raises SoundError where the data's length says that some is missing. That of the whole file is not believed: many
+    programs get it wrong, and what stands behind the data does not matter.
+    """
+    file.seek(start)
+    head = file.read(12)
+    order: ByteOrder = "little" if head[:4] == b"RIFF" else "big"
+    claimed = int.from_bytes(head[4:8], order)
+    kept, frame = b"", 1
+    for at, name, length in _chunks(file, start + 12, order):
+        if name == b"data":
+            there = size - at
+            if length > there:
+                # By the length of the whole file nothing is missing, or this is that length in the wrong place.
+                whole = {claimed, length} & {size - start, size - start - 8}
+                if not (whole or _unknown(length) or length - there < frame):
+                    raise SoundError(f"cut short: {there:,} of {length:,} bytes of sound are there")
+                length = there
+            elif _unknown(length) or (length == 0 and not _ends_in_chunks(file, at, size, order)):
+                length = there
+            length = min(length, 0xFFFFFFFF - len(kept) - 20)
+            lengths = [number.to_bytes(4, order) for number in (12 + len(kept) + length, length)]
+            return Stretch(file, at, at + length, head[:4] + lengths[0] + head[8:] + kept + b"data" + lengths[1])
+        if name in (b"fmt ", b"fact") and length <= _MOST_CHUNK:
+            file.seek(at)
+            chunk = file.read(length)
+            kept += name + length.to_bytes(4, order) + chunk + bytes(length % 2)
+            if name == b"fmt ":
+                frame = max(1, int.from_bytes(chunk[12:14], order))
+    if claimed + 8 > size - start and not _unknown(claimed):
+        raise SoundError(f"cut short: {size:,} of at least {claimed + 8:,} bytes are there, and no sound among them")
+    return Stretch(file, start, size)
+
+
+def _unknown(length: int) -> bool:
+    return abs(length - 2**31) <= _ABOUT or length >= 2**32 - _ABOUT
+
+
+def _ends_in_chunks(file: BinaryIO, at: int, size: int, order: ByteOrder) -> bool:
+    """Whether what follows up to the end of the file are whole chunks."""
+    for start, name, length in _chunks(file, at, order):
+        if not name.decode("latin-1").isprintable() or start + length > size:
+            return False
+        at = start + length
+    return at >= size - 1
+
+
+def _chunks(file: BinaryIO, at: int, order: ByteOrder) -> Iterator[tuple[int, bytes, int]]:
+    """Where the content of each chunk from `at` on begins, the chunk's name, and the length it claims."""
+    for _ in range(_MOST_PARTS):
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length = int.from_bytes(head[4:], order)
+        yield at + 8, head[:4], length
+        at += 8 + length
+        if length % 2:  # a byte makes up for it, which some programs leave out
+            file.seek(at)
+            at += file.read(4) not in (b"data", b"fmt ", b"fact", b"LIST")
+
+
+def _flac(file: BinaryIO, start: int, end: int) -> Stretch:
+    """The FLAC stream with the number of samples that its last frame tells, where its header has none or too few."""
+    file.seek(start)
+    head = file.read(_FLAC_HEAD)
+    told = int.from_bytes(head[18:26], "big")
+    tail = max(start, end - _FLAC_TAIL)
+    file.seek(tail)
+    there = total_samples(file.read(end - tail)) or 0
+    if there > told & _FLAC_TOTAL:
+        head = head[:18] + (told & ~_FLAC_TOTAL | there).to_bytes(8, "big") + head[26:]
+    elif told & _FLAC_TOTAL == 0:
+        raise SoundError("cut short: there is no sound in it")
+    return Stretch(file, start + len(head), end, head)
+
+
+def _chained(file: BinaryIO, start: int, size: int, begin: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
+    """Start and end of each of the streams that begin like `begin` and follow each other from `start` on."""
+    stream = latest = at = start
+    kept = b""
+    while at < size:
+        file.seek(at)
+        block = kept + file.read(_BLOCK)
+        for found in begin.finditer(block):
+            here = at - len(kept) + found.start()
+            # Where several streams run side by side, each begins with a page of its own before all else.
+            if here > latest and not (begin is _OGG_BEGIN and here == _page(file, latest)[1]):
+                yield stream, here
+                stream = here
+            latest = here
+        if len(block) == len(kept):
+            break
+        at += len(block) - len(kept)
+        kept = block[-_LONGEST_BEGIN + 1 :]
+    yield stream, size
+
+
+def _page(file: BinaryIO, at: int) -> tuple[int, int]:
+    """Where the content of the Ogg page at `at` begins and ends, by its table of segments."""
+    file.seek(at)
+    head = file.read(27 + 255)
+    segments = head[27 : 27 + head[26]] if len(head) > 27 else b""
+    return at + 27 + len(segments), at + 27 + len(segments) + sum(segments)
+
+
+def _check_last_page(file: BinaryIO, start: int, end: int) -> None:
+    """Raise SoundError where the last page of the Ogg stream was cut: libsndfile would take what is there."""
+    tail = max(start, end - _OGG_PAGE)
+    file.seek(tail)
+    last = file.read(end - tail).rfind(b"OggS")
+    if last >= 0 and (claimed := _page(file, tail + last)[1]) > end:
+        raise SoundError(f"cut short: {end - start:,} of at least {claimed - start:,} bytes are there")
