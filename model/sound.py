@@ -102,10 +102,12 @@ def _decode(stream: Stretch, reading: "_Reading") -> None:
         with _Forward(stream) as file:
             reading.add(file)
     except (SoundError, MemoryError):
-        raise
+        if not stream.error:
+            raise
     except Exception as error:  # what soundfile and soxr raise for a broken file has no base class of its own
         reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else error
-        raise stream.error or SoundError(f"not a readable sound: {reason}") from error
+        if not stream.error:
+            raise SoundError(f"not a readable sound: {reason}") from error
     if stream.error:
         raise stream.error
 

@@ -93,8 +93,9 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Str
         if begin is None:
             yield Stretch(file, start, size)
             return
-        file.seek(start + begin)
-        data = file.read(int((max_seconds + 2) * MOST_BYTES_A_SECOND))
+        begin += start
+        file.seek(begin)
+        data = file.read(min(size - begin, int((max_seconds + 2) * MOST_BYTES_A_SECOND)))
         yield Stretch(file, 0, 0, frames_alone(data, left_out=size - file.tell()))
 
 

@@ -1,5 +1,7 @@
 """Sound files of every kind, and the ones that must be refused."""
 
+import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +136,82 @@ def test_a_clip_has_its_length_wherever_the_hit_is() -> None:
     assert (late[7:] == 0).all()
     assert not cut_clip(samples, 10, 50.0, 0.5, 1.5).any()
     assert not cut_clip(samples, 10, -50.0, 0.5, 1.5).any()
+
+
+def most_memory(path: Path, limits: SoundLimits = SoundLimits()) -> tuple[float, int]:
+    """Seconds of the sound, and the most bytes that decoding it took."""
+    tracemalloc.start()
+    try:
+        seconds = decode_sound(path, RATE, limits).seconds
+        return seconds, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "channels", "seconds", "subtype"),
+    [
+        ("a.flac", 655_350, 1, 20, None),
+        ("b.flac", 96_000, 8, 15, None),
+        ("a.wav", 192_000, 64, 1, "PCM_U8"),
+        ("b.wav", 1000, 1, 300, "PCM_U8"),
+        ("c.wav", 8000, 1, 300, "GSM610"),
+        ("d.wav", 48_000, 1, 100, "IMA_ADPCM"),
+        ("a.ogg", 192_000, 1, 30, None),
+        ("b.ogg", 48_000, 1, 100, "OPUS"),
+        ("a.mp3", 48_000, 1, 100, None),
+    ],
+)
+def test_memory_is_that_of_the_result(
+    tmp_path: Path, name: str, rate: int, channels: int, seconds: int, subtype: str | None
+) -> None:
+    second = np.zeros((rate, channels), np.int16)
+    with soundfile.SoundFile(tmp_path / name, "w", rate, channels, subtype) as out:
+        for number in range(seconds):
+            second[: rate // 10] = 20_000 * (number == 0)
+            out.write(second)
+    decoded, most = most_memory(tmp_path / name)
+    assert decoded == pytest.approx(seconds, abs=0.1)
+    assert most < 1.5 * 4 * RATE * seconds + 16_000_000
+
+
+def test_more_samples_than_any_sound_has_are_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.repeat(tone(0.9, 48_000)[:, None], 9, axis=1), 48_000, subtype="PCM_U8")
+    refused(tmp_path / "a.wav", "388,800 samples in all channels; at most 384,000", SoundLimits(max_seconds=1.0))
+    soundfile.write(tmp_path / "b.wav", tone(10.0, 8), 8)
+    refused(tmp_path / "b.wav", "8 Hz; at least 1,000 Hz")
+    part = io.BytesIO()
+    soundfile.write(part, tone(0.7), 44_100, format="OGG")
+    (tmp_path / "a.ogg").write_bytes(2 * part.getvalue())
+    refused(tmp_path / "a.ogg", "1 s long; at most 1 s are accepted", SoundLimits(max_seconds=1.0))
+
+
+def test_hours_of_mp3_are_refused_for_their_length(tmp_path: Path) -> None:
+    part = io.BytesIO()
+    soundfile.write(part, tone(60.0), 44_100, format="MP3")
+    limits = SoundLimits(max_seconds=5.0)
+    for name, data in (("a.mp3", part.getvalue()), ("b.mp3", part.getvalue()[417:])):
+        (tmp_path / name).write_bytes(data)
+        refused(tmp_path / name, "60 s long; at most 5 s", limits)
+
+
+class Failing(io.BytesIO):
+    """A file on a disk that fails behind the first 50,000 bytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() + (size or 0) > 50_000:
+            raise OSError(5, "Input/output error")
+        return super().read(size)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_disk_that_fails_is_no_end_of_the_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kind: str
+) -> None:
+    file = Failing()
+    soundfile.write(file, 0.3 * np.random.default_rng(0).standard_normal(20 * 44_100), 44_100, format=kind)
+    (tmp_path / "a").write_bytes(file.getvalue())
+    monkeypatch.setattr(Path, "open", lambda path, mode: file)
+    file.seek(0)
+    refused(tmp_path / "a", "cannot be read: Input/output error")
+    assert "Traceback" not in capfd.readouterr().err
