@@ -1,8 +1,11 @@
 """How many samples a FLAC stream really has, told by the headers of its last frames."""
 
+import itertools
 import re
 
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
+# Of what looks like a header, chance makes some sixty.
+_MOST_TRIES = 100_000
 _BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
 
 
@@ -20,14 +23,14 @@ _CRC8 = _crc8_table()
 
 
 def total_samples(tail: bytes) -> int | None:
-    """Samples of each channel up to the end of the last frame in `tail`, the end of a FLAC stream; None if not known.
+    """Samples of each channel in a stream that ends with `tail`, None where no frame tells.
 
     A header counts where it goes on from another, so that neither chance nor what stands behind the stream is taken
     for one. The last frame itself may be cut: its decoder will say so.
     """
     end = None
     sizes: dict[tuple[bool, int], int] = {}
-    for found in _SYNC.finditer(tail):
+    for found in itertools.islice(_SYNC.finditer(tail), _MOST_TRIES):
         header = _header(tail[found.start() : found.start() + 16])
         if header is None:
             continue
@@ -43,7 +46,7 @@ def total_samples(tail: bytes) -> int | None:
 
 
 def _header(data: bytes) -> tuple[bool, int, int] | None:
-    """Of the frame header that begins `data`: numbered by samples or frames, the number, samples. None if it is none."""
+    """Of the frame header that begins `data`: whether it is numbered by samples, its number, the frame's size."""
     if len(data) < 6 or data[3] & 1:
         return None
     code, rate_code = data[2] >> 4, data[2] & 15

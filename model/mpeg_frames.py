@@ -1,10 +1,12 @@
-"""The frames of an MPEG audio file: found among what else the file holds, counted, and given a true count in front.
+"""The frames of an MPEG audio file, found among what else it holds and led by one that counts them.
 
-libsndfile's decoder (libmpg123) guesses an MP3's length from the file's size unless a first frame tells it, stops at
-that guess, and gives up at tags and junk. It is therefore handed frames alone, behind a first frame that counts them.
+libsndfile's decoder (libmpg123) guesses an MP3's length from the file's size where no first frame tells it, stops
+at that guess, and gives up at tags and junk. So it is handed frames alone, behind a first one that counts them.
 """
 
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.errors import SoundError
@@ -24,7 +26,7 @@ _KBITS = {
 
 MOST_BYTES_A_SECOND = 56_000
 
-_HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]", re.DOTALL)
+_HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]")
 # As many frames must follow each other before what looks like a header is believed to be one.
 _CHAIN = 4
 # An Info frame may count itself, or the last frame may be missing half.
@@ -92,33 +94,37 @@ def _chain(data: bytes, at: int, least: int) -> bool:
     return True
 
 
-def _next_chain(data: bytes, at: int, least: int) -> int | None:
-    """Where frames begin in `data` from `at` on, None where none do."""
-    for tried, found in enumerate(_HEADER.finditer(data, at)):
+def _next_chain(data: bytes, at: int, least: int, tries: Iterator[int]) -> int | None:
+    """Where frames begin in `data` from `at` on, None where none do. `tries` counts what is looked at in a file."""
+    for found in _HEADER.finditer(data, at):
         if _chain(data, found.start(), least):
             return found.start()
-        if tried > _MOST_TRIES:
-            raise SoundError("too much in it looks like MPEG audio and is none")
+        if next(tries) > _MOST_TRIES:
+            raise SoundError("too much of it looks like MPEG audio and is none")
     return None
 
 
 def first_frame(data: bytes) -> int | None:
     """Where MPEG audio begins in `data`, None where there is none; behind junk only with several frames."""
-    return 0 if _chain(data, 0, least=1) else _next_chain(data, 0, least=_CHAIN - 1)
+    return 0 if _chain(data, 0, least=1) else _next_chain(data, 0, _CHAIN - 1, itertools.count())
 
 
-def frames_alone(data: bytes, left_out: int) -> bytes:
+def frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
     """The frames in `data`, which begins with one, led by a frame that counts them where layer III has none.
 
-    Whatever stands between and behind them is left out. `left_out` are the bytes of the file behind `data`, of which
-    no more is known. Raises SoundError where fewer frames are there than the file says or not all are of one kind.
+    Whatever stands between and behind them is left out. `left_out` bytes of the file follow `data`; they are not
+    looked at, nor is what follows more than `max_seconds`: it is counted as if it were frames like the others.
+    Raises SoundError where fewer frames are there than the file says, and where they are not all of one kind.
     """
     first = _frame(data, 0)
     assert first is not None
-    runs, count = _runs(data, first)
+    runs, count = _runs(data, first, int((max_seconds + 1) * first.rate / first.samples))
     pieces = [data[start:end] for start, end in runs]
     if first.layer != 3:
         return b"".join(pieces)
+    read = runs[-1][1]
+    if count * first.samples > max_seconds * first.rate:
+        left_out += len(data) - read
     at = 4 + first.side
     flags = int.from_bytes(data[at + 4 : at + 8], "big")
     has_info = data[at : at + 4] in (b"Xing", b"Info") and flags & 1
@@ -127,7 +133,7 @@ def frames_alone(data: bytes, left_out: int) -> bytes:
         told = int.from_bytes(data[50:54], "big")
     if count < _WHOLE * told and not left_out:
         raise SoundError(f"cut short: {count:,} of {told:,} frames are there")
-    count += count * left_out // len(data)
+    count += count * left_out // read
     if not has_info:
         return b"".join([*_lead(data, first, count), *pieces])
     if count - 1 > told + _MISCOUNT:  # files joined to one, or a count that was never filled in
@@ -135,17 +141,18 @@ def frames_alone(data: bytes, left_out: int) -> bytes:
     return b"".join(pieces)
 
 
-def _runs(data: bytes, first: _Frame) -> tuple[list[tuple[int, int]], int]:
-    """Start and end of each stretch of frames like `first`, and how many whole frames there are."""
+def _runs(data: bytes, first: _Frame, most: int) -> tuple[list[tuple[int, int]], int]:
+    """Start and end of each stretch of frames like `first`, and how many whole frames they are; few over `most`."""
     runs, count, start, at = [], 0, 0, 0
+    tries = itertools.count()
     while True:
         frame = _frame(data, at)
-        if frame is not None and frame.kind == first.kind and at + frame.size <= len(data):
+        if frame is not None and frame.kind == first.kind and at + frame.size <= len(data) and count <= most:
             count += 1
             at += frame.size
             continue
         runs.append((start, at))
-        following = _next_chain(data, at, least=2)
+        following = _next_chain(data, at, 2, tries) if count <= most else None
         if following is None:
             return runs, count
         start = at = following
@@ -154,7 +161,7 @@ def _runs(data: bytes, first: _Frame) -> tuple[list[tuple[int, int]], int]:
         if other.kind != first.kind:
             seconds = count * first.samples / first.rate
             raise SoundError(
-                f"joined from unlike parts: {_described(first)} up to {seconds:.1f} s, {_described(other)} from there"
+                f"joined from unlike parts: {_described(first)} to {seconds:.1f} s, {_described(other)} from there"
             )
 
 
@@ -165,8 +172,8 @@ def _described(frame: _Frame) -> str:
 def _lead(data: bytes, first: _Frame, count: int) -> list[bytes]:
     """Frames to stand in front of `count` frames without an Info frame: an Info frame, and a silent one.
 
-    With an Info frame the decoder takes its own delay off the start and off nothing else. So that no sample is lost,
-    it gets a silent frame to take that off, and told as an encoder's delay, the rest of that frame.
+    With an Info frame the decoder takes its own delay off the start. So that no sample is lost, it gets a silent
+    frame to take that off, and is told that an encoder's delay is the rest of that frame.
     """
     side = data[4 + 2 * first.protected : 6 + 2 * first.protected]
     # A piece cut out of a file needs data of the frame before its first: that must not be found in the silent one.

@@ -59,9 +59,9 @@ class Sound:
 def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
     """Decode WAV, FLAC, Ogg or MP3 of any rate and channel count to mono float32 at `sample_rate`.
 
-    Channels are averaged; resampling is soxr's HQ. Files are read to the end of what is there, whatever their headers
-    say. Raises SoundError for a file that is missing, empty, cut short, of another format, too short, too long, with
-    too many samples or too few a second, silent, joined from unlike parts, or that holds NaN or infinity; MemoryError.
+    Channels are averaged; resampling is soxr's HQ. A file is read to the end of what is there, whatever its header
+    says. Raises SoundError for a file that is missing, empty, cut short, of another format, of unlike parts, too
+    short, too long, of too many samples or too low a rate, silent, or that holds NaN or infinity; MemoryError.
     """
     sound, mono_peak = _read(path, sample_rate, limits, _mean)
     if sound.peak < limits.silence:
@@ -73,7 +73,8 @@ def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits
 
 
 def _mean(block: Samples) -> Samples:
-    return block.mean(axis=1, dtype=np.float32)
+    mean: Samples = block.mean(axis=1, dtype=np.float32)
+    return mean
 
 
 def _first(block: Samples) -> Samples:

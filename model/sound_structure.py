@@ -1,23 +1,27 @@
 """What of a sound file its decoder is given: whole streams with true lengths, without what stands around them.
 
-A length in a header is what a program knew when it wrote it, and a decoder that believes it leaves out what is there,
-or refuses it. Lengths are compared here with the bytes there are and set right in what the decoder reads.
+A length in a header is what a program knew when it wrote it, and a decoder that believes it leaves out what is
+there, or refuses it. Lengths are compared here with the bytes there are and set right in what the decoder reads.
 """
 
 import io
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from model.errors import SoundError
 from model.flac_frames import total_samples
 from model.mpeg_frames import MOST_BYTES_A_SECOND, first_frame, frames_alone
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 ByteOrder = Literal["little", "big"]
 
 _BLOCK = 1 << 20
 # Tags and chunks that are looked at; more are no sound's.
 _MOST_PARTS = 10_000
+_MOST_STREAMS = 1000
 # How far behind tags and zeros MPEG audio may begin.
 _MOST_JUNK = 1 << 20
 _MOST_CHUNK = 1 << 16
@@ -45,9 +49,10 @@ class Stretch(io.RawIOBase):
         self._at = 0
         self.error: OSError | None = None
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill `buffer` as far as there are bytes; how many."""
-        want = max(0, min(len(buffer), self._length - self._at))
+        target = memoryview(buffer)
+        want = max(0, min(len(target), self._length - self._at))
         data = self._head[self._at : self._at + want]
         try:
             if len(data) < want:
@@ -55,7 +60,7 @@ class Stretch(io.RawIOBase):
                 data += self._file.read(want - len(data))
         except OSError as error:
             self.error = error
-        buffer[: len(data)] = data
+        target[: len(data)] = data
         self._at += len(data)
         return len(data)
 
@@ -72,8 +77,8 @@ class Stretch(io.RawIOBase):
 def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Stretch]:
     """The streams of which a file of `size` bytes consists, one after another, each as its decoder should read it.
 
-    Most files are one; chained Ogg and joined FLAC files are several. Of MPEG audio no more is read than `max_seconds`
-    can take. Raises SoundError for what was cut short or is no sound; OSError.
+    Most files are one; chained Ogg and joined FLAC files are several. Of MPEG audio no more is looked at than lasts
+    `max_seconds`. Raises SoundError for what was cut short or holds no sound; OSError.
     """
     start = _behind_tags(file, size)
     file.seek(start)
@@ -81,6 +86,9 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Str
     if magic[:4] in (b"RIFF", b"RIFX") and magic[8:] == b"WAVE":
         yield _wav(file, start, size)
     elif magic[:4] == b"fLaC":
+        if _flac_seconds(file, start) > max_seconds:  # as its decoder will say, so that it need not be read
+            yield Stretch(file, start, size)
+            return
         for begin, end in _chained(file, start, size, _FLAC_BEGIN):
             yield _flac(file, begin, end)
     elif magic[:4] == b"OggS":
@@ -89,14 +97,14 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Str
             yield Stretch(file, begin, end)
     else:
         file.seek(start)
-        begin = first_frame(file.read(_MOST_JUNK))
-        if begin is None:
+        found = first_frame(file.read(_MOST_JUNK))
+        if found is None:
             yield Stretch(file, start, size)
             return
-        begin += start
+        begin = start + found
         file.seek(begin)
         data = file.read(min(size - begin, int((max_seconds + 2) * MOST_BYTES_A_SECOND)))
-        yield Stretch(file, 0, 0, frames_alone(data, left_out=size - file.tell()))
+        yield Stretch(file, 0, 0, frames_alone(data, size - begin - len(data), max_seconds))
 
 
 def _behind_tags(file: BinaryIO, size: int) -> int:
@@ -120,8 +128,8 @@ def _behind_tags(file: BinaryIO, size: int) -> int:
 def _wav(file: BinaryIO, start: int, size: int) -> Stretch:
     """The data of the WAV at `start` with its true length, and of the other chunks those that a decoder needs.
 
-    Raises SoundError where the data's length says that some is missing. That of the whole file is not believed: many
-    programs get it wrong, and what stands behind the data does not matter.
+    Raises SoundError where the data's length says that some is missing. The length of the whole file is not
+    believed: many programs get it wrong, and what stands behind the data does not matter.
     """
     file.seek(start)
     head = file.read(12)
@@ -130,27 +138,33 @@ def _wav(file: BinaryIO, start: int, size: int) -> Stretch:
     kept, frame = b"", 1
     for at, name, length in _chunks(file, start + 12, order):
         if name == b"data":
-            there = size - at
-            if length > there:
-                # By the length of the whole file nothing is missing, or this is that length in the wrong place.
-                whole = {claimed, length} & {size - start, size - start - 8}
-                if not (whole or _unknown(length) or length - there < frame):
-                    raise SoundError(f"cut short: {there:,} of {length:,} bytes of sound are there")
-                length = there
-            elif _unknown(length) or (length == 0 and not _ends_in_chunks(file, at, size, order)):
-                length = there
-            length = min(length, 0xFFFFFFFF - len(kept) - 20)
-            lengths = [number.to_bytes(4, order) for number in (12 + len(kept) + length, length)]
-            return Stretch(file, at, at + length, head[:4] + lengths[0] + head[8:] + kept + b"data" + lengths[1])
+            # By the length of the whole file nothing is missing, or this is that length in the wrong place.
+            whole = bool({claimed, length} & {size - start, size - start - 8})
+            data = min(_data_length(file, at, size, length, frame, order, whole), 0xFFFFFFFF - len(kept) - 20)
+            riff = (12 + len(kept) + data).to_bytes(4, order)
+            return Stretch(
+                file, at, at + data, head[:4] + riff + head[8:] + kept + b"data" + data.to_bytes(4, order)
+            )
         if name in (b"fmt ", b"fact") and length <= _MOST_CHUNK:
             file.seek(at)
             chunk = file.read(length)
             kept += name + length.to_bytes(4, order) + chunk + bytes(length % 2)
             if name == b"fmt ":
-                frame = max(1, int.from_bytes(chunk[12:14], order))
+                channels, bits = int.from_bytes(chunk[2:4], order), int.from_bytes(chunk[14:16], order)
+                frame = max(1, channels * bits // 8)
     if claimed + 8 > size - start and not _unknown(claimed):
-        raise SoundError(f"cut short: {size:,} of at least {claimed + 8:,} bytes are there, and no sound among them")
+        raise SoundError(f"cut short: {size:,} of {claimed + 8:,} bytes are there, and no sound among them")
     return Stretch(file, start, size)
+
+
+def _data_length(file: BinaryIO, at: int, size: int, told: int, frame: int, order: ByteOrder, whole: bool) -> int:
+    """The bytes of sound from `at` on where the header tells `told`, in frames of `frame` bytes."""
+    there = size - at
+    if told > there:
+        if not (whole or _unknown(told) or told - there < frame):
+            raise SoundError(f"cut short: {there:,} of {told:,} bytes of sound are there")
+        return there
+    return there if _unknown(told) or (told == 0 and not _ends_in_chunks(file, at, size, order)) else told
 
 
 def _unknown(length: int) -> bool:
@@ -181,8 +195,15 @@ def _chunks(file: BinaryIO, at: int, order: ByteOrder) -> Iterator[tuple[int, by
             at += file.read(4) not in (b"data", b"fmt ", b"fact", b"LIST")
 
 
+def _flac_seconds(file: BinaryIO, start: int) -> float:
+    """How long the header of the FLAC stream says that it is, 0 where it does not say."""
+    file.seek(start + 18)
+    told = int.from_bytes(file.read(8), "big")
+    return (told & _FLAC_TOTAL) / max(1, told >> 44)
+
+
 def _flac(file: BinaryIO, start: int, end: int) -> Stretch:
-    """The FLAC stream with the number of samples that its last frame tells, where its header has none or too few."""
+    """The FLAC stream with the number of samples that its last frame tells where its header has none or too few."""
     file.seek(start)
     head = file.read(_FLAC_HEAD)
     told = int.from_bytes(head[18:26], "big")
@@ -199,7 +220,7 @@ def _flac(file: BinaryIO, start: int, end: int) -> Stretch:
 def _chained(file: BinaryIO, start: int, size: int, begin: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
     """Start and end of each of the streams that begin like `begin` and follow each other from `start` on."""
     stream = latest = at = start
-    kept = b""
+    kept, streams = b"", 1
     while at < size:
         file.seek(at)
         block = kept + file.read(_BLOCK)
@@ -209,6 +230,9 @@ def _chained(file: BinaryIO, start: int, size: int, begin: re.Pattern[bytes]) ->
             if here > latest and not (begin is _OGG_BEGIN and here == _page(file, latest)[1]):
                 yield stream, here
                 stream = here
+                streams += 1
+                if streams > _MOST_STREAMS:
+                    raise SoundError(f"joined from more than {_MOST_STREAMS:,} parts")
             latest = here
         if len(block) == len(kept):
             break

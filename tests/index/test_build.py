@@ -293,21 +293,21 @@ def test_a_sound_that_memory_does_not_suffice_for_costs_only_itself(
     ]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("soxr: out of luck"), ValueError("odd"), TypeError("odder")])
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError, TypeError])
 def test_a_decoder_that_fails_costs_only_the_sound(
-    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
     read = soundfile.SoundFile.read
 
     def read_or_fail(self: soundfile.SoundFile, *arguments: object, **options: object) -> object:
         if self.samplerate == 44_100:
-            raise error
+            raise kind("out of luck")
         return read(self, *arguments, **options)
 
     monkeypatch.setattr(soundfile.SoundFile, "read", read_or_fail)
     report = build_index(tiny_bundle, sounds, tmp_path / "index")
     assert [(one.path, one.reason) for one in report.skipped] == [
-        ("Plastic Bag/bag.wav", f"not a readable sound: {error}")
+        ("Plastic Bag/bag.wav", "not a readable sound: out of luck")
     ]
 
 

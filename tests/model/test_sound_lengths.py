@@ -1,4 +1,4 @@
-"""Sounds whose headers do not tell, or tell wrongly, how long they are: all of them is read, or a reason is given."""
+"""Sounds whose headers do not tell how long they are, or tell it wrongly: all is read, or a reason is given."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model.errors import SoundError
-from model.sound import SoundLimits, decode_sound
+from model.sound import decode_sound
 
 RATE = 22_050
 Make = Callable[[], bytes]
@@ -35,7 +35,9 @@ def encoded(kind: str, samples: npt.NDArray[np.float32], rate: int = RATE, subty
 def mp3(seconds: float, kbits: int = 64, level: float = 0.3, rate: int = RATE, info: bool = False) -> bytes:
     """Frames alone, or behind an Info frame of libmp3lame's."""
     file = io.BytesIO()
-    with av.open(file, "w", format="mp3", options={"write_xing": str(int(info)), "id3v2_version": "0"}) as container:
+    with av.open(
+        file, "w", format="mp3", options={"write_xing": str(int(info)), "id3v2_version": "0"}
+    ) as container:
         stream = container.add_stream("libmp3lame", rate=rate)
         stream.layout = "mono"
         stream.bit_rate = kbits * 1000
@@ -143,7 +145,9 @@ def length_by_ffmpeg(file: Path) -> float | None:
 def test_what_is_joined_is_joined_without_loss_and_gap(tmp_path: Path) -> None:
     parts = [noise(0.7), noise(0.4, 0.1)]
     (tmp_path / "a.flac").write_bytes(b"".join(encoded("FLAC", part) for part in parts))
-    np.testing.assert_allclose(decode_sound(tmp_path / "a.flac", RATE).samples, np.concatenate(parts)[:, 0], atol=1e-4)
+    np.testing.assert_allclose(
+        decode_sound(tmp_path / "a.flac", RATE).samples, np.concatenate(parts)[:, 0], atol=1e-4
+    )
 
 
 def test_a_count_in_front_changes_no_sample(tmp_path: Path) -> None:
@@ -248,7 +252,9 @@ WHOLE_WAVS = {
     "cut LIST": wav(200, 5000, 400, behind=b"LIST" + struct.pack("<I", 4000) + b"INFO"),
     "junk": wav(200, 436, 400, behind=b"\xff" * 1000),
     "tag before": ID3V2_3 + wav(200, 436, 400),
-    "fmt with a tail": wav(200, 436, 400).replace(b"fmt \x10\0\0\0", b"fmt \x12\0\0\0").replace(b"data", b"\0\0data"),
+    "fmt with a tail": wav(200, 436, 400)
+    .replace(b"fmt \x10\0\0\0", b"fmt \x12\0\0\0")
+    .replace(b"data", b"\0\0data"),
 }
 
 
@@ -288,4 +294,6 @@ def test_whatever_lengths_a_wav_has_its_sound_is_whole_or_a_reason_is_given(
 def test_a_long_sound_is_resampled_as_in_one_piece(tmp_path: Path) -> None:
     samples = noise(30.0, rate=48_000)[:, 0]
     soundfile.write(tmp_path / "a.wav", samples, 48_000, subtype="FLOAT")
-    np.testing.assert_array_equal(decode_sound(tmp_path / "a.wav", RATE).samples, soxr.resample(samples, 48_000, RATE))
+    np.testing.assert_array_equal(
+        decode_sound(tmp_path / "a.wav", RATE).samples, soxr.resample(samples, 48_000, RATE)
+    )
