@@ -106,7 +106,9 @@ def _decode(stream: Stretch, reading: "_Reading") -> None:
         if not stream.error:
             raise
     except Exception as error:  # what soundfile and soxr raise for a broken file has no base class of its own
-        reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else error
+        reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+        if reason.startswith("File does not exist"):  # libsndfile has one reason for this and for what is no stream
+            reason = "its decoder finds no sound in it"
         if not stream.error:
             raise SoundError(f"not a readable sound: {reason}") from error
     if stream.error:

@@ -22,8 +22,8 @@ _BLOCK = 1 << 20
 # Tags and chunks that are looked at; more are no sound's.
 _MOST_PARTS = 10_000
 _MOST_STREAMS = 1000
-# How far behind tags and zeros MPEG audio may begin.
-_MOST_JUNK = 1 << 20
+# How far behind tags and zeros MPEG audio may begin: as far as the pictures of tags reach.
+_MOST_JUNK = 1 << 24
 _MOST_CHUNK = 1 << 16
 # Two frames of the largest kind.
 _FLAC_TAIL = 1 << 22
@@ -97,7 +97,7 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Str
             yield Stretch(file, begin, end)
     else:
         file.seek(start)
-        found = first_frame(file.read(_MOST_JUNK))
+        found = first_frame(file.read(min(size - start, _MOST_JUNK)))
         if found is None:
             yield Stretch(file, start, size)
             return

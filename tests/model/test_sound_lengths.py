@@ -48,6 +48,20 @@ def mp3(seconds: float, kbits: int = 64, level: float = 0.3, rate: int = RATE, i
     return file.getvalue()
 
 
+def layer_2() -> bytes:
+    """MPEG 1, layer II: what an MP3 file holds need not be layer III."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp2") as container:
+        stream = container.add_stream("mp2", rate=44_100)
+        stream.layout = "mono"
+        samples = (20_000 * noise(1.0, rate=44_100).T).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate = 44_100
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return file.getvalue()
+
+
 def id3(content: bytes) -> bytes:
     """An ID3v2 tag around `content`."""
     size = bytes(len(content) >> shift & 127 for shift in (21, 14, 7, 0))
@@ -80,6 +94,9 @@ MP3S: dict[str, tuple[Make, float]] = {
     "zeros before": (lambda: bytes(3000) + mp3(1.0), 1.0),
     "zeros and a tag before": (lambda: bytes(64) + COVER + bytes(5) + mp3(1.0), 1.0),
     "junk before": (lambda: b"#!junk\xff\xfb" * 100 + mp3(1.0), 1.0),
+    "a cover, and a tag that is too short for it": (lambda: COVER[:6] + bytes(4) + COVER[10:] + mp3(1.0), 1.0),
+    "layer II": (layer_2, 1.0),
+    "layer II, joined with tags": (lambda: layer_2() + COVER + layer_2() + ID3V1 + bytes(5000), 2.0),
     "tags behind": (lambda: mp3(1.0) + APE + ID3V1, 1.0),
     "zeros behind": (lambda: mp3(1.0) + bytes(9000), 1.0),
     "text behind": (lambda: mp3(1.0) + b"<html>" * 2000, 1.0),
