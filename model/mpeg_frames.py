@@ -45,7 +45,7 @@ class _Frame:
     """One frame's header: `size` in bytes, `samples` of each channel."""
 
     layer: int
-    first: bool
+    version_1: bool
     rate: int
     mono: bool
     protected: bool
@@ -60,24 +60,23 @@ class _Frame:
     @property
     def side(self) -> int:
         """Bytes of a layer III frame between its header (and checksum) and its data."""
-        return (17 if self.mono else 32) if self.first else (9 if self.mono else 17)
+        return (17 if self.mono else 32) if self.version_1 else (9 if self.mono else 17)
 
 
 def _frame(data: bytes, at: int) -> _Frame | None:
     """The frame whose header stands at `at`, None where none does."""
     if not _HEADER.match(data, at) or at + 4 > len(data):
         return None
-    rates = _RATES[(data[at + 1] >> 3) & 3]
-    rate_index = (data[at + 2] >> 2) & 3
+    version, rate_index = (data[at + 1] >> 3) & 3, (data[at + 2] >> 2) & 3
     if rate_index == 3:
         return None
-    first = len(rates) == 3 and rates[0] == 44_100
-    layer, rate = 4 - ((data[at + 1] >> 1) & 3), rates[rate_index]
-    bits = 1000 * _KBITS[first, layer][(data[at + 2] >> 4) - 1]
+    version_1 = version == 3
+    layer, rate = 4 - ((data[at + 1] >> 1) & 3), _RATES[version][rate_index]
+    bits = 1000 * _KBITS[version_1, layer][(data[at + 2] >> 4) - 1]
     padding = (data[at + 2] >> 1) & 1
-    samples = 384 if layer == 1 else 1152 if layer == 2 or first else 576
+    samples = 384 if layer == 1 else 1152 if layer == 2 or version_1 else 576
     size = (12 * bits // rate + padding) * 4 if layer == 1 else samples // 8 * bits // rate + padding
-    return _Frame(layer, first, rate, data[at + 3] >> 6 == 3, not data[at + 1] & 1, size, samples)
+    return _Frame(layer, version_1, rate, data[at + 3] >> 6 == 3, not data[at + 1] & 1, size, samples)
 
 
 def _chain(data: bytes, at: int, least: int) -> bool:
@@ -112,8 +111,8 @@ def first_frame(data: bytes) -> int | None:
 def frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
     """The frames in `data`, which begins with one, led by a frame that counts them where layer III has none.
 
-    Whatever stands between and behind them is left out. `left_out` bytes of the file follow `data`; they are not
-    looked at, nor is what follows more than `max_seconds`: it is counted as if it were frames like the others.
+    Whatever stands between and behind them is left out. What follows more than `max_seconds` is not looked at but
+    counted as if it were frames like the others, with the `left_out` bytes of the file that `data` does not have.
     Raises SoundError where fewer frames are there than the file says, and where they are not all of one kind.
     """
     first = _frame(data, 0)
@@ -122,18 +121,17 @@ def frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
     pieces = [data[start:end] for start, end in runs]
     if first.layer != 3:
         return b"".join(pieces)
-    read = runs[-1][1]
-    if count * first.samples > max_seconds * first.rate:
-        left_out += len(data) - read
     at = 4 + first.side
     flags = int.from_bytes(data[at + 4 : at + 8], "big")
     has_info = data[at : at + 4] in (b"Xing", b"Info") and flags & 1
     told = int.from_bytes(data[at + 8 : at + 12], "big") if has_info else 0
     if data[36:40] == b"VBRI":
         told = int.from_bytes(data[50:54], "big")
-    if count < _WHOLE * told and not left_out:
+    if count * first.samples > max_seconds * first.rate:
+        read = runs[-1][1]
+        count += count * (len(data) - read + left_out) // read
+    elif count < _WHOLE * told:
         raise SoundError(f"cut short: {count:,} of {told:,} frames are there")
-    count += count * left_out // read
     if not has_info:
         return b"".join([*_lead(data, first, count), *pieces])
     if count - 1 > told + _MISCOUNT:  # files joined to one, or a count that was never filled in
@@ -177,7 +175,7 @@ def _lead(data: bytes, first: _Frame, count: int) -> list[bytes]:
     """
     side = data[4 + 2 * first.protected : 6 + 2 * first.protected]
     # A piece cut out of a file needs data of the frame before its first: that must not be found in the silent one.
-    starts_fresh = side[0] == 0 and (side[1] < 128 or not first.first)
+    starts_fresh = side[0] == 0 and (side[1] < 128 or not first.version_1)
     info_header = next(
         header
         for header in (_header(data, bits) for bits in range(1, 15))

@@ -213,7 +213,7 @@ def _flac(file: BinaryIO, start: int, end: int) -> Stretch:
     if there > told & _FLAC_TOTAL:
         head = head[:18] + (told & ~_FLAC_TOTAL | there).to_bytes(8, "big") + head[26:]
     elif told & _FLAC_TOTAL == 0:
-        raise SoundError("cut short: there is no sound in it")
+        raise SoundError("cut short: its header tells no length, and no frame at its end does")
     return Stretch(file, start + len(head), end, head)
 
 

@@ -212,6 +212,11 @@ def test_hours_of_mp3_are_refused_for_their_length(tmp_path: Path) -> None:
     for name, data in (("a.mp3", part.getvalue()), ("b.mp3", part.getvalue()[417:])):
         (tmp_path / name).write_bytes(data)
         refused(tmp_path / name, r"(59|60) s long; at most 5 s", limits)
+    # What follows a short sound is none of it, however much it is.
+    soundfile.write(tmp_path / "c.mp3", tone(2.0), 44_100)
+    with (tmp_path / "c.mp3").open("ab") as file:
+        file.write(b"behind" * 100_000)
+    assert decode_sound(tmp_path / "c.mp3", RATE, limits).seconds == pytest.approx(2.0)
 
 
 class Failing(io.BytesIO):

@@ -214,6 +214,7 @@ CUT: dict[str, Make] = {
     "wav.wav": lambda: encoded("WAV", noise(1.0))[:-10],
     "wavex.wav": lambda: encoded("WAVEX", noise(1.0))[:-2000],
     "adpcm.wav": lambda: encoded("WAV", noise(1.0), subtype="IMA_ADPCM")[:-2000],
+    "frameless.flac": lambda: flac(1.0, 0)[:42],
     "head.wav": lambda: encoded("WAV", noise(1.0))[:40],
 }
 
