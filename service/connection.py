@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.leaving import Leaving
 from service.limits import ConnectionLimits
+from service.parser import Parser
 from service.problems import ProblemError
 from service.refusal import RefusalError, Told, answer
 
@@ -52,6 +53,9 @@ class Connection(Leaving):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or refuse it where there are too many and none of them is idle."""
         super().connection_made(transport)
+        self.parser = Parser(self)  # type: ignore[assignment]
+        if self.client is not None:  # IPv4 on a socket that takes both: whom to trust is said in IPv4
+            self.client = (self.client[0].removeprefix("::ffff:"), self.client[1])
         if len(self.connections) - len(self.turned_away) > self.limits.max_connections and not self._make_room():
             self.turned_away.add(self)
             self._refuse(RefusalError(503, "too many connections; try again in 1 s", "connections"))
@@ -76,11 +80,6 @@ class Connection(Leaving):
         self._loose_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            if self._in_head:  # CONNECT, which has no path
-                self._refuse(RefusalError(400, "this is not a request that this service answers", "malformed"))
-                return
-            self.cycle.keep_alive = False  # there is nothing to upgrade to, and no way to parse what follows
         except httptools.HttpParserError as error:
             cause = error.__context__
             malformed = RefusalError(400, "this is not a well-formed HTTP request", "malformed")
@@ -129,7 +128,7 @@ class Connection(Leaving):
         self._in_head = False
         self._loose_bytes = 0
         declared = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        self._to_come_bytes = int(declared)  # httptools has seen that it is one; too many digits are malformed
+        self._to_come_bytes = int(declared)  # the parser has seen that it is one
         self.waiting.pop(self, None)
 
     def on_body(self, body: bytes) -> None:
