@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from service import probes, sounds
@@ -26,17 +25,10 @@ from service.queue import PictureQueue
 from service.rate import RateLimit
 from service.recommend import PATH, add_recommend
 from service.settings import Settings
+from service.static import PageFiles
 from service.watch import Watcher, fingerprint, open_proved
 
 _PAGE = Path(__file__).parent / "page"
-
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src 'self'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'",
-    "Cache-Control": "no-cache",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 _DESCRIPTION = """
 Show it a picture, hear what it would sound like to touch it.
@@ -103,11 +95,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.insert(0, app.router.routes.pop())
     app.include_router(sounds.router)
     app.include_router(probes.router)
-    app.mount("/page", StaticFiles(directory=_PAGE), name="page")
+    app.mount("/page", PageFiles(directory=_PAGE), name="page")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
+        return FileResponse(_PAGE / "index.html")
 
     document_problems(app, secured=bool(settings.keys))
     return app

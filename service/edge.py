@@ -1,10 +1,11 @@
-"""What stands around the application, so that it holds for every answer: the client, the id, other origins."""
+"""What stands around the application, so that it holds for every answer: its headers, the id, other origins."""
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from service.every_answer import EveryAnswer
 from service.host import OneHost
 from service.metrics import Metrics
 from service.observed import Observed
@@ -41,5 +42,5 @@ def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
             allow_headers=_ASKED,
             expose_headers=_TOLD,
         )
-    app = RequestId(Observed(app, metrics))
+    app = EveryAnswer(RequestId(Observed(app, metrics)))
     return traced(app) if settings.tracing else app

@@ -5,6 +5,7 @@ from contextvars import copy_context
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from service.every_answer import completed
 from service.problems import problem_message
 from service.request_id import new_request_id, set_request_id
 
@@ -30,7 +31,7 @@ def answer(refusal: RefusalError, client: str, default_headers: list[tuple[bytes
     extra = {"X-Request-ID": identity} | ({"Retry-After": "1"} if refusal.status == 503 else {})
     headers, body = context.run(problem_message, refusal.status, refusal.detail, extra)
     lines = [STATUS_LINE[refusal.status]]
-    for name, value in [*default_headers, *headers, (b"connection", b"close")]:
+    for name, value in [*default_headers, *completed(headers), (b"connection", b"close")]:
         lines += [name, b": ", value, b"\r\n"]
     context.run(told, refusal.status, refusal.reason, client, len(body))
     return b"".join([*lines, b"\r\n", body])
