@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from service.every_answer import EveryAnswer
 from service.host import OneHost
+from service.logged import Logged
 from service.metrics import Metrics
 from service.observed import Observed
 from service.problems import problem_response
@@ -42,5 +43,5 @@ def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
             allow_headers=_ASKED,
             expose_headers=_TOLD,
         )
-    app = EveryAnswer(RequestId(Observed(app, metrics)))
+    app = EveryAnswer(RequestId(Observed(app, metrics, Logged(settings.keys))))
     return traced(app) if settings.tracing else app

@@ -1,4 +1,4 @@
-"""Headers that every answer has: what a browser may do with it, and that a copy is asked about before it is used."""
+"""Headers that every answer has: what a browser may do with it, and that it asks before it uses a copy."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.logged import Logged, logged_client
 from service.metrics import Metrics
 from service.problems import problem_response
 from service.refusal import Told
@@ -32,9 +33,10 @@ class Observed:
     Whoever refuses a request may say why in `scope["state"]["refused"]`; otherwise the status says it.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, logged: Logged) -> None:
         self.app = app
         self.metrics = metrics
+        self.logged = logged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and watch its answer."""
@@ -55,7 +57,7 @@ class Observed:
             sent += len(message.get("body", b""))
             await send(message)
 
-        path = _address(scope)
+        address = self.logged.address(scope)
         try:
             await self.app(scope, receive, watched)
         except asyncio.CancelledError:
@@ -72,7 +74,7 @@ class Observed:
             if reason is not None:
                 self.metrics.rejected(reason)
             client = scope.get("client") or ("-", 0)
-            _write(client[0], scope["method"], path, status, sent, seconds, reason)
+            _write(client[0], scope["method"], address, status, sent, seconds, reason)
 
 
 def refusals(metrics: Metrics) -> Told:
@@ -87,7 +89,7 @@ def refusals(metrics: Metrics) -> Told:
 
 def _write(client: str, method: str, path: str, status: int, sent: int, seconds: float, reason: str | None) -> None:
     fields: dict[str, Any] = {
-        "client": client,
+        "client": logged_client(client),
         "method": method,
         "path": path,
         "status": status,
@@ -113,10 +115,3 @@ def _route(scope: Scope) -> str:
     folder = "" if prefix is None else scope["root_path"].removeprefix(prefix)
     path: str | None = getattr(scope.get("route"), "path", None)
     return path or folder or "none"
-
-
-def _address(scope: Scope) -> str:
-    """The address as it was sent: still encoded, so that it cannot break a line of the log."""
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    query: bytes = scope["query_string"]
-    return (raw + b"?" + query if query else raw).decode("latin-1")

@@ -45,8 +45,13 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     """The socket, bound before anything is loaded: a taken port is known at once."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        listener = socket.create_server(address[:2], family=family, backlog=2048)
+        # A name may have addresses of both families; IPv4 is the one that every client can ask.
+        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        # So that :: takes IPv4 too, whatever the system's default is.
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        listener = socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
+    except UnicodeError as error:
+        raise ListenError(f"cannot listen on {settings.host!r}: that can be no host") from error
     except OSError as error:
         # Python adds the address to strerror, which the message has already; a gaierror's errno is no errno.
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)

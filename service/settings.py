@@ -16,7 +16,8 @@ from service.limits import ConnectionLimits, FormLimits
 
 ENV_PREFIX = "THUD_"
 
-_SHORTEST_KEY = 16
+SHORTEST_KEY = 16
+"""Of an API key, in characters."""
 
 
 class SettingsError(ThudError):
@@ -39,7 +40,11 @@ class Settings(BaseSettings):
     sounds: Path | None = Field(
         None, description="Folder of the sound files, where it has moved since the index was made."
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 opens the service to the network.")
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on; 0.0.0.0 opens the service to the network, :: by IPv6 and IPv4.",
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     root_path: str = Field(
         "",
@@ -191,8 +196,12 @@ class Settings(BaseSettings):
     @field_validator("api_keys")
     @classmethod
     def _keys_hard_to_guess(cls, keys: SecretStr) -> SecretStr:
-        if any(len(key) < _SHORTEST_KEY for key in _listed(keys.get_secret_value())):
-            raise ValueError(f"each key needs at least {_SHORTEST_KEY} characters")
+        for key in _listed(keys.get_secret_value()):
+            if len(key) < SHORTEST_KEY:
+                raise ValueError(f"each key needs at least {SHORTEST_KEY} characters")
+            # What is no text in the system's encoding is sent as it is.
+            if not all(sign.isprintable() or "\udc80" <= sign <= "\udcff" for sign in key):
+                raise ValueError("a key has a character that cannot be seen, such as a line end; none can be sent")
         return keys
 
     @property
