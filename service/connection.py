@@ -211,7 +211,8 @@ class Connection(Leaving):
     async def _receive(self, cycle: RequestResponseCycle, receive: Receive) -> Message:
         """The next piece of the body, or the problem where it broke off: nobody waits for the rest of that."""
         message = await receive()
-        if self._broken is not cycle or self._refusal is None or cycle.response_complete:
+        unread = cycle.response_complete or cycle.scope["method"] != "POST"  # of others no answer asks for the body
+        if self._broken is not cycle or self._refusal is None or unread:
             return message
         if cycle.response_started:
             return {"type": "http.disconnect"}

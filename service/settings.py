@@ -1,20 +1,17 @@
 """The service's settings: one typed value, read from flags, THUD_* environment variables and defaults."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self, get_origin
+from typing import Any, Literal, Self
 
-import click
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from model.bundle import PRETRAINED
 from model.errors import ThudError
 from model.picture import PictureLimits
 from model.threads import available_cpus
+from service.environment import ENV_PREFIX, Environment, slips
 from service.limits import ConnectionLimits, FormLimits
-
-ENV_PREFIX = "THUD_"
 
 SHORTEST_KEY = 16
 """Of an API key, in characters."""
@@ -170,6 +167,18 @@ class Settings(BaseSettings):
     default_k: int = Field(10, ge=1, description="Results where a request does not say how many.")
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given wins over the environment, of which not all that has the prefix is a setting."""
+        return init_settings, Environment(settings_cls)
+
     @model_validator(mode="after")
     def _default_within_most(self) -> Self:
         if self.default_k > self.max_k:
@@ -249,43 +258,18 @@ def read_settings(flags: dict[str, Any]) -> Settings:
     Raises SettingsError, which names every wrong setting by its flag and its environment variable.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    if mistyped := slips(Settings.model_fields):
+        raise SettingsError("; ".join(mistyped))
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError("; ".join(_complaint(item["loc"], item["msg"]) for item in error.errors())) from None
-
-
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a click command one option per field of `Settings`. The values arrive as strings or None.
-
-    They are strings because `Settings` checks them: flags and environment variables then obey the same rules.
-    """
-    for name, field in reversed(Settings.model_fields.items()):
-        command = click.option(
-            _flag(name),
-            name,
-            metavar=_metavar(field.annotation),
-            help=f"{field.description}  [env: {_variable(name)}; {_default_text(name)}]",
-        )(command)
-    return command
+        # A default that is made of other settings fails with them, and is nobody's mistake.
+        wrong = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
+        raise SettingsError("; ".join(_complaint(item["loc"], item["msg"]) for item in wrong)) from None
 
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _default_text(name: str) -> str:
-    field = Settings.model_fields[name]
-    if isinstance(field.json_schema_extra, dict):
-        return f"default: {field.json_schema_extra['default_text']}"
-    return f"default: {'none' if field.default in (None, '') else field.default}"
-
-
-def _metavar(annotation: Any) -> str:
-    if annotation in (int, float):
-        return "INTEGER" if annotation is int else "NUMBER"
-    is_text = annotation in (str, SecretStr, bool) or get_origin(annotation) is Literal
-    return "TEXT" if is_text else "FOLDER"
 
 
 def _complaint(loc: tuple[int | str, ...], message: str) -> str:
@@ -293,12 +277,14 @@ def _complaint(loc: tuple[int | str, ...], message: str) -> str:
     if not loc:
         return message
     name = str(loc[0])
-    return f"{_flag(name)} ({_variable(name)}): {message[0].lower()}{message[1:]}"
+    return f"{flag(name)} ({variable(name)}): {message[0].lower()}{message[1:]}"
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """The flag of the field."""
     return "--" + name.replace("_", "-")
 
 
-def _variable(name: str) -> str:
+def variable(name: str) -> str:
+    """The environment variable of the field."""
     return ENV_PREFIX + name.upper()

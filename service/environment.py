@@ -1,0 +1,49 @@
+"""The environment's variables with Thud's prefix: settings, what a platform made, and slips of the pen."""
+
+import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
+
+ENV_PREFIX = "THUD_"
+
+# Kubernetes and Docker's links describe a service named `thud`, or `thud-web`, in variables with the prefix THUD.
+_SERVICE = re.compile(
+    r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?|NAME|ENV_\w+)"
+)
+_SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
+
+_ALIKE = 0.75
+
+
+class Environment(EnvSettingsSource):
+    """The settings among the variables. `THUD_PORT=tcp://10.0.0.1:80` is none: it says where a service is."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The value of a field's variable, None where there is none."""
+        value, key, is_complex = super().get_field_value(field, field_name)
+        if field_name == "port" and isinstance(value, str) and _SERVICE_PORT.match(value):
+            value = None
+        return value, key, is_complex
+
+
+def slips(fields: Iterable[str]) -> list[str]:
+    """Complaints of variables that are none of the `fields`' but much like one, and so would go without effect."""
+    names = [field.upper() for field in fields]
+    found = []
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(ENV_PREFIX)
+        if not variable.upper().startswith(ENV_PREFIX) or name in names or _made_by_platform(name):
+            continue
+        meant = get_close_matches(name, names, n=1, cutoff=_ALIKE)
+        found += [f"{variable}: there is no such setting; {ENV_PREFIX}{one} is one" for one in meant]
+    return found
+
+
+def _made_by_platform(name: str) -> bool:
+    """Whether the name ends as such variables do, with the rest of a service's name in front or not."""
+    return re.search(rf"(^|_){_SERVICE.pattern}$", name) is not None
