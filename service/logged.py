@@ -16,10 +16,13 @@ _MOST_CLIENT = 64
 _AS_IT_IS = string.punctuation.translate({ord(sign): None for sign in '"\\'})
 """With letters and digits all that stands as it was sent; the rest, what could end a line or a field, as %XX."""
 
-_MEANT_TO_BE_SEEN = frozenset({b"k", b"box", b"at", b"verbose", b"material", b"after", b"limit", b"v"})
-"""The parameters that the service knows. In others may be anything, a key as well."""
+_KNOWN = frozenset({b"box", b"at", b"after", b"material"})
+"""The parameters of the service whose values may be long."""
 
-_USUAL = re.compile(rb"[\w.,%+-]{0,100}", re.ASCII)
+_NO_SECRET = re.compile(rb"[\w.,%+-]{0,100}", re.ASCII)
+
+_SECRET = re.compile(rb"key|token|secret|pass|pwd|auth|sig|cred|session|jwt|bearer|code", re.IGNORECASE)
+"""What names of parameters have in them, whose values are nobody's business however short."""
 
 _HIDDEN = b"***"
 
@@ -32,10 +35,10 @@ class Logged:
         self._keys = sorted(forms, key=len, reverse=True)  # one may begin with another
 
     def address(self, scope: Scope) -> str:
-        """The path and the query as they were sent, still encoded; of unknown parameters, only names."""
+        """The path and the query as they were sent, still encoded; without what may be a key, right or wrong."""
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         query: bytes = scope["query_string"]
-        said = b"?".join([path, *([_without_values(query)] if query else [])])
+        said = b"?".join([path, *([_without_secrets(query)] if query else [])])
         for key in self._keys:
             # Decoded twice, because some clients encode twice.
             for decoded in (said, unquote_to_bytes(said), unquote_to_bytes(unquote_to_bytes(said))):
@@ -50,15 +53,17 @@ def logged_client(client: str) -> str:
     return _escaped(client.encode("latin-1", "replace"), _MOST_CLIENT)
 
 
-def _without_values(query: bytes) -> bytes:
-    said = []
-    for part in query.split(b"&"):
-        name, equals, value = part.partition(b"=")
-        known = name in _MEANT_TO_BE_SEEN and _USUAL.fullmatch(value)
-        # What is as long as a key may be one, without a name or in place of a name.
-        shown = name if len(name) < SHORTEST_KEY else _HIDDEN
-        said.append(part if known else shown + equals + (_HIDDEN if value else b""))
-    return b"&".join(said)
+def _without_secrets(query: bytes) -> bytes:
+    return b"".join(map(_without_secret, re.split(rb"([&;])", query)))
+
+
+def _without_secret(parameter: bytes) -> bytes:
+    name, equals, value = parameter.partition(b"=")
+    known = name in _KNOWN and _NO_SECRET.fullmatch(value) is not None
+    # What is as long as a key may be one: a value, or what stands in place of a name.
+    short = len(value) < SHORTEST_KEY and not _SECRET.search(unquote_to_bytes(name))
+    shown = name if len(name) < SHORTEST_KEY else _HIDDEN
+    return shown + equals + (value if known or short or not equals else _HIDDEN)
 
 
 def _escaped(said: bytes, most: int) -> str:
