@@ -43,5 +43,6 @@ def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
             allow_headers=_ASKED,
             expose_headers=_TOLD,
         )
-    app = EveryAnswer(RequestId(Observed(app, metrics, Logged(settings.keys))))
-    return traced(app) if settings.tracing else app
+    logged = Logged(settings.keys)
+    app = EveryAnswer(RequestId(Observed(app, metrics, logged)))
+    return traced(app, logged) if settings.tracing else app

@@ -1,18 +1,21 @@
 """OpenTelemetry, where Thud was installed with its extra `otel`: a span a request, sent as OTEL_* variables say."""
 
-from typing import cast
+from typing import Any, cast
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from model.errors import ThudError
+from service.logged import Logged
 
 
 class TracingError(ThudError):
     """Tracing was asked for and cannot be."""
 
 
-def traced(app: ASGIApp) -> ASGIApp:
+def traced(app: ASGIApp, logged: Logged) -> ASGIApp:
     """`app` within OpenTelemetry's own middleware, which exports to OTEL_EXPORTER_OTLP_ENDPOINT.
+
+    A span says of an address what the log says, as `logged` has it.
 
     Raises TracingError where the extra is not installed.
     """
@@ -24,12 +27,26 @@ def traced(app: ASGIApp) -> ASGIApp:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as error:
         raise TracingError(f"tracing needs {error.name}; install Thud with it: pip install '.[otel]'") from error
+
+    def tell(span: Any, scope: Scope) -> None:
+        if not span.is_recording():
+            return
+        address = logged.address(scope)
+        path, _, query = address.partition("?")
+        said = {"http.url": address, "http.target": path, "url.path": path, "url.query": query}
+        span.set_attributes({name: said[name] for name in said.keys() & span.attributes.keys()})
+        span.update_name(f"{scope['method']} {path}")
+
     # OTEL_SERVICE_NAME wins over this name, as OTEL_RESOURCE_ATTRIBUTES does.
     provider = TracerProvider(resource=Resource({"service.name": "thud"}).merge(Resource.create()))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return cast(
         "ASGIApp",
         OpenTelemetryMiddleware(
-            app, excluded_urls="livez,readyz,metrics", tracer_provider=provider, exclude_spans=["send", "receive"]
+            app,
+            server_request_hook=tell,
+            excluded_urls="livez,readyz,metrics",
+            tracer_provider=provider,
+            exclude_spans=["send", "receive"],
         ),
     )

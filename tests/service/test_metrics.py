@@ -220,7 +220,7 @@ def test_a_span_of_each_request_is_sent(library: Library) -> None:
             address = f"http://127.0.0.1:{collector.server_port}"
             env = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "50"}
             with running(library, "--tracing", "true", env=env) as server:
-                assert httpx.get(f"{server.url}/sounds").status_code == 200
+                assert httpx.get(f"{server.url}/sounds?api_key=mislaid").status_code == 200
                 assert httpx.get(f"{server.url}/livez").status_code == 200
                 within(20, lambda: bool(_Collector.seen))
         finally:
@@ -229,3 +229,5 @@ def test_a_span_of_each_request_is_sent(library: Library) -> None:
     assert set(paths) == {"/v1/traces"}
     assert b"/sounds" in b"".join(bodies)
     assert b"/livez" not in b"".join(bodies)
+    assert b"api_key=***" in b"".join(bodies)
+    assert b"mislaid" not in b"".join(bodies)
