@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details: `application/problem+json` for every error that is answered."""
 
 import logging
+import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -106,6 +107,7 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(PictureError, _picture_error)
     app.add_exception_handler(DamagedIndexError, _damaged_index)
+    app.add_exception_handler(sqlite3.DatabaseError, _damaged_index)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(Exception, _internal_error)
 
@@ -177,7 +179,7 @@ async def _picture_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _damaged_index(request: Request, error: Exception) -> JSONResponse:
     request.state.refused = "damaged_index"
-    _log.error("%s", error)
+    _log.error("the index cannot be read: %s", error)
     return problem_response(503, "the library cannot be read at the moment", headers={"Retry-After": "5"})
 
 

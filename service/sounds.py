@@ -56,7 +56,7 @@ def audio(sound_id: SoundId, recommender: CurrentRecommender, request: Request) 
     "/sounds/{sound_id}/info",
     summary="What is known about a sound",
     response_description="The sound's record.",
-    responses=problem_responses(404, 500),
+    responses=problem_responses(404, 500, 503),
 )
 def info(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -> Sound:
     """The record of a sound."""
@@ -69,7 +69,7 @@ def info(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -
     description=f"All sounds, or those of one material; `material={UNLABELLED}` gives those without one. "
     "Follow `next` until it is null.",
     response_description="A page of records.",
-    responses=problem_responses(422, 500),
+    responses=problem_responses(422, 500, 503),
 )
 def catalogue(
     recommender: CurrentRecommender,
@@ -102,7 +102,7 @@ def catalogue(
     "/materials",
     summary="The materials and how many sounds each has",
     response_description="The 17 materials in the order of their ids.",
-    responses=problem_responses(500),
+    responses=problem_responses(500, 503),
 )
 def materials(recommender: CurrentRecommender) -> Materials:
     """Count the library's sounds by material."""
