@@ -1,0 +1,201 @@
+"""The headers that every answer has, and what a browser makes of them."""
+
+import asyncio
+import http.client
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Mount, Route
+
+from service.every_answer import EveryAnswer
+from service.static import PageFiles
+from tests.service.conftest import Library, Server, running
+from tests.service.test_page import CHROMIUM, browser, complaints, page  # noqa: F401
+
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="the browser chromium is not installed")
+
+
+def check_headers(headers: httpx.Headers | http.client.HTTPMessage) -> None:
+    """Each once, and none that lets anybody put the answer into a frame."""
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    names = [name.lower() for name in headers]
+    assert all(names.count(name) == 1 for name in names)
+    assert "cache-control" in names
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/docs", "/redoc", "/openapi.json", "/livez", "/readyz", "/metrics", "/materials", "/nothing"),
+        *("/page/page.js", "/page/nothing", "/static-offline-docs/swagger-ui.css", "/sounds?limit=0"),
+        *("/recommend", "/sounds/00112233445566778899", "/sounds/00112233445566778899/info"),
+    ],
+)
+def test_every_answer_has_them(client: httpx.Client, method: str, path: str) -> None:
+    check_headers(client.request(method, path).headers)
+
+
+def test_so_have_audio_its_parts_and_what_has_not_changed(client: httpx.Client) -> None:
+    address = client.get("/sounds?limit=1").json()["sounds"][0]["url"]
+    whole = client.get(address)
+    changes: list[dict[str, str]] = [
+        {},
+        {"Range": "bytes=0-9"},
+        {"Range": "bytes=99999999-"},
+        {"If-None-Match": whole.headers["etag"]},
+        {"If-Match": '"other"'},
+    ]
+
+    found = [client.get(address, headers=headers) for headers in changes]
+
+    assert [answer.status_code for answer in found] == [200, 206, 416, 304, 412]
+    for answer in found:
+        check_headers(answer.headers)
+    assert "immutable" in whole.headers["cache-control"]
+
+
+def test_so_have_refusals_of_middlewares(library: Library) -> None:
+    flags = ["--max-body-bytes", "1024", "--rate", "0.001", "--burst", "1", "--root-path", "/thud"]
+    env = {"THUD_API_KEYS": "a-key-0123456789", "THUD_CORS_ORIGINS": "https://a.example"}
+    with running(library, *flags, env=env) as server, httpx.Client(base_url=server.url) as client:
+        key = {"X-API-Key": "a-key-0123456789"}
+        asked = {"Origin": "https://b.example", "Access-Control-Request-Method": "GET"}
+        found = [
+            client.get("/sounds"),
+            client.post("/recommend", content=b"x" * 1025, headers=key),
+            client.post("/recommend", content=b"x", headers=key),
+            client.options("/sounds", headers=asked),
+            client.options("/sounds", headers=asked | {"Origin": "https://a.example"}),
+            client.get("/thud"),
+            client.get("/docs"),
+        ]
+
+    assert [answer.status_code for answer in found] == [401, 413, 429, 400, 200, 307, 200]
+    for answer in found:
+        check_headers(answer.headers)
+    assert "script-src 'self' 'unsafe-inline'" in found[-1].headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["no HTTP", "no host", "long", "connect"],
+)
+def test_so_has_what_is_refused_before_it_is_a_request(server: Server, request_bytes: bytes) -> None:
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(request_bytes)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        response.read()
+
+    assert response.status in (400, 414)
+    assert response.headers["cache-control"] == "no-store"
+    check_headers(response.headers)
+
+
+@pytest.mark.parametrize("path", ["/", "/page/page.css", "/page/icon.svg", "/static-offline-docs/favicon.png"])
+def test_a_browser_asks_before_it_uses_a_copy(client: httpx.Client, path: str) -> None:
+    first = client.get(path)
+
+    assert first.headers["cache-control"] == "no-cache"
+    if path != "/":
+        again = client.get(path, headers={"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.headers["cache-control"], again.content) == (304, "no-cache", b"")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A page and its files on a free port, as the service sends its own."""
+
+    async def page(request: Request) -> FileResponse:
+        return FileResponse(folder / "index.html")
+
+    app = EveryAnswer(Starlette(routes=[Route("/", page), Mount("/page", PageFiles(directory=folder))]))
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file as a new version would come: whole, by its name, and dated long ago."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    os.utime(new, (1_000_000_000, 1_000_000_000))
+    new.replace(path)
+
+
+def test_the_tag_of_a_file_is_of_its_content(tmp_path: Path) -> None:
+    script = tmp_path / "page.js"
+    with serving(tmp_path) as address, httpx.Client(base_url=address) as client:
+        tags = []
+        for text in ("one", "two", "one"):
+            write(script, text)
+            tags.append(client.get("/page/page.js").headers["etag"])
+        changed = client.get("/page/page.js", headers={"If-None-Match": tags[1]})
+
+    assert tags[0] == tags[2] != tags[1]
+    assert (changed.status_code, changed.text) == (200, "one")
+
+
+@in_a_browser
+def test_a_new_script_runs_at_the_next_visit(browser: Browser, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "index.html").write_text('<!doctype html><title>-</title><script src="page/page.js"></script>')
+    with serving(tmp_path) as address:
+        opened = browser.new_page()
+        titles = []
+        for title in ("old", "old", "new"):
+            write(tmp_path / "page.js", f'document.title = "{title}"')
+            opened.goto("about:blank")
+            opened.goto(address)
+            titles.append(opened.title())
+        write(tmp_path / "page.js", 'document.title = "tab"')
+        opened.reload()
+        titles.append(opened.title())
+        opened.close()
+
+    assert titles == ["old", "old", "new", "tab"]
+
+
+@in_a_browser
+def test_the_documentation_works_under_its_policy(page: Page, server: Server) -> None:  # noqa: F811
+    page.goto(f"{server.url}/docs")
+    page.locator(".opblock-summary").filter(has_text="/livez").click()
+    page.get_by_text("Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    page.locator(".live-responses-table .response-col_status").filter(has_text="200").wait_for()
+
+
+@in_a_browser
+def test_a_sound_that_is_opened_by_itself_plays(page: Page, client: httpx.Client, server: Server) -> None:  # noqa: F811
+    address = client.get("/sounds?limit=1").json()["sounds"][0]["url"]
+
+    page.goto(server.url + address)
+
+    page.wait_for_function("document.querySelector('video, audio').readyState === 4")
