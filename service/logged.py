@@ -16,10 +16,10 @@ _MOST_CLIENT = 64
 _AS_IT_IS = string.punctuation.translate({ord(sign): None for sign in '"\\'})
 """With letters and digits all that stands as it was sent; the rest, what could end a line or a field, as %XX."""
 
-_KNOWN = frozenset({b"box", b"at", b"after", b"material"})
-"""The parameters of the service whose values may be long."""
+_KNOWN = re.compile(rb"(box|at)=[\d.,%a-fA-F+-]{0,100}|after=[0-9a-f]{20}")
+"""The parameters of the service that may be long."""
 
-_NO_SECRET = re.compile(rb"[\w.,%+-]{0,100}", re.ASCII)
+_SECRET = re.compile(rb"[\w.,%+-]{0,100}", re.ASCII)
 
 _SECRET = re.compile(rb"key|token|secret|pass|pwd|auth|sig|cred|session|jwt|bearer|code", re.IGNORECASE)
 """What names of parameters have in them, whose values are nobody's business however short."""
@@ -58,12 +58,13 @@ def _without_secrets(query: bytes) -> bytes:
 
 
 def _without_secret(parameter: bytes) -> bytes:
+    if _KNOWN.fullmatch(parameter):
+        return parameter
     name, equals, value = parameter.partition(b"=")
-    known = name in _KNOWN and _NO_SECRET.fullmatch(value) is not None
     # What is as long as a key may be one: a value, or what stands in place of a name.
     short = len(value) < SHORTEST_KEY and not _SECRET.search(unquote_to_bytes(name))
     shown = name if len(name) < SHORTEST_KEY else _HIDDEN
-    return shown + equals + (value if known or short or not equals else _HIDDEN)
+    return shown + equals + (value if short or not equals else _HIDDEN)
 
 
 def _escaped(said: bytes, most: int) -> str:

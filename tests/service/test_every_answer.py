@@ -127,10 +127,10 @@ def test_a_browser_asks_before_it_uses_a_copy(client: httpx.Client, path: str) -
 def serving(folder: Path) -> Iterator[str]:
     """A page and its files on a free port, as the service sends its own."""
 
-    async def page(request: Request) -> FileResponse:
+    async def shown(request: Request) -> FileResponse:
         return FileResponse(folder / "index.html")
 
-    app = EveryAnswer(Starlette(routes=[Route("/", page), Mount("/page", PageFiles(directory=folder))]))
+    app = EveryAnswer(Starlette(routes=[Route("/", shown), Mount("/page", PageFiles(directory=folder))]))
     config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

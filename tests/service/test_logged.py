@@ -1,0 +1,113 @@
+"""What clients say in the log: on one line, of bounded length, without keys."""
+
+import re
+import socket
+from collections.abc import Iterator
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+
+from service.logged import Logged
+from tests.service.conftest import Library, Server, running
+from tests.service.test_metrics import within
+
+KEYS = ("first-key-0123456789", "first-key-0123456789-longer", "clé-à-0123456789abc", "with space 0123456789")
+
+
+@pytest.fixture(scope="module")
+def locked(library: Library) -> Iterator[Server]:
+    env = {"THUD_API_KEYS": ",".join(KEYS), "THUD_TRUSTED_PROXIES": "127.0.0.1"}
+    with running(library, env=env) as server:
+        yield server
+
+
+def line_of(server: Server, target: bytes, *lines: bytes) -> str:
+    """The line of the log about a GET of this target with these header lines."""
+    mark = uuid4().hex
+    head = [b"GET " + target + b" HTTP/1.1", b"Host: x", b"Connection: close", b"X-Request-ID: " + mark.encode()]
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(b"\r\n".join([*head, *lines, b"", b""]))
+        assert connection.recv(100).startswith(b"HTTP/1.1 ")
+    within(10, lambda: any(mark in line for line in server.requests))
+    [line] = [line for line in server.requests if mark in line]
+    return line
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(b"1.2.3.4", b"fe80::1%eth0", b"unknown", b"_hidden", b'1.2.3.4 "GET /admin" 200', b'"', b"a b"),
+        *(b"\xff\xfe\xc2\x85\xc2\x9b31m", b"x" * 20_000, b"1.2.3.4:" + b"9" * 5000, b"\xc3\xa9" * 300),
+    ],
+)
+def test_a_client_is_one_short_word(locked: Server, said: bytes) -> None:
+    line = line_of(locked, b"/livez", b"X-Forwarded-For: " + said)
+
+    assert re.fullmatch(r'[-\d]+ [:,\d]+ [!#-~]{1,70} "GET /livez" 200 \d+ [\d.]+ ms [0-9a-f]{32}\n', line), line
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(
+            b'/livez"x',
+            b"/livez\\x",
+            b"/livez?a=%0d%0a%1b[31m",
+            b"/livez/%0AFAKE",
+            b"/livez?a='<b>",
+            b"/" + b"x" * 8000,
+        ),
+        b"/livez?" + b"&".join([b"a=1"] * 2000),
+    ],
+)
+def test_an_address_stays_within_its_quotes(locked: Server, target: bytes) -> None:
+    line = line_of(locked, target)
+
+    found = re.fullmatch(r'[-\d]+ [:,\d]+ 127\.0\.0\.1 "GET ([!#-~]+)" \d{3} \d+ [\d.]+ ms [0-9a-f]{32}\n', line)
+    assert found is not None, line
+    assert len(found[1]) <= 515
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "X-API-Key", "access_token", "password", "q", "k", "material", "a", ""]
+)
+@pytest.mark.parametrize("key", [*KEYS, "a-wrong-key-0123456789"])
+def test_a_key_in_the_query_is_not_logged(name: str, key: str) -> None:
+    for sent in (
+        quote(key),
+        quote(quote(key)),
+        key.replace(" ", "+"),
+        "".join(f"%{byte:02X}" for byte in key.encode()),
+    ):
+        said = address(f"/livez?verbose&{name}{'=' if name else ''}{sent}&limit=3")
+        assert said in (f"/livez?verbose&{name}=***&limit=3", "/livez?verbose&***&limit=3"), said
+
+
+def test_a_key_in_the_path_is_not_logged(locked: Server) -> None:
+    for key in KEYS:
+        assert address(f"/sounds/{quote(key)}/info") == "/sounds/***/info"
+    assert '"GET /sounds/***"' in line_of(locked, f"/sounds/{KEYS[1]}".encode())
+    assert not any("0123456789" in line for line in locked.requests)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("k=5&box=0.123456789,0.1,0.5,0.25", None),
+        ("material=metal&after=00112233445566778899&limit=3", None),
+        ("verbose", None),
+        ("page=2&sort=name", None),
+        ("material=metal;api_key=short", "material=metal;api_key=***"),
+        ("API%5Fkey=x&PassWord=x&sig=x", "API%5Fkey=***&PassWord=***&sig=***"),
+        ("material=" + "x" * 200, "material=***"),
+        ("c2VjcmV0a2V5MTIzNDU2Nzg5==", "***=="),
+    ],
+)
+def test_a_query_without_a_secret_is_logged(query: str, said: str | None) -> None:
+    assert address(f"/sounds?{query}") == f"/sounds?{said or query}"
+
+
+def address(target: str) -> str:
+    path, _, query = target.partition("?")
+    return Logged(KEYS).address({"path": path, "raw_path": path.encode(), "query_string": query.encode("latin-1")})
