@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,9 @@ import httpx
 import pytest
 
 from index.answer import Answer
+from index.catalogue import Catalogue
 from index.search import SoundIndex
-from model.errors import BundleError
+from model.errors import BundleError, DamagedIndexError
 from model.part import Part
 from model.picture import PictureLimits
 from model.runtime import TowerRuntime
@@ -204,3 +206,33 @@ def test_a_crash_is_a_problem_that_tells_nothing(library: Library, encode: Encod
     for response in (crashed, unready):
         assert "secret" not in response.text
     assert (alive.status_code, recovered.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    "error", [sqlite3.DatabaseError("malformed /a/secret"), DamagedIndexError("/a/secret was changed")]
+)
+def test_an_index_that_cannot_be_read_is_no_failure_of_the_service(
+    library: Library,
+    encode: Encode,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(self: Catalogue, query: str, *parameters: object) -> list[Any]:
+        raise error
+
+    sound = "00112233445566778899"
+
+    async def ask() -> list[httpx.Response]:
+        async with started(library) as (client, _):
+            monkeypatch.setattr(Catalogue, "_fetch", broken)
+            paths = ["/sounds", f"/sounds?after={sound}", f"/sounds/{sound}", f"/sounds/{sound}/info"]
+            found = [await client.get(path) for path in paths]
+            return [*found, await client.post("/recommend", files={"image": encode()})]
+
+    for response in asyncio.run(ask()):
+        check_problem(response, 503, "the library cannot be read")
+        assert int(response.headers["retry-after"]) > 0
+        assert "secret" not in response.text
+    assert caplog.text.count("/a/secret") == 5
+    assert "Traceback" not in caplog.text

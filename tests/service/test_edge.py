@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from service.api_keys import as_sent
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_limits import answer_to
 
 KEYS = ("first-key-0123456789", "second-key-0123456789")
+ACCENTED, CYRILLIC = "schlüssel-0123456789", "ключ-0123456789abc"
 
 
 @pytest.mark.parametrize("path", ["/livez", "/nothing", "/sounds", "/recommend", "/page/page.js"])
@@ -41,7 +43,7 @@ def test_what_is_no_http_gets_an_id_too(server: Server) -> None:
 @pytest.fixture(scope="module")
 def locked(library: Library) -> Iterator[httpx.Client]:
     """A client of a server that wants keys and lets one other origin in."""
-    env = {"THUD_API_KEYS": ", ".join(KEYS), "THUD_CORS_ORIGINS": "https://a.example"}
+    env = {"THUD_API_KEYS": ", ".join((*KEYS, ACCENTED, CYRILLIC)), "THUD_CORS_ORIGINS": "https://a.example"}
     with running(library, env=env) as server, httpx.Client(base_url=server.url, timeout=30) as client:
         yield client
 
@@ -78,6 +80,29 @@ def test_without_a_key_no_picture_is_taken(locked: httpx.Client, encode: Encode)
 def test_with_a_key(locked: httpx.Client, encode: Encode, key: str) -> None:
     for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}):
         assert locked.post("/recommend", files={"image": encode()}, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("key", [ACCENTED.encode(), ACCENTED.encode("latin-1"), CYRILLIC.encode()])
+def test_a_key_may_have_any_letters(locked: httpx.Client, key: bytes) -> None:
+    for headers in ({b"Authorization": b"Bearer " + key}, {b"X-API-Key": key}):
+        assert locked.get("/materials", headers=headers).status_code == 200
+        almost = {name: value[:-1] + b"?" for name, value in headers.items()}
+        assert locked.get("/materials", headers=almost).status_code == 401
+
+
+def test_a_key_is_taken_as_the_bytes_that_were_set() -> None:
+    # So an environment in another encoding than the system's reaches Python.
+    key = b"cl\xe9-0123456789abc".decode("utf-8", "surrogateescape")
+
+    assert read_settings({"api_keys": key}).keys == [key]
+    assert as_sent(key) == [b"cl\xe9-0123456789abc"]
+
+
+@pytest.mark.parametrize("sign", ["\n", "\t", "\x7f", "\u200b", "\xa0", "\ufeff"])
+def test_a_key_that_could_not_be_sent_is_refused_and_not_repeated(sign: str) -> None:
+    with pytest.raises(SettingsError, match="cannot be seen") as refused:
+        read_settings({"api_keys": f"{KEYS[0]},second-key{sign}0123456789"})
+    assert "second" not in str(refused.value)
 
 
 def test_keys_are_described(locked: httpx.Client, client: httpx.Client) -> None:

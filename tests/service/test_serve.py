@@ -1,5 +1,6 @@
 """The command: its settings, how it starts, how it fails to, and how it stops."""
 
+import errno
 import re
 import shutil
 import signal
@@ -12,8 +13,11 @@ import httpx
 import pytest
 
 from index.build import build_index
+from model.errors import ThudError
+from service.server import ListenError, _listening
 from service.settings import Settings, SettingsError, read_settings
 from tests.service.conftest import Encode, Library, Server, running
+from tests.service.test_metrics import within
 from tests.tiny_bundle import write_tiny_bundle
 
 
@@ -147,6 +151,51 @@ def test_a_taken_port_ends_in_one_line(library: Library) -> None:
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7"])
 def test_an_address_that_is_not_ours_ends_in_one_line(library: Library, host: str) -> None:
     check_refusal(serve("--host", host, "--port", "0", *library.flags), host)
+
+
+def listening(host: str) -> tuple[socket.socket, socket.AddressFamily]:
+    """A socket as the service opens it, after its test of the address, and the family."""
+    with _listening(read_settings({"host": host, "port": "0"})) as listener:
+        return listener.dup(), listener.family
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
+def test_all_of_ipv6_is_all_of_ipv4_too(library: Library) -> None:
+    # As a client in IPv4, and not as ::ffff:127.0.0.1, it is the proxy that is trusted by default.
+    said = {"X-Forwarded-For": "203.0.113.9"}
+    with running(library, "--host", "::") as server:
+        assert server.url.startswith("http://[::]:")
+        port = server.url.rpartition(":")[2]
+        for host in ("127.0.0.1", "[::1]"):
+            assert httpx.get(f"http://{host}:{port}/livez", headers=said).status_code == 200
+        clients = {"203.0.113.9", "::1"}
+        within(10, lambda: clients <= {line.split()[2] for line in server.requests})
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
+@pytest.mark.parametrize(("host", "both"), [("::", True), ("::0", True), ("0.0.0.0", False), ("localhost", False)])
+def test_what_a_socket_takes(host: str, both: bool) -> None:
+    listener, family = listening(host)
+    with listener:
+        assert family == (socket.AF_INET6 if both else socket.AF_INET)
+        assert not both or listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 0
+
+
+@pytest.mark.parametrize(("host", "words"), [("", "--host (THUD_HOST)"), ("a..b", "no host"), ("[::]", "[::]")])
+def test_what_can_be_no_host_is_told(host: str, words: str) -> None:
+    with pytest.raises(ThudError, match=re.escape(words)):
+        listening(host)
+
+
+def test_without_ipv6_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        assert not options["dualstack_ipv6"]
+        raise OSError(errno.EAFNOSUPPORT, "no IPv6")
+
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(ListenError, match="cannot listen on :: port 0: Address family not supported"):
+        listening("::")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
