@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from index.catalogue import UNLABELLED, SoundRecord
-from model.errors import LibraryError
+from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS, material_named
 from service.audio import audio_response, unreadable
 from service.current import CurrentRecommender
@@ -85,6 +85,8 @@ def catalogue(
         raise ProblemError(422, f"there is no material {material!r}", "query.material")
     try:
         page = recommender.index.page(material, after, limit)
+    except DamagedIndexError:
+        raise
     except LibraryError as error:
         raise ProblemError(422, str(error), "query.after") from error
     root_path = request.scope.get("root_path", "")
