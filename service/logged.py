@@ -19,8 +19,6 @@ _AS_IT_IS = string.punctuation.translate({ord(sign): None for sign in '"\\'})
 _KNOWN = re.compile(rb"(box|at)=[\d.,%a-fA-F+-]{0,100}|after=[0-9a-f]{20}")
 """The parameters of the service that may be long."""
 
-_SECRET = re.compile(rb"[\w.,%+-]{0,100}", re.ASCII)
-
 _SECRET = re.compile(rb"key|token|secret|pass|pwd|auth|sig|cred|session|jwt|bearer|code", re.IGNORECASE)
 """What names of parameters have in them, whose values are nobody's business however short."""
 
