@@ -2,30 +2,42 @@
 
 import io
 import math
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from model.errors import PictureError, PictureFormatError, PictureTooLargeError
+from model.errors import PictureError, PictureTooLargeError
+from model.orientation import orientation
 from model.part import Part
-from model.picture_structure import check_structure
+from model.picture_structure import Structure, structure_of
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
-# It also warns of each odd tag: one picture can have thousands, and Python would keep every text for good.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 # Pillow's blocks of 16 MB come to lie where malloc keeps what is freed, for each thread that ever decoded a large
 # picture; from 32 MB on, it always gives them back.
 Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
-FORMATS = ("JPEG", "PNG", "WEBP")
+# Imported here and used directly: `Image.open` imports its plugins when a picture comes, where memory may be short.
+_READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+}
+
+_SCANS_OF_LARGEST = 30
+"""Scans of a JPEG of the most pixels; one of half as many may have twice as many. Encoders write 10 to 20."""
+_DECODER_BYTES = 8
+"""Bytes a pixel that a decoder takes for itself: coefficients of a JPEG of several scans, frames of a WebP."""
 
 ResizeRule = Literal["squash", "crop"]
 """`squash`: the whole picture to a square (paper, 3.3.2). `crop`: the largest central square."""
@@ -55,27 +67,51 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
     animation the first frame is taken. With `enough`, libjpeg may scale a JPEG down while decoding to the
     smallest size whose sides are both at least `enough` pixels.
 
-    Raises PictureFormatError (not one of the formats), PictureTooLargeError (over `limits`), PictureError
-    (empty, too small, truncated, broken, or of more parts than a picture needs).
+    Raises PictureFormatError (not one of the formats), PictureTooLargeError (over `limits`, or of more parts than
+    a picture needs), PictureError (empty, too small, truncated or broken), and MemoryError.
     """
-    image, _ = _opened(data, limits, enough)
-    return _decoded(image)
+    return _decoded(_opened(data, limits, enough))
 
 
-def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> tuple[Image.Image, int]:
-    """The picture before its pixels are decoded, and for how many pixels its decoder will take memory."""
+@dataclass(frozen=True)
+class _Opened:
+    """A picture before its pixels are decoded; for `pixels` of them its decoder takes memory."""
+
+    image: ImageFile
+    pixels: int
+    orientation: int | None
+
+
+def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
     if not data:
         raise PictureError("the picture is empty (0 bytes)")
     if len(data) > limits.max_bytes:
         raise PictureTooLargeError(
             f"the picture has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted"
         )
-    several_scans = check_structure(data)
+    found = structure_of(data)
+    if found.size is not None:
+        _check_size(*found.size, limits)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = _READERS[found.format](io.BytesIO(found.pixels))
     except Exception as error:  # a hostile header can raise nearly anything inside a decoder
-        raise PictureFormatError("not a JPEG, PNG or WebP picture") from error
+        raise _failure(error, math.prod(found.size or (0,))) from error
     width, height = image.size
+    _check_size(width, height, limits)
+    _check_scans(found, width, height, limits)
+    turn = orientation(found.exif, found.xmp)
+    if image.format == "JPEG":
+        # Its decoder gets all of it at once, rather than 64 KiB at a time with a wait for the interpreter between.
+        image.decodermaxblock = max(len(found.pixels), image.decodermaxblock)
+    if enough is not None:
+        try:
+            image.draft("RGB", (enough, enough))
+        except Exception as error:  # as above
+            raise _failure(error, 0) from error
+    return _Opened(image, width * height if found.scans > 1 else image.width * image.height, turn)
+
+
+def _check_size(width: int, height: int, limits: PictureLimits) -> None:
     if width * height > limits.max_pixels:
         raise PictureTooLargeError(
             f"the picture is {width}x{height} = {width * height:,} pixels; "
@@ -85,28 +121,34 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> tuple[Ima
         raise PictureError(
             f"the picture is {width}x{height}; each side must have at least {limits.min_side} pixels"
         )
-    if image.format == "JPEG":
-        # Its decoder gets all of it at once, rather than 64 KiB at a time with a wait for the interpreter between.
-        image.decodermaxblock = max(len(data), image.decodermaxblock)
-    if enough is None:
-        return image, width * height
-    try:
-        image.draft("RGB", (enough, enough))
-    except Exception as error:  # as above
-        raise _broken(error) from error
-    return image, width * height if several_scans else image.width * image.height
 
 
-def _decoded(image: Image.Image) -> Image.Image:
+def _check_scans(found: Structure, width: int, height: int, limits: PictureLimits) -> None:
+    if found.scans > 1 and found.scans * width * height > _SCANS_OF_LARGEST * limits.max_pixels:
+        most = _SCANS_OF_LARGEST * limits.max_pixels // (width * height)
+        raise PictureTooLargeError(
+            f"the picture is {width}x{height} in {found.scans} scans; at most {most} are accepted of that size"
+        )
+
+
+def _decoded(opened: _Opened) -> Image.Image:
     try:
-        orientation = _orientation(image)
-        image.load()
-        return _upright(_to_rgb(image), orientation)
+        opened.image.load()
+        return _upright(_to_rgb(opened.image), opened.orientation)
     except Exception as error:  # as above: one broken picture is that picture's error, whatever it raises
-        raise _broken(error) from error
+        raise _failure(error, opened.pixels) from error
 
 
-def _broken(error: Exception) -> PictureError:
+def _failure(error: Exception, pixels: int) -> Exception:
+    """What to raise for a decoder's error: libjpeg and libwebp call it broken, too, where they get no memory."""
+    short = isinstance(error, MemoryError)
+    if not short:
+        try:
+            bytearray(_DECODER_BYTES * pixels)
+        except MemoryError:
+            short = True
+    if short:
+        return MemoryError("there is not enough memory to decode the picture")
     return PictureError(f"the picture is broken or cut short: {error}")
 
 
@@ -151,8 +193,8 @@ def picture_array(
     if part is not None:
         # The part alone must have enough pixels, so that the whole needs more.
         enough = math.ceil(enough / min(part.width, part.height))
-    opened, pixels = _opened(data, limits, enough)
-    with room(pixels):
+    opened = _opened(data, limits, enough)
+    with room(opened.pixels):
         image = _decoded(opened)
         if part is not None:
             left, top, right, bottom = part.box(*image.size)
@@ -177,16 +219,8 @@ _TURNS = {
 }
 
 
-def _orientation(image: Image.Image) -> object:
-    """EXIF's orientation, or None. Broken EXIF does not make a picture unusable."""
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:
-        return None
-
-
-def _upright(image: Image.Image, orientation: object) -> Image.Image:
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+def _upright(image: Image.Image, orientation: int | None) -> Image.Image:
+    turn = None if orientation is None else _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 

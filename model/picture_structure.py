@@ -1,89 +1,228 @@
-"""What a picture's file makes its decoder go through, counted before the decoder sees it.
+"""What a picture's file is made of. Its decoder gets the parts that decide the pixels and no others.
 
-A few megabytes can keep a decoder busy for minutes without one pixel too many: a progressive JPEG goes over all its
-pixels in every scan, and Pillow reads the segments of a JPEG and the chunks of a PNG one by one. The bounds lie far
-above what cameras and encoders write.
+A few megabytes can keep a decoder busy for minutes without one pixel too many: Pillow reads all metadata when it
+opens a picture, inflates profiles and texts and copies what tags point at, and a progressive JPEG goes over all its
+pixels in every scan. So metadata is left out before the decoder sees the file, and what is left is counted. The
+bounds lie far above what cameras and encoders write.
 """
 
-from model.errors import PictureError
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from model.errors import PictureFormatError, PictureTooLargeError
 
 MOST_SCANS = 100
 """Scans of a JPEG. Encoders write 10 to 20; a script of all coefficients' bits one by one has a few hundred."""
 MOST_SEGMENTS = 4096
-"""Segments before a JPEG's first scan. A profile and a depth map of the largest size have some hundred."""
-MOST_EXIF = 16
-"""EXIF segments of a JPEG. Pillow joins them, copying all it has with each."""
-MOST_STRAY = 65_536
-"""Bytes between a JPEG's segments that belong to none of them."""
+"""Segments of a JPEG. A profile and a depth map of the largest size have some hundred."""
+MOST_TABLES = 2**18
+"""Bytes of a JPEG before its first scan, metadata aside. The tables that there can be have four thousand."""
 MOST_CHUNKS = 32_768
-"""Chunks of a PNG. At 8 KiB each, as libpng writes its pixels, they hold 256 MiB."""
+"""Chunks of a PNG or WebP. At 8 KiB each, as libpng writes its pixels, they hold 256 MiB."""
+MOST_METADATA = 2**20
+"""Bytes of EXIF and of XMP, inflated, in which the orientation is looked for."""
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
-_SCAN, _APP1 = 0xDA, 0xE1
-_ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}
-"""What may follow 0xFF without a length after it."""
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+Format = Literal["JPEG", "PNG", "WEBP"]
 
 
-def check_structure(data: bytes) -> bool:
-    """Raise PictureError where a JPEG or PNG has more parts than a picture needs; broken ones are for decoders.
+@dataclass(frozen=True)
+class Structure:
+    """A picture's file before it is decoded.
 
-    Returns whether it is a JPEG of several scans: its decoder keeps the coefficients of all pixels, however small
-    the picture is made of them.
+    `pixels` is the file without its metadata, and without all frames but the first. `scans` is how often the
+    decoder of a JPEG goes over all pixels; where that is more than once, it keeps the coefficients of all of them,
+    however small the picture is made. `size` is the width and height of a WebP, for which its decoder takes memory
+    when it is opened. `exif` and `xmp` are the beginnings of those, empty where there are none.
+    """
+
+    format: Format
+    pixels: bytes
+    scans: int = 1
+    size: tuple[int, int] | None = None
+    exif: bytes = b""
+    xmp: bytes = b""
+
+
+def structure_of(data: bytes) -> Structure:
+    """The structure of a JPEG, PNG or WebP; of a broken one as far as it goes: to refuse it is for its decoder.
+
+    Raises PictureFormatError for other formats, and PictureTooLargeError for more parts than a picture needs.
     """
     if data.startswith(_JPEG):
-        return _check_jpeg(data)
+        return _jpeg(data)
     if data.startswith(_PNG):
-        _check_png(data)
-    return False
-
-
-def _check_jpeg(data: bytes) -> bool:
-    at, segments, exif, stray = 2, 0, 0, 0
-    progressive, components = False, 0
-    while True:
-        marker = data.find(b"\xff", at)
-        if marker < 0:
-            return False
-        code = marker + 1
-        while data[code : code + 1] == b"\xff" and code - at <= MOST_STRAY + 1:
-            code += 1
-        if code >= len(data):
-            return False
-        kind = data[code]
-        stray += code - 1 - at + 2 * (kind == 0)
-        segments += kind != 0
-        at = code + 1
-        exif += kind == _APP1 and data[at + 2 : at + 8] == b"Exif\0\0"
-        _bound("segments before its first scan", segments, MOST_SEGMENTS)
-        _bound("EXIF segments", exif, MOST_EXIF)
-        _bound("bytes outside of its segments", stray, MOST_STRAY)
-        if kind == _SCAN:
-            # libjpeg reads one scan where it holds all components, and else all there are.
-            several = progressive or data[at + 2 : at + 3] < bytes((components,))
-            if several:
-                # In compressed data 0xFF is followed by 0 or a restart marker, so that this counts scans alone,
-                # but for those of a thumbnail.
-                _bound("scans", data.count(b"\xff\xda"), MOST_SCANS)
-            return several
-        if kind in _FRAMES:
-            progressive |= kind in _PROGRESSIVE
-            components = max([components, *data[at + 7 : at + 8]])
-        if kind not in _ALONE:
-            at += max(2, int.from_bytes(data[at : at + 2], "big"))
+        return _png(data)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return _webp(data)
+    raise PictureFormatError("not a JPEG, PNG or WebP picture")
 
 
 def _bound(name: str, count: int, most: int) -> None:
     if count > most:
-        raise PictureError(f"the JPEG has more than {most:,} {name}")
+        raise PictureTooLargeError(f"the picture has more than {most:,} {name}")
 
 
-def _check_png(data: bytes) -> None:
+_JPEG = b"\xff\xd8\xff"
+_END, _SCAN, _APP1 = 0xD9, 0xDA, 0xE1
+_METADATA = {*range(0xE1, 0xF0), 0xFE} - {0xEE}
+_COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
+"""The application segments that say which colours the components are, and how they begin."""
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""But not a restart marker: these stand among compressed pixels, where 0xFF is otherwise followed by 0."""
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Each segment: its marker's second byte, where it begins and where it ends. Compressed pixels are none."""
+    at, count = 2, 0
+    while found := _MARKER.search(data, at):
+        count += 1
+        _bound("segments", count, MOST_SEGMENTS)
+        kind, at = found[0][1], found.end()
+        if kind >= 0xC0 and kind not in (0xD8, _END):
+            at += max(2, int.from_bytes(data[at : at + 2], "big"))
+        yield kind, found.start(), at
+
+
+def _jpeg(data: bytes) -> Structure:
+    view, exif, xmp = memoryview(data), b"", b""
+    kept, scans = [view[:2]], 1
+    progressive, components = False, 0
+    segments = _segments(data)
+    for kind, start, end in segments:
+        content = start + 4
+        if kind == _SCAN:
+            _bound("bytes before its pixels", sum(map(len, kept)), MOST_TABLES)
+            kept.append(view[start:])
+            # libjpeg reads one scan where it holds all components, and else all there are.
+            if progressive or data[content : content + 1] < bytes((components,)):
+                scans += _scans(segments)
+            break
+        if kind not in _METADATA and data.startswith(_COLOURS.get(kind, b""), content):
+            kept.append(view[start:end])
+        elif kind == _APP1 and data.startswith(b"Exif\0\0", content):
+            exif = exif or data[content:end]
+        elif kind == _APP1 and data.startswith(b"http://ns.adobe.com/xap/1.0/\0", content):
+            xmp = xmp or data[content:end]
+        if kind in _FRAMES:
+            progressive |= kind in _PROGRESSIVE
+            components = max([components, *data[content + 5 : content + 6]])
+    return Structure("JPEG", b"".join(kept), scans, exif=exif, xmp=xmp)
+
+
+def _scans(segments: Iterator[tuple[int, int, int]]) -> int:
+    """Scans up to the end of the picture, behind which there may be others."""
+    scans = 0
+    for kind, _, _ in segments:
+        if kind == _END:
+            break
+        scans += kind == _SCAN
+        _bound("scans", 1 + scans, MOST_SCANS)
+    return scans
+
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_PNG_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
+
+
+def _png(data: bytes) -> Structure:
+    view, exif, xmp = memoryview(data), b"", b""
+    kept = [view[: len(_PNG)]]
     at, chunks = len(_PNG), 0
     while at < len(data):
         chunks += 1
-        if chunks > MOST_CHUNKS:
-            raise PictureError(f"the PNG has more than {MOST_CHUNKS:,} chunks")
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        _bound("chunks", chunks, MOST_CHUNKS)
+        kind, content = data[at + 4 : at + 8], at + 8
+        end = content + int.from_bytes(data[at : at + 4], "big")
+        if kind in _PNG_PIXELS and end <= len(data):
+            kept.append(view[at : end + 4])
+        elif kind in _PNG_PIXELS:
+            # It ends where the file does: whether a pixel is missing, its decoder finds out.
+            kept += [memoryview(max(0, len(data) - content).to_bytes(4, "big")), view[at + 4 :]]
+        elif kind == b"eXIf":
+            exif = exif or _beginning(data, content, end)
+        elif kind in _PNG_TEXTS and data.startswith(b"XML:com.adobe.xmp\0", content):
+            xmp = xmp or _text(kind, _beginning(data, content, end))
+        elif kind in _PNG_TEXTS and data.startswith(b"Raw profile type exif\0", content):
+            exif = exif or _raw_profile(_text(kind, _beginning(data, content, end)))
+        at = end + 4
+    return Structure("PNG", b"".join(kept), exif=exif, xmp=xmp)
+
+
+def _beginning(data: bytes, start: int, end: int) -> bytes:
+    return data[start : min(end, start + MOST_METADATA)]
+
+
+def _text(kind: bytes, content: bytes) -> bytes:
+    """The text behind the keyword of a PNG's text, inflated where it is packed, and no more than MOST_METADATA."""
+    text = content.partition(b"\0")[2]
+    packed = kind == b"zTXt"
+    if packed:
+        text = text[1:]
+    elif kind == b"iTXt":
+        packed, text = text[:1] == b"\1", text[2:].split(b"\0", 2)[-1]
+    if not packed:
+        return text
+    try:
+        return zlib.decompressobj().decompress(text, MOST_METADATA)
+    except zlib.error:
+        return b""
+
+
+def _raw_profile(text: bytes) -> bytes:
+    """EXIF as ImageMagick wrote it before PNG had a chunk for it: a name, a length, and lines of digits."""
+    try:
+        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
+    except ValueError:
+        return b""
+
+
+_WEBP_PIXELS = {b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"}
+_WEBP_METADATA = 0x2C
+"""The bits of an extended WebP's header that say that there is a profile, EXIF or XMP."""
+
+
+def _webp(data: bytes) -> Structure:
+    size = _webp_size(data)
+    if data[12:16] != b"VP8X":
+        return Structure("WEBP", data, size=size)
+    view, exif, xmp = memoryview(data), b"", b""
+    kept = []
+    whole = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    at, chunks, frames = 30, 0, 0
+    while at < whole:
+        chunks += 1
+        _bound("chunks", chunks, MOST_CHUNKS)
+        kind, content = data[at : at + 4], at + 8
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        end = content + length + length % 2
+        frames += kind == b"ANMF"
+        if kind in _WEBP_PIXELS and (kind != b"ANMF" or frames == 1):
+            kept.append(view[at : min(end, whole)])
+        elif kind == b"EXIF":
+            exif = exif or _beginning(data, content, content + length)
+        elif kind == b"XMP ":
+            xmp = xmp or _beginning(data, content, content + length)
+        at = end
+    length = len(b"WEBP") + 18 + sum(map(len, kept))
+    flags = bytes(bits & ~_WEBP_METADATA for bits in data[20:21])
+    head = b"RIFF" + length.to_bytes(4, "little") + data[8:20] + flags + data[21:30]
+    return Structure("WEBP", b"".join([head, *kept]), size=size, exif=exif, xmp=xmp)
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height as its first chunk tells them; None where it has none."""
+    kind = data[12:16]
+    if kind == b"VP8X" and len(data) >= 30:
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if kind == b"VP8 " and len(data) >= 30:
+        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+    if kind == b"VP8L" and len(data) >= 25:
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return None
