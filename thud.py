@@ -71,6 +71,9 @@ def main() -> None:
         # A full disk, a folder that cannot be written: the system's own words name the file.
         click.echo(f"thud: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
         sys.exit(1)
+    except MemoryError as error:
+        click.echo(f"thud: {str(error) or 'there is not enough memory for this'}", err=True)
+        sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name not in _TRAINING:
             raise

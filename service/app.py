@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
 
     metrics = Metrics()
-    queue = PictureQueue(settings.threads, settings.queue, metrics.queue)
+    queue = PictureQueue(settings.threads, settings.queue, metrics.queue, settings.deadline_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

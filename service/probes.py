@@ -76,7 +76,7 @@ async def livez() -> Alive:
     "/readyz",
     summary="Can the service recommend sounds?",
     description="Embeds a small picture and searches for it, on a thread of its own: requests that wait do not "
-    "hold it up, and a service that cannot compute is not ready.",
+    "hold it up, and a service that cannot compute, or whose threads are all stuck in a picture, is not ready.",
     response_description="It just did.",
     response_model_exclude_none=True,
     responses=problem_responses(503),
@@ -89,6 +89,14 @@ async def readyz(
     state = request.app.state
     if state.draining:
         raise ProblemError(503, "the service is about to stop", reason="draining")
+    queue: PictureQueue = state.queue
+    if queue.stuck:
+        raise ProblemError(
+            503,
+            "every thread has been at one picture for longer than a request may take; it is ready again when one "
+            "of them is done",
+            reason="stuck",
+        )
     prober: Prober = state.prober
     try:
         await prober.probe()
@@ -101,7 +109,6 @@ async def readyz(
     recommender = current.recommender
     details = None
     if verbose is not None:
-        queue: PictureQueue = state.queue
         watcher: Watcher = state.watcher
         details = ReadyDetails(
             process=os.getpid(),

@@ -108,6 +108,7 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(PictureError, _picture_error)
     app.add_exception_handler(DamagedIndexError, _damaged_index)
     app.add_exception_handler(sqlite3.DatabaseError, _damaged_index)
+    app.add_exception_handler(MemoryError, _no_memory)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(Exception, _internal_error)
 
@@ -181,6 +182,14 @@ async def _damaged_index(request: Request, error: Exception) -> JSONResponse:
     request.state.refused = "damaged_index"
     _log.error("the index cannot be read: %s", error)
     return problem_response(503, "the library cannot be read at the moment", headers={"Retry-After": "5"})
+
+
+async def _no_memory(request: Request, error: Exception) -> JSONResponse:
+    request.state.refused = "memory"
+    _log.error("no memory for a request: %s", error)
+    return problem_response(
+        503, "there is not enough memory for this at the moment; try again in 5 s", headers={"Retry-After": "5"}
+    )
 
 
 async def _client_gone(request: Request, error: Exception) -> JSONResponse:

@@ -19,30 +19,43 @@ class PictureQueue:
     """Work on `threads` threads of its own; at most `places` pieces of it wait for one, first come, first served.
 
     `changed` is told how many wait and how many run. A piece counts until its thread is done with it, also where
-    nobody waits for the result any more.
+    nobody waits for the result any more, as nobody does `deadline` seconds after it began.
     """
 
     def __init__(
-        self, threads: int, places: int, changed: Callable[[int, int], None] = lambda waiting, running: None
+        self,
+        threads: int,
+        places: int,
+        changed: Callable[[int, int], None] = lambda waiting, running: None,
+        deadline: float = math.inf,
     ) -> None:
         self._changed = changed
+        self._deadline = deadline
         self._threads = threads
         self.places = places
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
         self._lock = threading.Lock()
         self._inside = 0
-        self._running = 0
+        self._began: dict[int, float] = {}
         self._seconds = _FIRST_GUESS
+        self._start(threading.Barrier(threads))
 
     @property
     def waiting(self) -> int:
         """Pieces of work that wait for a thread."""
-        return max(0, self._inside - self._running)
+        return max(0, self._inside - self.running)
 
     @property
     def running(self) -> int:
         """Pieces of work that a thread is at."""
-        return self._running
+        return len(self._began)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether each thread is at work that nobody waits for any more, so that no other can be done."""
+        with self._lock:
+            latest = max(self._began.values(), default=math.inf)
+            return self.running >= self._threads and perf_counter() - latest > self._deadline
 
     @property
     def full(self) -> bool:
@@ -83,16 +96,25 @@ class PictureQueue:
         """Take no more work, drop what waits; a thread that is at work goes on."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _start(self, barrier: threading.Barrier) -> None:
+        """Start all threads: when a picture comes, there may be no memory to start one. Raises MemoryError."""
+        try:
+            for _ in range(self._threads):
+                self._pool.submit(barrier.wait)
+        except RuntimeError as error:
+            barrier.abort()
+            raise MemoryError(f"there is not enough memory for {self._threads} threads") from error
+
     def _run(self, held: list[Callable[[], T]]) -> T:
         began = perf_counter()
         with self._lock:
-            self._running += 1
+            self._began[threading.get_ident()] = began
             self._changed(self.waiting, self.running)
         try:
             return held.pop()()
         finally:
             with self._lock:
-                self._running -= 1
+                del self._began[threading.get_ident()]
                 self._seconds += _WEIGHT * (perf_counter() - began - self._seconds)
 
     def _leave(self, held: list[Callable[[], T]]) -> None:
