@@ -9,13 +9,13 @@ _SHORT, _LONG = 3, 4
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
-def orientation(exif: bytes, xmp: bytes) -> int | None:
+def orientation(exif: bytes | None, xmp: bytes | None) -> int | None:
     """EXIF's orientation, from 1 to 8 where it means something, XMP's where EXIF has none, or None.
 
     Broken metadata does not make a picture unusable: it has no orientation.
     """
-    found = _in_exif(exif)
-    if found is None and (match := _XMP.search(xmp)):
+    found = _in_exif(exif or b"")
+    if found is None and (match := _XMP.search(xmp or b"")):
         found = int(match[1])
     return found
 

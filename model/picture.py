@@ -108,7 +108,7 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
             image.draft("RGB", (enough, enough))
         except Exception as error:  # as above
             raise _failure(error, 0) from error
-    return _Opened(image, width * height if found.scans > 1 else image.width * image.height, turn)
+    return _Opened(image, width * height if found.scans else image.width * image.height, turn)
 
 
 def _check_size(width: int, height: int, limits: PictureLimits) -> None:
@@ -124,7 +124,7 @@ def _check_size(width: int, height: int, limits: PictureLimits) -> None:
 
 
 def _check_scans(found: Structure, width: int, height: int, limits: PictureLimits) -> None:
-    if found.scans > 1 and found.scans * width * height > _SCANS_OF_LARGEST * limits.max_pixels:
+    if found.scans * width * height > _SCANS_OF_LARGEST * limits.max_pixels:
         most = _SCANS_OF_LARGEST * limits.max_pixels // (width * height)
         raise PictureTooLargeError(
             f"the picture is {width}x{height} in {found.scans} scans; at most {most} are accepted of that size"

@@ -32,18 +32,18 @@ Format = Literal["JPEG", "PNG", "WEBP"]
 class Structure:
     """A picture's file before it is decoded.
 
-    `pixels` is the file without its metadata, and without all frames but the first. `scans` is how often the
-    decoder of a JPEG goes over all pixels; where that is more than once, it keeps the coefficients of all of them,
-    however small the picture is made. `size` is the width and height of a WebP, for which its decoder takes memory
-    when it is opened. `exif` and `xmp` are the beginnings of those, empty where there are none.
+    `pixels` is the file without its metadata, and without all frames but the first. `scans` are those of a JPEG
+    whose decoder goes over all pixels in each and keeps the coefficients of all, however small the picture is made;
+    0 where it has the pixels row by row. `size` is the width and height of a WebP, for which its decoder takes
+    memory when it is opened. `exif` and `xmp` are the beginnings of the first of those.
     """
 
     format: Format
     pixels: bytes
-    scans: int = 1
+    scans: int = 0
     size: tuple[int, int] | None = None
-    exif: bytes = b""
-    xmp: bytes = b""
+    exif: bytes | None = None
+    xmp: bytes | None = None
 
 
 def structure_of(data: bytes) -> Structure:
@@ -89,8 +89,10 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _jpeg(data: bytes) -> Structure:
-    view, exif, xmp = memoryview(data), b"", b""
-    kept, scans = [view[:2]], 1
+    view = memoryview(data)
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    kept, scans = [view[:2]], 0
     progressive, components = False, 0
     segments = _segments(data)
     for kind, start, end in segments:
@@ -100,14 +102,14 @@ def _jpeg(data: bytes) -> Structure:
             kept.append(view[start:])
             # libjpeg reads one scan where it holds all components, and else all there are.
             if progressive or data[content : content + 1] < bytes((components,)):
-                scans += _scans(segments)
+                scans = 1 + _scans(segments)
             break
         if kind not in _METADATA and data.startswith(_COLOURS.get(kind, b""), content):
             kept.append(view[start:end])
-        elif kind == _APP1 and data.startswith(b"Exif\0\0", content):
-            exif = exif or data[content:end]
-        elif kind == _APP1 and data.startswith(b"http://ns.adobe.com/xap/1.0/\0", content):
-            xmp = xmp or data[content:end]
+        elif exif is None and kind == _APP1 and data.startswith(b"Exif\0\0", content):
+            exif = data[content:end]
+        elif xmp is None and kind == _APP1 and data.startswith(b"http://ns.adobe.com/xap/1.0/\0", content):
+            xmp = data[content:end]
         if kind in _FRAMES:
             progressive |= kind in _PROGRESSIVE
             components = max([components, *data[content + 5 : content + 6]])
@@ -131,7 +133,9 @@ _PNG_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 
 
 def _png(data: bytes) -> Structure:
-    view, exif, xmp = memoryview(data), b"", b""
+    view = memoryview(data)
+    exif: bytes | None = None
+    xmp: bytes | None = None
     kept = [view[: len(_PNG)]]
     at, chunks = len(_PNG), 0
     while at < len(data):
@@ -144,12 +148,12 @@ def _png(data: bytes) -> Structure:
         elif kind in _PNG_PIXELS:
             # It ends where the file does: whether a pixel is missing, its decoder finds out.
             kept += [memoryview(max(0, len(data) - content).to_bytes(4, "big")), view[at + 4 :]]
-        elif kind == b"eXIf":
-            exif = exif or _beginning(data, content, end)
-        elif kind in _PNG_TEXTS and data.startswith(b"XML:com.adobe.xmp\0", content):
-            xmp = xmp or _text(kind, _beginning(data, content, end))
-        elif kind in _PNG_TEXTS and data.startswith(b"Raw profile type exif\0", content):
-            exif = exif or _raw_profile(_text(kind, _beginning(data, content, end)))
+        elif exif is None and kind == b"eXIf":
+            exif = _beginning(data, content, end)
+        elif exif is None and kind in _PNG_TEXTS and data.startswith(b"Raw profile type exif\0", content):
+            exif = _raw_profile(_text(kind, _beginning(data, content, end)))
+        elif xmp is None and kind in _PNG_TEXTS and data.startswith(b"XML:com.adobe.xmp\0", content):
+            xmp = _text(kind, _beginning(data, content, end))
         at = end + 4
     return Structure("PNG", b"".join(kept), exif=exif, xmp=xmp)
 
@@ -191,7 +195,9 @@ def _webp(data: bytes) -> Structure:
     size = _webp_size(data)
     if data[12:16] != b"VP8X":
         return Structure("WEBP", data, size=size)
-    view, exif, xmp = memoryview(data), b"", b""
+    view = memoryview(data)
+    exif: bytes | None = None
+    xmp: bytes | None = None
     kept = []
     whole = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     at, chunks, frames = 30, 0, 0
@@ -204,10 +210,10 @@ def _webp(data: bytes) -> Structure:
         frames += kind == b"ANMF"
         if kind in _WEBP_PIXELS and (kind != b"ANMF" or frames == 1):
             kept.append(view[at : min(end, whole)])
-        elif kind == b"EXIF":
-            exif = exif or _beginning(data, content, content + length)
-        elif kind == b"XMP ":
-            xmp = xmp or _beginning(data, content, content + length)
+        elif exif is None and kind == b"EXIF":
+            exif = _beginning(data, content, content + length)
+        elif xmp is None and kind == b"XMP ":
+            xmp = _beginning(data, content, content + length)
         at = end
     length = len(b"WEBP") + 18 + sum(map(len, kept))
     flags = bytes(bits & ~_WEBP_METADATA for bits in data[20:21])

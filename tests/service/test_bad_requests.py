@@ -66,9 +66,8 @@ def saved_as(kind: str) -> bytes:
         animated_gif(),
         saved_as("BMP"),
         saved_as("TIFF"),
-        b"\xff\xd8\xff",
     ],
-    ids=["text", "zeros", "pdf", "svg", "gif", "bmp", "tiff", "three bytes of a jpeg"],
+    ids=["text", "zeros", "pdf", "svg", "gif", "bmp", "tiff"],
 )
 @pytest.mark.parametrize("in_form", [True, False])
 def test_not_a_picture(client: httpx.Client, data: bytes, in_form: bool) -> None:
@@ -94,9 +93,12 @@ def test_a_truncated_picture(client: httpx.Client, encode: Encode, kind: str, ke
 
     response = client.post("/recommend", files={"image": picture[: int(len(picture) * keep)]})
 
-    problem = response.json()
-    assert problem["status"] in (415, 422)  # where the header itself does not add up, it is no WebP at all
-    check_problem(response, problem["status"])
+    check_problem(response, 422, "broken or cut short")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\xff\0\0\0WEBPVP8X"])
+def test_the_first_bytes_of_a_picture(client: httpx.Client, data: bytes) -> None:
+    check_problem(client.post("/recommend", files={"image": data}), 422, "broken or cut short")
 
 
 def test_a_tiny_picture(client: httpx.Client, encode: Encode) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from model.errors import PictureError
 from model.picture import picture_array
-from model.picture_structure import check_structure
+from model.picture_structure import structure_of
 from service.pixels import SMALL, PixelRoom
 from service.problems import ProblemError
 from service.settings import SettingsError, read_settings
@@ -125,8 +125,7 @@ def test_a_scan_for_each_component_is_counted_in_full() -> None:
     at = whole.index(b"\xff\xda")
     # A scan that names one of the three components; what follows it does not matter to what it counts as.
     first = whole[:at] + b"\xff\xda\x00\x08\x01" + whole[at + 5 : at + 7] + b"\x00\x3f\x00" + whole[at + 14 :]
-    assert check_structure(first)
-    assert not check_structure(whole)
+    assert (structure_of(whole).scans, structure_of(first).scans) == (0, 1)
     assert counted(first) == 1600 * 1200
 
 

@@ -179,5 +179,5 @@ def test_requests_at_the_same_time_each_get_their_own_answer(client: httpx.Clien
         together = list(pool.map(ask, colours * 4))
 
     assert together == alone * 4
-    assert set(broken) == {415}
+    assert set(broken) == {422}
     assert len({tuple(ids) for ids in alone}) > 1
