@@ -2,12 +2,16 @@
 
 import io
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
 from model.picture import PictureLimits, decode_picture, fit_picture, picture_array
@@ -54,6 +58,81 @@ def test_every_orientation(orientation: int) -> None:
     data = encode(gradient(), "PNG", exif=exif)
     wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(wanted))
+
+
+TURNED = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHIHxx", 0x0112, 3, 1, 6) + bytes(4)
+AS_XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+AS_TEXT = f"\nexif\n{len(TURNED):8}\n{TURNED.hex()}\n"
+
+
+def png_with(key: str, text: str, *, packed: bool) -> bytes:
+    info = PngInfo()
+    if key.startswith("XML"):
+        info.add_itxt(key, text, zip=packed)
+    else:
+        info.add_text(key, text, zip=packed)
+    return encode(gradient(), "PNG", pnginfo=info)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(gradient(), "JPEG", exif=b"Exif\0\0" + TURNED),
+        encode(gradient(), "JPEG", exif=b"Exif\0\0Exif\0\0" + TURNED),
+        encode(gradient(), "JPEG", xmp=AS_XMP),
+        encode(gradient(), "PNG", exif=TURNED),
+        encode(gradient(), "WEBP", exif=TURNED),
+        encode(gradient(), "WEBP", exif=b"Exif\0\0" + TURNED),
+        encode(gradient(), "WEBP", xmp=AS_XMP),
+        encode(gradient(), "JPEG", exif=b"Exif\0\0MM\0*" + struct.pack(">IHHHIHxxI", 8, 1, 0x0112, 3, 1, 6, 0)),
+        encode(gradient(), "JPEG", exif=b"Exif\0\0MM\0*" + struct.pack(">IHHHIII", 8, 1, 0x0112, 4, 1, 6, 0)),
+        *(png_with("XML:com.adobe.xmp", AS_XMP.decode(), packed=packed) for packed in (False, True)),
+        *(png_with("Raw profile type exif", AS_TEXT, packed=packed) for packed in (False, True)),
+    ],
+)
+def test_wherever_it_says_which_way_is_up(data: bytes) -> None:
+    assert decode_picture(data).size == (48, 64)
+    # As Pillow reads it, which looks at all of the metadata.
+    wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(wanted))
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"II",
+        b"Exif\0\0",
+        TURNED[:9],
+        TURNED[:20],
+        b"II*\0" + b"\xff" * 100,
+        b"XX" + TURNED[2:],
+        TURNED.replace(b"\x06", b"\x09"),
+        TURNED[:12] + b"\2" + TURNED[13:],
+    ],
+)
+def test_without_a_usable_orientation_it_stays_as_it_is(exif: bytes) -> None:
+    for kind in ("PNG", "WEBP"):
+        assert decode_picture(encode(gradient(), kind, exif=exif)).size == (64, 48)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("key", ["XML:com.adobe.xmp", "Comment"])
+def test_long_texts(key: str, packed: bool) -> None:
+    data = png_with(key, "so long " * 200_000, packed=packed)
+    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(gradient()))
+
+
+def test_what_lacks_behind_the_pixels_of_a_png_does_no_harm() -> None:
+    whole = encode(gradient(), "PNG")
+    for short in (whole[:-12], whole[:-5], whole[:-14], whole[:-12] + b"\0\0\1\0IDAT"):
+        assert np.array_equal(np.asarray(decode_picture(short)), np.asarray(gradient()))
+
+
+def test_a_png_whose_pixels_are_damaged_is_not_made_up_for() -> None:
+    data = bytearray(encode(gradient(640, 480), "PNG"))
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(PictureError, match="broken"):
+        decode_picture(bytes(data))
 
 
 def test_cmyk() -> None:
@@ -147,3 +226,49 @@ def test_scaled_decoding_stays_close_to_the_full_one() -> None:
     full = fit_picture(decode_picture(data), 112, "squash")
     assert decode_picture(data, enough=224).size < (1800, 1200)
     assert np.abs(picture_array(data, 112, "squash").astype(int) - full).mean() < 2
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from model.errors import PictureError
+from model.picture import decode_picture
+small, *large = (Path(name).read_bytes() for name in sys.argv[1:])
+used = int(Path("/proc/self/status").read_text().split("VmSize:")[1].split()[0])
+decode_picture(small)
+resource.setrlimit(resource.RLIMIT_AS, (used * 2**10 + 2**24, -1))
+for data in large:
+    try:
+        decode_picture(data)
+    except MemoryError as error:
+        print(error)
+try:
+    decode_picture(small[:-100])
+except PictureError as error:
+    print(error)
+print(decode_picture(small).size)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nothing shows how much memory is used")
+def test_too_little_memory_is_not_the_pictures_fault(tmp_path: Path) -> None:
+    """Pillow says it in its own way for each, and libjpeg and libwebp not at all."""
+    flat = Image.new("RGB", (3000, 3000), "teal")
+    made = {
+        "small.jpg": encode(gradient(640, 480), "JPEG"),
+        "rows.png": encode(flat, "PNG"),
+        "scans.jpg": encode(flat, "JPEG", progressive=True, subsampling=0),
+        "canvas.webp": encode(flat, "WEBP", method=0),
+    }
+    for name, data in made.items():
+        (tmp_path / name).write_bytes(data)
+    run = subprocess.run(
+        [sys.executable, "-c", MEMORY, *(tmp_path / name for name in made)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *short, broken, size = run.stdout.splitlines()
+    assert short == ["there is not enough memory to decode the picture"] * 3
+    assert broken.startswith("the picture is broken or cut short")
+    assert size == "(640, 480)"

@@ -61,7 +61,7 @@ def test_a_full_queue_refuses_and_nothing_else_waits(library: Library, encode: E
 def test_a_full_queue_refuses_all_the_others(library: Library) -> None:
     async def ask() -> tuple[list[httpx.Response], list[bytes]]:
         async with started(library, threads=1, queue=1) as (client, current):
-            hanging = _Hanging.instead_of(library)
+            hanging = Hanging.instead_of(library)
             current.replace(hanging)
             asked = [asyncio.ensure_future(client.post("/recommend", content=b"%d" % n)) for n in range(12)]
             done: set[asyncio.Future[httpx.Response]] = set()
@@ -86,7 +86,7 @@ def test_a_full_queue_refuses_all_the_others(library: Library) -> None:
 def test_a_refusal_does_not_wait_for_the_body(library: Library) -> None:
     async def ask() -> list[Message]:
         async with started(library, threads=1, queue=0) as (client, current):
-            hanging = _Hanging.instead_of(library)
+            hanging = Hanging.instead_of(library)
             current.replace(hanging)
             first = asyncio.ensure_future(client.post("/recommend", content=b"x"))
             await asyncio.to_thread(hanging.begun.wait)
@@ -105,7 +105,7 @@ def test_a_refusal_does_not_wait_for_the_body(library: Library) -> None:
 def test_a_request_whose_client_has_gone_leaves_the_queue(library: Library) -> None:
     async def ask() -> tuple[list[int], list[bytes]]:
         async with started(library, threads=1, queue=1) as (client, current):
-            hanging = _Hanging.instead_of(library)
+            hanging = Hanging.instead_of(library)
             current.replace(hanging)
             first = asyncio.ensure_future(client.post("/recommend", content=b"1"))
             await asyncio.to_thread(hanging.begun.wait)
@@ -138,7 +138,7 @@ def test_a_request_whose_client_has_gone_leaves_the_queue(library: Library) -> N
 def test_a_deadline_covers_waiting_and_computing(library: Library) -> None:
     async def ask() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
         async with started(library, threads=1, queue=1, deadline_seconds=0.2) as (client, current):
-            hanging = _Hanging.instead_of(library)
+            hanging = Hanging.instead_of(library)
             current.replace(hanging)
             two = [asyncio.ensure_future(client.post("/recommend", content=b"x")) for _ in range(2)]
             computing, waiting = await asyncio.gather(*two)
@@ -208,7 +208,7 @@ def test_the_queue_counts() -> None:
         queue.submit(work)
 
 
-class _Hanging(Recommender):
+class Hanging(Recommender):
     """Computes nothing until told to go on, and then fails."""
 
     begun: threading.Event
@@ -216,7 +216,7 @@ class _Hanging(Recommender):
     seen: list[bytes]
 
     @classmethod
-    def instead_of(cls, library: Library) -> "_Hanging":
+    def instead_of(cls, library: Library) -> "Hanging":
         hanging = other(cls, library)
         assert isinstance(hanging, cls)
         hanging.begun, hanging.go_on, hanging.seen = threading.Event(), threading.Event(), []
