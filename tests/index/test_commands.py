@@ -328,6 +328,28 @@ def test_recommend_refuses_in_one_line(
     assert b"Traceback" not in refused.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nothing shows how much memory is used")
+def test_recommend_tells_too_little_memory_from_a_broken_picture(
+    index: Path, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    picture = tmp_path / "large.webp"
+    Image.new("RGB", (4500, 4500), "teal").save(picture, method=0)
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "import index.commands, index.search, model.runtime\n"  # and all that they need
+        "from thud import main\n"
+        "used = int(Path('/proc/self/status').read_text().split('VmSize:')[1].split()[0]) * 2**10\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, -1))\n"
+        "main()\n"
+    )
+    arguments = ["recommend", picture, "--bundle", tiny_bundle.folder, "--index", index]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "thud: there is not enough memory to decode the picture\n")
+
+
 def test_recommend_refuses_the_index_of_another_bundle(
     index: Path, tiny_bundle: Bundle, other_bundle: Bundle, picture: Path
 ) -> None:
