@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic, perf_counter
 from typing import Annotated
 
@@ -122,7 +121,7 @@ async def _computed(
 
     answer = asyncio.wrap_future(queue.submit(compute))
     gone = asyncio.ensure_future(client_gone(request))
-    gone.add_done_callback(partial(_cancel, answer))
+    gone.add_done_callback(lambda _: answer.cancel())
     try:
         computed = await answer
     except asyncio.CancelledError:
@@ -131,15 +130,9 @@ async def _computed(
         raise  # the deadline, or the end of the service
     finally:
         gone.cancel()
-        # It holds an error, which holds this frame and those that hold the picture: they would stay for each other.
-        del answer
     for stage, seconds in computed.seconds.items():
         metrics.stage(stage, seconds)
     return computed
-
-
-def _cancel(answer: asyncio.Future[_Computed], _: object) -> None:
-    answer.cancel()
 
 
 def _answer(
