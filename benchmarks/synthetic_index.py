@@ -16,6 +16,7 @@ def write_index(bundle: Bundle, sounds: int, folder: Path) -> Path:
     records = [_record(row) for row in range(sounds)]
     vectors = random_unit(sounds, bundle.spec.embedding_size)
     folder.mkdir()
+    (folder / records[0].path).touch()  # a service is ready only where it finds some of its sounds
     publish_generation(folder, bundle.id, vectors, records, library_root=folder, duplicates=0, skipped=0)
     return folder
 

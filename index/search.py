@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from index.catalogue import Catalogue, Page, SoundRecord
-from index.embed import sound_id
 from index.generation import CATALOGUE, VECTORS, Generation, open_generation
+from index.sound_files import SAMPLE, SoundFile, SoundFiles
 from index.vectors import VectorIndex, Vectors
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, LibraryError
@@ -40,11 +40,11 @@ class SoundIndex:
 
     def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, vectors: VectorIndex) -> None:
         self._spec = generation.spec
-        self._root = root
         self._catalogue = catalogue
         self._vectors = vectors
         self._files = [_Open.of(generation.folder / name) for name in (VECTORS, CATALOGUE)]
-        self._verified: dict[str, tuple[int, int]] = {}
+        spread = range(0, len(self), -(-len(self) // SAMPLE))
+        self._sounds = SoundFiles(root, catalogue.rows(spread))
 
     @classmethod
     def open(cls, folder: Path, bundle: Bundle, threads: int = 1, sounds: Path | None = None) -> "SoundIndex":
@@ -76,7 +76,7 @@ class SoundIndex:
     @property
     def root(self) -> Path:
         """The sound folder, which the records' paths are relative to."""
-        return self._root
+        return self._sounds.root
 
     def __len__(self) -> int:
         return self._spec.sounds
@@ -124,24 +124,13 @@ class SoundIndex:
         """Sounds per material in the order of the materials' ids; None counts the unlabelled."""
         return self._catalogue.materials()
 
-    def audio(self, record: SoundRecord) -> Path:
-        """The sound's file.
+    def audio(self, record: SoundRecord) -> SoundFile:
+        """The sound's file, as `SoundFiles.open`."""
+        return self._sounds.open(record)
 
-        It is hashed when it is asked for first and after it was touched. Raises LibraryError if it is gone,
-        lies outside the sound folder, or has changed since it was indexed, and OSError if it cannot be read.
-        """
-        path = Path(os.path.realpath(self._root / record.path))
-        if not path.is_relative_to(self._root):
-            raise LibraryError(f"{record.path} leads outside the sound folder")
-        if not path.is_file():
-            raise LibraryError(f"{record.path} is no longer in {self._root}")
-        status = path.stat()
-        stamp = (status.st_size, status.st_mtime_ns)
-        if self._verified.get(record.id) != stamp:
-            if status.st_size != record.bytes or sound_id(path) != record.id:
-                raise LibraryError(f"{record.path} has changed since it was indexed; run thud index again")
-            self._verified[record.id] = stamp
-        return path
+    def check_sounds(self) -> None:
+        """Raise SoundsAwayError where the sound folder cannot be reached, as `SoundFiles.check`."""
+        self._sounds.check()
 
     def close(self) -> None:
         """Close the files."""

@@ -9,7 +9,8 @@ ThudError                    shown as one line, never as a traceback
 │   └── NotAManifestError    a table that lists no files: not a manifest at all
 ├── BundleError              a bundle that is missing, broken or of another format version
 ├── LibraryError             an index or sound library that cannot be used (see index/)
-│   └── DamagedIndexError    an index whose files changed while it was in use
+│   ├── DamagedIndexError    an index whose files changed while it was in use
+│   └── SoundsAwayError      a sound folder that cannot be reached, such as a share that is not mounted
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
     └── NoDataError          a split that holds nothing of what is asked of it
 """
@@ -53,6 +54,10 @@ class LibraryError(ThudError):
 
 class DamagedIndexError(LibraryError):
     """An index whose files were cut short or written over while it was in use."""
+
+
+class SoundsAwayError(LibraryError):
+    """A folder of sounds that cannot be reached, or holds none of the library: a share that is not mounted."""
 
 
 class TrainingError(ThudError):

@@ -25,6 +25,7 @@ from service.queue import PictureQueue
 from service.rate import RateLimit
 from service.recommend import PATH, add_recommend
 from service.settings import Settings
+from service.share import Share
 from service.static import PageFiles
 from service.watch import Watcher, fingerprint, open_proved
 
@@ -63,9 +64,15 @@ def create_app(settings: Settings) -> FastAPI:
         room = PixelRoom(settings.max_pixels_at_once)
         recommender = open_proved(settings, room)
         metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
-        with closing(Current(recommender)) as current, closing(Prober(current)) as prober, closing(queue):
+        with (
+            closing(Current(recommender)) as current,
+            closing(Prober(current)) as prober,
+            closing(Share(current)) as share,
+            closing(queue),
+        ):
             watcher = Watcher(settings, seen, current, metrics, prober.forget)
             app.state.current, app.state.prober, app.state.watcher = current, prober, watcher
+            app.state.share = share
             watching = asyncio.ensure_future(watcher.run())
             yield
             watching.cancel()

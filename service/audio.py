@@ -3,54 +3,53 @@
 import logging
 import re
 import unicodedata
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from email.utils import formatdate
+from pathlib import PurePosixPath
+from secrets import token_hex
 from urllib.parse import quote
 
+import anyio
+import anyio.to_thread
+from fastapi import Request, Response
 from starlette.datastructures import Headers
-from starlette.responses import FileResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from index.catalogue import SoundRecord
-from service.problems import ProblemError, problem_response
+from index.search import SoundIndex
+from index.sound_files import SoundFile
+from model.errors import LibraryError
+from service.problems import ProblemError
 
 _log = logging.getLogger("thud")
 
 # A sound's id is a hash of its content, so what stands behind its address never changes.
 _CACHE_CONTROL = "public, max-age=31536000, immutable"
 
-_RANGE = re.compile(r"\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
+_CHUNK_BYTES = 2**16
+_MOST_RANGES = 16
+"""Of more, the whole file is sent, which RFC 9110, 14.2 allows against clients that ask for many."""
+
+_RANGE = re.compile(r"(\d*)-(\d*)", re.ASCII)
 _MOST_DIGITS = 18
 """No file has more bytes than this many digits tell; Python raises where it is to read a number of thousands."""
 
+on_disk = anyio.CapacityLimiter(16)
+"""The threads that touch sound files: where a share does not answer, it is these that wait, and no others."""
 
-def audio_response(path: Path, record: SoundRecord, request_headers: Headers) -> Response:
+
+async def audio_response(index: SoundIndex, record: SoundRecord, request: Request) -> Response:
     """The response that sends the sound's file, or 304 where the client has it already.
 
-    Raises ProblemError (412) where the client wants another content, and OSError where the file cannot be read.
+    Raises ProblemError where the client wants another content (412) or what is behind the end (416), and
+    LibraryError and OSError as `SoundIndex.audio` does.
     """
-    headers = {
-        "ETag": f'"{record.id}"',
-        "Cache-Control": _CACHE_CONTROL,
-        "X-Content-Type-Options": "nosniff",
-        "Content-Disposition": _disposition(Path(record.path).name),
-    }
-    wanted, has = request_headers.getlist("if-match"), request_headers.getlist("if-none-match")
-    if wanted and not _names(headers["ETag"], wanted, weakly=False):
-        raise ProblemError(412, f"the sound has the ETag {headers['ETag']}, which If-Match does not name")
-    if has and _names(headers["ETag"], has, weakly=True):
-        return Response(status_code=304, headers=headers)
-    return AudioResponse(
-        path,
-        record.id,
-        headers=headers,
-        media_type=record.media_type,
-    )
+    return await anyio.to_thread.run_sync(_response, index, record, request, limiter=on_disk)
 
 
 def unreadable(error: OSError, sound_id: str) -> ProblemError:
-    """The problem for a file that could not be read: 410 where it is gone, 503 where that may pass."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return ProblemError(410, f"the file of sound {sound_id} is no longer there")
+    """The problem for a file that could not be read, which may pass."""
     _log.error("the file of sound %s cannot be read: %s", sound_id, error)
     return ProblemError(
         503,
@@ -60,61 +59,150 @@ def unreadable(error: OSError, sound_id: str) -> ProblemError:
     )
 
 
-class AudioResponse(FileResponse):
-    """A FileResponse that ignores a Range it does not understand (RFC 9110, 14.2) and refuses with a problem.
+def _response(index: SoundIndex, record: SoundRecord, request: Request) -> Response:
+    asked = request.headers
+    sound = index.audio(record)
+    try:
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Cache-Control": _CACHE_CONTROL,
+            "Content-Disposition": _disposition(PurePosixPath(record.path).name),
+            "ETag": f'"{record.id}"',
+            "Last-Modified": formatdate(sound.modified, usegmt=True),
+            "X-Content-Type-Options": "nosniff",
+        }
+        wanted, has = asked.getlist("if-match"), asked.getlist("if-none-match")
+        if wanted and not _names(headers["ETag"], wanted, weakly=False):
+            raise ProblemError(412, f"the sound has the ETag {headers['ETag']}, which If-Match does not name")
+        response = None
+        if has and _names(headers["ETag"], has, weakly=True):
+            response = Response(status_code=304, headers=headers)
+        elif request.scope.get("state", {}).get("head"):
+            # So that nothing is read; a Range means something with GET alone (RFC 9110, 14.2).
+            headers["Content-Length"] = str(sound.size)
+            response = Response(headers=headers, media_type=record.media_type)
+        else:
+            return AudioResponse(sound, record, _ranges(asked, headers, sound.size), headers)
+        sound.close()
+        return response
+    except BaseException:
+        sound.close()
+        raise
 
-    Of more than 16 ranges it sends the whole file, which RFC 9110, 14.2 allows against clients that ask for many.
-    Raises OSError where the file cannot be looked at.
+
+class AudioResponse(StreamingResponse):
+    """Sends the sound, or `ranges` of it, and closes its file.
+
+    An answer that has begun when the file turns out to be changed or unreadable is broken off, which is logged: the
+    client gets fewer bytes than were announced. Raises as `SoundFile.read` does where that is so from the first.
     """
 
-    max_ranges = 16
-
-    def __init__(self, path: Path, sound_id: str, headers: dict[str, str], media_type: str) -> None:
-        stat = path.stat()
-        super().__init__(path, headers=headers, media_type=media_type, stat_result=stat)
-        self._sound_id = sound_id
-        self._bytes = stat.st_size
+    def __init__(
+        self,
+        sound: SoundFile,
+        record: SoundRecord,
+        ranges: list[range] | None,
+        headers: dict[str, str],
+    ) -> None:
+        self._sound, self._id = sound, record.id
+        pieces: list[bytes | range] = list(ranges or [range(sound.size)])
+        media_type = record.media_type
+        if ranges and len(ranges) == 1:
+            headers["Content-Range"] = _content_range(ranges[0], sound.size)
+        elif ranges:
+            boundary = token_hex(13)
+            pieces = _multipart(ranges, boundary, record.media_type, sound.size)
+            media_type = f"multipart/byteranges; boundary={boundary}"
+        headers["Content-Length"] = str(sum(map(len, pieces)))
+        chunks = _chunks(sound, pieces)
+        # The first before the head is sent: what cannot be read at all is told as a problem.
+        super().__init__(
+            _following(next(chunks, b""), chunks), 206 if ranges else 200, headers, media_type=media_type
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, a part of it, or the problem."""
-        if scope.get("state", {}).get("head"):
-            # So that the file is not read; a Range means something with GET alone (RFC 9110, 14.2).
-            scope = {**_with_range(scope, None), "method": "HEAD"}
-        else:
-            scope = _with_range(scope, _satisfiable(Headers(scope=scope).get("range"), self._bytes))
-        start: Message | None = None
-        refused = 0
-
-        async def sent(message: Message) -> None:
-            """Hold the head back until the file has been opened and read from."""
-            nonlocal start, refused
-            if message["type"] == "http.response.start":
-                start = message
-                refused = message["status"] if message["status"] in (400, 416) else 0
-                return
-            if refused:
-                return
-            if start is not None:
-                held, start = start, None
-                await send(held)
-            await send(message)
-
+        """Send it."""
         try:
-            await super().__call__(scope, receive, sent)
+            await super().__call__(scope, receive, send)
+        except LibraryError as error:
+            scope.setdefault("state", {})["refused"] = "damaged_sound"
+            _log.error("the answer with sound %s was broken off: %s", self._id, error)
+        finally:
+            self._sound.close()
+
+
+async def _following(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    chunk = first
+    while chunk:
+        yield chunk
+        try:
+            chunk = await anyio.to_thread.run_sync(next, chunks, b"", limiter=on_disk)
         except OSError as error:
-            if start is None:
-                raise
-            problem = unreadable(error, self._sound_id)
-            scope.setdefault("state", {})["refused"] = problem.reason
-            response = problem_response(problem.status_code, problem.detail, headers=problem.headers)
-            await response(scope, receive, send)
-            return
-        if refused == 400:
-            await self(_with_range(scope, None), receive, send)
-        elif refused == 416:
-            detail = f"the sound has {self._bytes} bytes; the range is outside of them"
-            headers = {"Content-Range": f"bytes */{self._bytes}"}
-            await problem_response(416, detail, headers=headers)(scope, receive, send)
+            raise LibraryError(f"it can no longer be read: {error.strerror}") from error
+
+
+def _chunks(sound: SoundFile, pieces: list[bytes | range]) -> Iterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        for start in range(piece.start, piece.stop, _CHUNK_BYTES):
+            yield sound.read(start, min(_CHUNK_BYTES, piece.stop - start))
+
+
+def _ranges(asked: Headers, told: dict[str, str], size: int) -> list[range] | None:
+    """The ranges to send, in order and apart; None where all of it is to be sent.
+
+    That is so for a Range that is not understood (RFC 9110, 14.2), and where If-Range names another content. What
+    lies behind the end is left out; raises ProblemError (416) where nothing is left.
+    """
+    unit, _, listed = asked.get("range", "").partition("=")
+    found = [_RANGE.fullmatch(one.strip()) for one in listed.split(",") if one.strip()]
+    if_range = asked.get("if-range")
+    if (
+        unit.strip().lower() != "bytes"
+        or not 0 < len(found) <= _MOST_RANGES
+        or (if_range is not None and if_range not in (told["ETag"], told["Last-Modified"]))
+    ):
+        return None
+    inside = []
+    for match in found:
+        if match is None or match[0] == "-":
+            return None
+        first, last = _number(match[1]), _number(match[2])
+        start, end = (first, last + 1 if match[2] else size) if match[1] else (max(0, size - last), size)
+        if match[1] and match[2] and last < first:
+            return None
+        if start < size:
+            inside.append(range(start, min(end, size)))
+    if not inside:
+        detail = f"the sound has {size} bytes; the range is outside of them"
+        raise ProblemError(416, detail, headers={"Content-Range": f"bytes */{size}"})
+    apart: list[range] = []
+    for one in sorted(inside, key=lambda one: one.start):
+        if apart and one.start <= apart[-1].stop:
+            apart[-1] = range(apart[-1].start, max(apart[-1].stop, one.stop))
+        else:
+            apart.append(one)
+    return apart
+
+
+def _number(digits: str) -> int:
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
+
+
+def _multipart(ranges: list[range], boundary: str, media_type: str, size: int) -> list[bytes | range]:
+    """The body of an answer with several ranges (RFC 9110, 14.6): what stands around them, and they."""
+    pieces: list[bytes | range] = []
+    for one in ranges:
+        head = f"Content-Type: {media_type}\r\nContent-Range: {_content_range(one, size)}"
+        pieces += [f"\r\n--{boundary}\r\n{head}\r\n\r\n".encode(), one]
+    return [*pieces, f"\r\n--{boundary}--\r\n".encode()]
+
+
+def _content_range(one: range, size: int) -> str:
+    return f"bytes {one.start}-{one.stop - 1}/{size}"
 
 
 def _disposition(name: str) -> str:
@@ -124,36 +212,6 @@ def _disposition(name: str) -> str:
     if plain == name:
         return f'inline; filename="{name}"'
     return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def _satisfiable(header: str | None, size: int) -> str | None:
-    """A Range without those of its ranges that lie behind the end, where others do not (RFC 9110, 14.1.2).
-
-    Starlette would refuse all of them.
-    """
-    if header is None:
-        return None
-    unit, equals, listed = header.partition("=")
-    ranges = listed.split(",")
-    found = [_RANGE.fullmatch(one) for one in ranges]
-    inside = [
-        one
-        for one, match in zip(ranges, found, strict=True)
-        if match is None or (_starts_inside(match[1], size) if match[1] else match[2].strip("0") != "")
-    ]
-    return f"{unit}{equals}{','.join(inside)}" if inside else header
-
-
-def _starts_inside(digits: str, size: int) -> bool:
-    digits = digits.lstrip("0") or "0"
-    return len(digits) <= _MOST_DIGITS and int(digits) < size
-
-
-def _with_range(scope: Scope, header: str | None) -> Scope:
-    headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
-    if header is not None:
-        headers.append((b"range", header.encode("latin-1")))
-    return {**scope, "headers": headers}
 
 
 def _names(etag: str, fields: list[str], *, weakly: bool) -> bool:

@@ -204,6 +204,9 @@ class Connection(Leaving):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         async def unbroken(scope: Scope, receive: Receive, send: Send) -> None:
             await app(scope, partial(self._receive, cycle, receive), partial(self._send, cycle, send))
+            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
+                cycle.disconnected = True  # it was broken off and is logged; uvicorn would say so once more
+                self.finish()
 
         self._answered = cycle
         super()._start_asgi_task(cycle, unbroken)

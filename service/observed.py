@@ -30,7 +30,8 @@ _REASONS = {
 class Observed:
     """Middleware that logs and counts each request when its answer is sent, also where that failed.
 
-    Whoever refuses a request may say why in `scope["state"]["refused"]`; otherwise the status says it.
+    Whoever refuses a request may say why in `scope["state"]["refused"]`; otherwise the status says it. An
+    answer that was begun and not finished has a reason too.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, logged: Logged) -> None:
@@ -47,13 +48,15 @@ class Observed:
         began = perf_counter()
         status = 500
         sent = 0
-        started = False
+        started = complete = False
 
         async def watched(message: Message) -> None:
-            nonlocal status, sent, started
+            nonlocal status, sent, started, complete
             if message["type"] == "http.response.start":
                 started = True
                 status = message["status"]
+            else:
+                complete = not message.get("more_body", False)
             sent += len(message.get("body", b""))
             await send(message)
 
@@ -62,19 +65,20 @@ class Observed:
             await self.app(scope, receive, watched)
         except asyncio.CancelledError:
             # uvicorn cancels what is not done when the time to stop is over.
+            state["refused"] = "stopping"
             if not started:
-                state["refused"] = "stopping"
                 problem = problem_response(503, "the service has stopped", headers={"Retry-After": "1"})
                 await problem(scope, receive, watched)
         finally:
             seconds = perf_counter() - began
             route = _route(scope)
             self.metrics.request(route, scope["method"], status, seconds)
-            reason = state.get("refused") or _REASONS.get(status)
+            broken = started and not complete
+            reason = state.get("refused") or ("client_gone" if broken else _REASONS.get(status))
             if reason is not None:
                 self.metrics.rejected(reason)
             client = scope.get("client") or ("-", 0)
-            _write(client[0], scope["method"], address, status, sent, seconds, reason)
+            _write(client[0], scope["method"], address, status, sent, seconds, reason, broken=broken)
 
 
 def refusals(metrics: Metrics) -> Told:
@@ -87,7 +91,17 @@ def refusals(metrics: Metrics) -> Told:
     return told
 
 
-def _write(client: str, method: str, path: str, status: int, sent: int, seconds: float, reason: str | None) -> None:
+def _write(
+    client: str,
+    method: str,
+    path: str,
+    status: int,
+    sent: int,
+    seconds: float,
+    reason: str | None,
+    *,
+    broken: bool = False,
+) -> None:
     fields: dict[str, Any] = {
         "client": logged_client(client),
         "method": method,
@@ -100,10 +114,11 @@ def _write(client: str, method: str, path: str, status: int, sent: int, seconds:
     if reason is not None:
         fields["reason"] = reason
     _log.info(
-        '%s "%s %s" %d %d %.1f ms %s',
+        '%s "%s %s" %d %d %.1f ms %s%s',
         *(fields[name] for name in ("client", "method", "path", "status", "bytes")),
         1000 * seconds,
         fields["request_id"],
+        f" broken off: {reason}" if broken else "",
         extra={"fields": fields},
     )
 

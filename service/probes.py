@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import anyio.to_thread
@@ -16,8 +17,12 @@ from service.current import Current
 from service.metrics import CONTENT_TYPE, Metrics
 from service.problems import ProblemError, problem_responses
 from service.queue import PictureQueue
+from service.recommender import Recommender
 from service.schemas import Alive, Ready, ReadyDetails, RefusedSwap
 from service.watch import Watcher
+
+if TYPE_CHECKING:
+    from service.share import Share
 
 PROBE_SECONDS = 5.0
 """How long the probe may take before the service counts as not ready."""
@@ -33,20 +38,27 @@ class Prober:
     """Embeds and searches for a small picture, on a thread of its own: pictures that wait do not hold it up.
 
     Those who ask at the same time, or within a second, share one probe: asking costs nobody any computing.
+    `ask` is what it asks of the recommender instead, which counts as failed after so many `seconds`.
     """
 
-    def __init__(self, current: Current) -> None:
-        self._current = current
+    def __init__(
+        self,
+        current: Current,
+        ask: Callable[[Recommender], None] = Recommender.probe,
+        seconds: float = PROBE_SECONDS,
+    ) -> None:
+        self._current, self._ask, self._seconds = current, ask, seconds
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._probe: asyncio.Future[None] | None = None
-        self._began = 0.0
+        self._stale_at = self._late_at = 0.0
 
     async def probe(self) -> None:
-        """Raises what the probe raises, and TimeoutError where it takes more than PROBE_SECONDS."""
-        if self._probe is None or (self._probe.done() and monotonic() - self._began > _FRESH_SECONDS):
-            self._began = monotonic()
+        """Raises what the probe raises, and TimeoutError once it takes too long."""
+        now = monotonic()
+        if self._probe is None or (self._probe.done() and now > self._stale_at):
+            self._stale_at, self._late_at = now + _FRESH_SECONDS, now + self._seconds
             self._probe = asyncio.get_running_loop().run_in_executor(self._pool, self._compute)
-        await asyncio.wait_for(asyncio.shield(self._probe), PROBE_SECONDS)
+        await asyncio.wait_for(asyncio.shield(self._probe), max(0.0, self._late_at - now))
 
     @property
     def busy(self) -> bool:
@@ -55,7 +67,7 @@ class Prober:
 
     def forget(self) -> None:
         """Let the next one who asks have a probe of the recommender as it is then."""
-        self._began = -_FRESH_SECONDS
+        self._stale_at = 0.0
 
     def close(self) -> None:
         """Take no more probes."""
@@ -63,7 +75,7 @@ class Prober:
 
     def _compute(self) -> None:
         with self._current.lease() as recommender:
-            recommender.probe()
+            self._ask(recommender)
 
 
 @router.get("/livez", summary="Is the process alive?", response_description="It is.")
@@ -76,7 +88,8 @@ async def livez() -> Alive:
     "/readyz",
     summary="Can the service recommend sounds?",
     description="Embeds a small picture and searches for it, on a thread of its own: requests that wait do not "
-    "hold it up, and a service that cannot compute, or whose threads are all stuck in a picture, is not ready.",
+    "hold it up, and a service that cannot compute, or whose threads are all stuck in a picture, is not ready. Nor is "
+    "one that cannot reach its sounds.",
     response_description="It just did.",
     response_model_exclude_none=True,
     responses=problem_responses(503),
@@ -105,6 +118,13 @@ async def readyz(
             _log.exception("the readiness probe failed")
         why = "" if verbose is None else f": {str(error) or type(error).__name__}"
         raise ProblemError(503, f"the service cannot recommend sounds at the moment{why}") from error
+    share: Share = state.share
+    try:
+        await share.check()
+    except ProblemError as error:
+        if verbose is not None:
+            error.detail += f": {share.away}"
+        raise
     current: Current = state.current
     recommender = current.recommender
     details = None

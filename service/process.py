@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from service.allocator import keep_freed_memory
 from service.app import create_app
+from service.audio import on_disk
 from service.connection import SPARE_CONNECTIONS, connection_within
 from service.edge import with_edge
 from service.logs import log_config
@@ -25,6 +26,7 @@ from service.probes import Prober
 from service.proxies import TrustedProxies
 from service.queue import PictureQueue
 from service.settings import Settings
+from service.share import Share
 from service.signals import EarlySignals
 from service.watch import Watcher
 
@@ -102,7 +104,8 @@ async def _serve(
                 loop.remove_reader(parent)
     queue: PictureQueue = app.state.queue
     prober: Prober = app.state.prober
-    if queue.running or prober.busy or watcher.busy or proxies.busy:
+    share: Share = app.state.share
+    if queue.running or prober.busy or watcher.busy or proxies.busy or share.busy or on_disk.borrowed_tokens:
         # A thread at work cannot be ended, and Python would wait for it. Clients have had their answers.
         logging.shutdown()
         sys.stdout.flush()

@@ -15,7 +15,7 @@ from PIL import Image
 from index.answer import Answer, answer_picture
 from index.search import SoundIndex
 from model.bundle import load_bundle
-from model.errors import BundleError, LibraryError, PictureFormatError
+from model.errors import BundleError, LibraryError, PictureFormatError, SoundsAwayError
 from model.heads import MaterialHeads
 from model.part import Part
 from model.picture import PictureLimits, picture_array
@@ -69,11 +69,11 @@ class Recommender:
         bundle = load_bundle(settings.bundle)
         heads = MaterialHeads.load(bundle)
         index = SoundIndex.open(settings.index, bundle, threads=1, sounds=settings.sounds)
-        if not index.root.is_dir():
+        try:
+            index.check_sounds()
+        except SoundsAwayError as error:
             index.close()
-            raise LibraryError(
-                f"the sounds are not in {index.root}; say where they are with --sounds (THUD_SOUNDS)"
-            )
+            raise LibraryError(f"{error}; say where the sounds are with --sounds (THUD_SOUNDS)") from error
         shares = share_threads(available_cpus(), settings.threads * settings.workers)
         return cls(TowerRuntime(bundle, shares.intra_op), heads, index, settings.picture_limits, room)
 

@@ -5,15 +5,17 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from index.catalogue import UNLABELLED, SoundRecord
-from model.errors import DamagedIndexError, LibraryError
+from model.errors import DamagedIndexError, LibraryError, SoundsAwayError
 from model.materials import MATERIALS, material_named
 from service.audio import audio_response, unreadable
 from service.current import CurrentRecommender
 from service.problems import ProblemError, problem_responses
 from service.recommender import Recommender
 from service.schemas import MaterialCount, Materials, Sound, SoundPage
+from service.share import Share
 
 router = APIRouter(tags=["library"])
 
@@ -39,11 +41,15 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     responses=_AUDIO | problem_responses(404, 410, 412, 416, 500, 503),
 )
-def audio(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -> Response:
+async def audio(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -> Response:
     """Send the file of a sound."""
-    record = _record(recommender, sound_id)
+    share: Share = request.app.state.share
+    record = await run_in_threadpool(_record, recommender, sound_id)
+    await share.check()
     try:
-        return audio_response(recommender.index.audio(record), record, request.headers)
+        return await audio_response(recommender.index, record, request)
+    except SoundsAwayError as error:
+        raise share.gone(str(error)) from error
     except LibraryError as error:
         # The reason names the folder, which is nobody's business but the server's.
         reason = str(error).replace(str(recommender.index.root), "the library")

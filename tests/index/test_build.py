@@ -111,7 +111,8 @@ def test_odd_names_and_many_channels_are_indexed(
     assert {f"glass/{name}" for name in odd} < set(records)
     assert records["glass/eight.wav"].channels == 8
     assert records["glass/__-.wav"].title == "__-"
-    assert all(index.audio(record).is_file() for record in records.values())
+    for record in records.values():
+        index.audio(record).close()
     index.close()
 
 
