@@ -109,7 +109,7 @@ class SoundFiles:
         changed since it was indexed, and OSError if it cannot be read.
         """
         path = Path(os.path.realpath(self.root / record.path))
-        if not path.is_relative_to(self.root):
+        if not path.is_relative_to(os.path.realpath(self.root)):
             raise LibraryError(f"{record.path} leads outside the sound folder")
         try:
             if not stat.S_ISREG(path.stat().st_mode):
