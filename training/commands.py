@@ -45,7 +45,7 @@ _best = click.option(
     show_default=True,
     help="of the networks; auto is bf16 on CUDA and fp32 elsewhere",
 )
-@click.option("--compile/--no-compile", "compile_", default=None, help="torch.compile; by default on CUDA alone")
+@click.option("--compile/--no-compile", "compile_", default=None, help="torch.compile; by default on one CUDA GPU")
 @click.option("--steps", type=click.IntRange(1), help="at most so many steps an epoch, for trying out")
 @click.option("--resume", is_flag=True, help="refuse to begin: RUN must hold a run to go on with")
 @click.option("--dry-run", is_flag=True, help="check the data, try one step, say what would be done, write nothing")

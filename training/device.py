@@ -5,6 +5,13 @@ import torch
 from model.errors import TrainingError
 
 
+def numbered(device: torch.device) -> torch.device:
+    """The same device, a GPU by its number: torch takes no other where a thread is to use it."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
 def choose_device(wanted: str = "auto") -> torch.device:
     """The device by name, or for "auto" the first there is of CUDA, Apple's GPU and the CPU.
 

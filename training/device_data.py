@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from training.dataset import Dataset
+from training.device import numbered
 from training.distributed import Share
 from training.plan import Batch
 from training.systems import Truth
@@ -41,7 +42,7 @@ class DeviceData:
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
-        self.device = device
+        self.device = device = numbered(device)
         labels = dataset.labels
         self._present = torch.from_numpy(labels.picture_materials).to(device)
         self._possible = torch.from_numpy(labels.picture_all_materials).to(device)

@@ -21,7 +21,7 @@ from training.dataset import Dataset
 from training.device_data import DeviceData, Step
 from training.distributed import Share, joined
 from training.evaluate import measure_epoch
-from training.fit_options import FitOptions
+from training.fit_options import FitOptions, may_compile
 from training.history import best_epoch, finished, told
 from training.memory import enough_memory
 from training.optimizer import build_optimizer, set_rate
@@ -120,7 +120,7 @@ class Fitting:
             if self.average is not None:
                 assert checkpoint.average is not None
                 self.average.load(checkpoint.average)
-        if options.compiles:
+        if may_compile(options, objective, say):
             for network in (self.system.image, self.system.sound):
                 if network is not None:
                     network.compile()

@@ -1,9 +1,12 @@
 """How a recipe is run, beside what it says: where, with which seed, in which precision."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
+from model.errors import TrainingError
 from training.results import Precision, Validation
 
 
@@ -36,3 +39,19 @@ class FitOptions:
         if self.compile is not None:
             return self.compile
         return self.device.type == "cuda" and torch.cuda.get_device_capability(self.device) >= (7, 0)
+
+
+def may_compile(options: FitOptions, network: nn.Module, say: Callable[[str], None]) -> bool:
+    """Whether to compile the `network`: as the options say, but not with synchronised batch normalisation.
+
+    torch cannot compile that inside DistributedDataParallel. Raises TrainingError where it was asked for.
+    """
+    together = any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
+    if together and options.compile:
+        raise TrainingError(
+            "several GPUs normalise a batch together, which torch.compile cannot do: leave out --compile, or train "
+            "on one GPU"
+        )
+    if together and options.compiles:
+        say("not compiled: several GPUs normalise a batch together, which torch.compile cannot do")
+    return options.compiles and not together

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.cuda._utils import _get_device_index
 
 from tests.training.meta import OnlyOnMeta
 from tests.training.tiny import CPU, GRID, PAIRS, recipe, train, weights
 from training.dataset import Dataset
+from training.device import numbered
 from training.device_data import READ_AHEAD, DeviceData, Step, fits
 from training.distributed import Share
 from training.fit import Objective
@@ -53,6 +55,24 @@ def test_streamed_steps_are_the_resident_ones(dataset: Dataset, chosen: Recipe, 
             assert torch.equal(kept, sent)
         assert (one.seen, one.heard, one.samples) == (other.seen, other.heard, other.samples)
         assert (one.seen, one.heard, one.samples) == (len(batch.pictures), len(batch.clips), batch.samples)
+
+
+def test_a_gpu_without_a_number_is_streamed_to(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, which may not be here: torch's own check of what a thread is told to use, and no copies."""
+    told: list[int] = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: told.append(_get_device_index(device)))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
+    monkeypatch.setattr(Tensor, "to", lambda self, *args, **kwargs: self)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda self: self)
+    batches = plan_epoch(dataset, recipe(PAIRS), 0, 0)
+
+    data = DeviceData(dataset, torch.device("cuda"))
+
+    assert not data.resident
+    assert len(list(data.steps(batches, Share()))) == len(batches)
+    assert told == [1] * len(batches)
+    assert [numbered(device) for device in (CPU, torch.device("cuda", 3))] == [CPU, torch.device("cuda", 3)]
 
 
 def test_a_step_is_what_the_plan_says(dataset: Dataset) -> None:

@@ -16,6 +16,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from model.errors import ThudError, TrainingError
 from model.lock import exclusive
@@ -40,8 +41,11 @@ from training.curves import FOLDER, Curves
 from training.dataset import Dataset
 from training.device import choose_device
 from training.device_data import Step
+from training.fit import fit
+from training.fit_options import FitOptions, may_compile
 from training.history import best_epoch, finished
 from training.results import RESULT_FILE
+from training.systems import System
 
 EVERYTHING: dict[str, Any] = GRID | {
     "name": "everything",
@@ -575,6 +579,46 @@ def test_the_train_command(dataset: Dataset, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(tmp_path / "run")
     assert (checkpoint.recipe["epochs"], checkpoint.history[0]["step"]) == (1, 2)
     assert json.dumps(checkpoint.history)  # plain numbers
+
+
+@pytest.mark.parametrize("wanted", [None, True, False])
+def test_what_gpus_normalise_together_is_not_compiled(wanted: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    options = FitOptions(torch.device("cuda", 0), compile=wanted)
+    alone = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    together = nn.Sequential(nn.Conv2d(3, 4, 1), nn.SyncBatchNorm(4))
+    said: list[str] = []
+
+    assert may_compile(options, alone, said.append) is (wanted is not False)
+    assert said == []
+    if wanted:
+        with pytest.raises(TrainingError, match="leave out --compile"):
+            may_compile(options, together, said.append)
+    else:
+        assert not may_compile(options, together, said.append)
+        assert len(said) == (wanted is None)
+
+
+def test_a_network_is_compiled_where_it_may_be(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[nn.Module] = []
+
+    def compile_it(self: nn.Module) -> None:
+        compiled.append(self)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_it)
+    options = FitOptions(CPU, compile=True, steps=1)
+    fit(dataset, recipe(GRID, epochs=1), tmp_path / "alone", options, print)
+    assert len(compiled) == 2
+
+    # Stands for what several GPUs make of the networks, which this machine cannot.
+    convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
+    monkeypatch.setattr(System, "to", lambda self, *args, **kwargs: convert(self))
+    with pytest.raises(TrainingError, match="leave out --compile"):
+        fit(dataset, recipe(GRID, epochs=1), tmp_path / "together", options, print)
+    assert not list((tmp_path / "together").glob("*.pt"))
+    assert len(compiled) == 2
 
 
 def test_devices() -> None:
