@@ -6,7 +6,7 @@ DATASET was prepared from a manifest (thud prepare manifest FILE DATASET --befor
 source that has pictures, all of it, pictures and sounds, becomes test data; each recipe is trained on the rest with
 the same seed, and the pictures of that source are answered with the training sounds. Nothing is chosen on the
 source left out: the last epoch counts. Interrupted, the same command goes on; what is done is not done again.
-`macro` is over the materials of which the source has at least 10 pictures, or over all where it has of none.
+`macro` is over the materials of which the source has at least 10 pictures; there is none where it has of none.
 """
 
 import json
@@ -138,7 +138,7 @@ def _table(data: Dataset, out: Path, sources: list[str], recipes: list[str]) -> 
         "| source left out | pictures | chance | chance, macro | " + " | ".join(heads) + " |",
         "|---|" + "---:|" * (3 + len(heads)),
     ]
-    rows: list[list[float]] = []
+    rows: list[list[float | None]] = []
     for source in sources:
         if _nothing_to_hear(data, source):
             lines.append(f"| {source} | no training sound of its materials |" + " |" * (2 + len(heads)))
@@ -149,27 +149,37 @@ def _table(data: Dataset, out: Path, sources: list[str], recipes: list[str]) -> 
             continue
         found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
         first = found[0]["measured"]
-        row = [first["chance"]["micro"], _macro(first, "chance")]
+        row: list[float | None] = [first["chance"]["micro"], macro(first, "chance")]
         for one in (each["measured"] for each in found):
             row += [
                 one["p_at"]["10"]["micro"],
-                _macro(one, "p_at_10"),
+                macro(one, "p_at_10"),
                 one["ndcg_at_10"]["micro"],
                 one["map"]["micro"],
             ]
         rows.append(row)
-        lines.append(f"| {source} | {found[0]['pictures']} | " + " | ".join(f"{value:.3f}" for value in row) + " |")
+        lines.append(f"| {source} | {found[0]['pictures']} | {cells(row)} |")
     if rows:
-        mean = np.mean(rows, axis=0)
-        lines.append(f"| mean of {len(rows)} | | " + " | ".join(f"{value:.3f}" for value in mean) + " |")
+        lines.append(f"| {means(rows)} |")
     return "\n".join(lines)
 
 
-def _macro(measured: dict[str, Any], what: str) -> float:
-    """Mean over the materials of which the source has enough pictures, or over all where it has of none."""
-    every = measured["by_material"].values()
-    enough = [entry[what] for entry in every if entry["pictures"] >= FEWEST]
-    return float(np.mean(enough or [entry[what] for entry in every]))
+def macro(measured: dict[str, Any], what: str) -> float | None:
+    """Mean over the materials of which the source has enough pictures, None where it has of none."""
+    enough = [entry[what] for entry in measured["by_material"].values() if entry["pictures"] >= FEWEST]
+    return float(np.mean(enough)) if enough else None
+
+
+def cells(row: list[float | None]) -> str:
+    """A row of measures, of which some may not be there."""
+    return " | ".join("-" if value is None else f"{value:.3f}" for value in row)
+
+
+def means(rows: list[list[float | None]]) -> str:
+    """The last row: the means over the sources that have a measure; the second, chance by macro, tells how many."""
+    known = [[value for value in column if value is not None] for column in zip(*rows, strict=True)]
+    fewer = "" if len(known[1]) == len(rows) else f", macro of {len(known[1])}"
+    return f"mean of {len(rows)}{fewer} | | " + cells([float(np.mean(one)) if one else None for one in known])
 
 
 if __name__ == "__main__":

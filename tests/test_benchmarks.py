@@ -1,5 +1,6 @@
 """Benchmarks that measure what other tests do not run: that they still do, on next to nothing."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from leave_one_source_out import cells, macro, means
 from PIL import Image
 
 from model.threads import available_cpus
@@ -184,3 +186,37 @@ def test_http_cost_measures_both_sides_of_each_choice() -> None:
     for _, ours, other, ratio in rows:
         assert float(ours) > 0
         assert float(ratio) == pytest.approx(float(ours) / float(other), abs=0.01)
+
+
+def test_a_source_without_enough_pictures_of_a_material_has_no_macro_mean() -> None:
+    few = {"by_material": {"wood": {"pictures": 9, "p_at_10": 1.0}, "metal": {"pictures": 6, "p_at_10": 0.5}}}
+    enough = {"by_material": few["by_material"] | {"glass": {"pictures": 10, "p_at_10": 0.25}}}
+
+    assert (macro(few, "p_at_10"), macro(enough, "p_at_10")) == (None, 0.25)
+    rows: list[list[float | None]] = [[0.1, None, 0.5], [0.3, 0.25, 0.7]]
+    assert cells(rows[0]) == "0.100 | - | 0.500"
+    assert means(rows) == "mean of 2, macro of 1 | | 0.200 | 0.250 | 0.600"
+    assert means(rows[1:]).startswith("mean of 1 | |")
+
+
+def test_shared_recordings_parts_the_test_videos(tmp_path: Path) -> None:
+    heard, new = "2015-03-25-00-29-24", "2015-03-26-00-29-24"
+    (tmp_path / "train.txt").write_text(f"{heard}-1\n")
+    truth = {
+        "by_picture": {
+            "group": [f"{heard}-2", heard, new, f"{new}-1"],
+            "materials": [[0], [0, 3], [3], [3]],
+            "p_at_10": [1.0, 0.5, 0.25, 0.75],
+        }
+    }
+    runs = [
+        {"recipe": {"name": "thud"}, "test": {"recommend": {"own_clips": truth, "all_events": truth}}}
+        for _ in range(2)
+    ]
+    (tmp_path / "numbers.json").write_text(json.dumps(runs))
+    script = [sys.executable, str(BENCHMARKS / "shared_recordings.py")]
+    command = [*script, str(tmp_path), str(tmp_path / "numbers.json")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    # Of the shared ones the first material has 1.0 and 0.5, the other 0.5.
+    assert "| own_clips | thud | 2 | 2 | 0.625 | 2 | 0.500 |" in result.stdout

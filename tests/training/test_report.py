@@ -129,6 +129,7 @@ def everything(dataset: Dataset) -> list[RunResult]:
     runs += three("paper-visual-weighted-resnet18", "visual", 0.54, weighted=True)
     runs += three("paper-tt-vgg16", "tt_agg", 0.43, **VGG)
     ours: dict[str, Any] = {"heads": 0.5, "sounds": {"gain": 6.0}, "validation": "recording"}
+    ours |= {"image_weights": "imagenet", "sound_weights": "imagenet"}
     for seed, test in enumerate((0.5, 0.6, 0.7)):
         runs.append(result("paper-tt-resnet18", "tt_agg", dataset, test=test, seed=seed, validation="recording"))
         runs.append(result("thud", "tt_agg", dataset, val=0.8, test=test / 2 + 0.45, seed=seed, **ours))
@@ -243,6 +244,9 @@ def test_our_recipe_against_the_papers(report: Path, found: dict[str, list[list[
     own, _ = under(found, "`thud` against `paper-tt-resnet18`, by recording")
     # Macro P@10: paper's 0.53, 0.63, 0.73; ours 0.73, 0.78, 0.83.
     assert [row["Paper/ours"] for row in own] == ["1.74", "1.68", "1.59", "1.68"]
+    assert "`thud` starts from ImageNet's weights, `paper-tt-resnet18` from random weights." in (
+        report / "report.md"
+    ).read_text(encoding="utf-8")
     mean = pick(own, Seed="mean")
     assert (mean["Error, paper"], mean["Error, ours"]) == ("0.370", "0.220")
     assert (mean["mAP, paper"], mean["mAP, ours"]) == ("0.510", "0.660")

@@ -48,7 +48,8 @@ listens. **Not for**: measuring what something is made of, safety, or identifyin
 
 ## What it is
 
-Two frozen networks with ImageNet's weights. For pictures, {recipe.image_network} at {recipe.picture.size} px
+Heads on two frozen networks with ImageNet's weights; not the paper's TT_AGG, whose towers are trained together on
+pictures and sounds in pairs. For pictures, {recipe.image_network} at {recipe.picture.size} px
 with a linear head, which starts from a table, written by hand, of what ImageNet's {IMAGENET_CLASSES:,} classes
 say of the materials, and is drawn away from it by the labelled pictures. For sounds, the first stages of
 {recipe.sound_network}, which look at three log-mel spectrograms of {recipe.spectrogram_size} px (as it is,
@@ -72,8 +73,9 @@ Each source was left out of fitting in turn; the tables are about pictures and s
 had never seen. The library is all {len(data.sounds):,} recordings, each embedded by heads that had not
 seen its source. Files without an open licence were never fitted on.
 What was tried, and what choosing among it is worth on a source that was never looked at, is in
-docs/pretraining.md: the strengths were chosen by such means over sources, so that the figures are somewhat too
-good. `P@10 labelled` is for a library whose labels are known.
+docs/pretraining.md: the strengths were chosen by such means over sources, and the sources were looked at again
+and again, so that the figures are too good: expect less of photographs of other kinds. `P@10 labelled` is for a
+library whose labels are known.
 
 {tables({spec.name: scores})}
 By material, over all sources left out, with 95 % bootstrap intervals over files:

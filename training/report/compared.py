@@ -45,6 +45,9 @@ def against_the_paper(groups: Sequence[Group]) -> list[str]:
         blocks.append(f"Not compared, because they were trained for unequal times: {'; '.join(told)}.")
     for theirs, ours in (pair for pair in pairs if pair not in unequal):
         blocks.append(f"### {code(ours.name)} against {code(theirs.name)}, {ours.kind}")
+        blocks.append(
+            f"{code(ours.name)} starts from {_weights(ours)}, {code(theirs.name)} from {_weights(theirs)}."
+        )
         for truth, title in TRUTHS.items():
             blocks += [f"{title}:", *_compare(theirs, ours, truth)]
         blocks += rests_on([theirs, ours])
@@ -108,6 +111,13 @@ def _by_picture(group: Group, truth: str, seeds: Sequence[int]) -> tuple[dict[st
     if not all(found) or any(key not in each for each in found for key in _BY_PICTURE):
         return None
     return found[0], {key: np.mean([each[key] for each in found], axis=0) for key in _BY_PICTURE}
+
+
+def _weights(group: Group) -> str:
+    """What the networks of a recipe start from."""
+    kinds = [str(group.recipe.get(f"{tower}_weights", "none")) for tower in ("image", "sound")]
+    named = ["random weights" if kind == "none" else "ImageNet's weights" for kind in kinds]
+    return named[0] if named[0] == named[1] else f"{named[0]} for pictures and {named[1]} for sounds"
 
 
 def _epochs(group: Group) -> Any:

@@ -50,6 +50,7 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
         " of the image tower ",
         "The sound tower is computed in float.",
         ", 1 each) stand for the materials",
+        "not the paper's TT_AGG",
     ):
         assert words in " ".join(card.split())
     for words in (bundle.id, "| first | 12 | CC0-1.0 |", "thud pretrain DATA OUT", "| wood | 12 |"):
