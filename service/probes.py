@@ -88,8 +88,8 @@ async def livez() -> Alive:
     "/readyz",
     summary="Can the service recommend sounds?",
     description="Embeds a small picture and searches for it, on a thread of its own: requests that wait do not "
-    "hold it up, and a service that cannot compute, or whose threads are all stuck in a picture, is not ready. Nor is "
-    "one that cannot reach its sounds.",
+    "hold it up. A service that cannot compute, whose threads are all stuck in a picture or that cannot reach its "
+    "sounds is not ready.",
     response_description="It just did.",
     response_model_exclude_none=True,
     responses=problem_responses(503),
