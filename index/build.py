@@ -98,7 +98,7 @@ def build_index(
     tried = runtime.embed_clips(np.zeros((1, bundle.spec.clip.samples), np.float32))
     if tried.shape != (1, bundle.spec.embedding_size):
         raise BundleError(f"the bundle's sound tower gives {tried.shape}, not {bundle.spec.embedding_size} numbers")
-    with FinishedSounds(index_folder, bundle.id, library.root) as finished:
+    with FinishedSounds(index_folder, bundle.id) as finished:
         paths = [sound.path for sound in library.sounds]
         began = time.perf_counter()
         outcomes, resumed = embed_sounds(

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from model.errors import LibraryError
+from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS, material_named
 
 UNLABELLED = "unlabelled"
@@ -96,21 +96,29 @@ def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
 
 
 class Catalogue:
-    """The reading side. Safe to use from several threads; close it when done.
+    """The reading side, of a file or of the content of one. Safe to use from several threads; close it when done.
 
-    One connection serves all threads, behind a lock, and stays open: it keeps the file readable after a newer
-    index has removed it from the folder.
+    One connection serves all threads, behind a lock, and stays open: it keeps a file readable after its name is
+    gone. What is asked of it raises DamagedIndexError where the database is broken.
     """
 
-    def __init__(self, path: Path) -> None:
-        # A catalogue never changes once written, so SQLite may skip its locks (a read-only mount has none).
-        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    def __init__(self, source: Path | bytearray) -> None:
+        self._lock = threading.Lock()
         try:
-            self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
-            self._lock = threading.Lock()
-            counts = dict(self._fetch("SELECT material, COUNT(*) FROM sounds GROUP BY material"))
+            if isinstance(source, Path):
+                # A catalogue never changes once written, so SQLite may skip its locks (a read-only mount has none).
+                uri = f"{source.resolve().as_uri()}?mode=ro&immutable=1"
+                self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            else:
+                self._database = sqlite3.connect(":memory:", check_same_thread=False)
+                self._database.deserialize(source)
         except sqlite3.Error as error:
-            raise LibraryError(f"the catalogue {path} cannot be read: {error}") from error
+            raise LibraryError(f"the catalogue cannot be read: {error}") from error
+        try:
+            counts = dict(self._fetch("SELECT material, COUNT(*) FROM sounds GROUP BY material"))
+        except BaseException:
+            self._database.close()
+            raise
         names: list[str | None] = [material.name for material in MATERIALS]
         self._counts: dict[str | None, int] = {name: counts[name] for name in [*names, None] if counts.get(name)}
 
@@ -131,7 +139,10 @@ class Catalogue:
         # A JSON array is one parameter whatever its length; SQLite bounds the number of parameters.
         query = f"SELECT {_COLUMNS} FROM sounds WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
         found = {record.row: record for record in self._records(query, json.dumps(list(rows)))}
-        return [found[row] for row in rows]
+        try:
+            return [found[row] for row in rows]
+        except KeyError as error:
+            raise DamagedIndexError(f"the catalogue has no row {error}; run thud index again") from error
 
     def page(self, material: str | None = None, after: str | None = None, limit: int = 50) -> Page:
         """Up to `limit` (at least 1) sounds by row: all, those of `material`, or the `UNLABELLED`.
@@ -175,5 +186,8 @@ class Catalogue:
         return [SoundRecord(*found) for found in self._fetch(query, *parameters)]
 
     def _fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._database.execute(query, parameters).fetchall()
+        try:
+            with self._lock:
+                return self._database.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise DamagedIndexError(f"the catalogue cannot be read: {error}; run thud index again") from error

@@ -50,7 +50,8 @@ def embed_sounds(
         progress("embedding", len(paths), "sound") as bar,
     ):
         for start in range(0, len(paths), _COMMIT_EVERY):
-            known = [_known(root, path, finished, limits) for path in paths[start : start + _COMMIT_EVERY]]
+            found = pool.map(lambda path: _find(root, path, finished), paths[start : start + _COMMIT_EVERY])
+            known = [_known(one, finished, limits) for one in found]
             waiting = [one for one in known if isinstance(one, FileState)]
             resumed += sum(isinstance(one, FinishedSound) for one in known)
             embedded: list[FinishedSound] = []
@@ -72,13 +73,24 @@ def embed_sounds(
     return outcomes, resumed
 
 
-def _known(root: Path, path: str, finished: FinishedSounds, limits: SoundLimits) -> Outcome | FileState:
-    """What is known of a sound before it is embedded: how it ended in an earlier run, or only its state."""
+def _find(root: Path, path: str, finished: FinishedSounds) -> tuple[FileState, str | None] | Skipped:
+    """The state of a file, and the id of its content where an earlier run may have finished it."""
     try:
         file = FileState.of(root, path)
+        identity = sound_id(root / path) if finished.may_have(file) else None
+        return file, identity if identity and FileState.of(root, path) == file else None
     except OSError as error:
         return Skipped(path, f"cannot be read: {error.strerror or error}")
-    earlier = finished.get(file)
+
+
+def _known(
+    found: tuple[FileState, str | None] | Skipped, finished: FinishedSounds, limits: SoundLimits
+) -> Outcome | FileState:
+    """What is known of a sound before it is embedded: how it ended in an earlier run, or only its state."""
+    if isinstance(found, Skipped):
+        return found
+    file, identity = found
+    earlier = finished.get(file, identity) if identity is not None else None
     # The earlier run may have had wider limits.
     return file if earlier is None or earlier.sound.seconds > limits.max_seconds else earlier
 

@@ -16,6 +16,7 @@ current before, for readers that are just opening it, and removes older ones. A 
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections import Counter
@@ -24,14 +25,15 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from index.catalogue import SoundRecord, write_catalogue
 from index.hubs import HubnessRecord, Hubs
+from index.private import checked
 from index.vectors import IndexKind, VectorIndex, Vectors
-from model.atomic import atomic_file, atomic_folder
-from model.bundle import FileRecord, file_record
+from model.atomic import atomic_file, atomic_folder, sync_folder
 from model.errors import LibraryError
+from model.files import FileRecord, file_record, first_problem, read_bounded, read_json
 from model.hubness import Biases
 
 FORMAT_VERSION = 2
@@ -41,8 +43,9 @@ SPEC_FILE = "index.json"
 VECTORS = "vectors.faiss"
 CATALOGUE = "catalogue.sqlite"
 
-_ID = re.compile(r"[0-9a-f]{16}")
+_ID = re.compile(r"^[0-9a-f]{16}$")
 _ASIDE = re.compile(r"\.[0-9a-f]{16}\..+")  # what an interrupted atomic_folder leaves
+_POINTER_BYTES = 1024
 
 
 class IndexSpec(BaseModel):
@@ -57,10 +60,10 @@ class IndexSpec(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     format_version: Literal[2] = 2
-    id: str
-    bundle_id: str
-    sounds: int
-    embedding_size: int
+    id: str = Field(pattern=_ID.pattern)
+    bundle_id: str = Field(pattern=_ID.pattern)
+    sounds: int = Field(ge=1, lt=2**31)
+    embedding_size: int = Field(ge=1, le=65_536)
     kind: IndexKind
     recall_at_10: float
     hubness: HubnessRecord | None = None
@@ -69,13 +72,13 @@ class IndexSpec(BaseModel):
     unlabelled: int
     duplicates: int
     skipped: int
-    library_root: str
+    library_root: str = Field(pattern=r"^[^\x00]+$")
     files: dict[str, FileRecord]
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A generation on disk whose files were verified against their hashes."""
+    """A generation on disk. Its files are to be checked against their hashes by whoever reads them."""
 
     folder: Path
     spec: IndexSpec
@@ -145,30 +148,36 @@ def publish_generation(
         # The same content again: its files may be in use and stay, only what is said of them is renewed.
         spec = spec.model_copy(update={"files": standing.files})
         _write_spec(target / SPEC_FILE, spec)
-    previous = _pointed_to(index_folder)
+    # The pointer must not outlive what it names: that stood already, a run that was killed may not have made durable.
+    sync_folder(target.parent)
+    try:
+        previous = pointed_to(index_folder)
+    except OSError:
+        previous = None
     with atomic_file(index_folder / POINTER) as pointer:
         pointer.write_text(spec.id + "\n", encoding="ascii")
-    if previous != spec.id:
-        _remove_but(index_folder, {spec.id, previous})
+    _remove_but(index_folder, {spec.id, previous} if previous != spec.id else None)
     return spec
 
 
 def open_generation(index_folder: Path, bundle_id: str) -> Generation:
-    """The current generation of an index, verified.
+    """The current generation of an index.
 
     Raises LibraryError if there is none, or it is of another format version, made with another bundle than
-    `bundle_id`, or damaged.
+    `bundle_id`, or its index.json is damaged.
     """
-    if not (index_folder / POINTER).is_file():
+    pointer = index_folder / POINTER
+    if not os.path.lexists(pointer):
         raise LibraryError(f"{index_folder} is not an index: it has no file {POINTER}; make one with thud index")
-    identity = _pointed_to(index_folder)
+    try:
+        identity = pointed_to(index_folder)
+    except OSError as error:
+        raise LibraryError(f"{pointer} cannot be read: {error.strerror or error}; run thud index again") from error
     if identity is None:
-        raise LibraryError(f"{index_folder / POINTER} names no generation; run thud index again")
+        raise LibraryError(f"{pointer} names no generation; run thud index again")
     folder = index_folder / GENERATIONS / identity
     if not folder.is_dir():
-        raise LibraryError(
-            f"{index_folder / POINTER} names generation {identity}, which is not there; run thud index again"
-        )
+        raise LibraryError(f"{pointer} names generation {identity}, which is not there; run thud index again")
     spec = _read_spec(folder)
     if spec.id != identity:
         raise LibraryError(f"{folder / SPEC_FILE} belongs to generation {spec.id}; run thud index again")
@@ -176,49 +185,44 @@ def open_generation(index_folder: Path, bundle_id: str) -> Generation:
         raise LibraryError(
             f"this index was made with bundle {spec.bundle_id}; you gave bundle {bundle_id}: run thud index again"
         )
-    _verify(folder, spec)
     return Generation(folder, spec)
+
+
+def pointed_to(index_folder: Path) -> str | None:
+    """The generation that the pointer names, None if it names none. Raises OSError where it cannot be read."""
+    name = read_bounded(index_folder / POINTER, _POINTER_BYTES).decode("ascii", "replace").strip()
+    return name if _ID.fullmatch(name) else None
 
 
 def _read_spec(folder: Path) -> IndexSpec:
     file = folder / SPEC_FILE
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw = read_json(file)
     except (OSError, ValueError) as error:
-        raise LibraryError(f"{file} cannot be read: {error}; run thud index again") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LibraryError(f"{file} cannot be read: {reason}; run thud index again") from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise LibraryError(
-            f"{folder} has index format {version!r}; this version of Thud reads format {FORMAT_VERSION}: "
+            f"{folder} has index format {version!a:.40}; this version of Thud reads format {FORMAT_VERSION}: "
             "run thud index again"
         )
     try:
         spec = IndexSpec.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise LibraryError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise LibraryError(f"{file}: {first_problem(error)}; run thud index again") from error
     if set(spec.files) != {VECTORS, CATALOGUE}:
-        raise LibraryError(f"{file} lists {sorted(spec.files)}, not {VECTORS} and {CATALOGUE}")
+        raise LibraryError(f"{file} lists not {VECTORS} and {CATALOGUE}; run thud index again")
     return spec
-
-
-def _verify(folder: Path, spec: IndexSpec) -> None:
-    for name, record in spec.files.items():
-        try:
-            found = file_record(folder / name)
-        except OSError as error:
-            raise LibraryError(f"{folder / name} cannot be read: {error.strerror or error}") from error
-        if found != record:
-            raise LibraryError(
-                f"{folder / name} is damaged: its SHA-256 is not the one in {SPEC_FILE}; run thud index again"
-            )
 
 
 def _intact(folder: Path) -> IndexSpec | None:
     """The spec of a generation that stands and is whole, else None."""
     try:
         spec = _read_spec(folder)
-        _verify(folder, spec)
+        for name, record in spec.files.items():
+            for _ in checked(folder / name, record):
+                pass
     except LibraryError:
         return None
     return spec
@@ -229,17 +233,9 @@ def _write_spec(file: Path, spec: IndexSpec) -> None:
         aside.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _pointed_to(index_folder: Path) -> str | None:
-    """The generation that the pointer names, None if it names none."""
-    try:
-        name = (index_folder / POINTER).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
-    return name if _ID.fullmatch(name) else None
-
-
-def _remove_but(index_folder: Path, kept: set[str | None]) -> None:
+def _remove_but(index_folder: Path, kept: set[str | None] | None) -> None:
+    """Remove what killed runs left, and the generations that are not `kept` where that is said."""
     for folder in (index_folder / GENERATIONS).iterdir():
-        ours = _ID.fullmatch(folder.name) or _ASIDE.fullmatch(folder.name)
-        if ours and folder.name not in kept:
+        old = kept is not None and _ID.fullmatch(folder.name) and folder.name not in kept
+        if old or _ASIDE.fullmatch(folder.name):
             shutil.rmtree(folder)

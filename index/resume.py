@@ -1,6 +1,5 @@
 """The embeddings that an unfinished run of indexing has made, kept so that the next run goes on from them."""
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -17,9 +16,10 @@ from model.runtime import EmbeddedSound
 FINISHED_FILE = "building.sqlite"
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS finished_2 (
-    key TEXT PRIMARY KEY,
+CREATE TABLE IF NOT EXISTS finished_3 (
+    bundle TEXT NOT NULL,
     id TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
     embedding BLOB NOT NULL,
     hit REAL NOT NULL,
     seconds REAL NOT NULL,
@@ -27,24 +27,30 @@ CREATE TABLE IF NOT EXISTS finished_2 (
     channels INTEGER NOT NULL,
     format TEXT NOT NULL,
     peak REAL NOT NULL,
-    loudness REAL NOT NULL
+    loudness REAL NOT NULL,
+    PRIMARY KEY (bundle, id)
 ) WITHOUT ROWID
 """
 
 
 @dataclass(frozen=True)
 class FileState:
-    """A sound file as it was found: POSIX path under the root, size, time of its last change."""
+    """A sound file as it was found: POSIX path under the root, size, and what tells that it is another since.
+
+    The size and the time of the last change (`written_ns`) can be put back after a change, the others cannot.
+    """
 
     path: str
     bytes: int
+    written_ns: int
     changed_ns: int
+    inode: int
 
     @classmethod
     def of(cls, root: Path, path: str) -> "FileState":
         """The state of `root/path` now. Raises OSError."""
         found = os.stat(root / path)  # noqa: PTH116 -- the one call per file that every run makes
-        return cls(path, found.st_size, found.st_mtime_ns)
+        return cls(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 @dataclass(frozen=True)
@@ -57,16 +63,17 @@ class FinishedSound:
 
 
 class FinishedSounds:
-    """Finished embeddings in INDEX/building.sqlite, by bundle, sound folder and state of the file.
+    """Finished embeddings in INDEX/building.sqlite, by bundle and content of the file: its path and its time say
+    nothing of what is in it now.
 
     While it is open no other process can open it, so that two runs never build one index at once. It is used
-    from one thread and as a context manager; `discard` removes it.
+    from one thread, but for `may_have`, and as a context manager; `discard` removes it.
     """
 
-    def __init__(self, index_folder: Path, bundle_id: str, root: Path) -> None:
+    def __init__(self, index_folder: Path, bundle_id: str) -> None:
         """Open or create. Raises LibraryError if another run has it open or the folder cannot be written."""
         self._path = index_folder / FINISHED_FILE
-        self._build = (bundle_id, str(root))
+        self._bundle = bundle_id
         try:
             index_folder.mkdir(parents=True, exist_ok=True)
             self._database = self._open()
@@ -87,24 +94,29 @@ class FinishedSounds:
     ) -> None:
         self._database.close()
 
-    def get(self, file: FileState) -> FinishedSound | None:
-        """What an earlier run finished for this file in this state, or None."""
+    def may_have(self, file: FileState) -> bool:
+        """Whether an earlier run finished a file of this size: only then is it worth hashing."""
+        return file.bytes in self._sizes
+
+    def get(self, file: FileState, identity: str) -> FinishedSound | None:
+        """What an earlier run finished for the content with this id, which `file` has, or None."""
         query = (
-            "SELECT id, embedding, hit, seconds, sample_rate, channels, format, peak, loudness "
-            "FROM finished_2 WHERE key = ?"
+            "SELECT embedding, hit, seconds, sample_rate, channels, format, peak, loudness "
+            "FROM finished_3 WHERE bundle = ? AND id = ?"
         )
-        row = self._database.execute(query, (self._key(file),)).fetchone()
+        row = self._database.execute(query, (self._bundle, identity)).fetchone()
         if row is None:
             return None
-        identity, embedding, *rest = row
+        embedding, *rest = row
         return FinishedSound(file, identity, EmbeddedSound(np.frombuffer(embedding, np.float32), *rest))
 
     def add(self, sounds: Iterable[FinishedSound]) -> None:
         """Keep finished sounds; they are on disk when this returns. Raises LibraryError if the disk is full."""
         rows = [
             (
-                self._key(one.file),
+                self._bundle,
                 one.id,
+                one.file.bytes,
                 one.sound.embedding.tobytes(),
                 one.sound.hit,
                 one.sound.seconds,
@@ -118,7 +130,7 @@ class FinishedSounds:
         ]
         try:
             with self._database:
-                self._database.executemany("INSERT OR REPLACE INTO finished_2 VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+                self._database.executemany("INSERT OR REPLACE INTO finished_3 VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
         except sqlite3.OperationalError as error:
             raise LibraryError(f"{self._path} cannot be written: {error}") from error
 
@@ -133,12 +145,10 @@ class FinishedSounds:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("BEGIN EXCLUSIVE")
             database.execute(_SCHEMA)
+            sizes = database.execute("SELECT DISTINCT bytes FROM finished_3 WHERE bundle = ?", (self._bundle,))
+            self._sizes = {size for (size,) in sizes}
             database.commit()
         except BaseException:
             database.close()
             raise
         return database
-
-    def _key(self, file: FileState) -> str:
-        parts = (*self._build, file.path, str(file.bytes), str(file.changed_ns))
-        return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()

@@ -1,6 +1,5 @@
 """Searching an index: the narrow interface that everything else uses a library of sounds through."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,10 +7,11 @@ import numpy as np
 
 from index.catalogue import Catalogue, Page, SoundRecord
 from index.generation import CATALOGUE, VECTORS, Generation, open_generation
+from index.private import private_content, private_file
 from index.sound_files import SAMPLE, SoundFile, SoundFiles
 from index.vectors import VectorIndex, Vectors
 from model.bundle import Bundle
-from model.errors import DamagedIndexError, LibraryError
+from model.errors import LibraryError
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Match:
 class SoundIndex:
     """One generation of an index, open for reading. Safe to use from several threads; close it when done.
 
-    It goes on answering from its generation after a newer one was published; open it anew to see that one.
+    It goes on answering from its generation, rightly, after a newer one was published and whatever becomes of its
+    files (`index.private`); open it anew to see the newer one.
     """
 
     def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, vectors: VectorIndex) -> None:
         self._spec = generation.spec
         self._catalogue = catalogue
         self._vectors = vectors
-        self._files = [_Open.of(generation.folder / name) for name in (VECTORS, CATALOGUE)]
         spread = range(0, len(self), -(-len(self) // SAMPLE))
         self._sounds = SoundFiles(root, catalogue.rows(spread))
 
@@ -52,14 +52,17 @@ class SoundIndex:
 
         `threads` is the thread count of one search: a single query over a flat index is fastest with 1.
         `sounds` says where the sound folder is, if it is not where it was indexed. Raises LibraryError as
-        `open_generation` does, and if `sounds` is not a folder.
+        `open_generation` does, if a file is damaged or there is no room for a copy of it, and if `sounds` is not a
+        folder.
         """
         generation = open_generation(folder, bundle.id)
         spec = generation.spec
         if sounds is not None and not sounds.is_dir():
             raise LibraryError(f"{sounds} is not a folder")
-        vectors = VectorIndex.load(generation.folder / VECTORS, threads, biased=spec.hubness is not None)
-        catalogue = Catalogue(generation.folder / CATALOGUE)
+        content = private_content(generation.folder / VECTORS, spec.files[VECTORS])
+        vectors = VectorIndex.load(content, threads, biased=spec.hubness is not None)
+        with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
+            catalogue = Catalogue(source)
         if not (len(vectors) == len(catalogue) == spec.sounds and vectors.size == spec.embedding_size):
             catalogue.close()
             raise LibraryError(
@@ -80,16 +83,6 @@ class SoundIndex:
 
     def __len__(self) -> int:
         return self._spec.sounds
-
-    def check(self) -> None:
-        """Raise DamagedIndexError where a file of this generation was cut short or written over while it is open.
-
-        Cheap enough to be asked before each search. The vectors are memory-mapped: reading what was cut off would
-        end the process.
-        """
-        for file in self._files:
-            if os.fstat(file.descriptor).st_size != file.bytes:
-                raise DamagedIndexError(f"{file.path} was changed while it was in use; run thud index again")
 
     def search(self, embedding: Vectors, k: int) -> list[Match]:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
@@ -133,22 +126,5 @@ class SoundIndex:
         self._sounds.check()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the catalogue."""
         self._catalogue.close()
-        for file in self._files:
-            os.close(file.descriptor)
-        self._files = []
-
-
-@dataclass(frozen=True)
-class _Open:
-    """A file that is kept open: a newer index may remove it from the folder, and it is to be looked at still."""
-
-    path: Path
-    descriptor: int
-    bytes: int
-
-    @classmethod
-    def of(cls, path: Path) -> "_Open":
-        descriptor = os.open(path, os.O_RDONLY)
-        return cls(path, descriptor, os.fstat(descriptor).st_size)

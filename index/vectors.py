@@ -1,6 +1,7 @@
 """The vectors of an index: choosing, building, measuring, storing and searching a FAISS index."""
 
 import math
+import mmap
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +50,7 @@ class VectorIndex:
         self._index = index
         self._threads = threads
         self._biased = biased
+        self._content: npt.NDArray[np.uint8] | None = None  # kept as long as FAISS looks into it
         if isinstance(index, faiss.IndexIVF):
             index.make_direct_map()  # from a row to its place in the lists, for `vectors`
 
@@ -82,15 +84,19 @@ class VectorIndex:
         return built
 
     @classmethod
-    def load(cls, path: Path, threads: int = 1, *, biased: bool = False) -> "VectorIndex":
-        """Open a saved index, memory-mapped; `biased` says whether it was built with biases.
+    def load(cls, content: bytes | bytearray | mmap.mmap, threads: int = 1, *, biased: bool = False) -> "VectorIndex":
+        """The index of which this is the saved content, which is used in place and must not change.
 
-        Raises LibraryError if FAISS cannot read it.
+        `biased` says whether it was built with biases. Raises LibraryError if FAISS cannot read it.
         """
+        stored = np.frombuffer(content, np.uint8)
         try:
-            return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), threads, biased=biased)
-        except RuntimeError as error:
-            raise LibraryError(f"FAISS cannot read {path}") from error
+            reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(stored), stored.size)
+            loaded = cls(faiss.read_index(reader), threads, biased=biased)
+        except (RuntimeError, MemoryError) as error:
+            raise LibraryError("FAISS cannot read the vectors of the index; run thud index again") from error
+        loaded._content = stored
+        return loaded
 
     def save(self, path: Path) -> None:
         """Write the index to `path`. Raises LibraryError if the disk is full."""

@@ -3,22 +3,23 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 
-def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+def read_arrays(source: Path | BinaryIO, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
     """The arrays `names` of the archive, as they are.
 
     Raises ValueError where the file is no archive or is damaged, and OSError where it cannot be opened.
     """
-    if not zipfile.is_zipfile(path):
-        path.stat()  # one that is not there is an OSError
+    if not zipfile.is_zipfile(source):
+        if isinstance(source, Path):
+            source.stat()  # one that is not there is an OSError
         raise ValueError("it is no NumPy archive (.npz)")
     arrays = {}
-    with np.load(path, allow_pickle=False) as stored:
+    with np.load(source, allow_pickle=False) as stored:
         for name in names:
             if name not in stored:
                 raise ValueError(f"it has no array {name}")

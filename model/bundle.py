@@ -14,14 +14,16 @@ normalisation, so that the mean over any set of cells, normalised, is the embedd
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.atomic import atomic_folder
 from model.clip import clip_samples
 from model.errors import BundleError
+from model.files import FileRecord, checked_blocks, file_record, first_problem, read_json
 from model.picture import ResizeRule
 
 FORMAT_VERSION = 1
@@ -34,6 +36,8 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 """The bundle that comes with Thud."""
 
 Precision = Literal["fp32", "int8"]
+
+_Cells = Annotated[int, Field(ge=1, le=1024)]
 
 
 class _Spec(BaseModel):
@@ -59,6 +63,12 @@ class ClipSpec(_Spec):
         """Length of a clip in samples."""
         return clip_samples(self.sample_rate, self.before, self.after)
 
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if self.samples < 1:
+            raise ValueError("the clip is shorter than a sample")
+        return self
+
 
 class Calibration(_Spec):
     """How far the probabilities that the bundle's heads give can be believed.
@@ -78,14 +88,7 @@ class Hubness(_Spec):
     """
 
     strength: float = Field(0.5, ge=0.0, le=10.0)
-    neighbours: int = Field(16, ge=1)
-
-
-class FileRecord(_Spec):
-    """SHA-256 (hex) and size of one file of the bundle."""
-
-    sha256: str
-    bytes: int
+    neighbours: int = Field(16, ge=1, le=2**31)
 
 
 class BundleSpec(_Spec):
@@ -101,8 +104,8 @@ class BundleSpec(_Spec):
     checksum: str = ""
     name: str
     backbones: dict[Literal["image", "sound"], str]
-    embedding_size: int
-    cells: tuple[int, int] | None
+    embedding_size: int = Field(ge=1, le=65_536)
+    cells: tuple[_Cells, _Cells] | None
     materials: tuple[str, ...]
     picture: PictureSpec
     clip: ClipSpec
@@ -129,6 +132,13 @@ class Bundle(_Spec):
     def file(self, name: str) -> Path:
         """Path of one of the bundle's files."""
         return self.folder / name
+
+    def read(self, name: str) -> bytes:
+        """The content of one of the bundle's files, the very bytes that are checked against its hash.
+
+        Raises BundleError where it is gone or has changed.
+        """
+        return b"".join(_checked(self.folder, name, self.spec.files[name]))
 
 
 def bundle_id(files: dict[str, FileRecord], picture: PictureSpec, clip: ClipSpec) -> str:
@@ -175,43 +185,41 @@ def _checksum(spec: dict[str, Any]) -> str:
 def load_bundle(folder: Path) -> Bundle:
     """Read and verify a bundle. Raises BundleError if it is missing, of another version, or has a changed bit."""
     try:
-        raw = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
+        raw = read_json(folder / SPEC_FILE)
     except FileNotFoundError as error:
         raise BundleError(f"{folder} is not a bundle: it has no {SPEC_FILE}") from error
     except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / SPEC_FILE} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BundleError(f"{folder / SPEC_FILE} cannot be read: {reason}") from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise BundleError(
-            f"{folder} has bundle format {version!r}; this version of Thud reads format {FORMAT_VERSION}"
+            f"{folder} has bundle format {version!a:.40}; this version of Thud reads format {FORMAT_VERSION}"
         )
     if raw.get("checksum") != _checksum(raw):
         raise BundleError(f"{folder / SPEC_FILE} is damaged: its checksum is not the one of its content")
     try:
         spec = BundleSpec.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{folder / SPEC_FILE}: {place}: {first['msg']}") from error
+        raise BundleError(f"{folder / SPEC_FILE}: {first_problem(error)}") from error
     for name in (IMAGE_TOWER, SOUND_TOWER):
         if name not in spec.files:
             raise BundleError(f"{folder / SPEC_FILE} lists no {name}")
     for name, record in spec.files.items():
         if Path(name).name != name:
-            raise BundleError(f"{folder / SPEC_FILE} names a file outside the bundle: {name}")
-        try:
-            found = file_record(folder / name)
-        except OSError as error:
-            raise BundleError(f"{folder / name} cannot be read: {error.strerror or error}") from error
-        if found != record:
-            raise BundleError(f"{folder / name} is damaged: its SHA-256 is not the one in {SPEC_FILE}")
+            raise BundleError(f"{folder / SPEC_FILE} names a file outside the bundle: {name!a}")
+        for _ in _checked(folder, name, record):
+            pass
     if spec.id != bundle_id(spec.files, spec.picture, spec.clip):
         raise BundleError(f"{folder / SPEC_FILE} was changed: its id does not fit its towers and preprocessing")
     return Bundle(folder=folder, spec=spec)
 
 
-def file_record(path: Path) -> FileRecord:
-    """Hash and size of a file."""
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    return FileRecord(sha256=digest, bytes=path.stat().st_size)
+def _checked(folder: Path, name: str, record: FileRecord) -> Iterator[bytes]:
+    """The content of a file of the bundle. Raises BundleError where it is not what was recorded."""
+    try:
+        yield from checked_blocks(folder / name, record)
+    except OSError as error:
+        raise BundleError(f"{folder / name} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise BundleError(f"{folder / name} is damaged: {error} in {SPEC_FILE}") from error

@@ -9,7 +9,7 @@ ThudError                    shown as one line, never as a traceback
 │   └── NotAManifestError    a table that lists no files: not a manifest at all
 ├── BundleError              a bundle that is missing, broken or of another format version
 ├── LibraryError             an index or sound library that cannot be used (see index/)
-│   ├── DamagedIndexError    an index whose files changed while it was in use
+│   ├── DamagedIndexError    an index that turns out to be broken while it is in use
 │   └── SoundsAwayError      a sound folder that cannot be reached, such as a share that is not mounted
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
     └── NoDataError          a split that holds nothing of what is asked of it
@@ -53,7 +53,7 @@ class LibraryError(ThudError):
 
 
 class DamagedIndexError(LibraryError):
-    """An index whose files were cut short or written over while it was in use."""
+    """An index that turns out to be broken while it is in use."""
 
 
 class SoundsAwayError(LibraryError):

@@ -6,6 +6,7 @@ calibrates them (a temperature, a bias of each material) is folded in. Arrays of
 """
 
 from dataclasses import dataclass, fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ class MaterialHeads:
             return None
         path = bundle.file(HEADS)
         try:
-            heads = cls(**read_arrays(path, [field.name for field in fields(cls)]))
-        except (OSError, ValueError) as error:
+            heads = cls(**read_arrays(BytesIO(bundle.read(HEADS)), [field.name for field in fields(cls)]))
+        except ValueError as error:
             raise BundleError(f"{path}: {error}") from error
         if bundle.spec.materials != tuple(material.name for material in MATERIALS):
             raise BundleError(f"{path}: the bundle's materials are not the 17 that its heads are about")

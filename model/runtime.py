@@ -122,9 +122,9 @@ class TowerRuntime:
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         options = session_options(self._threads)
+        # From bytes that were checked: by a path it would read what lies there now, and weights of files beside it.
+        tower = self.bundle.read(name)
         try:
-            return onnxruntime.InferenceSession(
-                str(self.bundle.file(name)), options, providers=["CPUExecutionProvider"]
-            )
+            return onnxruntime.InferenceSession(tower, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise BundleError(f"{self.bundle.file(name)} cannot be loaded: {error}") from error

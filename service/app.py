@@ -62,14 +62,16 @@ def create_app(settings: Settings) -> FastAPI:
         # Taken before: what changes while it is read must be seen as changed.
         seen = fingerprint(settings)
         room = PixelRoom(settings.max_pixels_at_once)
-        recommender = open_proved(settings, room)
-        metrics.loaded(recommender.model_id, recommender.index.id, len(recommender.index))
+        # No name here for what is opened: it would keep the first index in memory when another has taken its place.
         with (
-            closing(Current(recommender)) as current,
+            closing(Current(open_proved(settings, room))) as current,
             closing(Prober(current)) as prober,
             closing(Share(current)) as share,
             closing(queue),
         ):
+            metrics.loaded(
+                current.recommender.model_id, current.recommender.index.id, len(current.recommender.index)
+            )
             watcher = Watcher(settings, seen, current, metrics, prober.forget)
             app.state.current, app.state.prober, app.state.watcher = current, prober, watcher
             app.state.share = share

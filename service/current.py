@@ -70,7 +70,6 @@ class Current:
 async def _leased(request: Request) -> AsyncIterator[Recommender]:
     current: Current = request.app.state.current
     with current.lease() as recommender:
-        recommender.index.check()
         yield recommender
 
 

@@ -109,7 +109,6 @@ class Recommender:
         decoded = perf_counter()
         embedding = self.towers.embed_pictures(pixels[None]).embedding[0]
         embedded = perf_counter()
-        self.index.check()
         matches = self.index.search(embedding, k)
         answer = answer_picture(embedding, matches, self._heads, spec.calibration)
         return answer, Stages(waited, decoded - began - waited, embedded - decoded, perf_counter() - embedded)

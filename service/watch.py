@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from index.generation import GENERATIONS, POINTER
+from index.generation import GENERATIONS, POINTER, pointed_to
 from service.current import Current
 from service.metrics import Metrics
 from service.pixels import PixelRoom
@@ -140,16 +140,25 @@ def fingerprint(settings: Settings) -> Fingerprint:
     """Changes with every file of the bundle, with the pointer, and with every file of the generation it names."""
     bundle, index = settings.bundle, settings.index
     try:
-        pointed_to = (index / POINTER).read_bytes()
-        generation = index / GENERATIONS / pointed_to.decode("ascii").strip()
-    except (OSError, ValueError):
-        return (_states(bundle), None)
-    return (_states(bundle), pointed_to, _states(generation))
+        generation = pointed_to(index)
+    except OSError:
+        generation = None
+    if generation is None:
+        return (_states(bundle), _state(index / POINTER))
+    return (_states(bundle), generation, _states(index / GENERATIONS / generation))
 
 
 def _states(folder: Path) -> Fingerprint:
     try:
-        found = [(file.name, file.stat()) for file in folder.iterdir()]
-    except (OSError, ValueError):
+        return tuple(sorted((file.name, _state(file)) for file in folder.iterdir()))
+    except OSError:
         return ()
-    return tuple(sorted((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in found))
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Changes with whatever is done to a file, though its size and time were put back afterwards."""
+    try:
+        state = file.stat()
+    except OSError as error:
+        return (error.errno or 0,)
+    return (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)

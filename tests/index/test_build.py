@@ -215,18 +215,37 @@ def test_what_changed_since_is_embedded_anew(
     interrupted: Path, tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
 ) -> None:
     strike(sounds / "metal/pan_0.wav", 5000)  # of the same size
-    os.utime(sounds / "metal/pan_1.wav", ns=(0, 0))
+    os.utime(sounds / "metal/pan_1.wav", ns=(0, 0))  # of the same content
     report = build_index(tiny_bundle, sounds, interrupted)
-    assert (report.resumed, report.embedded) == (7, 2)
+    assert (report.resumed, report.embedded) == (8, 1)
     assert report.spec == build_index(tiny_bundle, sounds, tmp_path / "at once").spec
 
 
-def test_what_another_bundle_or_folder_finished_is_not_used(
+def test_going_on_goes_by_content(
+    interrupted: Path, tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    first, second, third = (sounds / f"metal/pan_{number}.wav" for number in range(3))
+    states = {file: file.stat() for file in (first, second, third)}
+    assert len({state.st_size for state in states.values()}) == 1
+    first.rename(tmp_path / "aside")  # two change places, one is written over in place
+    second.rename(first)
+    (tmp_path / "aside").rename(second)
+    third.write_bytes(strike(tmp_path / "other.wav", 5000).read_bytes())
+    for file, state in states.items():
+        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+    report = build_index(tiny_bundle, sounds, interrupted)
+
+    assert (report.resumed, report.embedded) == (8, 1)
+    assert report.spec == build_index(tiny_bundle, sounds, tmp_path / "at once").spec
+
+
+def test_what_another_bundle_finished_is_not_used(
     interrupted: Path, tiny_bundle: Bundle, other_bundle: Bundle, sounds: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(sounds, tmp_path / "copy")
     kept = (interrupted / FINISHED_FILE).read_bytes()
-    assert build_index(tiny_bundle, tmp_path / "copy", interrupted).resumed == 0
+    assert build_index(tiny_bundle, tmp_path / "copy", interrupted).resumed == 9  # the content is the same
     (interrupted / FINISHED_FILE).write_bytes(kept)
     assert build_index(other_bundle, sounds, interrupted).resumed == 0
 
@@ -241,7 +260,7 @@ def test_what_a_narrower_limit_excludes_is_not_taken_from_the_earlier_run(
 
 def test_two_runs_cannot_build_one_index(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
     with (
-        FinishedSounds(tmp_path / "index", tiny_bundle.id, sounds),
+        FinishedSounds(tmp_path / "index", tiny_bundle.id),
         pytest.raises(LibraryError, match="another thud index is at work"),
     ):
         build_index(tiny_bundle, sounds, tmp_path / "index")

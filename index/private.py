@@ -1,0 +1,153 @@
+"""The files of a generation, read so that nobody can change them any more.
+
+A file that is mapped or read piece by piece changes with what others do to it: written over in place it gives wrong
+answers, cut short it ends the process. So small files are read into memory, and large ones copied to a file without a
+name in the folder for temporary files (TMPDIR). The very bytes that are kept are checked against index.json.
+
+A mapped copy is shared by the processes of one service: its pages are in memory once.
+"""
+
+import fcntl
+import hashlib
+import mmap
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from model.atomic import claimed_file
+from model.errors import LibraryError
+from model.files import FileRecord, checked_blocks, open_regular
+
+IN_MEMORY_BYTES = 64 * 2**20
+"""Larger files are copied: 100,000 vectors of 128 numbers take 51 MB."""
+
+_PATIENCE_SECONDS = 60.0
+
+Content = bytearray | mmap.mmap
+
+
+def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
+    """The content of a file of a generation, block by block. Raises LibraryError where it is not the recorded one."""
+    try:
+        yield from checked_blocks(path, record)
+    except OSError as error:
+        raise LibraryError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise LibraryError(f"{path} is damaged: {error} in index.json; run thud index again") from error
+
+
+def private_content(path: Path, record: FileRecord) -> Content:
+    """The content of a file, in memory or mapped from a copy that has no name.
+
+    Raises LibraryError where it is not the recorded one or there is no room for the copy.
+    """
+    if record.bytes <= IN_MEMORY_BYTES:
+        return _in_memory(path, record)
+    with _one_at_a_time(path):
+        found = _of_another_process(record)
+        if found is not None:
+            return found
+        with _copy(path, record) as copy, copy.open("rb") as handle:
+            return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)  # keeps a descriptor of its own
+
+
+@contextmanager
+def private_file(path: Path, record: FileRecord) -> Iterator[Path | bytearray]:
+    """The same for what has to be opened by a name: the content in memory, or the path of a copy.
+
+    The name is gone at the end; whoever has opened it keeps it. Such a copy is not shared.
+    """
+    if record.bytes <= IN_MEMORY_BYTES:
+        yield _in_memory(path, record)
+    else:
+        with _copy(path, record) as copy:
+            yield copy
+
+
+def _in_memory(path: Path, record: FileRecord) -> bytearray:
+    content = bytearray()
+    for block in checked(path, record):
+        content += block
+    return content
+
+
+@contextmanager
+def _copy(path: Path, record: FileRecord) -> Iterator[Path]:
+    """A copy of a file that was checked while it was made. Its name, which says what it holds, is gone at the end."""
+    folder: Path | str = "the folder for temporary files"
+    try:
+        folder = Path(tempfile.gettempdir())
+        with claimed_file(folder, _prefix(record)) as copy:
+            with copy.open("wb", buffering=0) as out:
+                for block in checked(path, record):
+                    _write(out, block)
+            yield copy
+    except OSError as error:
+        raise LibraryError(
+            f"{folder} has no room for a copy of {path}, {record.bytes:,} bytes: {error.strerror or error}; "
+            "let TMPDIR name a folder that has"
+        ) from error
+
+
+def _write(out: BinaryIO, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[out.write(rest) :]
+
+
+def _prefix(record: FileRecord) -> str:
+    return f"thud-{record.sha256}-"
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Let the processes that open one file do so in turn: the first copies, the others find its copy.
+
+    A process that waits for a minute goes on: somebody else may have locked the file.
+    """
+    try:
+        handle = open_regular(path)
+    except OSError:  # which opening it will say again
+        yield
+        return
+    with handle:
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.05)
+            except OSError:  # there are no locks here
+                break
+            else:
+                break
+        yield
+
+
+def _of_another_process(record: FileRecord) -> mmap.mmap | None:
+    """The copy that a process of this service has made already, this one among them; only Linux shows it."""
+    for descriptor in _descriptors_of_siblings():
+        with suppress(OSError, ValueError):
+            if _prefix(record) not in os.readlink(descriptor):
+                continue
+            with open_regular(descriptor) as handle:
+                status = os.fstat(handle.fileno())
+                # Without a name nobody else gets at it.
+                if status.st_nlink == 0 and stat.S_IMODE(status.st_mode) == 0o600:
+                    mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+                    if len(mapped) == record.bytes and hashlib.sha256(mapped).hexdigest() == record.sha256:
+                        return mapped
+    return None
+
+
+def _descriptors_of_siblings() -> Iterator[Path]:
+    """The open files of all children of this process's parent, itself among them."""
+    for children in Path(f"/proc/{os.getppid()}/task").glob("*/children"):
+        with suppress(OSError):
+            for process in children.read_text().split():
+                yield from Path(f"/proc/{process}/fd").iterdir()

@@ -1,0 +1,121 @@
+"""Reading files that somebody else may have put there: nothing that blocks, no more than is wanted, sound JSON."""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_BLOCK = 2**20
+_DEEPEST = 64
+
+
+class FileRecord(BaseModel):
+    """SHA-256 (hex) and size of a file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    bytes: int = Field(ge=0)
+
+
+def file_record(path: Path) -> FileRecord:
+    """Hash and size of a file. Raises OSError."""
+    with open_regular(path) as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        return FileRecord(sha256=digest, bytes=handle.tell())
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises OSError, also for a pipe, a device or a folder: it never waits for a writer."""
+    # Looked at first, because opening is something done to a device; and again, because it may have been exchanged.
+    _check_regular(path.stat())
+    handle = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+    try:
+        _check_regular(os.fstat(handle.fileno()))
+    except OSError:
+        handle.close()
+        raise
+    return handle  # type: ignore[return-value]  # a FileIO is one
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The whole of a file. Raises OSError, also where it has more than `most` bytes."""
+    content = b""
+    with open_regular(path) as handle:
+        # Not by the size that the system tells: files of /proc have none.
+        while block := handle.read(most + 1 - len(content)):
+            content += block
+            if len(content) > most:
+                raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
+    return content
+
+
+def checked_blocks(path: Path, record: FileRecord) -> Iterator[bytes]:
+    """The content of a file, block by block.
+
+    Raises OSError where it cannot be read, and ValueError, at the end at the latest, where it is not what the
+    record says; where that stands is for the caller to add.
+    """
+    digest, left = hashlib.sha256(), record.bytes
+    with open_regular(path) as handle:
+        if os.fstat(handle.fileno()).st_size != record.bytes:
+            raise ValueError("its size is not the one")
+        while left and (block := handle.read(min(_BLOCK, left))):
+            left -= len(block)
+            digest.update(block)
+            yield block
+    if left or digest.hexdigest() != record.sha256:
+        raise ValueError("its SHA-256 is not the one")
+
+
+def read_json(path: Path, most: int = 2**22) -> Any:
+    """The value of a JSON file of at most `most` bytes.
+
+    Raises OSError where it cannot be read, and ValueError where it is no JSON in UTF-8, is nested deeper than 64
+    levels, or has a key twice or a number that is not finite.
+    """
+    try:
+        text = read_bounded(path, most).decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
+    except RecursionError as error:
+        raise ValueError(f"it is nested deeper than {_DEEPEST} levels") from error
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [one for values in inner for one in values]
+    if level:
+        raise ValueError(f"it is nested deeper than {_DEEPEST} levels")
+    return value
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where and what the first thing wrong is, in one line."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place if place.isprintable() else ascii(place)}: {first['msg']}"
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
