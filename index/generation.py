@@ -148,7 +148,7 @@ def publish_generation(
         # The same content again: its files may be in use and stay, only what is said of them is renewed.
         spec = spec.model_copy(update={"files": standing.files})
         _write_spec(target / SPEC_FILE, spec)
-    # The pointer must not outlive what it names: that stood already, a run that was killed may not have made durable.
+    # The pointer must not outlive what it names, which a run that was killed here may not have made durable.
     sync_folder(target.parent)
     try:
         previous = pointed_to(index_folder)

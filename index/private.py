@@ -1,10 +1,12 @@
 """The files of a generation, read so that nobody can change them any more.
 
-A file that is mapped or read piece by piece changes with what others do to it: written over in place it gives wrong
-answers, cut short it ends the process. So small files are read into memory, and large ones copied to a file without a
-name in the folder for temporary files (TMPDIR). The very bytes that are kept are checked against index.json.
+A file that is mapped or read piece by piece changes with what others do to it: written over in place it gives
+wrong answers, cut short it ends the process. So small files are read into memory, and large ones are copied to a
+file without a name in the folder for temporary files (TMPDIR). The very bytes that are kept are checked against
+index.json. What is damaged on disk afterwards therefore harms nobody who has it open, and cannot be opened again.
 
-A mapped copy is shared by the processes of one service: its pages are in memory once.
+A copy of vectors is shared by the processes of one service, so that it takes its room on disk and its pages in
+memory once. SQLite opens nothing without a name, so that each process has a copy of a large catalogue.
 """
 
 import fcntl
@@ -32,7 +34,7 @@ Content = bytearray | mmap.mmap
 
 
 def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
-    """The content of a file of a generation, block by block. Raises LibraryError where it is not the recorded one."""
+    """A generation's file, block by block. Raises LibraryError where it is not the recorded one."""
     try:
         yield from checked_blocks(path, record)
     except OSError as error:
@@ -78,7 +80,7 @@ def _in_memory(path: Path, record: FileRecord) -> bytearray:
 
 @contextmanager
 def _copy(path: Path, record: FileRecord) -> Iterator[Path]:
-    """A copy of a file that was checked while it was made. Its name, which says what it holds, is gone at the end."""
+    """A copy of a file, checked while it is made. Its name, which says what it holds, is gone at the end."""
     folder: Path | str = "the folder for temporary files"
     try:
         folder = Path(tempfile.gettempdir())
@@ -133,7 +135,7 @@ def _of_another_process(record: FileRecord) -> mmap.mmap | None:
     """The copy that a process of this service has made already, this one among them; only Linux shows it."""
     for descriptor in _descriptors_of_siblings():
         with suppress(OSError, ValueError):
-            if _prefix(record) not in os.readlink(descriptor):
+            if _prefix(record) not in str(descriptor.readlink()):
                 continue
             with open_regular(descriptor) as handle:
                 status = os.fstat(handle.fileno())

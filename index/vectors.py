@@ -84,14 +84,16 @@ class VectorIndex:
         return built
 
     @classmethod
-    def load(cls, content: bytes | bytearray | mmap.mmap, threads: int = 1, *, biased: bool = False) -> "VectorIndex":
+    def load(
+        cls, content: bytes | bytearray | mmap.mmap, threads: int = 1, *, biased: bool = False
+    ) -> "VectorIndex":
         """The index of which this is the saved content, which is used in place and must not change.
 
         `biased` says whether it was built with biases. Raises LibraryError if FAISS cannot read it.
         """
         stored = np.frombuffer(content, np.uint8)
         try:
-            reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(stored), stored.size)
+            reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(stored), stored.size)  # type: ignore[attr-defined]  # not in faiss's stubs
             loaded = cls(faiss.read_index(reader), threads, biased=biased)
         except (RuntimeError, MemoryError) as error:
             raise LibraryError("FAISS cannot read the vectors of the index; run thud index again") from error

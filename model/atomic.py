@@ -69,7 +69,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def claimed_file(folder: Path, prefix: str, suffix: str = "") -> Iterator[Path]:
-    """Yield a new empty file in `folder`, of a random name and private; it is removed at the end, if still there."""
+    """Yield a new, empty, private file of a random name in `folder`; it is removed at the end, if still there."""
     with _claimed(folder, prefix, suffix) as aside:
         yield aside
 

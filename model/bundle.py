@@ -206,8 +206,8 @@ def load_bundle(folder: Path) -> Bundle:
         if name not in spec.files:
             raise BundleError(f"{folder / SPEC_FILE} lists no {name}")
     for name, record in spec.files.items():
-        if Path(name).name != name:
-            raise BundleError(f"{folder / SPEC_FILE} names a file outside the bundle: {name!a}")
+        if Path(name).name != name or not name.isprintable():
+            raise BundleError(f"{folder / SPEC_FILE} names a file outside the bundle: {name!a:.80}")
         for _ in _checked(folder, name, record):
             pass
     if spec.id != bundle_id(spec.files, spec.picture, spec.clip):

@@ -7,8 +7,9 @@ import math
 import os
 import stat
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,8 +33,8 @@ def file_record(path: Path) -> FileRecord:
         return FileRecord(sha256=digest, bytes=handle.tell())
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading. Raises OSError, also for a pipe, a device or a folder: it never waits for a writer."""
+def open_regular(path: Path) -> FileIO:
+    """Open a file for reading, waiting for nobody. Raises OSError, also for a pipe, a device or a folder."""
     # Looked at first, because opening is something done to a device; and again, because it may have been exchanged.
     _check_regular(path.stat())
     handle = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
@@ -42,7 +43,7 @@ def open_regular(path: Path) -> BinaryIO:
     except OSError:
         handle.close()
         raise
-    return handle  # type: ignore[return-value]  # a FileIO is one
+    return handle
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -98,7 +99,7 @@ def read_json(path: Path, most: int = 2**22) -> Any:
 def first_problem(error: ValidationError) -> str:
     """Where and what the first thing wrong is, in one line."""
     first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
+    place = ".".join(map(str, first["loc"]))[:80]
     return f"{place if place.isprintable() else ascii(place)}: {first['msg']}"
 
 

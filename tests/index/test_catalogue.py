@@ -1,6 +1,7 @@
 """The catalogue: what was written is read back, every sound on exactly one page."""
 
 import hashlib
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.catalogue import UNLABELLED, Catalogue, SoundRecord, write_catalogue
-from model.errors import LibraryError
+from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS
 
 NAMES = [material.name for material in MATERIALS]
@@ -144,3 +145,38 @@ def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="cannot be read"):
         Catalogue(tmp_path / "missing.sqlite")
     assert not (tmp_path / "missing.sqlite").exists()
+
+
+def test_the_content_of_a_file_does_as_well(tmp_path: Path) -> None:
+    records = [record(row, "wood") for row in range(300)]
+    write_catalogue(tmp_path / "catalogue.sqlite", records)
+    content = bytearray((tmp_path / "catalogue.sqlite").read_bytes())
+    (tmp_path / "catalogue.sqlite").unlink()
+    with closing(Catalogue(content)) as catalogue:
+        assert catalogue.rows(range(300)) == records
+        content[:] = bytes(len(content))
+        assert catalogue.sound(records[7].id) == records[7]
+    with pytest.raises(LibraryError, match="cannot be read"):
+        Catalogue(bytearray(b"not a database" * 100))
+
+
+def test_what_turns_out_to_be_broken_is_an_error_of_its_own(tmp_path: Path) -> None:
+    write_catalogue(tmp_path / "catalogue.sqlite", [record(row) for row in range(300)])
+    with closing(Catalogue(bytearray(with_broken_ids(tmp_path / "catalogue.sqlite")))) as catalogue:
+        assert catalogue.rows([7]) == [record(7)]
+        with pytest.raises(DamagedIndexError, match="malformed"):
+            catalogue.sound(record(7).id)
+        with pytest.raises(DamagedIndexError, match="no row 300"):
+            catalogue.rows([7, 300])
+
+
+def with_broken_ids(path: Path) -> bytes:
+    """The catalogue with noise where sounds are found by their ids."""
+    with closing(sqlite3.connect(path)) as database:
+        (page,) = database.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_sounds_1'"
+        ).fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : page * size] = b"Z" * size
+    return bytes(content)

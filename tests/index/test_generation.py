@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from index.search import SoundIndex
 from model.bundle import Bundle
 from model.errors import LibraryError
 from tests.index.conftest import Strike
+from tests.model.test_atomic import record_disk
+from tests.model.test_files import NO_FILES, ODD_JSON
 
 
 @pytest.fixture
@@ -94,13 +97,34 @@ def test_a_pointer_to_nothing_is_refused(built: Path, tiny_bundle: Bundle, point
         SoundIndex.open(built, tiny_bundle)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in NO_FILES if kind != "missing"])
+@pytest.mark.parametrize("name", ["current", SPEC_FILE, VECTORS, CATALOGUE])
+def test_what_is_no_file_in_place_of_one_is_refused_at_once(
+    built: Path, tiny_bundle: Bundle, name: str, kind: str
+) -> None:
+    path = built / name if name == "current" else open_generation(built, tiny_bundle.id).folder / name
+    path.unlink()
+    NO_FILES[kind][0](path)
+    with pytest.raises(LibraryError, match=f"{name} (cannot be read: |is damaged: its size)") as caught:
+        SoundIndex.open(built, tiny_bundle)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("kind", ODD_JSON)
+def test_an_index_json_that_is_odd_is_refused(built: Path, tiny_bundle: Bundle, kind: str) -> None:
+    path = open_generation(built, tiny_bundle.id).folder / SPEC_FILE
+    path.write_bytes(ODD_JSON[kind][0])
+    with pytest.raises(LibraryError, match=f"{SPEC_FILE} cannot be read: .*{ODD_JSON[kind][1]}"):
+        SoundIndex.open(built, tiny_bundle)
+
+
 def test_a_folder_that_is_no_index_is_refused(tmp_path: Path, tiny_bundle: Bundle) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(LibraryError, match="is not an index"):
             SoundIndex.open(folder, tiny_bundle)
 
 
-Change = Callable[[dict[str, object]], object]
+Change = Callable[[dict[str, Any]], object]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +136,16 @@ Change = Callable[[dict[str, object]], object]
         (lambda raw: raw.update(files={}), "lists"),
         (lambda raw: raw.update(id="0123456789abcdef"), "belongs to generation"),
         (lambda raw: raw.update(sounds=8), "does not fit together"),
+        (lambda raw: raw.update(sounds=-1), "sounds: "),
+        (lambda raw: raw.update(sounds=10**12), "sounds: "),
+        (lambda raw: raw.update(embedding_size=10**12), "embedding_size: "),
+        (lambda raw: raw.update(bundle_id="a\nb"), "bundle_id: "),
+        (lambda raw: raw.update(library_root="/a\0b"), "library_root: "),
+        (lambda raw: raw.update(format_version=["a\n" * 1000]), "index format"),
+        (lambda raw: raw["files"].update({"a\nb": {"sha256": "", "bytes": 0}}), "lists not"),
+        (lambda raw: raw["files"].update({"a\nb": {"sha256": "", "bytes": -1}}), "bytes'?: "),
+        (lambda raw: raw["files"][VECTORS].update(bytes=10**12), "is damaged: its size"),
+        (lambda raw: raw["files"][CATALOGUE].update(bytes=10**300), "is damaged: its size"),
     ],
 )
 def test_an_index_json_that_does_not_fit_is_refused(
@@ -121,8 +155,10 @@ def test_an_index_json_that_does_not_fit_is_refused(
     raw = json.loads(path.read_text(encoding="utf-8"))
     change(raw)
     path.write_text(json.dumps(raw), encoding="utf-8")
-    with pytest.raises(LibraryError, match=message):
+    with pytest.raises(LibraryError, match=message) as caught:
         SoundIndex.open(built, tiny_bundle)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
 
 
 def test_keys_of_a_later_minor_version_are_ignored(built: Path, tiny_bundle: Bundle) -> None:
@@ -147,6 +183,7 @@ def test_the_previous_generation_is_kept_and_older_ones_go(
     strike(sounds / "glass" / "one.wav", 1500)
     second = build_index(tiny_bundle, sounds, built).spec.id
     assert generations() == {first, second, "notes"}
+    leftover.mkdir()
     assert build_index(tiny_bundle, sounds, built).spec.id == second
     assert generations() == {first, second, "notes"}
     strike(sounds / "glass" / "two.wav", 1700)
@@ -156,6 +193,30 @@ def test_the_previous_generation_is_kept_and_older_ones_go(
     assert (reader.id, len(reader)) == (first, 9)
     assert len(reader.search(np.eye(1, 128, dtype=np.float32)[0], 100)) == 9
     reader.close()
+
+
+def test_a_generation_is_durable_before_it_is_pointed_to(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened = record_disk(monkeypatch)
+    spec = build_index(tiny_bundle, sounds, tmp_path / "index").spec
+    generations = tmp_path / "index" / "generations"
+    files = [generations / spec.id / name for name in (VECTORS, CATALOGUE, SPEC_FILE)]
+    pointed_to = happened.index("current")
+    assert max(happened.index(file.stat().st_ino) for file in files) < happened.index(spec.id) < pointed_to
+    assert generations.stat().st_ino in happened[happened.index(spec.id) : pointed_to]
+    assert (tmp_path / "index").stat().st_ino in happened[pointed_to:]
+    # A run may have been killed when the generation stood and its name was not on disk yet.
+    happened.clear()
+    build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert generations.stat().st_ino in happened[: happened.index("current")]
+
+
+def test_a_journal_of_a_killed_run_goes_with_the_next(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "building.sqlite-journal").write_bytes(b"of a run that was killed" * 100)
+    build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert {path.name for path in (tmp_path / "index").iterdir()} == {"current", "generations", "skipped.tsv"}
 
 
 def test_a_damaged_generation_is_mended_by_building_it_again(

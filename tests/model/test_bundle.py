@@ -2,14 +2,21 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from model.atomic import atomic_file, atomic_folder
-from model.bundle import IMAGE_TOWER, SPEC_FILE, load_bundle
+from model.bundle import IMAGE_TOWER, SOUND_TOWER, SPEC_FILE, load_bundle, write_bundle
 from model.errors import BundleError
+from model.runtime import TowerRuntime
+from tests.model.test_files import NO_FILES, ODD_JSON
 from tests.tiny_bundle import write_tiny_bundle
+
+FIELDS = ("name", "backbones", "embedding_size", "cells", "materials", "picture", "clip")
 
 
 def edit(bundle: Path, **changes: object) -> None:
@@ -91,6 +98,104 @@ def test_a_file_outside_the_bundle_is_refused(tmp_path: Path) -> None:
     edit(tmp_path / "b", files={**files, "../secret": {"sha256": "0", "bytes": 0}})
     with pytest.raises(BundleError, match="outside the bundle"):
         load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("kind", ODD_JSON)
+def test_a_bundle_json_that_is_odd_is_refused(tmp_path: Path, kind: str) -> None:
+    write_tiny_bundle(tmp_path / "b")
+    (tmp_path / "b" / SPEC_FILE).write_bytes(ODD_JSON[kind][0])
+    with pytest.raises(BundleError, match=f"cannot be read: .*{ODD_JSON[kind][1]}"):
+        load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.parametrize("name", [SPEC_FILE, IMAGE_TOWER])
+def test_what_is_no_file_in_place_of_one_is_refused_at_once(tmp_path: Path, name: str, kind: str) -> None:
+    write_tiny_bundle(tmp_path / "b")
+    (tmp_path / "b" / name).unlink()
+    NO_FILES[kind][0](tmp_path / "b" / name)
+    with pytest.raises(BundleError, match=r"cannot be read: |is damaged: its size|it has no bundle\.json"):
+        load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"picture": {"size": 10**12}}, "picture.size"),
+        ({"picture": {"size": -64}}, "picture.size"),
+        ({"picture": {"size": [64]}}, "picture.size"),
+        ({"clip": {"sample_rate": 10**12}}, "clip.sample_rate"),
+        ({"clip": {"before": 1e12}}, "clip.before"),
+        ({"clip": {"before": 0, "after": 1e-9}}, "clip: "),
+        ({"clip": {"after": -1}}, "clip.after"),
+        ({"embedding_size": 10**12}, "embedding_size"),
+        ({"embedding_size": 0}, "embedding_size"),
+        ({"cells": [10**12, 1]}, "cells.0"),
+        ({"cells": [0, 1]}, "cells.0"),
+        ({"hubness": {"neighbours": 10**12}}, "hubness.neighbours"),
+        ({"files": {"a\nb": {"sha256": "", "bytes": -1}}}, "bytes"),
+        ({"files": {"a\0b": {"sha256": "", "bytes": 0}}}, "lists no"),
+        ({"materials": 5}, "materials"),
+        ({"format_version": "9" * 10**6}, "format"),
+    ],
+)
+def test_impossible_values_are_refused_in_one_line(tmp_path: Path, changes: dict[str, object], place: str) -> None:
+    write_tiny_bundle(tmp_path / "b")
+    edit(tmp_path / "b", **changes)
+    with pytest.raises(BundleError, match=place) as caught:
+        load_bundle(tmp_path / "b")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "..", ""])
+def test_a_file_of_an_impossible_name_is_refused(tmp_path: Path, name: str) -> None:
+    bundle = write_tiny_bundle(tmp_path / "b")
+    files = {name: record.model_dump() for name, record in bundle.spec.files.items()}
+    edit(tmp_path / "b", files={**files, name: {"sha256": "0", "bytes": 0}})
+    with pytest.raises(BundleError, match=r"outside the bundle|cannot be read") as caught:
+        load_bundle(tmp_path / "b")
+    assert str(caught.value).isprintable()
+
+
+def test_a_tower_is_run_as_it_was_checked(tmp_path: Path) -> None:
+    """Written over after the bundle was opened, it is refused; written over after it was loaded, it runs on."""
+    bundle = write_tiny_bundle(tmp_path / "b")
+    pictures = np.full((1, 64, 64, 3), 200, np.uint8)
+    runtime = TowerRuntime(bundle)
+    before = runtime.embed_pictures(pictures).embedding
+    other = write_tiny_bundle(tmp_path / "other", seed=1)
+    for name in (IMAGE_TOWER, SOUND_TOWER):
+        content = other.file(name).read_bytes()
+        assert len(content) == bundle.file(name).stat().st_size
+        bundle.file(name).write_bytes(content)
+    np.testing.assert_array_equal(runtime.embed_pictures(pictures).embedding, before)
+    with pytest.raises(BundleError, match=r"image_tower\.onnx is damaged"):
+        TowerRuntime(bundle).embed_pictures(pictures)
+    os.truncate(bundle.file(IMAGE_TOWER), 10)
+    np.testing.assert_array_equal(runtime.embed_pictures(pictures).embedding, before)
+
+
+def test_a_tower_whose_weights_lie_in_another_file_is_refused(tmp_path: Path) -> None:
+    """Such a file is no part of what was checked, and ONNX Runtime maps it."""
+    bundle = write_tiny_bundle(tmp_path / "b")
+    model = onnx.load(str(bundle.file(IMAGE_TOWER)))
+    (tmp_path / "outside").mkdir()
+    onnx.save_model(
+        model,
+        str(tmp_path / "outside" / "tower.onnx"),
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=256,
+    )
+    files = dict.fromkeys((IMAGE_TOWER, SOUND_TOWER), tmp_path / "outside" / "tower.onnx")
+    written = write_bundle(
+        tmp_path / "c",
+        files | {"weights.bin": tmp_path / "outside" / "weights.bin"},
+        **{name: getattr(bundle.spec, name) for name in FIELDS},
+    )
+    with pytest.raises(BundleError, match="cannot be loaded"):
+        TowerRuntime(written).embed_pictures(np.zeros((1, 64, 64, 3), np.uint8))
 
 
 def test_an_error_while_writing_leaves_what_was_there(tmp_path: Path) -> None:
