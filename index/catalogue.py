@@ -102,7 +102,7 @@ class Catalogue:
     gone. What is asked of it raises DamagedIndexError where the database is broken.
     """
 
-    def __init__(self, source: Path | bytearray) -> None:
+    def __init__(self, source: Path | memoryview) -> None:
         self._lock = threading.Lock()
         try:
             if isinstance(source, Path):

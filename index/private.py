@@ -21,6 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from model.atomic import claimed_file
 from model.errors import LibraryError
 from model.files import FileRecord, checked_blocks, open_regular
@@ -30,7 +32,9 @@ IN_MEMORY_BYTES = 64 * 2**20
 
 _PATIENCE_SECONDS = 60.0
 
-Content = bytearray | mmap.mmap
+_CACHE_LINE = 64
+
+Content = memoryview | mmap.mmap
 
 
 def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
@@ -43,13 +47,14 @@ def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
         raise LibraryError(f"{path} is damaged: {error} in index.json; run thud index again") from error
 
 
-def private_content(path: Path, record: FileRecord) -> Content:
+def private_content(path: Path, record: FileRecord, aligned: int = 0) -> Content:
     """The content of a file, in memory or mapped from a copy that has no name.
 
-    Raises LibraryError where it is not the recorded one or there is no room for the copy.
+    In memory, its byte `aligned` begins a cache line. Raises LibraryError where it is not the recorded one or there
+    is no room for the copy.
     """
     if record.bytes <= IN_MEMORY_BYTES:
-        return _in_memory(path, record)
+        return _in_memory(path, record, aligned)
     with _one_at_a_time(path):
         found = _of_another_process(record)
         if found is not None:
@@ -59,7 +64,7 @@ def private_content(path: Path, record: FileRecord) -> Content:
 
 
 @contextmanager
-def private_file(path: Path, record: FileRecord) -> Iterator[Path | bytearray]:
+def private_file(path: Path, record: FileRecord) -> Iterator[Path | memoryview]:
     """The same for what has to be opened by a name: the content in memory, or the path of a copy.
 
     The name is gone at the end; whoever has opened it keeps it. Such a copy is not shared.
@@ -71,10 +76,14 @@ def private_file(path: Path, record: FileRecord) -> Iterator[Path | bytearray]:
             yield copy
 
 
-def _in_memory(path: Path, record: FileRecord) -> bytearray:
-    content = bytearray()
+def _in_memory(path: Path, record: FileRecord, aligned: int = 0) -> memoryview:
+    room = np.empty(record.bytes + _CACHE_LINE, np.uint8)
+    start = -(room.ctypes.data + aligned) % _CACHE_LINE
+    content = room.data[start : start + record.bytes]
+    place = 0
     for block in checked(path, record):
-        content += block
+        content[place : place + len(block)] = block
+        place += len(block)
     return content
 
 

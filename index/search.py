@@ -9,7 +9,7 @@ from index.catalogue import Catalogue, Page, SoundRecord
 from index.generation import CATALOGUE, VECTORS, Generation, open_generation
 from index.private import private_content, private_file
 from index.sound_files import SAMPLE, SoundFile, SoundFiles
-from index.vectors import VectorIndex, Vectors
+from index.vectors import FLAT_HEADER_BYTES, VectorIndex, Vectors
 from model.bundle import Bundle
 from model.errors import LibraryError
 
@@ -59,7 +59,7 @@ class SoundIndex:
         spec = generation.spec
         if sounds is not None and not sounds.is_dir():
             raise LibraryError(f"{sounds} is not a folder")
-        content = private_content(generation.folder / VECTORS, spec.files[VECTORS])
+        content = private_content(generation.folder / VECTORS, spec.files[VECTORS], FLAT_HEADER_BYTES)
         vectors = VectorIndex.load(content, threads, biased=spec.hubness is not None)
         with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
             catalogue = Catalogue(source)

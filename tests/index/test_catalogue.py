@@ -152,17 +152,17 @@ def test_the_content_of_a_file_does_as_well(tmp_path: Path) -> None:
     write_catalogue(tmp_path / "catalogue.sqlite", records)
     content = bytearray((tmp_path / "catalogue.sqlite").read_bytes())
     (tmp_path / "catalogue.sqlite").unlink()
-    with closing(Catalogue(content)) as catalogue:
+    with closing(Catalogue(memoryview(content))) as catalogue:
         assert catalogue.rows(range(300)) == records
-        content[:] = bytes(len(content))
+        content[:] = bytes(len(content))  # it has a copy of its own
         assert catalogue.sound(records[7].id) == records[7]
     with pytest.raises(LibraryError, match="cannot be read"):
-        Catalogue(bytearray(b"not a database" * 100))
+        Catalogue(memoryview(b"not a database" * 100))
 
 
 def test_what_turns_out_to_be_broken_is_an_error_of_its_own(tmp_path: Path) -> None:
     write_catalogue(tmp_path / "catalogue.sqlite", [record(row) for row in range(300)])
-    with closing(Catalogue(bytearray(with_broken_ids(tmp_path / "catalogue.sqlite")))) as catalogue:
+    with closing(Catalogue(memoryview(with_broken_ids(tmp_path / "catalogue.sqlite")))) as catalogue:
         assert catalogue.rows([7]) == [record(7)]
         with pytest.raises(DamagedIndexError, match="malformed"):
             catalogue.sound(record(7).id)

@@ -15,6 +15,7 @@ from index import private
 from index.build import build_index
 from index.generation import CATALOGUE, VECTORS
 from index.search import Match, SoundIndex
+from index.vectors import FLAT_HEADER_BYTES
 from model.bundle import Bundle
 from model.errors import LibraryError
 from model.files import file_record
@@ -80,6 +81,14 @@ def test_what_is_open_answers_as_before(opened: SoundIndex, built: Path, harm: H
     for name in (VECTORS, CATALOGUE):
         harm(built / "generations" / opened.id / name)
     assert everything() == before
+
+
+def test_the_numbers_of_a_small_index_begin_a_cache_line(built: Path) -> None:
+    file = next((built / "generations").iterdir()) / VECTORS
+    content = private.private_content(file, file_record(file), FLAT_HEADER_BYTES)
+    assert bytes(content) == file.read_bytes()
+    numbers = np.frombuffer(content, np.uint8)[FLAT_HEADER_BYTES:]
+    assert (len(numbers), numbers.ctypes.data % 64) == (9 * 128 * 4, 0)
 
 
 @pytest.mark.parametrize("name", [VECTORS, CATALOGUE])
