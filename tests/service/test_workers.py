@@ -71,17 +71,6 @@ def test_a_killed_worker_is_replaced_and_the_metrics_stay_right(library: Library
             assert other.post("/recommend", content=encode()).status_code == 200
 
 
-def test_workers_share_the_pages_of_the_index(library: Library) -> None:
-    with running(library, "--workers", "2") as server:
-        maps = [Path(f"/proc/{process}/maps") for process in processes(server)]
-        if not maps[0].exists():
-            pytest.skip("this system does not show what is mapped")
-        for one in maps:
-            lines = [line for line in one.read_text().splitlines() if "vectors.faiss" in line]
-            assert lines
-            assert all(line.split()[1].startswith("r-") for line in lines)
-
-
 def test_workers_end_with_the_process_that_watches_them(library: Library) -> None:
     with running(library, "--workers", "2") as server:
         found = processes(server)
