@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problem details: `application/problem+json` for every error that is answered."""
 
 import logging
-import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -107,7 +106,6 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(PictureError, _picture_error)
     app.add_exception_handler(DamagedIndexError, _damaged_index)
-    app.add_exception_handler(sqlite3.DatabaseError, _damaged_index)
     app.add_exception_handler(MemoryError, _no_memory)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(Exception, _internal_error)
