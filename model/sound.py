@@ -15,9 +15,18 @@ from model.sound_structure import Stretch, sound_streams
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 
+HIGH_PASS_HERTZ = 20.0
+"""What is slower than this is taken out of every sound: below what is heard, and below what a hit has.
+
+Of 2,191 recordings the median has 0.02 % of its power there and 0.4 % below 60 Hz; those with more have the rumble
+of a room.
+"""
+
 # What is decoded at once: samples of all channels, and seconds, which resampling can make many of few.
 _BLOCK = 262_144
 _BLOCK_SECONDS = 4
+# The level before the file begins is taken to be the mean of this much: half a period of what is taken out.
+_LEAD_SECONDS = 0.5 / HIGH_PASS_HERTZ
 # A decoder may leave out a frame or two that the file counts.
 _WHOLE = 0.95
 
@@ -59,17 +68,50 @@ class Sound:
 def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
     """Decode WAV, FLAC, Ogg or MP3 of any rate and channel count to mono float32 at `sample_rate`.
 
-    Channels are averaged; resampling is soxr's HQ. A file is read to the end of what is there, whatever its header
-    says. Raises SoundError for a file that is missing, empty, cut short, of another format, of unlike parts, too
-    short, too long, of too many samples or too low a rate, silent, or that holds NaN or infinity; MemoryError.
+    Channels are averaged, what is slower than 20 Hz (an offset, rumble) is taken out, and resampling is soxr's HQ.
+    A file is read to the end of what is there, whatever its header says. Raises SoundError for a file that is
+    missing, empty, cut short, of another format, of unlike parts, too short, too long, of too many samples or too
+    low a rate, silent (a constant is), or that holds NaN or infinity; MemoryError.
     """
     sound, mono_peak = _read(path, sample_rate, limits, _mean)
-    if sound.peak < limits.silence:
-        raise SoundError("the sound is silent")
-    if mono_peak < limits.silence:
+    if mono_peak < limits.silence and sound.file_channels > 1:
         # Channels in opposite phase cancel in the mean; one of them alone is the honest mono.
-        sound, _ = _read(path, sample_rate, limits, _first)
+        sound, mono_peak = _read(path, sample_rate, limits, _first)
+    if mono_peak < limits.silence:
+        raise SoundError("the sound is silent")
     return sound
+
+
+class HighPass:
+    """Takes what is slower than 20 Hz out of a mono sound: -3 dB there, -12 dB at 5 Hz, nothing left at 0 Hz.
+
+    One pole, forward in time, so that nothing is heard before its cause. It begins as if the sound's first 25 ms
+    (of the first piece, where that is shorter) had gone on before it: an offset is gone from the first sample on,
+    and a file that is cut at the hit keeps its rise.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._slow: float | None = None
+
+    def __call__(self, samples: Samples) -> Samples:
+        """The next piece `[n]` of the sound, n > 0, as `[n]` too."""
+        pole = float(np.exp(-2 * np.pi * HIGH_PASS_HERTZ / self._rate))
+        # The sum below has powers of the pole; over more samples at once they would leave a float's range.
+        length = max(1, round(self._rate / HIGH_PASS_HERTZ))
+        powers = pole ** np.arange(1, length + 1)
+        passed = np.empty_like(samples)
+        slow = self._slow
+        if slow is None:
+            slow = float(samples[: max(1, round(_LEAD_SECONDS * self._rate))].mean(dtype=np.float64))
+        for start in range(0, len(samples), length):
+            part = samples[start : start + length].astype(np.float64)
+            fading = powers[: len(part)]
+            low = fading * (slow + (1 - pole) * np.cumsum(part / fading))
+            passed[start : start + length] = part - low
+            slow = float(low[-1])
+        self._slow = slow
+        return passed
 
 
 def _mean(block: Samples) -> Samples:
@@ -136,6 +178,7 @@ class _Reading:
     def __init__(self, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]) -> None:
         self._sample_rate, self._limits, self._mono = sample_rate, limits, mono
         self._samples = bytearray()
+        self._high_pass: HighPass | None = None
         self._resampler: soxr.ResampleStream | None = None
         self._read = self._rate = self._channels = 0
         self._format = ""
@@ -147,6 +190,7 @@ class _Reading:
         self._check(file)
         if not self._rate:
             self._rate, self._channels, self._format = int(file.samplerate), int(file.channels), str(file.format)
+            self._high_pass = HighPass(self._rate)
             if self._rate != self._sample_rate:
                 self._resampler = soxr.ResampleStream(self._rate, self._sample_rate, 1, "float32", "HQ")
         told, read = _told(file), 0
@@ -208,7 +252,8 @@ class _Reading:
     def _take(self, block: Samples) -> None:
         if not np.isfinite(block).all():
             raise SoundError("the sound holds NaN or infinite samples")
-        mono = self._mono(block)
+        assert self._high_pass is not None  # `add` has made it
+        mono = self._high_pass(self._mono(block))
         self._peak = max(self._peak, float(np.abs(block).max()))
         self.mono_peak = max(self.mono_peak, float(np.abs(mono).max()))
         self._read += len(block)

@@ -10,7 +10,7 @@ import soundfile
 
 from model.clip import clip_samples, cut_clip, find_hit
 from model.errors import SoundError
-from model.sound import SoundLimits, decode_sound
+from model.sound import HighPass, Samples, SoundLimits, decode_sound
 
 RATE = 22_050
 
@@ -53,12 +53,12 @@ def test_eight_channels_are_averaged(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", channels, 44_100, subtype="FLOAT")
     sound = decode_sound(tmp_path / "a.wav", 44_100)
     assert sound.file_channels == 8
-    np.testing.assert_allclose(sound.samples, channels.mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(sound.samples, HighPass(44_100)(channels.mean(axis=1)), atol=1e-6)
 
 
 def test_channels_in_opposite_phase_are_not_silence(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.stack([tone(), -tone()], axis=1), 44_100, subtype="FLOAT")
-    assert np.abs(decode_sound(tmp_path / "a.wav", 44_100).samples).max() == pytest.approx(0.5, abs=1e-3)
+    assert np.abs(decode_sound(tmp_path / "a.wav", 44_100).samples).max() == pytest.approx(0.5, abs=0.02)
 
 
 def refused(path: Path, match: str, limits: SoundLimits = SoundLimits()) -> None:
@@ -141,6 +141,75 @@ def test_the_hit_is_the_first_prominent_rise() -> None:
     assert find_hit(samples, RATE) == pytest.approx(0.4, abs=0.006)
     assert find_hit(np.zeros(RATE, np.float32), RATE) == 0.0
     assert find_hit(np.ones(3, np.float32), RATE) == 0.0
+
+
+def struck(at: float, *, level: float = 0.3, hertz: float = 700.0, seconds: float = 1.5) -> Samples:
+    """A hit at the second `at` in silence."""
+    after = np.arange(round(seconds * RATE)) / RATE - at
+    rings = np.exp(-30 * after.clip(0)) * np.cos(2 * np.pi * hertz * after)
+    return np.where(after >= 0, level * rings, 0.0).astype(np.float32)
+
+
+def background(kind: str, samples: int = RATE * 3 // 2) -> Samples:
+    """What a recording has from its first sample on."""
+    time = np.arange(samples) / RATE
+    made = {
+        "offset": np.full(samples, 0.02),
+        "large offset": np.full(samples, -0.4),
+        "rumble": 0.2 * np.cos(2 * np.pi * 7 * time),
+        "drift": np.linspace(-0.1, 0.3, samples),
+        "hum": 0.05 * np.sin(2 * np.pi * 50 * time + 1),
+        "noise": np.random.default_rng(5).normal(0, 0.05, samples),
+    }
+    return made[kind].astype(np.float32)
+
+
+BACKGROUNDS = ("offset", "large offset", "rumble", "drift", "hum", "noise")
+
+
+@pytest.mark.parametrize("kind", BACKGROUNDS)
+@pytest.mark.parametrize("at", [0.0, 0.003, 0.4, 1.0])
+def test_what_a_recording_has_from_its_start_is_no_hit(tmp_path: Path, kind: str, at: float) -> None:
+    soundfile.write(tmp_path / "a.wav", struck(at) + background(kind), RATE, subtype="FLOAT")
+    sound = decode_sound(tmp_path / "a.wav", RATE)
+    assert find_hit(sound.samples, RATE) == pytest.approx(at, abs=0.006)
+
+
+@pytest.mark.parametrize("kind", ["drift", "hum", "noise"])
+def test_a_sound_without_a_hit_has_it_at_the_start(kind: str) -> None:
+    assert find_hit(HighPass(RATE)(background(kind)), RATE) <= 0.01
+
+
+@pytest.mark.parametrize("hertz", [60, 200, 3_000])
+def test_a_file_that_is_cut_at_its_hit_or_in_it_begins_with_it(hertz: float) -> None:
+    for seconds, skipped in ((0.1, 0.0), (0.5, 0.002), (1.0, 0.01)):
+        samples = struck(0.0, hertz=hertz, seconds=seconds)[round(skipped * RATE) :]
+        assert find_hit(HighPass(RATE)(samples), RATE) <= 0.01
+
+
+@pytest.mark.parametrize("rate", [4_000, RATE, 48_000])
+def test_constants_are_silence(tmp_path: Path, rate: int) -> None:
+    for levels in ([0.02], [0.5, -0.5], [0.1, 0.0, -0.3]):
+        channels = np.ones((rate // 4, 1)) * levels
+        soundfile.write(tmp_path / "a.wav", channels, rate, subtype="FLOAT")
+        refused(tmp_path / "a.wav", "the sound is silent")
+
+
+def test_an_offset_hides_no_channels_in_opposite_phase(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([tone() + 0.1, 0.1 - tone()], axis=1), 44_100, subtype="FLOAT")
+    assert np.abs(decode_sound(tmp_path / "a.wav", 44_100).samples).max() == pytest.approx(0.5, abs=0.02)
+
+
+def test_an_offset_changes_nothing_that_is_heard(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", struck(0.4), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "b.wav", struck(0.4) + 0.05, RATE, subtype="FLOAT")
+    plain, moved = (decode_sound(tmp_path / name, RATE).samples for name in ("a.wav", "b.wav"))
+    np.testing.assert_allclose(moved, plain, atol=1e-6)
+    # 440 Hz keeps its level, 2 Hz loses 20 dB.
+    time = np.arange(2 * RATE) / RATE
+    for hertz, gain in ((440, 1.0), (2, 0.1)):
+        passed = HighPass(RATE)(np.sin(2 * np.pi * hertz * time).astype(np.float32))
+        assert np.abs(passed[RATE:]).max() == pytest.approx(gain, abs=0.005)
 
 
 def test_a_clip_has_its_length_wherever_the_hit_is() -> None:

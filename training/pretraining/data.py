@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from model.sound import HIGH_PASS_HERTZ
 from training.pretraining.features import (
     PictureFeatures,
     features_of,
@@ -116,6 +117,7 @@ def sound_features(
         "files": _contents(files),
         "network": recipe.sound_network,
         "clip": recipe.clip.model_dump(),
+        "high_pass": HIGH_PASS_HERTZ,
         "size": recipe.spectrogram_size,
         "blocks": hear.blocks,
     }
