@@ -136,6 +136,7 @@ async def readyz(
             computing=queue.running,
             places=queue.places,
             loaded=current.since,
+            precision=recommender.towers.precision,
             refused=RefusedSwap(when=watcher.refused.when, reason=watcher.refused.reason)
             if watcher.refused
             else None,

@@ -18,6 +18,7 @@ from service.allocator import keep_freed_memory
 from service.app import create_app
 from service.audio import on_disk
 from service.connection import SPARE_CONNECTIONS, connection_within
+from service.current import Current
 from service.edge import with_edge
 from service.logs import log_config
 from service.metrics import Metrics
@@ -40,15 +41,16 @@ _OTHER_FILES = 256
 def serve(
     settings: Settings,
     listener: socket.socket,
-    started: Callable[[], None],
+    started: Callable[[str], None],
     signals: EarlySignals,
     parent: int | None = None,
 ) -> None:
     """Serve on `listener` until SIGTERM or Ctrl-C, then finish the requests that are under way.
 
-    `started` is called when requests are answered; until then `signals` see to signals. Where there is a `parent`,
-    a descriptor that ends with the parent process, serving ends with it too. Raises BundleError or LibraryError
-    where the bundle or the index cannot be used, and TracingError where tracing cannot.
+    `started` is called, with the towers' precision, when requests are answered; until then `signals` see to
+    signals. Where there is a `parent`, a descriptor that ends with the parent process, serving ends with it too.
+    Raises BundleError or LibraryError where the bundle or the index cannot be used, and TracingError where tracing
+    cannot.
     """
     _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -116,7 +118,7 @@ class _Server(uvicorn.Server):
     """uvicorn's server; a signal to stop ends it as success, not as death by signal, and loses no request."""
 
     def __init__(
-        self, config: uvicorn.Config, app: FastAPI, settings: Settings, started: Callable[[], None]
+        self, config: uvicorn.Config, app: FastAPI, settings: Settings, started: Callable[[str], None]
     ) -> None:
         super().__init__(config)
         self.app = app
@@ -129,7 +131,8 @@ class _Server(uvicorn.Server):
         # and more, again and again (benchmarks/http_cost.py).
         gc.collect()
         gc.freeze()
-        self._started()
+        current: Current = self.app.state.current
+        self._started(current.recommender.towers.precision)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Become unready, then stop accepting, then finish what is under way."""

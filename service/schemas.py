@@ -219,6 +219,11 @@ class ReadyDetails(BaseModel):
     computing: int = Field(description="Pictures that are computed.")
     places: int = Field(description="Pictures that may be in the queue.")
     loaded: datetime = Field(description="When bundle and index were loaded.")
+    precision: str = Field(
+        description="In what pictures are computed: `float32`; `int8`; `int8 by exact kernels`, which are slower, "
+        "where the fastest of this processor gave something else on a trial picture.",
+        examples=["int8"],
+    )
     refused: RefusedSwap | None = Field(None, description="The last bundle or index that was not taken over.")
 
 

@@ -26,8 +26,8 @@ def run(settings: Settings) -> None:
     with _listening(settings) as listener:
         address = _address(listener)
 
-        def started() -> None:
-            click.echo(f"Thud listens on {address} (Ctrl-C stops it)")
+        def started(precision: str) -> None:
+            click.echo(f"Thud listens on {address} (Ctrl-C stops it); pictures are computed in {precision}")
 
         # Only what is needed is imported: a process that watches over others loads no model.
         if settings.workers == 1:

@@ -67,15 +67,16 @@ class _Worker:
             child.close()
         self.pipe, self.process = pipe, process
         self.reason: str | None = None
+        self.precision = ""
         self.ready = False
         self.again_at = 0.0
 
     def hear(self) -> None:
-        """Take the news of the process: that it is `ready`, or the `reason` why it could not start."""
+        """Take the news of the process: that it is `ready`, and its `precision`, or why it could not start."""
         try:
             if not self.pipe.poll():
                 return
-            self.reason = self.pipe.recv()
+            self.precision, self.reason = self.pipe.recv()
         except (EOFError, OSError):
             return
         self.ready = self.reason is None
@@ -97,11 +98,11 @@ class _Worker:
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause + 1)
 
 
-def serve_with_workers(settings: Settings, listener: socket.socket, started: Callable[[], None]) -> None:
+def serve_with_workers(settings: Settings, listener: socket.socket, started: Callable[[str], None]) -> None:
     """Serve with `settings.workers` processes until SIGTERM or Ctrl-C. One that dies is replaced.
 
-    `started` is called when all of them answer requests. SIGHUP is passed on to them. Raises WorkerError where one
-    cannot start at first.
+    `started` is called, with the towers' precision, when all of them answer requests. SIGHUP is passed on to them.
+    Raises WorkerError where one cannot start at first.
     """
     logging.config.dictConfig(log_config(as_json=settings.log_format == "json"))
     told: list[int] = []
@@ -124,7 +125,7 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
                 _see_to(workers, folder, first=not announced)
                 if not announced and all(worker.ready for worker in workers):
                     announced = True
-                    started()
+                    started(workers[0].precision)
                 while signal.SIGHUP in told:
                     told.remove(signal.SIGHUP)
                     _signal(workers, signal.SIGHUP)
@@ -190,7 +191,7 @@ def _serve(settings: Settings, listener: socket.socket, folder: str, pipe: Conne
 
     try:
         with listener:
-            serve(settings, listener, lambda: pipe.send(None), signals, pipe.fileno())
+            serve(settings, listener, lambda precision: pipe.send((precision, None)), signals, pipe.fileno())
     except (ThudError, OSError) as error:
-        pipe.send(str(error))
+        pipe.send(("", str(error)))
         sys.exit(1)

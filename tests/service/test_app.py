@@ -39,6 +39,11 @@ def test_the_probes(client: httpx.Client, library: Library) -> None:
     assert (ready["status"], ready["model"], ready["library"]) == ("ready", library.bundle.id, LIBRARY_SIZE)
 
 
+def test_a_ready_service_says_in_what_it_computes(client: httpx.Client) -> None:
+    assert client.get("/readyz?verbose").json()["details"]["precision"] == "float32"
+    assert "details" not in client.get("/readyz").json()
+
+
 def test_the_documentation_needs_no_internet(client: httpx.Client) -> None:
     for path in ("/docs", "/redoc"):
         page = client.get(path)

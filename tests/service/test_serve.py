@@ -198,6 +198,19 @@ def test_without_ipv6_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         listening("::")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_it_says_in_what_pictures_are_computed(library: Library, workers: str) -> None:
+    command = [sys.executable, "-m", "thud", "serve", "--port", "0", "--workers", workers, *library.flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+        finally:
+            process.terminate()
+    assert re.match(r"Thud listens on http://\S+ ", said)
+    assert said.endswith("; pictures are computed in float32\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_when_told_to_and_finishes_what_it_has_begun(
     library: Library, encode: Encode, number: signal.Signals

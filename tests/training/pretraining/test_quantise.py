@@ -1,6 +1,7 @@
-"""A tower in INT8: which of its nodes are, and that its outputs are right on average."""
+"""A tower in INT8: which of its nodes are, that its outputs are right on average, and the same on any processor."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from training.pretraining.quantise import quantise_tower
+from model.bundle import IMAGE_TOWER
+from model.runtime import session_options
+from training.pretraining.quantise import largest_pair, quantise_tower, weight_ranges
+
+SHIPPED = Path(__file__).parents[3] / "model" / "pretrained" / IMAGE_TOWER
 
 CONVOLUTIONS = 4
 SIZE = 12
@@ -57,9 +62,10 @@ def write_tower(path: Path, *, biases: str) -> None:
     onnx.save(model, str(path))
 
 
-def embedded(tower: Path, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    session = onnxruntime.InferenceSession(str(tower), providers=["CPUExecutionProvider"])
-    found: npt.NDArray[np.float32] = session.run(None, {"pixels": inputs})[0]
+def embedded(tower: Path, inputs: npt.NDArray[Any], *, exact: bool = False) -> npt.NDArray[np.float32]:
+    options = session_options(1, exact=exact)
+    session = onnxruntime.InferenceSession(str(tower), options, providers=["CPUExecutionProvider"])
+    found: npt.NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: inputs})[0]
     return found
 
 
@@ -97,3 +103,30 @@ def test_which_nodes_are_computed_in_8_bits(tmp_path: Path, inputs: npt.NDArray[
     again = tmp_path / "again.onnx"
     quantise_tower(tower, again, inputs, first_in_float=2)
     assert again.read_bytes() == target.read_bytes()
+
+
+def test_no_two_neighbours_of_a_tower_can_overflow(tmp_path: Path, inputs: npt.NDArray[np.float32]) -> None:
+    tower, target = tmp_path / "tower.onnx", tmp_path / "int8.onnx"
+    write_tower(tower, biases="own")
+    quantise_tower(tower, target, inputs, first_in_float=0)
+    assert 120 <= largest_pair(target) <= 128
+    assert largest_pair(tower) == 0
+    np.testing.assert_array_equal(embedded(target, inputs), embedded(target, inputs, exact=True))
+
+
+def test_the_shipped_tower_gives_the_same_on_every_processor() -> None:
+    assert 120 <= largest_pair(SHIPPED) <= 128
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 192, 192, 3), dtype=np.uint8)
+    pictures[1] //= 16
+    np.testing.assert_array_equal(embedded(SHIPPED, pictures), embedded(SHIPPED, pictures, exact=True))
+
+
+def test_ranges_keep_neighbours_of_one_sign_within_127_steps() -> None:
+    weight = np.zeros((4, 3, 1, 3), np.float32)
+    # In the order of the kernel: rows, columns, inputs. The ninth of nine has no neighbour.
+    weight[0, 0, 0, 0] = weight[0, 1, 0, 0] = 0.5
+    weight[1, 0, 0, 0], weight[1, 1, 0, 0] = 0.5, -0.5
+    weight[2, 2, 0, 0], weight[2, 0, 0, 1] = -0.5, -0.25
+    weight[3, 1, 0, 0] = weight[3, 2, 0, 0] = weight[3, 2, 0, 2] = 0.5
+    np.testing.assert_allclose(weight_ranges(weight, depthwise=False), [1.0, 0.5, 0.75, 0.5])
+    np.testing.assert_allclose(weight_ranges(weight, depthwise=True), [0.5, 0.5, 0.5, 0.5])

@@ -1,0 +1,50 @@
+"""Towers in 8 bits: exact kernels where the fastest of the processor cut sums off, and what is said of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from model.bundle import Bundle
+from model.runtime import TowerRuntime
+from tests.tiny_bundle import write_tiny_bundle
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+
+
+def opened_as(monkeypatch: pytest.MonkeyPatch, default: Bundle, exact: Bundle) -> None:
+    """Let the sessions of any bundle compute as the towers of `default`, and of `exact` where they are exact."""
+    opened = TowerRuntime._open
+
+    def instead(runtime: TowerRuntime, name: str, **options: Any) -> onnxruntime.InferenceSession:
+        return opened(TowerRuntime(exact if options.get("exact") else default), name, **options)
+
+    monkeypatch.setattr(TowerRuntime, "_open", instead)
+
+
+def test_a_tower_whose_sums_are_cut_off_is_computed_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", precision="int8")
+    others = write_tiny_bundle(tmp_path / "others", seed=1)
+    wanted = TowerRuntime(bundle).embed_pictures(PICTURES).embedding
+    assert TowerRuntime(bundle).precision == "int8"
+    opened_as(monkeypatch, others, bundle)
+    runtime = TowerRuntime(bundle)
+    assert runtime.precision == "int8 by exact kernels"
+    np.testing.assert_array_equal(runtime.embed_pictures(PICTURES).embedding, wanted)
+    clips = np.zeros((1, bundle.spec.clip.samples), np.float32)
+    clips[0, 100] = 1.0
+    assert runtime.embed_clips(clips).shape == (1, 128)
+
+
+def test_a_tower_in_float_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    others = write_tiny_bundle(tmp_path / "others", seed=1)
+    wanted = TowerRuntime(bundle).embed_pictures(PICTURES).embedding
+    opened_as(monkeypatch, bundle, others)
+    runtime = TowerRuntime(bundle)
+    assert runtime.precision == "float32"
+    np.testing.assert_array_equal(runtime.embed_pictures(PICTURES).embedding, wanted)
