@@ -38,7 +38,13 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantise_tower(
-    tower: Path, target: Path, inputs: Inputs, *, first_in_float: int = FIRST_IN_FLOAT, corrected: bool = True
+    tower: Path,
+    target: Path,
+    inputs: Inputs,
+    *,
+    first_in_float: int = FIRST_IN_FLOAT,
+    corrected: bool = True,
+    any_pair: bool = False,
 ) -> None:
     """Write the INT8 twin of the tower at `tower` to `target`; activations take their range on `inputs [N, ...]`.
 
@@ -46,7 +52,8 @@ def quantise_tower(
     (projection, length 1) costs little. A ReLU6 must be named beside them: its bounds then are the range of the
     convolution's output. Otherwise that takes the range of what the ReLU6 cuts off too, which depthwise
     convolutions, whose channels differ most, do not survive, and each ReLU6 is computed in float.
-    The ranges of the weights are such that every processor computes the same: see `weight_ranges`.
+    The ranges of the weights are such that every processor computes the same, unless `any_pair` of neighbours will
+    do: see `weight_ranges`.
     """
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
@@ -55,7 +62,7 @@ def quantise_tower(
         model = onnx.load(str(prepared))
         in_float = _in_float(model.graph, first_in_float)
         if corrected:
-            _correct_biases(model, in_float, inputs)
+            _correct_biases(model, in_float, inputs, any_pair)
         onnx.save(model, str(prepared))
         level = logging.root.level
         logging.root.setLevel(logging.ERROR)
@@ -71,22 +78,22 @@ def quantise_tower(
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
-                extra_options={"TensorQuantOverrides": _overrides(model.graph, in_float)},
+                extra_options={"TensorQuantOverrides": _overrides(model.graph, in_float, any_pair)},
             )
         finally:
             logging.root.setLevel(level)
 
 
-def weight_ranges(weight: npt.NDArray[np.float32], *, depthwise: bool) -> npt.NDArray[np.float32]:
+def weight_ranges(weight: npt.NDArray[np.float32], *, any_pair: bool = False) -> npt.NDArray[np.float32]:
     """What 127 stands for in each output channel `[channels]` of `weight [channels, inputs, rows, columns]`.
 
     On x86 without VNNI, ONNX Runtime multiplies 8-bit inputs (0 to 255) by weights and adds two neighbours, in the
     order rows, columns, inputs, in 16 bits, where what is above 32,767 is cut off. So no two neighbours may add up
     to more than 127: when both are rounded up it is 128, and 255 times that fits. Depthwise convolutions have a
-    kernel of their own, which adds in 32 bits.
+    kernel of their own, which adds in 32 bits: there `any_pair` will do.
     """
     ranges: npt.NDArray[np.float32] = np.abs(weight).max(axis=(1, 2, 3))
-    return ranges if depthwise else np.maximum(ranges, np.abs(_pairs(weight)).max(axis=1))
+    return ranges if any_pair else np.maximum(ranges, np.abs(_pairs(weight)).max(axis=1))
 
 
 def largest_pair(tower: Path) -> int:
@@ -122,18 +129,18 @@ def _in_float(graph: Any, first: int) -> list[str]:
     return [node.name for node in (*convolutions[:first], *clips)]
 
 
-def _overrides(graph: Any, in_float: list[str]) -> dict[str, list[dict[str, Any]]]:
+def _overrides(graph: Any, in_float: list[str], any_pair: bool) -> dict[str, list[dict[str, Any]]]:
     """The ranges of all weights that are quantised, as `quantize_static` takes them."""
     return {
-        node.input[1]: [{"axis": 0, "rmin": -most, "rmax": most} for most in _ranges(graph, node)]
+        node.input[1]: [{"axis": 0, "rmin": -most, "rmax": most} for most in _ranges(graph, node, any_pair)]
         for node in graph.node
         if node.op_type == "Conv" and node.name not in in_float
     }
 
 
-def _ranges(graph: Any, node: Any) -> npt.NDArray[np.float32]:
+def _ranges(graph: Any, node: Any, any_pair: bool) -> npt.NDArray[np.float32]:
     (weight,) = (numpy_helper.to_array(one) for one in graph.initializer if one.name == node.input[1])
-    return weight_ranges(weight, depthwise=_is_depthwise(node, weight))
+    return weight_ranges(weight, any_pair=any_pair or _is_depthwise(node, weight))
 
 
 def _is_depthwise(node: Any, weight: npt.NDArray[Any]) -> bool:
@@ -142,7 +149,7 @@ def _is_depthwise(node: Any, weight: npt.NDArray[Any]) -> bool:
     return groups == [len(weight)] and weight.shape[1] == 1 < len(weight)
 
 
-def _correct_biases(model: Any, in_float: list[str], inputs: Inputs) -> None:
+def _correct_biases(model: Any, in_float: list[str], inputs: Inputs, any_pair: bool) -> None:
     """Take from each bias, in place, what rounding the weights adds to the convolution's output on average.
 
     Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.2, with
@@ -155,7 +162,7 @@ def _correct_biases(model: Any, in_float: list[str], inputs: Inputs) -> None:
     biases = [node.input[2] for node in model.graph.node if node.op_type == "Conv" and any(node.input[2:])]
     for node in convolutions:
         weight = numpy_helper.to_array(weights[node.input[1]])
-        step = np.maximum(_ranges(model.graph, node)[:, None, None, None], 1e-12) / 127
+        step = np.maximum(_ranges(model.graph, node, any_pair)[:, None, None, None], 1e-12) / 127
         rounded_off = (np.round(weight / step) * step - weight).sum(axis=(2, 3))
         mean = means[node.input[0]]
         added = rounded_off[:, 0] * mean if _is_depthwise(node, weight) else rounded_off @ mean

@@ -128,5 +128,5 @@ def test_ranges_keep_neighbours_of_one_sign_within_127_steps() -> None:
     weight[1, 0, 0, 0], weight[1, 1, 0, 0] = 0.5, -0.5
     weight[2, 2, 0, 0], weight[2, 0, 0, 1] = -0.5, -0.25
     weight[3, 1, 0, 0] = weight[3, 2, 0, 0] = weight[3, 2, 0, 2] = 0.5
-    np.testing.assert_allclose(weight_ranges(weight, depthwise=False), [1.0, 0.5, 0.75, 0.5])
-    np.testing.assert_allclose(weight_ranges(weight, depthwise=True), [0.5, 0.5, 0.5, 0.5])
+    np.testing.assert_allclose(weight_ranges(weight), [1.0, 0.5, 0.75, 0.5])
+    np.testing.assert_allclose(weight_ranges(weight, any_pair=True), [0.5, 0.5, 0.5, 0.5])
