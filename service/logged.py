@@ -37,18 +37,23 @@ class Logged:
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         query: bytes = scope["query_string"]
         said = b"?".join([path, *([_without_secrets(query)] if query else [])])
+        forms = _decoded(said)
         for key in self._keys:
-            # Decoded twice, because some clients encode twice.
-            for decoded in (said, unquote_to_bytes(said), unquote_to_bytes(unquote_to_bytes(said))):
-                if key in decoded:
-                    said = decoded.replace(key, _HIDDEN)
-                    break
-        return _escaped(said, _MOST_ADDRESS)
+            found = next((form for form in forms if key in form), None)
+            if found is not None:
+                forms = _decoded(found.replace(key, _HIDDEN))
+        return _escaped(forms[0], _MOST_ADDRESS)
 
 
 def logged_client(client: str) -> str:
     """The address of the client, which is whatever a trusted proxy or a client of it says."""
     return _escaped(client.encode("latin-1", "replace"), _MOST_CLIENT)
+
+
+def _decoded(said: bytes) -> list[bytes]:
+    """As it was sent, and decoded once and twice, because some clients encode twice."""
+    once = unquote_to_bytes(said)
+    return [said, once, unquote_to_bytes(once)]
 
 
 def _without_secrets(query: bytes) -> bytes:

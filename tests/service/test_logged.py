@@ -3,7 +3,8 @@
 import re
 import socket
 from collections.abc import Iterator
-from urllib.parse import quote
+from unittest.mock import Mock
+from urllib.parse import quote, unquote_to_bytes
 from uuid import uuid4
 
 import pytest
@@ -89,6 +90,16 @@ def test_a_key_in_the_path_is_not_logged(locked: Server) -> None:
         assert address(f"/sounds/{quote(key)}/info") == "/sounds/***/info"
     assert '"GET /sounds/***"' in line_of(locked, f"/sounds/{KEYS[1]}".encode())
     assert not any("0123456789" in line for line in locked.requests)
+
+
+def test_an_address_is_decoded_no_more_often_where_there_are_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = Mock(wraps=unquote_to_bytes)
+    monkeypatch.setattr("service.logged.unquote_to_bytes", decode)
+    keys = [f"key-0123456789-{number:03}" for number in range(100)]
+    scope = {"raw_path": b"/sounds/%2541" + keys[7].encode(), "path": "", "query_string": b""}
+
+    assert Logged(keys).address(scope) == "/sounds/%2541***"
+    assert decode.call_count <= 4
 
 
 @pytest.mark.parametrize(
