@@ -6,6 +6,7 @@ from typing import Any, Literal, get_origin
 import click
 from pydantic import SecretStr
 
+from service.environment import without_effect
 from service.settings import Settings, flag, read_settings, variable
 
 
@@ -47,4 +48,7 @@ def serve(**flags: Any) -> None:
     """
     from service.server import run
 
-    run(read_settings(flags))
+    settings = read_settings(flags)
+    for name in without_effect(Settings.model_fields):
+        click.echo(f"thud: {name} has no effect: there is no such setting", err=True)
+    run(settings)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -35,13 +35,22 @@ def slips(fields: Iterable[str]) -> list[str]:
     """Complaints of variables that are none of the `fields`' but much like one, and so would go without effect."""
     names = [field.upper() for field in fields]
     found = []
-    for variable in sorted(os.environ):
-        name = variable.upper().removeprefix(ENV_PREFIX)
-        if not variable.upper().startswith(ENV_PREFIX) or name in names or _made_by_platform(name):
-            continue
+    for variable, name in _unknown(names):
         meant = get_close_matches(name, names, n=1, cutoff=_ALIKE)
         found += [f"{variable}: there is no such setting; {ENV_PREFIX}{one} is one" for one in meant]
     return found
+
+
+def without_effect(fields: Iterable[str]) -> list[str]:
+    """The variables with the prefix that are none of the `fields`', and that no platform made."""
+    return [variable for variable, _ in _unknown([field.upper() for field in fields])]
+
+
+def _unknown(names: list[str]) -> Iterator[tuple[str, str]]:
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(ENV_PREFIX)
+        if variable.upper().startswith(ENV_PREFIX) and name not in names and not _made_by_platform(name):
+            yield variable, name
 
 
 def _made_by_platform(name: str) -> bool:

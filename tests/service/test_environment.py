@@ -3,7 +3,9 @@
 import os
 
 import pytest
+from click.testing import CliRunner
 
+from service.commands import serve
 from service.settings import Settings, SettingsError, read_settings
 
 
@@ -104,3 +106,16 @@ def test_a_variable_of_somebody_else_is_none_of_ours(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(other, "1")
 
     assert read_settings({}) == plain
+
+
+def test_what_has_no_effect_is_said_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr("service.server.run", started.append)
+    for name in (*kubernetes("thud-web", ("", "tcp", 80)), "THUD_KEYS", "THUD_WATCH", "THUD_THREADS", "THUDS"):
+        monkeypatch.setenv(name, "1")
+
+    said = CliRunner().invoke(serve, []).stderr
+
+    assert len(started) == 1
+    lines = [f"thud: {name} has no effect: there is no such setting" for name in ("THUD_KEYS", "THUD_WATCH")]
+    assert said.splitlines() == lines
