@@ -14,6 +14,7 @@ import gc
 import logging
 import logging.config
 import math
+import socket
 import sys
 import tempfile
 import time
@@ -34,15 +35,16 @@ from synthetic_index import write_index
 
 import service.process
 import service.recommend
-from model.bundle import PRETRAINED, load_bundle
+from model import PRETRAINED
+from model.bundle import load_bundle
 from service.allocator import keep_freed_memory
 from service.app import create_app
 from service.direct import DirectRoute
 from service.edge import with_edge
 from service.form import picture_in_form
 from service.logs import log_config
-from service.settings import Settings
-from thud import main as thud
+from service.settings import Settings, read_settings
+from service.signals import early_signals
 
 _BOUNDARY = "5d1f8a3c"
 _CONTENT_TYPE = f"multipart/form-data; boundary={_BOUNDARY}"
@@ -94,8 +96,7 @@ def _served(
     with ExitStack() as servers:
         running = {}
         for side, flag in _SERVE.items():
-            command = [sys.executable, __file__, flag, "--port", "0", "--index", str(index)]
-            command += ["--bundle", str(PRETRAINED)]
+            command = [sys.executable, __file__, flag, str(index)]
             running[side] = servers.enter_context(serving(side, command, scratch / f"{side}.log"))
         rate = 0.75 * min(apply_load(Load(server.port, small, 8, seconds)).rate() for server in running.values())
         for _ in range(rounds):
@@ -112,7 +113,7 @@ def _served(
     )
 
 
-def _serve(flag: str, options: list[str]) -> None:
+def _serve(flag: str, index: str) -> None:
     """Be a server."""
     if flag == _SERVE["returned"]:
         if service.process.serve.__globals__.get("keep_freed_memory") is not keep_freed_memory:
@@ -120,8 +121,18 @@ def _serve(flag: str, options: list[str]) -> None:
         vars(service.process)["keep_freed_memory"] = lambda: None
     elif flag == _SERVE["thawed"]:
         gc.freeze = lambda: None
-    sys.argv = ["thud", "serve", *options]
-    thud()
+    settings = read_settings({"index": index})
+    ours, _parent = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ours, _parent:
+        port = listener.getsockname()[1]
+        # In this process, which is changed: a worker would be one that is not.
+        service.process.serve(
+            settings,
+            listener,
+            lambda precision: print(f"listens on http://127.0.0.1:{port}; {precision}", flush=True),
+            early_signals(),
+            ours.fileno(),
+        )
 
 
 async def _loop_us(settings: Settings, route: type[APIRoute], body: bytes, requests: int) -> float:
@@ -175,6 +186,6 @@ async def _ask(app: Callable[..., Any], body: bytes) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in _SERVE.values():
-        _serve(sys.argv[1], sys.argv[2:])
+        _serve(*sys.argv[1:])
     else:
         main()

@@ -20,7 +20,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from index.vectors import normalised
-from model.bundle import PRETRAINED, load_bundle
+from model import PRETRAINED
+from model.bundle import load_bundle
 from model.heads import MaterialHeads
 from model.materials import material_named
 from model.part import Part

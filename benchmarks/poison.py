@@ -33,7 +33,8 @@ from processes import serving, start, thud
 from synthetic_index import write_index
 from tqdm import tqdm
 
-from model.bundle import PRETRAINED, load_bundle
+from model import PRETRAINED
+from model.bundle import load_bundle
 from model.threads import available_cpus
 from service.pixels import SMALL
 from service.settings import Settings

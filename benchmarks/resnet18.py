@@ -10,9 +10,9 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from model import PRETRAINED
 from model.bundle import (
     IMAGE_TOWER,
-    PRETRAINED,
     SOUND_TOWER,
     Bundle,
     ClipSpec,

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from photographs import photographs
 from tqdm import tqdm
 
-from model.bundle import PRETRAINED, load_bundle
+from model import PRETRAINED
+from model.bundle import load_bundle
 from model.picture import decode_picture, fit_picture
 from model.runtime import TowerRuntime
 

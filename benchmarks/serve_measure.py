@@ -36,7 +36,8 @@ from synthetic_index import write_index
 from tqdm import tqdm
 
 from index.search import SoundIndex
-from model.bundle import IMAGE_TOWER, PRETRAINED, Bundle, load_bundle
+from model import PRETRAINED
+from model.bundle import IMAGE_TOWER, Bundle, load_bundle
 from model.picture import decode_picture, enough_for, fit_picture, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus

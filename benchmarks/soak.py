@@ -21,7 +21,8 @@ from processes import apply_load, serving, thud
 from synthetic_index import write_index
 from tqdm import tqdm
 
-from model.bundle import PRETRAINED, Bundle, load_bundle
+from model import PRETRAINED
+from model.bundle import Bundle, load_bundle
 
 MOST_GROWTH = 1.05
 _CLIENTS = 8

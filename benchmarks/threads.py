@@ -22,7 +22,8 @@ import onnxruntime
 from photographs import photographs
 from tqdm import tqdm
 
-from model.bundle import IMAGE_TOWER, PRETRAINED, Bundle, load_bundle
+from model import PRETRAINED
+from model.bundle import IMAGE_TOWER, Bundle, load_bundle
 from model.picture import picture_array
 from model.runtime import session_options
 from model.threads import available_cpus, share_threads

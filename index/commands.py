@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model.bundle import PRETRAINED
+from model import PRETRAINED
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from index.answer import Answer
     from index.search import SoundIndex
-    from model.picture import PictureLimits
+    from model.picture_limits import PictureLimits
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -142,7 +142,7 @@ def recommend(picture: Path, bundle: Path, index: Path, k: int, as_json: bool) -
     from index.search import SoundIndex
     from model.bundle import load_bundle
     from model.heads import MaterialHeads
-    from model.picture import PictureLimits
+    from model.picture_limits import PictureLimits
     from model.runtime import TowerRuntime
     from model.threads import available_cpus
 

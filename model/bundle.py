@@ -32,8 +32,6 @@ IMAGE_TOWER = "image_tower.onnx"
 SOUND_TOWER = "sound_tower.onnx"
 HEADS = "heads.npz"
 BANK = "bank.npy"
-PRETRAINED = Path(__file__).parent / "pretrained"
-"""The bundle that comes with Thud."""
 
 Precision = Literal["fp32", "int8"]
 

@@ -18,6 +18,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from model.errors import PictureError, PictureTooLargeError
 from model.orientation import orientation
 from model.part import Part
+from model.picture_limits import PictureLimits
 from model.picture_structure import Structure, structure_of
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
@@ -45,19 +46,6 @@ ResizeRule = Literal["squash", "crop"]
 
 Room = Callable[[int], AbstractContextManager[object]]
 """Called with the number of pixels that are about to be decoded; what it returns is held until they are gone."""
-
-
-@dataclass(frozen=True)
-class PictureLimits:
-    """What a picture may be, checked before its pixels are decoded.
-
-    52 million pixels are what the 50-megapixel cameras of telephones give. Decoding that many takes 1.0 GB where
-    they are a WebP with transparency, the greediest (20 bytes a pixel).
-    """
-
-    max_bytes: int = 32 * 2**20
-    max_pixels: int = 52_000_000
-    min_side: int = 16
 
 
 def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough: int | None = None) -> Image.Image:

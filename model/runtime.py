@@ -13,7 +13,8 @@ from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
 from model.clip import cut_clip, find_hit
 from model.errors import BundleError
 from model.loudness import loudness_of_hit
-from model.picture import PictureLimits, picture_array
+from model.picture import picture_array
+from model.picture_limits import PictureLimits
 from model.sound import Samples, SoundLimits, decode_sound
 
 # ONNX Runtime's own builds report usage to their maker unless told not to before they are loaded. What people

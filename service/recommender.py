@@ -18,7 +18,8 @@ from model.bundle import load_bundle
 from model.errors import BundleError, LibraryError, PictureFormatError, SoundsAwayError
 from model.heads import MaterialHeads
 from model.part import Part
-from model.picture import PictureLimits, picture_array
+from model.picture import picture_array
+from model.picture_limits import PictureLimits
 from model.runtime import TowerRuntime
 from model.threads import available_cpus, share_threads
 from service.pixels import PixelRoom

@@ -6,9 +6,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from model.bundle import PRETRAINED
+from model import PRETRAINED
 from model.errors import ThudError
-from model.picture import PictureLimits
+from model.picture_limits import PictureLimits
 from model.threads import available_cpus
 from service.environment import ENV_PREFIX, Environment, slips
 from service.limits import ConnectionLimits, FormLimits
@@ -75,7 +75,9 @@ class Settings(BaseSettings):
         description="Time of a request for its upload, its place in the queue and its computing, in seconds.",
     )
     upload_memory_bytes: int = Field(
-        256 * 2**20, ge=2**20, description="Bytes that all uploads to a process may take in memory together."
+        256 * 2**20,
+        ge=2**20,
+        description="Bytes that all uploads to a process may take in memory together; the slowest gives way.",
     )
     max_body_bytes: int = Field(
         PictureLimits.max_bytes, ge=1024, description="Largest request body, and so the largest picture, in bytes."
@@ -93,7 +95,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         ConnectionLimits.max_connections,
         ge=1,
-        description="Most connections to each process; the one that is idle longest gives way to a further one.",
+        description="Most connections to each process, besides probes; an idle one gives way, else the slowest.",
     )
     max_url_bytes: int = Field(ConnectionLimits.max_url_bytes, ge=256, description="Longest address, in bytes.")
     max_header_bytes: int = Field(
@@ -143,7 +145,10 @@ class Settings(BaseSettings):
         "X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody.",
     )
     stop_seconds: int = Field(
-        10, ge=1, description="How long requests may go on once the service was told to stop, in seconds."
+        10,
+        ge=1,
+        description="How long requests may go on once the service was told to stop, in seconds; what has not ended "
+        "3 seconds later is killed.",
     )
     drain_seconds: float = Field(
         0.0,
@@ -245,6 +250,11 @@ class Settings(BaseSettings):
             linger_bytes=self.linger_bytes,
             linger_seconds=self.linger_seconds,
         )
+
+    @property
+    def longest_stop_seconds(self) -> float:
+        """After so long, a process that was told to stop is killed; 3 s are for its last lines and connections."""
+        return self.drain_seconds + self.stop_seconds + 3.0
 
     @property
     def form_limits(self) -> FormLimits:

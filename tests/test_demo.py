@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from index.search import SoundIndex
-from model.bundle import PRETRAINED, load_bundle
+from model import PRETRAINED
+from model.bundle import load_bundle
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import yaml
 
-from model.picture import PictureLimits
+from model.picture_limits import PictureLimits
 from service.body_limit import BodyLimit
 from service.settings import Settings
 

@@ -16,7 +16,7 @@ from index.catalogue import Catalogue
 from index.search import SoundIndex
 from model.errors import BundleError, DamagedIndexError
 from model.part import Part
-from model.picture import PictureLimits
+from model.picture_limits import PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
 from service.current import Current
