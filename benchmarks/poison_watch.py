@@ -22,7 +22,7 @@ class Watch:
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=_POLL_TIMEOUT)
         self._unready: list[str] = []
         self._milliseconds: list[float] = []
-        self._processes: list[int] = [server.process]
+        self._processes: list[int] = []
         self.memory_start = self._memory_most = self._memory_now = server.resident_mb()
 
     @property
@@ -87,6 +87,6 @@ class Watch:
             return {}
         self._milliseconds.append(1000 * (time.monotonic() - began))
         details: dict[str, int] = json.loads(body)["details"]
-        if details["process"] != self._processes[-1]:
+        if details["process"] not in self._processes[-1:]:
             self._processes.append(details["process"])
         return details

@@ -13,9 +13,9 @@ import httptools
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.leaving import Leaving
 from service.limits import ConnectionLimits
 from service.parser import Parser
+from service.places import Pace, Placed, too_many
 from service.problems import ProblemError
 from service.refusal import RefusalError, Told, answer
 
@@ -24,20 +24,14 @@ _FAREWELL_SECONDS = 1.0
 
 _MOST_PIPELINED = 100
 
-SPARE_CONNECTIONS = 100
-"""Connections over the limit that are kept open until their clients have read that there are too many."""
-
-_TURNED_AWAY_SECONDS = 2.0
-
 _MUCH_BYTES = 2**18
 """Of a body that nobody will read: where more is still to come, closing costs both sides less than sending it."""
 
 
-class Connection(Leaving):
-    """A connection within `limits`; `told` hears of what is refused, `turned_away` are those over the limit."""
+class Connection(Placed):
+    """A connection within `limits`; `told` hears of what is refused."""
 
     told: Told
-    turned_away: "set[Connection]"
 
     _stalled: TimerHandle | None = None
     _answered: RequestResponseCycle | None = None
@@ -51,16 +45,13 @@ class Connection(Leaving):
     _to_come_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, or refuse it where there are too many and none of them is idle."""
+        """Take the connection; where there are too many and none gives way, for a probe alone."""
         super().connection_made(transport)
         self.parser = Parser(self)  # type: ignore[assignment]
         if self.client is not None:  # IPv4 on a socket that takes both: whom to trust is said in IPv4
             self.client = (self.client[0].removeprefix("::ffff:"), self.client[1])
-        if len(self.connections) - len(self.turned_away) > self.limits.max_connections and not self._make_room():
-            self.turned_away.add(self)
-            self._refuse(RefusalError(503, "too many connections; try again in 1 s", "connections"))
-            return
-        self._await_head()
+        if self.take_place():
+            self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything about it."""
@@ -68,7 +59,6 @@ class Connection(Leaving):
         self._nobody_reads()
         self.resume_writing()
         self.waiting.pop(self, None)
-        self.turned_away.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -83,11 +73,11 @@ class Connection(Leaving):
         except httptools.HttpParserError as error:
             cause = error.__context__
             malformed = RefusalError(400, "this is not a well-formed HTTP request", "malformed")
-            self._refuse(cause if isinstance(cause, RefusalError) else malformed)
+            self.refuse(cause if isinstance(cause, RefusalError) else malformed)
             return
         # What has arrived since the last whole head, piece of a body or end of a message lies in the parser.
         if self._loose_bytes > self.limits.max_header_bytes + self.limits.max_url_bytes:
-            self._refuse(self._too_long_head())
+            self.refuse(self._too_long_head())
         elif not self._in_message and self._timer is None and not self.answering():
             self._await_head()  # it sent line ends between two requests, which are nothing
 
@@ -121,10 +111,13 @@ class Connection(Leaving):
         """The head is whole: the application begins."""
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise RefusalError(400, "too many requests were sent ahead of their answers", "pipelined")
+        if not self.may_ask(self.url):
+            raise too_many()
         super().on_headers_complete()
         self.stop_timer()
-        if self._stopping:
+        if self._stopping or self in self.probing:
             self.cycle.keep_alive = False
+        self.pace = Pace()
         self._in_head = False
         self._loose_bytes = 0
         declared = next((value for name, value in self.headers if name == b"content-length"), b"0")
@@ -135,6 +128,8 @@ class Connection(Leaving):
         """A piece of the body."""
         self._loose_bytes = 0
         self._to_come_bytes -= len(body)
+        if self.pace is not None:
+            self.pace.count(len(body))
         super().on_body(body)
         if self.cycle.response_complete:
             self.discard(len(body))
@@ -143,6 +138,7 @@ class Connection(Leaving):
         """The request is whole."""
         self._in_message = False
         self._loose_bytes = 0
+        self.pace = None
         self.stop_timer()
         super().on_message_complete()
 
@@ -187,7 +183,8 @@ class Connection(Leaving):
         """The client does not read: it may stop for `send_seconds`."""
         super().pause_writing()
         if self._stalled is None:
-            self._stalled = self.loop.call_later(self.limits.send_seconds, self._give_up)
+            self.pace = self.pace or Pace()
+            self._stalled = self.loop.call_later(self.limits.send_seconds, self.break_off)
 
     def resume_writing(self) -> None:
         """The client reads again."""
@@ -195,11 +192,12 @@ class Connection(Leaving):
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+            if not self._in_message:
+                self.pace = None
 
     def finish(self) -> None:
         """Take leave after the last answer."""
-        sending = self._in_message or bool(self.pipeline) or self.deaf
-        self.leave(sending=sending, seconds=self.limits.linger_seconds)
+        self.leave_place(sending=self._in_message or bool(self.pipeline) or self.deaf)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         async def unbroken(scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,7 +217,8 @@ class Connection(Leaving):
             return message
         if cycle.response_started:
             return {"type": "http.disconnect"}
-        raise ProblemError(self._refusal.status, self._refusal.detail, reason=self._refusal.reason)
+        headers = {"Retry-After": "1"} if self._refusal.status == 503 else None
+        raise ProblemError(self._refusal.status, self._refusal.detail, headers=headers, reason=self._refusal.reason)
 
     async def _send(self, cycle: RequestResponseCycle, send: Send, message: Message) -> None:
         """A piece of the answer. One that does not wait for a long body, or asks for none, is the last."""
@@ -228,7 +227,8 @@ class Connection(Leaving):
             message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
         await send(message)
 
-    def _give_up(self) -> None:
+    def break_off(self) -> None:
+        """Cut the answer off, which nobody reads."""
         if self._answered is not None and not self._answered.response_complete:
             self._answered.scope.setdefault("state", {})["refused"] = "slow_reader"
         self._nobody_reads()
@@ -252,20 +252,11 @@ class Connection(Leaving):
             self._await_head()  # of a request behind the one that is being answered
         elif self._in_message:
             detail = f"the head did not arrive within {self.limits.header_seconds:g} s"
-            self._refuse(RefusalError(408, detail, "slow_head"))
+            self.refuse(RefusalError(408, detail, "slow_head"))
         else:
             self.close()
 
-    def _make_room(self) -> bool:
-        """Close the connection that has waited longest for a request or its head; False where there is none."""
-        for other in self.waiting:
-            if other is not self:
-                self.waiting.pop(other)
-                other.transport.abort()
-                return True
-        return False
-
-    def _refuse(self, refusal: RefusalError) -> None:
+    def refuse(self, refusal: RefusalError) -> None:
         """Take nothing more from the client, and tell it why, after the answers to what came before."""
         self.deaf = True
         self.stop_timer()
@@ -286,11 +277,7 @@ class Connection(Leaving):
     def _say(self, refusal: RefusalError) -> None:
         client = self.client[0] if self.client else "-"
         self.transport.write(answer(refusal, client, self.server_state.default_headers, self.told))
-        if self in self.turned_away:
-            few = len(self.turned_away) <= SPARE_CONNECTIONS
-            self.leave(sending=few, seconds=_TURNED_AWAY_SECONDS, patient=False)
-        else:
-            self.finish()
+        self.finish()
 
     def _too_long_head(self) -> RefusalError:
         detail = f"the headers are longer than {self.limits.max_header_bytes:,} bytes"
@@ -299,5 +286,5 @@ class Connection(Leaving):
 
 def connection_within(limits: ConnectionLimits, told: Told) -> type[Connection]:
     """The protocol class for one server. uvicorn makes the instances, so that the limits stand in the class."""
-    shared = {"limits": limits, "told": staticmethod(told), "waiting": {}, "turned_away": set()}
+    shared = {"limits": limits, "told": staticmethod(told), "waiting": {}, "turned_away": set(), "probing": {}}
     return type("Connection", (Connection,), shared)

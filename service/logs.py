@@ -2,9 +2,11 @@
 
 import json
 import logging
+import logging.config
 from datetime import UTC, datetime
 from typing import Any
 
+from service.log_queue import LineHandler
 from service.request_id import request_id
 
 
@@ -38,6 +40,12 @@ class TextFormatter(logging.Formatter):
         return super().format(record)
 
 
+def start_logging(*, as_json: bool) -> None:
+    """Log as configured from here on, Python's own warnings too."""
+    logging.config.dictConfig(log_config(as_json=as_json))
+    logging.captureWarnings(True)
+
+
 def log_config(*, as_json: bool) -> dict[str, Any]:
     """The configuration for `logging.config.dictConfig`."""
     json_formatter = {"()": JsonFormatter}
@@ -51,9 +59,11 @@ def log_config(*, as_json: bool) -> dict[str, Any]:
             "access": json_formatter if as_json else {"format": "%(asctime)s %(message)s"},
         },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"},
-            "stdout": {"class": "logging.StreamHandler", "formatter": "access", "stream": "ext://sys.stdout"},
+            "stderr": {"()": LineHandler, "formatter": "plain", "descriptor": 2},
+            "stdout": {"()": LineHandler, "formatter": "access", "descriptor": 1},
         },
+        # What libraries warn of, asyncio above all, would else be written by whoever warns.
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "uvicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             # It warns of every broken form, which the client hears of already.

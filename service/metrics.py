@@ -64,6 +64,9 @@ class Metrics:
         self._swaps = Counter(
             "thud_swaps", "New bundles and indexes, taken over or refused.", ["result"], registry=registry
         )
+        self._lines_dropped = Counter(
+            "thud_log_lines_dropped", "Lines of the log that could not be written.", ["stream"], registry=registry
+        )
         self._loaded: tuple[str, str] | None = None
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -96,6 +99,10 @@ class Metrics:
     def swap(self, result: str) -> None:
         """Count a new bundle or index: `taken` or `refused`."""
         self._swaps.labels(result).inc()
+
+    def lines_dropped(self, stream: str, lines: int) -> None:
+        """Count lines that `stdout` or `stderr` did not take."""
+        self._lines_dropped.labels(stream).inc(lines)
 
     def text(self) -> bytes:
         """All of it, of all processes, as Prometheus reads it."""

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import math
 import os
 import resource
 import signal
@@ -10,6 +11,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,12 +20,14 @@ from fastapi import FastAPI
 from service.allocator import keep_freed_memory
 from service.app import create_app
 from service.audio import on_disk
-from service.connection import SPARE_CONNECTIONS, connection_within
+from service.connection import connection_within
 from service.current import Current
 from service.edge import with_edge
-from service.logs import log_config
+from service.log_queue import line_writer
+from service.logs import start_logging
 from service.metrics import Metrics
 from service.observed import refusals
+from service.places import SPARE_CONNECTIONS
 from service.probes import Prober
 from service.proxies import TrustedProxies
 from service.queue import PictureQueue
@@ -43,27 +48,29 @@ def serve(
     listener: socket.socket,
     started: Callable[[str], None],
     signals: EarlySignals,
-    parent: int | None = None,
+    parent: int,
 ) -> None:
     """Serve on `listener` until SIGTERM or Ctrl-C, then finish the requests that are under way.
 
     `started` is called, with the towers' precision, when requests are answered; until then `signals` see to
-    signals. Where there is a `parent`, a descriptor that ends with the parent process, serving ends with it too.
-    Raises BundleError or LibraryError where the bundle or the index cannot be used, and TracingError where tracing
-    cannot.
+    signals. `parent` is a descriptor that ends with the parent process, and serving with it. Raises BundleError or
+    LibraryError where the bundle or the index cannot be used, and TracingError where tracing cannot.
     """
     _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_freed_memory()
+    start_logging(as_json=settings.log_format == "json")
     app = create_app(settings)
     metrics: Metrics = app.state.metrics
+    for descriptor, stream in ((1, "stdout"), (2, "stderr")):
+        line_writer(descriptor).told = partial(metrics.lines_dropped, stream)
     proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
     config = uvicorn.Config(
         proxies,
         http=connection_within(settings.connection_limits, refusals(metrics)),
         ws="none",
         lifespan="off",
-        log_config=log_config(as_json=settings.log_format == "json"),
+        log_config=None,
         access_log=False,  # the edge logs requests, with their ids
         server_header=False,
         proxy_headers=False,  # `proxies` sees to them
@@ -72,7 +79,7 @@ def serve(
     )
     server = _Server(config, app, settings, started)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, proxies, listener, signals, parent))
+        runner.run(_serve(server, proxies, listener, signals, parent, settings.longest_stop_seconds))
 
 
 def _allow_files(wanted: int) -> None:
@@ -85,32 +92,41 @@ def _allow_files(wanted: int) -> None:
 
 
 async def _serve(
-    server: "_Server", proxies: TrustedProxies, listener: socket.socket, signals: EarlySignals, parent: int | None
+    server: "_Server",
+    proxies: TrustedProxies,
+    listener: socket.socket,
+    signals: EarlySignals,
+    parent: int,
+    longest_stop_seconds: float,
 ) -> None:
     loop = asyncio.get_running_loop()
     app = server.app
+
+    def orphaned() -> None:
+        loop.remove_reader(parent)
+        # Nobody is left who would end this process by force, so the system is asked to.
+        signal.alarm(math.ceil(longest_stop_seconds))
+        server.stop()
+
     # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
     async with app.router.lifespan_context(app):
         watcher: Watcher = app.state.watcher
         loop.add_signal_handler(signal.SIGHUP, watcher.wake)
         if signals.hung_up:
             watcher.wake()
-        if parent is not None:
-            loop.add_reader(parent, server.stop)
+        loop.add_reader(parent, orphaned)
         watching = asyncio.ensure_future(proxies.watch())
         try:
             await server.serve(sockets=[listener])
         finally:
             watching.cancel()
-            if parent is not None:
-                loop.remove_reader(parent)
+            loop.remove_reader(parent)
     queue: PictureQueue = app.state.queue
     prober: Prober = app.state.prober
     share: Share = app.state.share
     if queue.running or prober.busy or watcher.busy or proxies.busy or share.busy or on_disk.borrowed_tokens:
         # A thread at work cannot be ended, and Python would wait for it. Clients have had their answers.
         logging.shutdown()
-        sys.stdout.flush()
         os._exit(0)
 
 
@@ -144,6 +160,10 @@ class _Server(uvicorn.Server):
         for listener in listeners:
             await self._accept_the_rest(listener)
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop. A second signal changes nothing: this process and the one that watches are often told both."""
+        self.should_exit = True
 
     def stop(self) -> None:
         """Stop as a signal would."""

@@ -8,6 +8,7 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from time import monotonic
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -77,11 +78,16 @@ class RateLimit:
 
 
 def _client(scope: Scope) -> str:
-    """The key or the address; of IPv6, the network that a client has for itself."""
+    """The key or the address."""
     key: str | None = scope.get("state", {}).get(KEY)
     if key is not None:
         return key
-    host = str((scope.get("client") or ("", 0))[0])
+    return network(str((scope.get("client") or ("", 0))[0]))
+
+
+@lru_cache(_MOST_CLIENTS)
+def network(host: str) -> str:
+    """What one client has for itself: an address of IPv4, a network of IPv6; anything else as it is."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

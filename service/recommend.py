@@ -61,7 +61,7 @@ def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None
         received, until = False, monotonic() + _ROOM_SHARE * settings.deadline_seconds
         try:
             async with asyncio.timeout(settings.deadline_seconds):
-                with memory.share() as share:
+                with memory.share(request.client.host if request.client else "") as share:
                     upload = await receive_upload(request, share)
                     received = True
                     computed = await _computed(request, upload, asked.k, part, until, queue, settings.form_limits)

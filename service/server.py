@@ -1,15 +1,15 @@
-"""Starting to serve: the address, then one process or several."""
+"""Starting to serve: the address, then the processes."""
 
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
 from model.errors import ThudError
+from service.log_queue import line_writer
 from service.settings import Settings
 from service.signals import early_signals
+from service.workers import serve_with_workers
 
 
 class ListenError(ThudError):
@@ -19,25 +19,17 @@ class ListenError(ThudError):
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C, then finish the requests that are under way.
 
-    Raises ListenError where the address is taken or not ours, and BundleError or LibraryError where the
-    bundle or the index cannot be used.
+    Raises ListenError where the address is taken or not ours, and WorkerError where the bundle or the index
+    cannot be used.
     """
-    signals = early_signals()
+    early_signals()
     with _listening(settings) as listener:
         address = _address(listener)
 
         def started(precision: str) -> None:
-            click.echo(f"Thud listens on {address} (Ctrl-C stops it); pictures are computed in {precision}")
+            line_writer(1).put(f"Thud listens on {address} (Ctrl-C stops it); pictures are computed in {precision}")
 
-        # Only what is needed is imported: a process that watches over others loads no model.
-        if settings.workers == 1:
-            from service.process import serve
-
-            serve(settings, listener, started, signals)
-        else:
-            from service.workers import serve_with_workers
-
-            serve_with_workers(settings, listener, started)
+        serve_with_workers(settings, listener, started)
 
 
 @contextmanager

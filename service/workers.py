@@ -1,12 +1,12 @@
-"""Several processes that serve one address, and one that watches over them.
+"""The processes that serve one address, one or several, and the one that watches over them.
 
-They share the listening socket, so that one that dies takes along only what it had accepted: with SO_REUSEPORT each
-would have a queue of its own in the kernel, and lose it. uvicorn's own supervisor is not used because it drops the
-reason for which a worker could not start. The index is memory-mapped: the processes share its pages.
+One that serves may be ended by what it decodes or by a lack of memory: the one that watches does nothing else,
+imports next to nothing, and starts another. They share the listening socket, so that one that dies takes along only
+what it had accepted: with SO_REUSEPORT each would have a queue of its own in the kernel, and lose it. uvicorn's own
+supervisor is not used because it drops the reason for which a worker could not start.
 """
 
 import logging
-import logging.config
 import multiprocessing
 import os
 import signal
@@ -14,13 +14,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.resource_tracker import ensure_running
 from tempfile import TemporaryDirectory
 
 from model.errors import ThudError
-from service.logs import log_config
+from service.logs import start_logging
 from service.settings import Settings
 from service.signals import early_signals, held_back
 
@@ -31,8 +32,13 @@ _spawn = multiprocessing.get_context("spawn")
 # The name is also in service/metrics.py, which may be imported only when the variable is set.
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _TICK_SECONDS = 0.2
-_SLACK_SECONDS = 3.0
 _LONGEST_PAUSE = 30.0
+_WELL_SECONDS = 60.0
+"""A worker that has served for so long has started well: when it dies, the next one is started at once."""
+_AGAIN_SECONDS = 0.2
+"""Whoever stops a process and its group tells it twice at once; only later it is told again."""
+_REAP_SECONDS = 1.0
+"""What even SIGKILL does not end in time waits for a disk, and is left to the system."""
 
 
 class WorkerError(ThudError):
@@ -42,12 +48,17 @@ class WorkerError(ThudError):
 class _Worker:
     """One place among the workers, with the process that fills it now."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, folder: str) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, folder: str | None) -> None:
         self._work = (settings, listener, folder)
         self._pause = 0.0
+        self._ready_at = 0.0
         self.again_at = 0.0
-        self.ready = False
         self.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process answers requests."""
+        return bool(self._ready_at)
 
     def start(self) -> None:
         """Start a process in this place. Raises OSError where the system has none to give."""
@@ -68,7 +79,7 @@ class _Worker:
         self.pipe, self.process = pipe, process
         self.reason: str | None = None
         self.precision = ""
-        self.ready = False
+        self._ready_at = 0.0
         self.again_at = 0.0
 
     def hear(self) -> None:
@@ -79,9 +90,8 @@ class _Worker:
             self.precision, self.reason = self.pipe.recv()
         except (EOFError, OSError):
             return
-        self.ready = self.reason is None
-        if self.ready:
-            self._pause = 0.0
+        if self.reason is None:
+            self._ready_at = time.monotonic()
 
     def bury(self) -> int:
         """Forget the dead process and plan another; its id."""
@@ -93,7 +103,9 @@ class _Worker:
         return pid
 
     def put_off(self) -> None:
-        """Plan the next start, after a pause that grows with every one that failed."""
+        """Plan the next start, after a pause that grows with every one that did not last."""
+        if self.ready and time.monotonic() - self._ready_at > _WELL_SECONDS:
+            self._pause = 0.0
         self.again_at = time.monotonic() + self._pause
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause + 1)
 
@@ -102,13 +114,16 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
     """Serve with `settings.workers` processes until SIGTERM or Ctrl-C. One that dies is replaced.
 
     `started` is called, with the towers' precision, when all of them answer requests. SIGHUP is passed on to them.
-    Raises WorkerError where one cannot start at first.
+    Those that do not stop in time are killed, and all at once where this process is told to stop again. Raises
+    WorkerError where one cannot start at first.
     """
-    logging.config.dictConfig(log_config(as_json=settings.log_format == "json"))
+    start_logging(as_json=settings.log_format == "json")
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, frame: told.append(number))
-    with TemporaryDirectory(prefix="thud-metrics-") as folder:
+    # One worker alone keeps its numbers to itself.
+    several = settings.workers > 1
+    with TemporaryDirectory(prefix="thud-metrics-") if several else nullcontext() as folder:
         workers: list[_Worker] = []
         try:
             try:
@@ -131,10 +146,10 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
                     _signal(workers, signal.SIGHUP)
         finally:
             listener.close()
-            _stop(workers, settings.drain_seconds + settings.stop_seconds + _SLACK_SECONDS)
+            _stop(workers, settings.longest_stop_seconds, told)
 
 
-def _see_to(workers: list[_Worker], folder: str, *, first: bool) -> None:
+def _see_to(workers: list[_Worker], folder: str | None, *, first: bool) -> None:
     """Take the news of the workers and replace those that are dead; at `first`, none may die."""
     for worker in workers:
         if worker.again_at:
@@ -154,20 +169,31 @@ def _see_to(workers: list[_Worker], folder: str, *, first: bool) -> None:
             if first:
                 raise WorkerError(f"a worker process ended with {code} while it started")
             pid = worker.bury()
-            _forget_gauges(pid, folder)
+            if folder is not None:
+                _forget_gauges(pid, folder)
             why = f": {worker.reason}" if worker.reason else ""
             _log.warning("worker %d ended with %s and is replaced%s", pid, code, why)
 
 
-def _stop(workers: list[_Worker], seconds: float) -> None:
-    """End all workers, with force those that take longer than `seconds`."""
+def _stop(workers: list[_Worker], seconds: float, told: list[int]) -> None:
+    """End all workers, with force those that take longer than `seconds`, and all when `told` to stop again."""
     _signal(workers, signal.SIGTERM)
-    end = time.monotonic() + seconds
+    began = time.monotonic()
+    again = False
+    while running := [worker.process for worker in workers if worker.process.is_alive()]:
+        took = time.monotonic() - began
+        if took < _AGAIN_SECONDS:
+            told.clear()
+        again = bool({signal.SIGTERM, signal.SIGINT} & set(told))
+        if again or took > seconds:
+            break
+        wait([process.sentinel for process in running], min(_TICK_SECONDS, seconds))
+    for process in running:
+        why = "this process was told to stop again" if again else f"it did not stop within {seconds:g} s"
+        _log.warning("worker %d is killed: %s", process.pid, why)
+        process.kill()
     for worker in workers:
-        worker.process.join(max(0.0, end - time.monotonic()))
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+        worker.process.join(_REAP_SECONDS)
 
 
 def _signal(workers: list[_Worker], number: signal.Signals) -> None:
@@ -183,10 +209,11 @@ def _forget_gauges(pid: int, folder: str) -> None:
     mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
 
 
-def _serve(settings: Settings, listener: socket.socket, folder: str, pipe: Connection) -> None:
+def _serve(settings: Settings, listener: socket.socket, folder: str | None, pipe: Connection) -> None:
     """A worker process."""
     signals = early_signals()
-    os.environ[METRICS_FOLDER] = folder
+    if folder is not None:
+        os.environ[METRICS_FOLDER] = folder
     from service.process import serve
 
     try:

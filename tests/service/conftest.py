@@ -63,6 +63,12 @@ class Server:
         url = httpx.URL(self.url)
         return url.host, url.port or 80
 
+    @property
+    def worker(self) -> int:
+        """The process that answers, one of them where there are several; `process` watches over it."""
+        process: int = httpx.get(f"{self.url}/readyz?verbose", timeout=30).json()["details"]["process"]
+        return process
+
 
 def make_library(folder: Path, write_bundle: Callable[[Path], Bundle] = write_tiny_bundle) -> Library:
     sounds = folder / "sounds"

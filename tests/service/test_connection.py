@@ -123,7 +123,7 @@ def test_an_answer_to_what_was_sent_ahead_is_not_cut_as_idle(library: Library, e
         connection.sendall(LIVEZ + upload(len(picture)) + picture[:100])
         assert read_answer(connection)[0] == 200
         # It gives way to no other, and its body may take longer than a head.
-        check_problem(httpx.get(f"{server.url}/livez"), 503, "connections")
+        check_problem(httpx.get(f"{server.url}/sounds"), 503, "connections")
         time.sleep(1)
         connection.sendall(picture[100:])
         status, body = read_answer(connection)
@@ -139,7 +139,7 @@ def test_the_head_of_a_further_request_does_not_cut_the_answer(library: Library,
         connection.sendall(upload(len(picture)) + picture + b"GET /livez HTTP/1.1\r\nHo")
         while not app.state.queue.waiting:
             time.sleep(0.01)
-        check_problem(httpx.get(f"http://127.0.0.1:{address[1]}/livez"), 503, "connections")
+        check_problem(httpx.get(f"http://127.0.0.1:{address[1]}/sounds"), 503, "connections")
         go_on.set()
         assert read_answer(connection)[0] == 200
         connection.sendall(b"st: x\r\n\r\n")

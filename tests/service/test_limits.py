@@ -238,16 +238,20 @@ def test_too_many_connections(library: Library) -> None:
         assert httpx.get(f"{server.url}/livez").status_code == 200
         for connection in idle:
             connection.close()
-        # Those that are in the middle of a request do not.
+        # Those that are in the middle of a request do not, where each client has but one.
         head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-        head += b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+        head += b"X-Forwarded-For: 203.0.113.%d\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
         busy = [socket.create_connection(server.address, timeout=30) for _ in range(3)]
-        for connection in busy:
-            connection.sendall(head)
+        for number, connection in enumerate(busy):
+            connection.sendall(head % number)
             assert connection.recv(100).startswith(b"HTTP/1.1 100")
-        refused = httpx.get(f"{server.url}/livez")
+        refused = httpx.get(f"{server.url}/sounds")
         check_problem(refused, 503, "connections")
         assert refused.headers["retry-after"] == "1"
+        # Probes have places of their own.
+        for path in ("/livez", "/readyz?verbose", "/metrics"):
+            probed = httpx.get(f"{server.url}{path}")
+            assert (probed.status_code, probed.headers["connection"]) == (200, "close")
         for connection in busy:
             connection.close()
 

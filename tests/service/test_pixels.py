@@ -27,7 +27,7 @@ LARGE = SMALL + 1
 
 def memory(server: Server) -> tuple[float, float]:
     """Resident memory now and at most so far, in megabytes."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    status = Path(f"/proc/{server.worker}/status").read_text()
     lines = dict(line.split(":", 1) for line in status.splitlines())
     now, peak = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
     return now, peak

@@ -155,7 +155,7 @@ def test_a_photograph_of_20_megabytes_leaves_nothing_behind(client: httpx.Client
 
     assert response.status_code == 200
     assert list(server.spool.iterdir()) == before
-    open_files = Path(f"/proc/{server.process.pid}/fd")
+    open_files = Path(f"/proc/{server.worker}/fd")
     if open_files.exists():
         # A temporary file has no name while it is open; what it is open as shows where it is.
         assert not [link for link in open_files.iterdir() if str(server.spool) in str(link.readlink())]

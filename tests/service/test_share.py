@@ -131,6 +131,7 @@ def test_an_answer_that_is_broken_off_is_logged_as_one(
         10,
         lambda: any(f"{url}" in line and "broken off: damaged_sound" in line for line in server.requests[logged:]),
     )
+    within(10, lambda: server.said() != said)
     complaint = server.said().removeprefix(said).splitlines()
     assert len(complaint) == 1
     assert "was broken off: long.wav has changed" in complaint[0]
@@ -186,6 +187,7 @@ def test_sounds_that_are_away_come_back(
     shutil.copytree(tmp_path / "kept", own.sounds)
     within(10, lambda: client.get("/readyz").status_code == 200)
     assert client.get(url).content == data
+    within(10, lambda: server.said().removeprefix(said).count("\n") == 2)
     lines = server.said().removeprefix(said).splitlines()
     assert ["no sound is sent" in lines[0], "there again" in lines[1], len(lines)] == [True, True, 2]
 

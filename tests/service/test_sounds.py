@@ -328,18 +328,19 @@ def test_a_file_that_cannot_be_read_for_a_moment(library: Library, known: bool) 
         for url in [first, second] if known else [first]:
             assert client.get(url).status_code == 200
         # The connection is open already, so that it is the file which finds no free descriptor.
-        open_files = Path(f"/proc/{server.process.pid}/fd")
+        worker = client.get("/readyz?verbose").json()["details"]["process"]
+        open_files = Path(f"/proc/{worker}/fd")
         within(10, lambda: not any(".wav" in str(one.resolve()) for one in open_files.iterdir()))
         used = {int(one.name) for one in open_files.iterdir()}
         free = min(set(range(len(used) + 1)) - used)
-        before = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (free, before[1]))
         for _ in range(2):
             answer = client.get(second)
             check_problem(answer, 503, "at the moment")
             assert answer.headers["retry-after"] == "5"
         assert client.head(second).status_code in (200, 503)
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
         assert client.get(second).status_code == 200
 
 

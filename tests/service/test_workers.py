@@ -4,8 +4,11 @@ import errno
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -71,13 +74,50 @@ def test_a_killed_worker_is_replaced_and_the_metrics_stay_right(library: Library
             assert other.post("/recommend", content=encode()).status_code == 200
 
 
-def test_workers_end_with_the_process_that_watches_them(library: Library) -> None:
-    with running(library, "--workers", "2") as server:
+def gone(process: int) -> bool:
+    return not Path(f"/proc/{process}").exists()
+
+
+def test_one_worker_alone_is_replaced_too(library: Library, encode: Encode) -> None:
+    with running(library, says=True) as server:
+        for number, status in ((signal.SIGSEGV, -signal.SIGSEGV), (signal.SIGTERM, 0)):
+            one = server.worker
+            os.kill(one, number)
+            within(30, partial(gone, one))
+            # The address stays open: whoever asks waits for the next worker.
+            assert httpx.post(f"{server.url}/recommend", content=encode(), timeout=60).status_code == 200
+            assert server.worker not in (one, server.process.pid)
+            assert f"worker {one} ended with {status} and is replaced" in server.said()
+
+
+def test_workers_that_die_again_and_again_are_replaced_ever_later(library: Library) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = workers._Worker(Settings(bundle=library.bundle.folder, index=library.index), listener, None)
+        worker.process.kill()
+        worker.bury()
+        pauses = []
+        for served in (1.0, 2.0, 1.0, 3600.0, 1.0):
+            worker._ready_at = time.monotonic() - served
+            worker.put_off()
+            pauses.append(round(worker.again_at - time.monotonic()))
+    assert pauses == [1, 3, 7, 0, 1]
+
+
+def test_the_process_that_watches_loads_no_model() -> None:
+    heavy = "{'numpy', 'PIL', 'soundfile', 'onnxruntime', 'faiss', 'fastapi', 'uvicorn', 'prometheus_client'}"
+    code = f"import sys, thud, service.commands, service.server; print({heavy} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_workers_end_with_the_process_that_watches_them(library: Library, workers: str) -> None:
+    with running(library, "--workers", workers) as server:
         found = processes(server)
         server.process.kill()
         server.process.wait()
         server.process.returncode = 0
-        within(30, lambda: not any(Path(f"/proc/{process}").exists() for process in found))
+        within(30, lambda: all(map(gone, found)))
 
 
 def test_workers_that_cannot_start_end_in_one_line(library: Library, tmp_path: Path) -> None:
@@ -124,4 +164,4 @@ def test_a_worker_that_cannot_be_started_is_tried_again(
             assert worker.process.is_alive()
             assert not worker.again_at
         finally:
-            workers._stop([worker], 10)
+            workers._stop([worker], 10, [])
