@@ -98,7 +98,7 @@ class HighPass:
         """The next piece `[n]` of the sound, n > 0, as `[n]` too."""
         pole = float(np.exp(-2 * np.pi * HIGH_PASS_HERTZ / self._rate))
         # The sum below has powers of the pole; over more samples at once they would leave a float's range.
-        length = max(1, round(self._rate / HIGH_PASS_HERTZ))
+        length = min(len(samples), max(1, round(self._rate / HIGH_PASS_HERTZ)))
         powers = pole ** np.arange(1, length + 1)
         passed = np.empty_like(samples)
         slow = self._slow

@@ -204,7 +204,7 @@ def test_compose_sets_settings_that_exist_to_values_that_they_take() -> None:
     assert settings.proxies == ["proxy"]
     # What the comments say of settings is said of ones that exist.
     text = (ROOT / "docker-compose.yml").read_text() + nginx()
-    own = {"HTTP_PORT", "MEMORY", "BUILD_CA", "BUILD_NETWORK"}
+    own = {"HTTP_PORT", "MEMORY", "TMP", "BUILD_CA", "BUILD_NETWORK"}
     named = set(re.findall(r"\bTHUD_([A-Z_]+)\b", text)) - own
     assert {name.lower() for name in named} <= set(Settings.model_fields)
 
