@@ -91,7 +91,7 @@ def test_two_towers_learn_from_the_grid(run: Path, dataset: Dataset, monkeypatch
 
 
 def test_two_towers_learn_from_the_papers_pairs(dataset: Dataset, tmp_path: Path) -> None:
-    train(dataset, recipe(PAIRS, epochs=10), tmp_path / "run")
+    train(dataset, recipe(PAIRS, epochs=14), tmp_path / "run")
     _, result = evaluated(tmp_path / "run", dataset)
     assert result.test["pairs"]["accuracy"] > 0.65
     assert result.test["recommend"]["own_clips"]["p_at"]["10"]["micro"] > 0.5
