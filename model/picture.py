@@ -180,7 +180,7 @@ def picture_array(
     enough = enough_for(size)
     if part is not None:
         # The part alone must have enough pixels, so that the whole needs more.
-        enough = math.ceil(enough / min(part.width, part.height))
+        enough = math.ceil(min(enough / min(part.width, part.height), limits.max_pixels))
     opened = _opened(data, limits, enough)
     with room(opened.pixels):
         image = _decoded(opened)
@@ -213,8 +213,6 @@ def _upright(image: Image.Image, orientation: int | None) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
         high = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
         return Image.fromarray(high).convert("RGB")
@@ -223,4 +221,4 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGB", rgba.size, "white")
         white.paste(rgba, mask=rgba)
         return white
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

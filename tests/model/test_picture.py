@@ -151,6 +151,8 @@ def test_transparency_is_laid_on_white() -> None:
     picture = Image.new("RGBA", (32, 32), (255, 0, 0, 0))
     for image in (picture, picture.quantize(4), picture.convert("LA")):
         assert (np.asarray(decode_picture(encode(image, "PNG"))) == 255).all()
+    colour = encode(Image.new("RGB", (32, 32), "red"), "PNG", transparency=(255, 0, 0))  # one that stands for none
+    assert (np.asarray(decode_picture(colour)) == 255).all()
 
 
 def test_of_an_animation_the_first_frame_is_taken() -> None:
