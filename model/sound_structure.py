@@ -33,6 +33,8 @@ _FLAC_BEGIN = re.compile(rb"fLaC[\0\x80]\0\0\x22")
 _OGG_BEGIN = re.compile(rb"OggS\0[\x02\x03\x06\x07]")
 _LONGEST_BEGIN = 8
 _OGG_PAGE = 65_307
+# Layer III as the format of a WAV.
+_WAV_MP3 = 0x55
 # 2**31 and 2**32 stand for "not known", as does what a program came to from there by adding and subtracting.
 _ABOUT = 1 << 16
 
@@ -84,7 +86,7 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Str
     file.seek(start)
     magic = file.read(12)
     if magic[:4] in (b"RIFF", b"RIFX") and magic[8:] == b"WAVE":
-        yield _wav(file, start, size)
+        yield _wav(file, start, size, max_seconds)
     elif magic[:4] == b"fLaC":
         if _flac_seconds(file, start) > max_seconds:  # as its decoder will say, so that it need not be read
             yield Stretch(file, start, size)
@@ -96,15 +98,19 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Str
             _check_last_page(file, begin, end)
             yield Stretch(file, begin, end)
     else:
-        file.seek(start)
-        found = first_frame(file.read(min(size - start, _MOST_JUNK)))
-        if found is None:
-            yield Stretch(file, start, size)
-            return
-        begin = start + found
-        file.seek(begin)
-        data = file.read(min(size - begin, int((max_seconds + 2) * MOST_BYTES_A_SECOND)))
-        yield Stretch(file, 0, 0, frames_alone(data, size - begin - len(data), max_seconds))
+        frames = _mpeg_in(file, start, size, max_seconds)
+        yield Stretch(file, 0, 0, frames) if frames else Stretch(file, start, size)
+
+
+def _mpeg_in(file: BinaryIO, start: int, end: int, max_seconds: float) -> bytes:
+    """The frames of the MPEG audio from `start` to `end`, as far as a sound may be long; none where it is none."""
+    file.seek(start)
+    found = first_frame(file.read(min(end - start, _MOST_JUNK)))
+    if found is None:
+        return b""
+    file.seek(start + found)
+    data = file.read(min(end - start - found, int((max_seconds + 2) * MOST_BYTES_A_SECOND)))
+    return frames_alone(data, end - start - found - len(data), max_seconds)
 
 
 def _behind_tags(file: BinaryIO, size: int) -> int:
@@ -125,26 +131,29 @@ def _behind_tags(file: BinaryIO, size: int) -> int:
     return 0
 
 
-def _wav(file: BinaryIO, start: int, size: int) -> Stretch:
+def _wav(file: BinaryIO, start: int, size: int, max_seconds: float) -> Stretch:
     """The data of the WAV at `start` with its true length, and of the other chunks those that a decoder needs.
 
-    Raises SoundError where the data's length says that some is missing. The length of the whole file is not
-    believed: many programs get it wrong, and what stands behind the data does not matter.
+    MP3 in it is as `_mpeg_in` gives it. Raises SoundError where the data's length says that some is missing. The
+    length of the whole file is not believed: many programs get it wrong, and what stands behind the data does not
+    matter.
     """
     file.seek(start)
     head = file.read(12)
     order: ByteOrder = "little" if head[:4] == b"RIFF" else "big"
     claimed = int.from_bytes(head[4:8], order)
-    kept, frame = b"", 1
+    kept, frame, mp3 = b"", 1, False
     for at, name, length in _chunks(file, start + 12, order):
         if name == b"data":
             # By the length of the whole file nothing is missing, or this is that length in the wrong place.
             whole = bool({claimed, length} & {size - start, size - start - 8})
             data = min(_data_length(file, at, size, length, frame, order, whole), 0xFFFFFFFF - len(kept) - 20)
+            frames = _mpeg_in(file, at, at + data, max_seconds) if mp3 else b""
+            start, end = at + (data if frames else 0), at + data
+            data = len(frames) or data
             riff = (12 + len(kept) + data).to_bytes(4, order)
-            return Stretch(
-                file, at, at + data, head[:4] + riff + head[8:] + kept + b"data" + data.to_bytes(4, order)
-            )
+            head = head[:4] + riff + head[8:] + kept + b"data" + data.to_bytes(4, order) + frames
+            return Stretch(file, start, end, head)
         if name in (b"fmt ", b"fact") and length <= _MOST_CHUNK:
             file.seek(at)
             chunk = file.read(length)
@@ -152,6 +161,7 @@ def _wav(file: BinaryIO, start: int, size: int) -> Stretch:
             if name == b"fmt ":
                 channels, bits = int.from_bytes(chunk[2:4], order), int.from_bytes(chunk[14:16], order)
                 frame = max(1, channels * bits // 8)
+                mp3 = int.from_bytes(chunk[:2], order) == _WAV_MP3
     if claimed + 8 > size - start and not _unknown(claimed):
         raise SoundError(f"cut short: {size:,} of {claimed + 8:,} bytes are there, and no sound among them")
     return Stretch(file, start, size)

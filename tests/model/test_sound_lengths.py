@@ -62,6 +62,13 @@ def layer_2() -> bytes:
     return file.getvalue()
 
 
+def mp3_in_wav(frames: bytes, length: int | None = None) -> bytes:
+    """A WAV whose data are MP3, and as long as `length` tells where that is not the truth."""
+    told = len(frames) if length is None else length
+    fmt = struct.pack("<4sIHHIIHH14x", b"fmt ", 30, 0x55, 1, RATE, 8000, 1, 0)
+    return struct.pack("<4sI4s", b"RIFF", told + 50, b"WAVE") + fmt + struct.pack("<4sI", b"data", told) + frames
+
+
 def id3(content: bytes) -> bytes:
     """An ID3v2 tag around `content`."""
     size = bytes(len(content) >> shift & 127 for shift in (21, 14, 7, 0))
@@ -102,6 +109,10 @@ MP3S: dict[str, tuple[Make, float]] = {
     "text behind": (lambda: mp3(1.0) + b"<html>" * 2000, 1.0),
     "junk between": (lambda: mp3(1.0) + b"<html>" * 2000 + mp3(1.0), 2.0),
     "half a frame at the end": (lambda: mp3(1.0)[:-60], 1.0),
+    "in a WAV": (lambda: mp3_in_wav(mp3(1.0)), 1.0),
+    "in a WAV, variable": (lambda: mp3_in_wav(mp3(1.0, 160) + mp3(2.0, 8, 0.001)), 3.0),
+    "in a WAV, variable, first the quiet": (lambda: mp3_in_wav(mp3(2.0, 8, 0.001) + mp3(1.0, 160)), 3.0),
+    "in a WAV of unknown length": (lambda: mp3_in_wav(mp3(1.0), 0xFFFFFFFF - 50), 1.0),
 }
 FLACS: dict[str, tuple[Make, float]] = {
     "total not known": (lambda: flac(1.0, 0), 1.0),
