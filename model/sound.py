@@ -37,13 +37,14 @@ Samples = npt.NDArray[np.float32]
 class SoundLimits:
     """What a sound may be. `silence` is the peak, relative to full scale, under which it counts as silent.
 
-    `min_rate` is the sample rate in Hz.
+    `min_rate` and `max_rate` are of the sample rate, in Hz: resampling from a rate without bound takes hours.
     """
 
     min_seconds: float = 0.01
     max_seconds: float = 600.0
     max_channels: int = 64
     min_rate: int = 1000
+    max_rate: int = 1_000_000
     silence: float = 1e-4
 
     @property
@@ -233,6 +234,8 @@ class _Reading:
             raise SoundError(f"{file.channels} channels; at most {limits.max_channels} are accepted")
         if file.samplerate < limits.min_rate:
             raise SoundError(f"{file.samplerate} Hz; at least {limits.min_rate:,} Hz are needed for a sound")
+        if file.samplerate > limits.max_rate:
+            raise SoundError(f"{file.samplerate:,} Hz; at most {limits.max_rate:,} Hz are accepted")
         if self._rate and (file.samplerate, file.channels) != (self._rate, self._channels):
             raise SoundError(
                 f"joined from unlike parts: {self._rate:,} Hz with {self._channels} channels, "

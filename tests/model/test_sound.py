@@ -268,6 +268,8 @@ def test_more_samples_than_any_sound_has_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "a.wav", "388,800 samples in all channels; at most 384,000", SoundLimits(max_seconds=1.0))
     soundfile.write(tmp_path / "b.wav", tone(10.0, 8), 8)
     refused(tmp_path / "b.wav", "8 Hz; at least 1,000 Hz")
+    soundfile.write(tmp_path / "c.wav", np.ones(100), 2_000_000_000)
+    refused(tmp_path / "c.wav", "2,000,000,000 Hz; at most 1,000,000 Hz")
     part = io.BytesIO()
     soundfile.write(part, tone(0.7), 44_100, format="OGG")
     (tmp_path / "a.ogg").write_bytes(2 * part.getvalue())
