@@ -47,7 +47,7 @@ class ApiKeys:
         """The name of the key, None where there is none or a wrong one."""
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # the first of each name
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        given = _digest(token.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b""))
+        given = _digest((token if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")).strip())
         # All are compared, so that the time does not tell which one matched.
         found = [name for digest, name in self._digests if hmac.compare_digest(given, digest)]
         return found[0] if found else None

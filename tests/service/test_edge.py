@@ -82,6 +82,14 @@ def test_with_a_key(locked: httpx.Client, encode: Encode, key: str) -> None:
         assert locked.post("/recommend", files={"image": encode()}, headers=headers).status_code == 200
 
 
+def test_space_around_a_key_is_not_part_of_it(locked: httpx.Client) -> None:
+    for header in (b"X-API-Key: %s \t", b"Authorization: Bearer  %s "):
+        with socket.create_connection((locked.base_url.host, locked.base_url.port or 80), 10) as connection:
+            head = b"GET /materials HTTP/1.0\r\nHost: a\r\n" + header % KEYS[0].encode()
+            connection.sendall(head + b"\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+
+
 @pytest.mark.parametrize("key", [ACCENTED.encode(), ACCENTED.encode("latin-1"), CYRILLIC.encode()])
 def test_a_key_may_have_any_letters(locked: httpx.Client, key: bytes) -> None:
     for headers in ({b"Authorization": b"Bearer " + key}, {b"X-API-Key": key}):
