@@ -111,7 +111,8 @@ def first_frame(data: bytes) -> int | None:
 def frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
     """The frames in `data`, which begins with one, led by a frame that counts them where layer III has none.
 
-    Whatever stands between and behind them is left out. What follows more than `max_seconds` is not looked at but
+    Whatever stands between and behind them is left out, and so is a first frame that holds no sound and does not
+    count as the decoder understands it. What follows more than `max_seconds` is not looked at but
     counted as if it were frames like the others, with the `left_out` bytes of the file that `data` does not have.
     Raises SoundError where fewer frames are there than the file says, and where they are not all of one kind.
     """
@@ -123,9 +124,10 @@ def frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
         return b"".join(pieces)
     at = 4 + first.side
     flags = int.from_bytes(data[at + 4 : at + 8], "big")
-    has_info = data[at : at + 4] in (b"Xing", b"Info") and flags & 1
+    has_vbri, is_info = data[36:40] == b"VBRI", data[at : at + 4] in (b"Xing", b"Info")
+    has_info = is_info and flags & 1
     told = int.from_bytes(data[at + 8 : at + 12], "big") if has_info else 0
-    if data[36:40] == b"VBRI":
+    if has_vbri:
         told = int.from_bytes(data[50:54], "big")
     if count * first.samples > max_seconds * first.rate:
         read = runs[-1][1]
@@ -133,7 +135,10 @@ def frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
     elif count < _WHOLE * told:
         raise SoundError(f"cut short: {count:,} of {told:,} frames are there")
     if not has_info:
-        return b"".join([*_lead(data, first, count), *pieces])
+        if has_vbri or is_info:
+            pieces[0], count = pieces[0][first.size :], count - 1
+        begin = next(filter(None, pieces), b"")
+        return b"".join([*_lead(begin, first, count), *pieces]) if begin else b""
     if count - 1 > told + _MISCOUNT:  # files joined to one, or a count that was never filled in
         pieces[0] = pieces[0][: at + 8] + (count - 1).to_bytes(4, "big") + pieces[0][at + 12 :]
     return b"".join(pieces)

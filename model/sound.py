@@ -27,7 +27,7 @@ _BLOCK = 262_144
 _BLOCK_SECONDS = 4
 # The level before the file begins is taken to be the mean of this much: half a period of what is taken out.
 _LEAD_SECONDS = 0.5 / HIGH_PASS_HERTZ
-# A decoder may leave out a frame or two that the file counts.
+# A decoder may leave out a frame or two that the file counts, but none of FLAC's.
 _WHOLE = 0.95
 
 Samples = npt.NDArray[np.float32]
@@ -152,6 +152,8 @@ def _decode(stream: Stretch, reading: "_Reading") -> None:
         reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
         if reason.startswith("File does not exist"):  # libsndfile has one reason for this and for what is no stream
             reason = "its decoder finds no sound in it"
+        if "flac decoder lost sync" in reason and stream.at_end:
+            raise SoundError("cut short or damaged: it ends before its last frame is whole") from error
         if not stream.error:
             raise SoundError(f"not a readable sound: {reason}") from error
     if stream.error:
@@ -204,7 +206,7 @@ class _Reading:
                 break
             self._take(block)
             read += len(block)
-        if read < _WHOLE * told:
+        if read < (1 if file.format == "FLAC" else _WHOLE) * told:
             raise SoundError(f"cut short: {read:,} of {told:,} samples can be read")
 
     def sound(self) -> Sound:

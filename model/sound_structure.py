@@ -5,6 +5,7 @@ there, or refuses it. Lengths are compared here with the bytes there are and set
 """
 
 import io
+import itertools
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from model.errors import SoundError
 from model.flac_frames import total_samples
 from model.mpeg_frames import MOST_BYTES_A_SECOND, first_frame, frames_alone
+from model.ogg_pages import check_last_page, page_content
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,9 +34,10 @@ _FLAC_TOTAL = (1 << 36) - 1
 _FLAC_BEGIN = re.compile(rb"fLaC[\0\x80]\0\0\x22")
 _OGG_BEGIN = re.compile(rb"OggS\0[\x02\x03\x06\x07]")
 _LONGEST_BEGIN = 8
-_OGG_PAGE = 65_307
 # Layer III as the format of a WAV.
 _WAV_MP3 = 0x55
+# As programs name chunks; a byte that makes up for an odd length begins none, for it is zero.
+_CHUNK_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2}[A-Za-z0-9_ ]")
 # 2**31 and 2**32 stand for "not known", as does what a program came to from there by adding and subtracting.
 _ABOUT = 1 << 16
 
@@ -75,6 +78,11 @@ class Stretch(io.RawIOBase):
         """Where reading goes on."""
         return self._at
 
+    @property
+    def at_end(self) -> bool:
+        """Whether all was read."""
+        return self._at >= self._length
+
 
 def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Stretch]:
     """The streams of which a file of `size` bytes consists, one after another, each as its decoder should read it.
@@ -87,7 +95,7 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Str
     magic = file.read(12)
     if magic[:4] in (b"RIFF", b"RIFX") and magic[8:] == b"WAVE":
         yield _wav(file, start, size, max_seconds)
-    elif magic[:4] == b"fLaC":
+    elif _FLAC_BEGIN.match(magic):
         if _flac_seconds(file, start) > max_seconds:  # as its decoder will say, so that it need not be read
             yield Stretch(file, start, size)
             return
@@ -95,7 +103,7 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Str
             yield _flac(file, begin, end)
     elif magic[:4] == b"OggS":
         for begin, end in _chained(file, start, size, _OGG_BEGIN):
-            _check_last_page(file, begin, end)
+            check_last_page(file, begin, end)
             yield Stretch(file, begin, end)
     else:
         frames = _mpeg_in(file, start, size, max_seconds)
@@ -134,9 +142,9 @@ def _behind_tags(file: BinaryIO, size: int) -> int:
 def _wav(file: BinaryIO, start: int, size: int, max_seconds: float) -> Stretch:
     """The data of the WAV at `start` with its true length, and of the other chunks those that a decoder needs.
 
-    MP3 in it is as `_mpeg_in` gives it. Raises SoundError where the data's length says that some is missing. The
-    length of the whole file is not believed: many programs get it wrong, and what stands behind the data does not
-    matter.
+    MP3 in it is as `_mpeg_in` gives it. Raises SoundError where the data's length says that some is missing, and
+    where more data follow. The length of the whole file is not believed: many programs get it wrong, and what else
+    stands behind the data does not matter.
     """
     file.seek(start)
     head = file.read(12)
@@ -145,11 +153,15 @@ def _wav(file: BinaryIO, start: int, size: int, max_seconds: float) -> Stretch:
     kept, frame, mp3 = b"", 1, False
     for at, name, length in _chunks(file, start + 12, order):
         if name == b"data":
+            behind = _next_data(file, at, size, order)
+            if behind and length:
+                raise SoundError(f"has two data chunks: more sound stands behind {length:,} bytes of it")
+            at_sound, told = behind or (at, length)
             # By the length of the whole file nothing is missing, or this is that length in the wrong place.
-            whole = bool({claimed, length} & {size - start, size - start - 8})
-            data = min(_data_length(file, at, size, length, frame, order, whole), 0xFFFFFFFF - len(kept) - 20)
-            frames = _mpeg_in(file, at, at + data, max_seconds) if mp3 else b""
-            start, end = at + (data if frames else 0), at + data
+            whole = bool({claimed, told} & {size - start, size - start - 8})
+            data = min(_data_length(file, at_sound, size, told, frame, order, whole), 0xFFFFFFFF - len(kept) - 20)
+            frames = _mpeg_in(file, at_sound, at_sound + data, max_seconds) if mp3 else b""
+            start, end = at_sound + (data if frames else 0), at_sound + data
             data = len(frames) or data
             riff = (12 + len(kept) + data).to_bytes(4, order)
             head = head[:4] + riff + head[8:] + kept + b"data" + data.to_bytes(4, order) + frames
@@ -190,6 +202,24 @@ def _ends_in_chunks(file: BinaryIO, at: int, size: int, order: ByteOrder) -> boo
     return at >= size - 1
 
 
+def _next_data(file: BinaryIO, at: int, size: int, order: ByteOrder) -> tuple[int, int] | None:
+    """Where the content of the next `data` among the whole chunks behind the one at `at` begins, and its length.
+
+    None where there is none that has sound. Raises SoundError where a WAV file follows.
+    """
+    found = None
+    for start, name, length in itertools.islice(_chunks(file, at - 8, order), 1, None):
+        if name == b"data":
+            found = start, length
+            if length:
+                return found
+        elif name in (b"RIFF", b"RIFX"):
+            raise SoundError("joined from several WAV files, of which only the first could be read")
+        elif not name.decode("latin-1").isprintable() or start + length > size:
+            return found  # an empty one has what follows it as its sound
+    return None
+
+
 def _chunks(file: BinaryIO, at: int, order: ByteOrder) -> Iterator[tuple[int, bytes, int]]:
     """Where the content of each chunk from `at` on begins, the chunk's name, and the length it claims."""
     for _ in range(_MOST_PARTS):
@@ -202,7 +232,8 @@ def _chunks(file: BinaryIO, at: int, order: ByteOrder) -> Iterator[tuple[int, by
         at += 8 + length
         if length % 2:  # a byte makes up for it, which some programs leave out
             file.seek(at)
-            at += file.read(4) not in (b"data", b"fmt ", b"fact", b"LIST")
+            following = file.read(5)
+            at += not _CHUNK_NAME.match(following) or following[1:] in (b"data", b"fmt ", b"fact", b"LIST")
 
 
 def _flac_seconds(file: BinaryIO, start: int) -> float:
@@ -222,8 +253,8 @@ def _flac(file: BinaryIO, start: int, end: int) -> Stretch:
     there = total_samples(file.read(end - tail)) or 0
     if there > told & _FLAC_TOTAL:
         head = head[:18] + (told & ~_FLAC_TOTAL | there).to_bytes(8, "big") + head[26:]
-    elif told & _FLAC_TOTAL == 0:
-        raise SoundError("cut short: its header tells no length, and no frame at its end does")
+    elif there == 0 and (tail == start or told & _FLAC_TOTAL == 0):
+        raise SoundError("cut short: no frame of its sound is there at its end")
     return Stretch(file, start + len(head), end, head)
 
 
@@ -237,7 +268,7 @@ def _chained(file: BinaryIO, start: int, size: int, begin: re.Pattern[bytes]) ->
         for found in begin.finditer(block):
             here = at - len(kept) + found.start()
             # Where several streams run side by side, each begins with a page of its own before all else.
-            if here > latest and not (begin is _OGG_BEGIN and here == _page(file, latest)[1]):
+            if here > latest and not (begin is _OGG_BEGIN and here == page_content(file, latest)[1]):
                 yield stream, here
                 stream = here
                 streams += 1
@@ -249,20 +280,3 @@ def _chained(file: BinaryIO, start: int, size: int, begin: re.Pattern[bytes]) ->
         at += len(block) - len(kept)
         kept = block[-_LONGEST_BEGIN + 1 :]
     yield stream, size
-
-
-def _page(file: BinaryIO, at: int) -> tuple[int, int]:
-    """Where the content of the Ogg page at `at` begins and ends, by its table of segments."""
-    file.seek(at)
-    head = file.read(27 + 255)
-    segments = head[27 : 27 + head[26]] if len(head) > 27 else b""
-    return at + 27 + len(segments), at + 27 + len(segments) + sum(segments)
-
-
-def _check_last_page(file: BinaryIO, start: int, end: int) -> None:
-    """Raise SoundError where the last page of the Ogg stream was cut: libsndfile would take what is there."""
-    tail = max(start, end - _OGG_PAGE)
-    file.seek(tail)
-    last = file.read(end - tail).rfind(b"OggS")
-    if last >= 0 and (claimed := _page(file, tail + last)[1]) > end:
-        raise SoundError(f"cut short: {end - start:,} of at least {claimed - start:,} bytes are there")

@@ -11,8 +11,6 @@ import numpy.typing as npt
 import pytest
 import soundfile
 import soxr
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from model.errors import SoundError
 from model.sound import HighPass, decode_sound
@@ -84,9 +82,20 @@ def flac(seconds: float, total: int | None = None, channels: int = 1, subtype: s
     return bytes(data)
 
 
+def uncounted(frames: bytes, tag: bytes, at: int = 13) -> bytes:
+    """The frames of `mp3` behind one that holds no sound but `tag`."""
+    return (frames[:4].ljust(at, b"\0") + tag).ljust(208, b"\0") + frames
+
+
+def vbri(frames: bytes) -> bytes:
+    """The frames of `mp3` behind one that counts them, as Fraunhofer's encoder has it."""
+    return uncounted(frames, b"VBRI\0\1" + bytes(8) + (len(frames) // 208).to_bytes(4, "big"), 36)
+
+
 COVER = id3(b"APIC" + np.random.default_rng(1).bytes(40_000))
 ID3V1 = b"TAG" + bytes(125)
 APE = b"APETAGEX" + struct.pack("<5I", 2000, 3032, 1, 0, 0) + bytes(3) + b"x" * 3000
+NO_PAGE = b"OggS\0\0" + b"\xff" * 300
 ID3V2_3 = id3(bytes(range(1, 100)))
 
 MP3S: dict[str, tuple[Make, float]] = {
@@ -109,6 +118,10 @@ MP3S: dict[str, tuple[Make, float]] = {
     "text behind": (lambda: mp3(1.0) + b"<html>" * 2000, 1.0),
     "junk between": (lambda: mp3(1.0) + b"<html>" * 2000 + mp3(1.0), 2.0),
     "half a frame at the end": (lambda: mp3(1.0)[:-60], 1.0),
+    "VBRI": (lambda: vbri(mp3(1.0)), 1.0),
+    "Xing without a count": (lambda: uncounted(mp3(1.0), b"Xing"), 1.0),
+    "Info with bytes counted": (lambda: uncounted(mp3(1.0), b"Info\0\0\0\2\0\0\x20\0"), 1.0),
+    "Xing without a count, junk": (lambda: uncounted(mp3(1.0), b"Xing")[:208] + b"<html>" * 99 + mp3(1.0), 1.0),
     "in a WAV": (lambda: mp3_in_wav(mp3(1.0)), 1.0),
     "in a WAV, variable": (lambda: mp3_in_wav(mp3(1.0, 160) + mp3(2.0, 8, 0.001)), 3.0),
     "in a WAV, variable, first the quiet": (lambda: mp3_in_wav(mp3(2.0, 8, 0.001) + mp3(1.0, 160)), 3.0),
@@ -136,6 +149,9 @@ OGGS: dict[str, tuple[Make, float]] = {
         1.5,
     ),
     "zeros before, tag behind": (lambda: bytes(64) + encoded("OGG", noise(1.0)) + ID3V1, 1.0),
+    "text with a page's name behind": (lambda: encoded("OGG", noise(1.0)) + b"see OggS, and more" * 9, 1.0),
+    "what looks like a page behind": (lambda: encoded("OGG", noise(1.0)) + NO_PAGE, 1.0),
+    "chained, what looks like a page behind": (lambda: 2 * encoded("OGG", noise(1.0)) + NO_PAGE, 2.0),
     "tag before, zeros behind": (lambda: ID3V2_3 + encoded("OGG", noise(1.0)) + bytes(100_000), 1.0),
 }
 
@@ -186,6 +202,22 @@ def test_a_count_in_front_changes_no_sample(tmp_path: Path) -> None:
     np.testing.assert_allclose(decode_sound(tmp_path / "a.mp3", RATE).samples, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "name", ["VBRI", "Xing without a count", "Info with bytes counted", "Xing without a count, junk"]
+)
+def test_a_first_frame_that_is_no_sound_is_not_heard(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.mp3").write_bytes(MP3S[name][0]())
+    (tmp_path / "b.mp3").write_bytes(mp3(1.0))
+    samples, expected = (decode_sound(tmp_path / f"{letter}.mp3", RATE).samples for letter in "ab")
+    np.testing.assert_array_equal(samples, expected)
+
+
+def test_an_mp3_of_a_first_frame_alone_has_no_sound(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(uncounted(mp3(1.0), b"Xing")[:208])
+    with pytest.raises(SoundError, match="no sound in it"):
+        decode_sound(tmp_path / "a.mp3", RATE)
+
+
 def test_what_an_encoder_padded_is_taken_off(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_bytes(mp3(1.0, info=True))
     assert len(decode_sound(tmp_path / "a.mp3", RATE).samples) == RATE
@@ -216,23 +248,33 @@ def test_unlike_parts_are_refused(tmp_path: Path, name: str) -> None:
 
 CUT: dict[str, Make] = {
     "flac.flac": lambda: flac(1.0, 0)[:-2000],
+    "a byte.flac": lambda: flac(1.0)[:-1],
+    "half.flac": lambda: flac(5.0)[:100_000],
+    "tag behind.flac": lambda: flac(1.0)[:-2000] + ID3V1,
+    "header.flac": lambda: flac(1.0)[:60],
+    "last frame.flac": lambda: before_last_frame(flac(5.0)),
     "joined.flac": lambda: (flac(1.0) + flac(1.0))[:-2000],
     "info.mp3": lambda: mp3(2.0, info=True)[:-2000],
     "vbri.mp3": lambda: vbri(mp3(2.0))[:-2000],
     "chained.ogg": lambda: (encoded("OGG", noise(1.0)) + encoded("OGG", noise(1.0)))[:-200],
+    "zeros behind.ogg": lambda: encoded("OGG", noise(1.0))[:-100] + bytes(1000),
+    "page behind.ogg": lambda: encoded("OGG", noise(1.0))[:-100] + NO_PAGE,
     "hole.ogg": lambda: without_page(encoded("OGG", noise(5.0)), 4),
-    "wav.wav": lambda: encoded("WAV", noise(1.0))[:-10],
-    "wavex.wav": lambda: encoded("WAVEX", noise(1.0))[:-2000],
-    "adpcm.wav": lambda: encoded("WAV", noise(1.0), subtype="IMA_ADPCM")[:-2000],
     "frameless.flac": lambda: flac(1.0, 0)[:42],
-    "head.wav": lambda: encoded("WAV", noise(1.0))[:40],
 }
 
 
-def vbri(data: bytes) -> bytes:
-    """The MP3 with its first frame counting all, as Fraunhofer's encoder has it."""
-    frames = len(data) // 208
-    return data[:36] + b"VBRI" + bytes(10) + frames.to_bytes(4, "big") + data[54:]
+def test_an_ogg_of_part_of_a_page_has_no_sound(tmp_path: Path) -> None:
+    page = encoded("OGG", noise(1.0))
+    for length in range(1, 28):
+        (tmp_path / "a.ogg").write_bytes(page[:length])
+        with pytest.raises(SoundError):
+            decode_sound(tmp_path / "a.ogg", RATE)
+
+
+def before_last_frame(data: bytes) -> bytes:
+    """The FLAC without its last frame, whose size only the frame itself tells."""
+    return data[: data.rfind(b"\xff\xf8\x76")]
 
 
 def without_page(data: bytes, number: int) -> bytes:
@@ -244,79 +286,8 @@ def without_page(data: bytes, number: int) -> bytes:
 @pytest.mark.parametrize("name", CUT)
 def test_what_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(CUT[name]())
-    with pytest.raises(SoundError, match=r"cut short|lost sync"):
+    with pytest.raises(SoundError, match="cut short"):
         decode_sound(tmp_path / name, RATE)
-
-
-def wav(samples: int, riff: int, data: int, before: bytes = b"", behind: bytes = b"", order: str = "<") -> bytes:
-    """A WAV of 16-bit mono with these two lengths in its header, whatever it holds."""
-    sound = (1000 * np.arange(1, samples + 1, dtype=np.int16)).astype(f"{order}i2").tobytes()
-    head = struct.pack(f"{order}4sI4s", b"RIFF" if order == "<" else b"RIFX", riff, b"WAVE")
-    fmt = struct.pack(f"{order}4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 16_000, 2, 16)
-    return head + fmt + before + struct.pack(f"{order}4sI", b"data", data) + sound + behind
-
-
-UNKNOWN = [0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, *(0x7FFFF000 + n for n in (0, 36)), 0xFFFFFFF7, 0x80000024]
-
-
-@pytest.mark.parametrize("order", "<>")
-@pytest.mark.parametrize("riff", UNKNOWN)
-@pytest.mark.parametrize("data", [400, *UNKNOWN])
-def test_a_wav_whose_writer_knew_no_length_is_whole(tmp_path: Path, order: str, riff: int, data: int) -> None:
-    (tmp_path / "a.wav").write_bytes(wav(200, riff, data, order=order))
-    assert len(decode_sound(tmp_path / "a.wav", 8000).samples) == 200
-
-
-WHOLE_WAVS = {
-    "file's size": wav(200, 444, 400),
-    "file's size in both": wav(200, 444, 444),
-    "file's size less 8 in both": wav(200, 436, 436),
-    "file's size, and data as long": wav(200, 444, 408),
-    "data too large": wav(200, 436, 9000),
-    "no padding": wav(200, 436, 400, b"note\x03\0\0\0abc"),
-    "padding": wav(200, 448, 400, b"note\x03\0\0\0abc\0"),
-    "half a frame": wav(200, 437, 401, behind=b"\1"),
-    "half a frame missing": wav(200, 437, 401),
-    "cut LIST": wav(200, 5000, 400, behind=b"LIST" + struct.pack("<I", 4000) + b"INFO"),
-    "junk": wav(200, 436, 400, behind=b"\xff" * 1000),
-    "tag before": ID3V2_3 + wav(200, 436, 400),
-    "fmt with a tail": wav(200, 436, 400)
-    .replace(b"fmt \x10\0\0\0", b"fmt \x12\0\0\0")
-    .replace(b"data", b"\0\0data"),
-}
-
-
-@pytest.mark.parametrize("name", WHOLE_WAVS)
-def test_a_wav_with_wrong_lengths_is_whole(tmp_path: Path, name: str) -> None:
-    (tmp_path / "a.wav").write_bytes(WHOLE_WAVS[name])
-    assert len(decode_sound(tmp_path / "a.wav", 8000).samples) == 200
-
-
-def test_a_wav_without_sound_has_none(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(wav(0, 36 + 12, 0, behind=b"LIST\x04\0\0\0INFO"))
-    with pytest.raises(SoundError, match="0 samples"):
-        decode_sound(tmp_path / "a.wav", 8000)
-
-
-lengths = st.integers(0, 2**32 - 1) | st.sampled_from(UNKNOWN) | st.integers(300, 600)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(riff=lengths, data=lengths, cut=st.integers(0, 300), order=st.sampled_from("<>"))
-def test_whatever_lengths_a_wav_has_its_sound_is_whole_or_a_reason_is_given(
-    tmp_path: Path, riff: int, data: int, cut: int, order: str
-) -> None:
-    file = tmp_path / "a.wav"
-    content = wav(200, riff, data, order=order)
-    file.write_bytes(content[: len(content) - cut])
-    try:
-        samples = len(decode_sound(file, 8000).samples)
-    except SoundError:
-        return
-    there = (400 - cut) // 2
-    # All of it, or as much as its header says there is.
-    assert samples in (there, data // 2)
-    assert samples <= there
 
 
 def test_a_long_sound_is_resampled_as_in_one_piece(tmp_path: Path) -> None:
