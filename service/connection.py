@@ -34,7 +34,6 @@ class Connection(Placed):
     told: Told
 
     _stalled: TimerHandle | None = None
-    _answered: RequestResponseCycle | None = None
     _broken: RequestResponseCycle | None = None
     _refusal: RefusalError | None = None
     _in_head = False
@@ -80,6 +79,12 @@ class Connection(Placed):
             self.refuse(self._too_long_head())
         elif not self._in_message and self._timer is None and not self.answering():
             self._await_head()  # it sent line ends between two requests, which are nothing
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Nothing more comes, and the client waits for its answers or has left. True where it may wait."""
+        if self._in_message and not self._in_head and self.answering() and not self.deaf:
+            self.refuse(RefusalError(400, "the request was broken off before its body was complete", "client_gone"))
+        return self.stay_to_answer()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -206,7 +211,6 @@ class Connection(Placed):
                 cycle.disconnected = True  # it was broken off and is logged; uvicorn would say so once more
                 self.finish()
 
-        self._answered = cycle
         super()._start_asgi_task(cycle, unbroken)
 
     async def _receive(self, cycle: RequestResponseCycle, receive: Receive) -> Message:
@@ -229,16 +233,16 @@ class Connection(Placed):
 
     def break_off(self) -> None:
         """Cut the answer off, which nobody reads."""
-        if self._answered is not None and not self._answered.response_complete:
-            self._answered.scope.setdefault("state", {})["refused"] = "slow_reader"
+        if self.answered is not None and not self.answered.response_complete:
+            self.answered.scope.setdefault("state", {})["refused"] = "slow_reader"
         self._nobody_reads()
         self.transport.abort()
 
     def _nobody_reads(self) -> None:
         """Let what is being answered know. uvicorn tells only the request that came last, which may be another."""
-        if self._answered is not None and not self._answered.response_complete:
-            self._answered.disconnected = True
-            self._answered.message_event.set()
+        if self.answered is not None and not self.answered.response_complete:
+            self.answered.disconnected = True
+            self.answered.message_event.set()
 
     def _await_head(self) -> None:
         self._in_head = True

@@ -9,9 +9,12 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service.limits import ConnectionLimits
+
+_ASIDE_SECONDS = 0.3
+"""So often a client that has sent its end is written to, until its answer begins."""
 
 
 class Leaving(HttpToolsProtocol):
@@ -27,9 +30,12 @@ class Leaving(HttpToolsProtocol):
     """Whether what arrives is thrown away."""
     gone = False
     """Whether the last answer has been sent."""
+    answered: RequestResponseCycle | None = None
+    """What is being answered, or was last."""
 
     _timer: TimerHandle | None = None
     _discarded_bytes = 0
+    _ended = False
 
     def leave(self, *, sending: bool, seconds: float, patient: bool = True) -> None:
         """Close once the answer is sent, and where the client is `sending`, only after it or after `seconds`.
@@ -42,7 +48,7 @@ class Leaving(HttpToolsProtocol):
         self.stop_timer()
         self._unset_keepalive_if_required()
         self.pipeline.clear()
-        if not sending:
+        if not sending or self._ended:
             self.close()
             return
         self.flow.resume_reading()
@@ -51,6 +57,23 @@ class Leaving(HttpToolsProtocol):
         if patient:
             self.waiting[self] = None
         self.start_timer(seconds, self.transport.abort)
+
+    def stay_to_answer(self) -> bool:
+        """Stay for the answers under way, the last ones, to a client that has sent its end; False where none are.
+
+        A client that leaves sends its end too, and only writing to it tells which it is. HTTP/1.0 allows nothing to
+        be written before the answer, so that there no picture is computed.
+        """
+        if self.gone or not self.answering():
+            return False
+        version, method = self.cycle.scope["http_version"], self.cycle.scope["method"]
+        if version == "1.0" and method == "POST":
+            return False
+        self._ended = True
+        self.cycle.keep_alive = False
+        if version != "1.0":
+            self.start_timer(_ASIDE_SECONDS, self._speak_aside)
+        return True
 
     def close(self) -> None:
         """Close once all that is written has been sent, at the latest after `send_seconds`."""
@@ -85,7 +108,14 @@ class Leaving(HttpToolsProtocol):
         """Called in place of closing the transport, when the last answer is written."""
         raise NotImplementedError
 
+    def _speak_aside(self) -> None:
+        """Say what every client passes over (RFC 9110, 15.2): the second time fails where nobody is left."""
+        if self.answered is not None and not self.answered.response_started:
+            self.transport.write(STATUS_LINE[100] + b"\r\n")
+        self.start_timer(_ASIDE_SECONDS, self._speak_aside)
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.answered = cycle
         cycle.transport = cast("asyncio.Transport", _Exit(self))
         super()._start_asgi_task(cycle, app)
 
