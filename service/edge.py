@@ -44,5 +44,5 @@ def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
             expose_headers=_TOLD,
         )
     logged = Logged(settings.keys)
-    app = EveryAnswer(RequestId(Observed(app, metrics, logged)))
+    app = EveryAnswer(RequestId(Observed(app, metrics, logged), logged.without_keys))
     return traced(app, logged) if settings.tracing else app

@@ -37,17 +37,26 @@ class Logged:
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         query: bytes = scope["query_string"]
         said = b"?".join([path, *([_without_secrets(query)] if query else [])])
+        return _escaped(self.without_keys(said), _MOST_ADDRESS)
+
+    def client(self, client: str) -> str:
+        """The address of the client, which is whatever a trusted proxy or a client of it says."""
+        return _escaped(self.without_keys(client.encode("latin-1", "replace")), _MOST_CLIENT)
+
+    def text(self, text: str) -> str:
+        """What else was said, in letters of any encoding; as it is but for keys."""
+        said = text.encode("latin-1" if all(sign <= "\xff" for sign in text) else "utf-8", "replace")
+        shown = self.without_keys(said)
+        return text if shown == said else shown.decode("utf-8", "replace")
+
+    def without_keys(self, said: bytes) -> bytes:
+        """The same where it has no key in it, encoded or not."""
         forms = _decoded(said)
         for key in self._keys:
             found = next((form for form in forms if key in form), None)
             if found is not None:
                 forms = _decoded(found.replace(key, _HIDDEN))
-        return _escaped(forms[0], _MOST_ADDRESS)
-
-
-def logged_client(client: str) -> str:
-    """The address of the client, which is whatever a trusted proxy or a client of it says."""
-    return _escaped(client.encode("latin-1", "replace"), _MOST_CLIENT)
+        return forms[0]
 
 
 def _decoded(said: bytes) -> list[bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.logged import Logged, logged_client
+from service.logged import Logged
 from service.metrics import Metrics
 from service.problems import problem_response
 from service.refusal import Told
@@ -77,12 +77,15 @@ class Observed:
             reason = state.get("refused") or ("client_gone" if broken else _REASONS.get(status))
             if reason is not None:
                 self.metrics.rejected(reason)
-            client = scope.get("client") or ("-", 0)
-            _write(client[0], scope["method"], address, status, sent, seconds, reason, broken=broken)
+            client = self.logged.client((scope.get("client") or ("-", 0))[0])
+            _write(client, scope["method"], address, status, sent, seconds, reason, broken=broken)
 
 
 def refusals(metrics: Metrics) -> Told:
-    """Counts and logs what was refused before it was a request; of such, neither method nor address is known."""
+    """Counts and logs what was refused before it was a request; of such, neither method nor address is known.
+
+    Its client is the other end of the connection, whoever that asks for.
+    """
 
     def told(status: int, reason: str, client: str, sent: int) -> None:
         metrics.rejected(reason)
@@ -103,7 +106,7 @@ def _write(
     broken: bool = False,
 ) -> None:
     fields: dict[str, Any] = {
-        "client": logged_client(client),
+        "client": client,
         "method": method,
         "path": path,
         "status": status,

@@ -1,6 +1,7 @@
 """The id of a request: in its answer, in its problem, in every line that is logged about it."""
 
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 from random import getrandbits
 
@@ -32,11 +33,12 @@ def request_id() -> str | None:
 class RequestId:
     """Middleware that takes the id from `X-Request-ID`, or makes one where that has none that is safe to log.
 
-    Safe are 1 to 128 letters, digits, dots, dashes and underscores.
+    Safe are 1 to 128 letters, digits, dots, dashes and underscores, of which `without_keys` takes nothing away.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, without_keys: Callable[[bytes], bytes]) -> None:
         self.app = app
+        self.without_keys = without_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; its answer gets the id."""
@@ -44,7 +46,8 @@ class RequestId:
             await self.app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == HEADER), b"")
-        identity = given.decode() if _ACCEPTED.fullmatch(given) else new_request_id()
+        safe = _ACCEPTED.fullmatch(given) and self.without_keys(given) == given
+        identity = given.decode() if safe else new_request_id()
         # Not reset at the end: what uvicorn logs of a crash belongs to the request too, and its task ends there.
         set_request_id(identity)
 

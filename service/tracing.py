@@ -15,7 +15,7 @@ class TracingError(ThudError):
 def traced(app: ASGIApp, logged: Logged) -> ASGIApp:
     """`app` within OpenTelemetry's own middleware, which exports to OTEL_EXPORTER_OTLP_ENDPOINT.
 
-    A span says of an address what the log says, as `logged` has it.
+    A span says of an address what the log says, as `logged` has it, and nowhere a key.
 
     Raises TracingError where the extra is not installed.
     """
@@ -33,7 +33,9 @@ def traced(app: ASGIApp, logged: Logged) -> ASGIApp:
             return
         address = logged.address(scope)
         path, _, query = address.partition("?")
-        said = {"http.url": address, "http.target": path, "url.path": path, "url.query": query}
+        texts = {name: value for name, value in span.attributes.items() if isinstance(value, str)}
+        said = {name: logged.text(value) for name, value in texts.items()}
+        said |= {"http.url": address, "http.target": path, "url.path": path, "url.query": query}
         span.set_attributes({name: said[name] for name in said.keys() & span.attributes.keys()})
         span.update_name(f"{scope['method']} {path}")
 

@@ -3,10 +3,12 @@
 import re
 import socket
 from collections.abc import Iterator
+from functools import partial
 from unittest.mock import Mock
 from urllib.parse import quote, unquote_to_bytes
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from service.logged import Logged
@@ -90,6 +92,38 @@ def test_a_key_in_the_path_is_not_logged(locked: Server) -> None:
         assert address(f"/sounds/{quote(key)}/info") == "/sounds/***/info"
     assert '"GET /sounds/***"' in line_of(locked, f"/sounds/{KEYS[1]}".encode())
     assert not any("0123456789" in line for line in locked.requests)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("form", ["{}", "1.2.3.4, {}", "{}:80", "x{}x"])
+def test_a_key_in_place_of_a_client_is_not_logged(locked: Server, key: str, form: str) -> None:
+    for encoding in ("utf-8", "latin-1"):
+        line = line_of(locked, b"/livez", b"X-Forwarded-For: " + form.format(key).encode(encoding))
+        assert "***" in line
+        assert "0123456789" not in line
+
+
+def is_logged(server: Server, mark: str) -> bool:
+    return any(mark in line for line in server.requests)
+
+
+@pytest.mark.parametrize("given", [KEYS[0], KEYS[1], f"a.{KEYS[0]}-b"])
+def test_a_key_in_place_of_an_id_is_not_logged(locked: Server, given: str) -> None:
+    for path in ("/livez", "/sounds", "/nothing"):
+        answer = httpx.get(locked.url + path, headers={"X-Request-ID": given})
+        identity = answer.headers["x-request-id"]
+        assert re.fullmatch("[0-9a-f]{32}", identity)
+        assert KEYS[0] not in answer.text
+        within(10, partial(is_logged, locked, identity))
+    assert not any(KEYS[0] in line for line in locked.requests)
+
+
+def test_a_key_in_other_words_is_not_shown() -> None:
+    logged = Logged([*KEYS, "ключ-0123456789"])
+    for key in (*KEYS, "ключ-0123456789", KEYS[2].encode().decode("latin-1")):
+        assert logged.text(f"agent/{key}") == "agent/***"
+    for said in ("", "curl/8.1 (é)", "100%", "%41", "日本", "\ud800"):
+        assert logged.text(said) == said
 
 
 def test_an_address_is_decoded_no_more_often_where_there_are_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,13 +214,16 @@ class _Collector(BaseHTTPRequestHandler):
 
 
 def test_a_span_of_each_request_is_sent(library: Library) -> None:
+    key = "a-key-0123456789"
     with HTTPServer(("127.0.0.1", 0), _Collector) as collector:
         threading.Thread(target=collector.serve_forever).start()
         try:
             address = f"http://127.0.0.1:{collector.server_port}"
             env = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+            env |= {"THUD_API_KEYS": key, "THUD_TRUSTED_PROXIES": "127.0.0.1"}
             with running(library, "--tracing", "true", env=env) as server:
-                assert httpx.get(f"{server.url}/sounds?api_key=mislaid").status_code == 200
+                said = {"X-API-Key": key, "X-Forwarded-For": key, "User-Agent": f"me {key}", "Host": key}
+                assert httpx.get(f"{server.url}/sounds?api_key=mislaid", headers=said).status_code == 200
                 assert httpx.get(f"{server.url}/livez").status_code == 200
                 within(20, lambda: bool(_Collector.seen))
         finally:
@@ -230,4 +233,6 @@ def test_a_span_of_each_request_is_sent(library: Library) -> None:
     assert b"/sounds" in b"".join(bodies)
     assert b"/livez" not in b"".join(bodies)
     assert b"api_key=***" in b"".join(bodies)
+    assert b"me ***" in b"".join(bodies)
     assert b"mislaid" not in b"".join(bodies)
+    assert key.encode() not in b"".join(bodies)
