@@ -26,7 +26,7 @@ from service.rate import RateLimit
 from service.recommend import PATH, add_recommend
 from service.settings import Settings
 from service.share import Share
-from service.static import PageFiles
+from service.static import PageFiles, WholeFiles
 from service.watch import Watcher, fingerprint, open_proved
 
 _PAGE = Path(__file__).parent / "page"
@@ -96,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     # Before the rate, so that what is refused here does not count as asked.
     app.add_middleware(Backpressure, queue=queue, path=PATH)
     app.add_middleware(ApiKeys, keys=settings.keys)
+    app.add_middleware(WholeFiles)
     app.add_middleware(Head)
     app.add_middleware(Prefix, root_path=settings.root_path)
     add_problems(app)

@@ -236,3 +236,15 @@ def test_an_index_that_cannot_be_read_is_no_failure_of_the_service(
         assert "secret" not in response.text
     assert caplog.text.count("/a/secret") == 5
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/", "/page/page.js", "/static-offline-docs/swagger-ui.css", "/openapi.json"])
+def test_whatever_is_no_sound_is_sent_as_a_whole(client: httpx.Client, path: str) -> None:
+    whole = client.get(path)
+    assert "accept-ranges" not in whole.headers
+    for given in ("foo", "=-", "bytes=", "bytes=a-b", "bytes=5-2", "bytes=0-3", "bytes=0-1,3-4", "bytes=99999999-"):
+        for method in ("GET", "HEAD"):
+            answer = client.request(method, path, headers={"Range": given})
+            assert (answer.status_code, "content-range" in answer.headers) == (200, False)
+            assert answer.headers["content-length"] == whole.headers["content-length"]
+            assert answer.content == (whole.content if method == "GET" else b"")
