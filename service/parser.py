@@ -61,6 +61,9 @@ class Parser:
             return
         if any(name == b"content-length" and len(value) > _MOST_DIGITS for name, value in self._protocol.headers):
             raise RefusalError(400, "the Content-Length has too many digits", "malformed")
+        codings = [value.strip().lower() for name, value in self._protocol.headers if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
+            raise RefusalError(400, "no transfer coding is possible here but chunked", "malformed")
         self._chunks = self._bytes = 0
         self._protocol.on_headers_complete()
 

@@ -1,5 +1,6 @@
 """What a connection may offer and declare: other protocols, lengths, chunks."""
 
+import gzip
 import http.client
 import json
 import shutil
@@ -165,7 +166,25 @@ def test_a_large_body_may_come_in_many_chunks(server: Server, encode: Encode) ->
 
 @pytest.mark.parametrize("path", [b"/page/page.js", b"/openapi.json"])
 def test_a_broken_body_that_no_answer_asks_for_is_no_failure(server: Server, path: bytes) -> None:
-    head = b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: unheard-of\r\n\r\n"
+    head = b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    assert [status for status, _ in answers(server, head)] == [200]
+    assert [status for status, _ in answers(server, head + b"zz\r\n")] == [200]
     assert server.said() == ""
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [b"gzip, chunked", b"gzip", b"unheard-of", b"gzip\r\nTransfer-Encoding: chunked"],
+)
+@pytest.mark.parametrize("offer", [b"", H2C], ids=["", "offer"])
+def test_a_body_in_a_coding_is_refused(server: Server, encode: Encode, codings: bytes, offer: bytes) -> None:
+    body = chunked(gzip.compress(encode()), 1000)
+    status, problem = answer_to(server, POST + offer + b"Transfer-Encoding: " + codings + b"\r\n\r\n", body)
+
+    assert (status, problem["detail"]) == (400, "no transfer coding is possible here but chunked")
+
+
+def test_chunked_may_be_in_capitals(server: Server, encode: Encode) -> None:
+    head = POST + b"Connection: close\r\nTransfer-Encoding: Chunked\r\n\r\n"
+
+    assert [status for status, _ in answers(server, head + chunked(encode(), 1000))] == [200]
