@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field
 
 from model.part import AROUND, Part
+from service.numbers import decimal
 from service.problems import ProblemError
 
 _LONGEST = 200
@@ -50,7 +51,7 @@ class AskedPart(BaseModel):
 
 def _numbers(text: str, name: str, wanted: tuple[str, ...]) -> list[float]:
     try:
-        numbers = [float(number) for number in text.split(",")]
+        numbers = [decimal(number) for number in text.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != len(wanted):

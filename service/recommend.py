@@ -14,6 +14,7 @@ from service.current import Current
 from service.direct import DirectRoute
 from service.limits import FormLimits
 from service.metrics import Metrics
+from service.numbers import WholeNumber
 from service.part import AskedPart
 from service.problems import ProblemError, problem_responses
 from service.queue import PictureQueue
@@ -46,7 +47,7 @@ def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None
     memory = UploadMemory(settings.upload_memory_bytes)
 
     class AskedCount(BaseModel):
-        k: int = Field(
+        k: WholeNumber = Field(
             settings.default_k,
             ge=1,
             le=settings.max_k,

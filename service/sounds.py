@@ -12,6 +12,7 @@ from model.errors import DamagedIndexError, LibraryError, SoundsAwayError
 from model.materials import MATERIALS, material_named
 from service.audio import audio_response, unreadable
 from service.current import CurrentRecommender
+from service.numbers import WholeNumber
 from service.problems import ProblemError, problem_responses
 from service.recommender import Recommender
 from service.schemas import MaterialCount, Materials, Sound, SoundPage
@@ -84,7 +85,7 @@ def catalogue(
     after: Annotated[
         str | None, Query(description="Id of the last sound of the page before.", pattern="^[0-9a-f]{20}$")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="Most sounds on the page.")] = 50,
+    limit: Annotated[WholeNumber, Query(ge=1, le=200, description="Most sounds on the page.")] = 50,
 ) -> SoundPage:
     """A page of the catalogue."""
     if material not in (None, UNLABELLED) and material_named(material) is None:

@@ -173,7 +173,11 @@ def test_a_part_of_an_unsupported_type(client: httpx.Client, encode: Encode) -> 
     check_problem(part, 415, "text/plain", "JPEG, PNG or WebP")
 
 
-@pytest.mark.parametrize("k", ["0", "-1", "1001", str(10**9), "9" * 5000, "ten", "", "1.5", "NaN"])
+ODD = ("1_0", "٣", "３", "१", "+3", " 3", "3 ", "0x3", "1e1", "²")
+"""What is no number, though Python reads most of it."""
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "1001", str(10**9), "9" * 5000, "ten", "", "1.5", "NaN", *ODD])
 def test_k_out_of_range(client: httpx.Client, encode: Encode, k: str) -> None:
     response = client.post("/recommend", params={"k": k}, files={"image": encode()})
 

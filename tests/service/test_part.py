@@ -49,6 +49,14 @@ def test_a_part_is_answered_as_it_would_be_alone(client: httpx.Client) -> None:
         ({"box": "0.5,0,0.6,1"}, "query.box"),
         ({"box": "nan,0,0.5,1"}, "query.box"),
         ({"box": "1" * 300}, "query.box"),
+        ({"box": "0,0,0.5,0.2_5"}, "query.box"),
+        ({"box": "0,0,٠.٥,1"}, "query.box"),
+        ({"box": "0,0,０.５,1"}, "query.box"),
+        ({"at": "inf,0.5"}, "query.at"),
+        ({"at": "\u20030.5,0.5"}, "query.at"),
+        ({"at": "0.5,0.2_5"}, "query.at"),
+        ({"at": ".,0.5"}, "query.at"),
+        ({"at": "-0.5,0.5"}, "query.at"),
         ({"at": "0.5"}, "query.at"),
         ({"at": "0.5,1.5"}, "query.at"),
         ({"at": "0.5,0.5", "box": "0,0,1,1"}, "query.at"),
@@ -71,3 +79,8 @@ def test_a_part_with_too_few_pixels(client: httpx.Client, box: str, size: str) -
 def test_the_document_tells_of_it(client: httpx.Client) -> None:
     parameters = client.get("/openapi.json").json()["paths"]["/recommend"]["post"]["parameters"]
     assert {"k", "box", "at"} <= {parameter["name"] for parameter in parameters}
+
+
+@pytest.mark.parametrize("box", ["0, 0, .5, 1.", "0e0,-0,5E-1,+1", "00,0.0,0.50,01"])
+def test_a_number_may_be_written_in_many_ways(client: httpx.Client, box: str) -> None:
+    assert similarities(client, halves(), box=box) == similarities(client, halves(), box="0,0,0.5,1")

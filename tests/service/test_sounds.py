@@ -4,7 +4,7 @@ import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ from index.search import SoundIndex
 from model.materials import MATERIALS
 from tests.service.conftest import LIBRARY_SIZE, SOUNDS_EACH, UNLABELLED, Library, running
 from tests.service.conftest import MATERIALS as LABELS
-from tests.service.test_bad_requests import check_problem
+from tests.service.test_bad_requests import ODD, check_problem
 from tests.service.test_metrics import within
 
 
@@ -264,6 +264,7 @@ def test_the_sounds_of_one_material(client: httpx.Client, material: str, total: 
         ("limit=0", "query.limit"),
         ("limit=100000", "query.limit"),
         ("limit=few", "query.limit"),
+        *((f"limit={quote(odd)}", "query.limit") for odd in ODD),
     ],
 )
 def test_a_page_that_cannot_be(client: httpx.Client, query: str, field: str) -> None:
