@@ -20,6 +20,7 @@ import pytest
 from model.picture_limits import PictureLimits
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.nginx import NGINX, Proxy, proxying
+from tests.service.test_metrics import within
 
 pytestmark = pytest.mark.skipif(
     NGINX is None and not os.environ.get("CI"), reason="the web server nginx is not installed"
@@ -224,6 +225,16 @@ def test_what_a_client_says_about_its_address_is_not_believed_and_its_query_not_
     assert line.startswith("127.0.0.1 ")
     assert "a-secret" not in line
     assert not [line for line in server.requests if "203.0.113.7" in line]
+
+
+def test_a_query_is_not_logged_where_the_service_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    with proxying(f"http://127.0.0.1:{port}") as proxy:
+        exchange(proxy.port, b"GET /materials?api_key=a-secret HTTP/1.1\r\nHost: x\r\n\r\n")
+        within(10, lambda: "/materials " in proxy.log.read_text())
+        said = proxy.log.read_text()
+    assert (" 502 " in said, "a-secret" in said) == (True, False)
 
 
 def test_the_page_comes_compressed_and_sounds_do_not(proxied: httpx.Client) -> None:
