@@ -107,6 +107,7 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(PictureError, _picture_error)
     app.add_exception_handler(DamagedIndexError, _damaged_index)
     app.add_exception_handler(MemoryError, _no_memory)
+    app.add_exception_handler(RuntimeError, _no_thread)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(Exception, _internal_error)
 
@@ -188,6 +189,13 @@ async def _no_memory(request: Request, error: Exception) -> JSONResponse:
     return problem_response(
         503, "there is not enough memory for this at the moment; try again in 5 s", headers={"Retry-After": "5"}
     )
+
+
+async def _no_thread(request: Request, error: Exception) -> JSONResponse:
+    # Where there is no memory for a thread, Python raises no MemoryError: only these words tell it.
+    if str(error) != "can't start new thread":
+        raise error
+    return await _no_memory(request, error)
 
 
 async def _client_gone(request: Request, error: Exception) -> JSONResponse:

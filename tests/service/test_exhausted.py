@@ -119,6 +119,26 @@ def test_too_little_memory_is_said_as_such(library: Library, encode: Encode) -> 
         within(10, lambda: server.said().count("no memory for a request") == 1)
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/sounds", "/readyz"])
+def test_no_memory_for_a_thread_is_said_as_such(
+    library: Library, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def ask() -> tuple[httpx.Response, httpx.Response]:
+        async with started(library, threads=1) as (client, _):
+            with monkeypatch.context() as patched:
+                patched.setattr(threading.Thread, "start", start)
+                refused = await client.get(path)
+            return refused, await client.get(path)
+
+    refused, well = asyncio.run(ask())
+
+    check_problem(refused, 503)
+    assert well.status_code == 200
+
+
 class _Pixels:
     """Something large that can be watched going."""
 
