@@ -118,7 +118,7 @@ def _serve(flag: str, index: str) -> None:
     if flag == _SERVE["returned"]:
         if service.process.serve.__globals__.get("keep_freed_memory") is not keep_freed_memory:
             raise SystemExit("the server keeps freed memory in a way that is not known here")
-        vars(service.process)["keep_freed_memory"] = lambda: None
+        vars(service.process)["keep_freed_memory"] = lambda threads: None
     elif flag == _SERVE["thawed"]:
         gc.freeze = lambda: None
     settings = read_settings({"index": index})

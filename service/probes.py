@@ -49,6 +49,7 @@ class Prober:
     ) -> None:
         self._current, self._ask, self._seconds = current, ask, seconds
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
+        self._pool.submit(int)  # starts the thread now: later there may be no memory for one
         self._probe: asyncio.Future[None] | None = None
         self._stale_at = self._late_at = 0.0
 

