@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.resource_tracker import ensure_running
@@ -147,6 +147,9 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
         finally:
             listener.close()
             _stop(workers, settings.longest_stop_seconds, told)
+            # Python takes its own handlers away as it ends, and would die of a signal that comes late.
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _see_to(workers: list[_Worker], folder: str | None, *, first: bool) -> None:
@@ -220,5 +223,6 @@ def _serve(settings: Settings, listener: socket.socket, folder: str | None, pipe
         with listener:
             serve(settings, listener, lambda precision: pipe.send((precision, None)), signals, pipe.fileno())
     except (ThudError, OSError) as error:
-        pipe.send(("", str(error)))
+        with suppress(BrokenPipeError):  # nobody is left to be told, and that may be the error
+            pipe.send(("", str(error)))
         sys.exit(1)

@@ -3,8 +3,11 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -66,6 +69,28 @@ def test_told_again_it_ends_at_once(library: Library) -> None:
                 time.sleep(0.5)
         assert server.process.wait(timeout=10) == 0
         assert "told to stop again" in server.said()
+
+
+def test_a_worker_whose_parent_dies_while_it_starts_ends_quietly(library: Library) -> None:
+    command = [sys.executable, "-m", "thud", "serve", "--port", "0", *library.flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while len(children.read_text().split()) < 2:  # Python's resource tracker is the first
+            time.sleep(0.01)
+        worker = children.read_text().split()[-1]
+        while "faiss" not in Path(f"/proc/{worker}/maps").read_text():  # it has heard what it is to do, and loads
+            time.sleep(0.01)
+        process.kill()
+        assert process.communicate(timeout=30)[1] == ""  # which the worker has open until it ends
+
+
+@pytest.mark.parametrize("late", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_come_late_change_nothing(library: Library, late: signal.Signals) -> None:
+    with running(library, says=True) as server:
+        server.process.send_signal(signal.SIGTERM)
+        while server.process.poll() is None:
+            server.process.send_signal(late)
+            time.sleep(0.001)
 
 
 def test_what_does_not_end_is_ended(library: Library) -> None:
