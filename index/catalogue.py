@@ -79,6 +79,13 @@ class Page:
 
 _COLUMNS = ", ".join(field.name for field in fields(SoundRecord))
 
+# SQLite keeps what it is given, whatever the type of the column; what stands in a header must be able to.
+_TYPES: dict[Any, str] = {str: "'text'", int: "'integer'", float: "'real'", str | None: "'text', 'null'"}
+_IMPOSSIBLE = " OR ".join(
+    [f"typeof({field.name}) NOT IN ({_TYPES[field.type]})" for field in fields(SoundRecord)]
+    + ["media_type GLOB '*[^!-~]*'", "bytes < 0"]
+)
+
 
 def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
     """Write `records`, whose rows are 0, 1, 2 and so on, into a new SQLite file at `path`.
@@ -115,6 +122,14 @@ class Catalogue:
         except sqlite3.Error as error:
             raise LibraryError(f"the catalogue cannot be read: {error}") from error
         try:
+            # A view in its place could compute without end.
+            if self._fetch("SELECT type FROM sqlite_master WHERE name = 'sounds'") != [("table",)]:
+                raise DamagedIndexError("the catalogue has no table of sounds; run thud index again")
+            impossible = self._fetch(f"SELECT row FROM sounds WHERE {_IMPOSSIBLE} LIMIT 1")  # noqa: S608
+            if impossible:
+                raise DamagedIndexError(
+                    f"row {impossible[0][0]} of the catalogue is not what Thud writes; run thud index again"
+                )
             counts = dict(self._fetch("SELECT material, COUNT(*) FROM sounds GROUP BY material"))
         except BaseException:
             self._database.close()

@@ -237,5 +237,5 @@ def _remove_but(index_folder: Path, kept: set[str | None] | None) -> None:
     """Remove what killed runs left, and the generations that are not `kept` where that is said."""
     for folder in (index_folder / GENERATIONS).iterdir():
         old = kept is not None and _ID.fullmatch(folder.name) and folder.name not in kept
-        if old or _ASIDE.fullmatch(folder.name):
+        if (old or _ASIDE.fullmatch(folder.name)) and folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder)

@@ -63,7 +63,8 @@ class SoundIndex:
         vectors = VectorIndex.load(content, threads, biased=spec.hubness is not None)
         with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
             catalogue = Catalogue(source)
-        if not (len(vectors) == len(catalogue) == spec.sounds and vectors.size == spec.embedding_size):
+        sizes = {vectors.size, spec.embedding_size, bundle.spec.embedding_size}
+        if not (len(vectors) == len(catalogue) == spec.sounds and len(sizes) == 1):
             catalogue.close()
             raise LibraryError(
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "

@@ -34,6 +34,7 @@ _RECALL_QUERIES = 1000
 _OFF = np.float32(2.0)
 _UNIT_TOLERANCE = 1e-3
 _DECIMALS = 6
+_CHECKED_AT_ONCE = 8192
 
 
 def choose_kind(sounds: int) -> IndexKind:
@@ -93,14 +94,18 @@ class VectorIndex:
     ) -> "VectorIndex":
         """The index of which this is the saved content, which is used in place and must not change.
 
-        `biased` says whether it was built with biases. Raises LibraryError if FAISS cannot read it.
+        `biased` says whether it was built with biases. Raises LibraryError if FAISS cannot read it, and for an
+        index of another kind or metric, or with vectors that are not finite and of length 1.
         """
         stored = np.frombuffer(content, np.uint8)
         try:
             reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(stored), stored.size)  # type: ignore[attr-defined]  # not in faiss's stubs
             loaded = cls(faiss.read_index(reader), threads, biased=biased)
+            usable = loaded._is_ours()
         except (RuntimeError, MemoryError) as error:
             raise LibraryError("FAISS cannot read the vectors of the index; run thud index again") from error
+        if not usable:
+            raise LibraryError("the vectors of the index are not what Thud writes; run thud index again")
         loaded._content = stored
         return loaded
 
@@ -170,6 +175,19 @@ class VectorIndex:
             _, rows = self._nearest(queries, k)
             found += int(np.sum(np.take_along_axis(exact, rows, axis=1) >= least - 1e-6))
         return found / (len(picked) * k)
+
+    def _is_ours(self) -> bool:
+        """Whether it is what `build` makes, so that what it answers are cosines."""
+        ours = isinstance(self._index, faiss.IndexFlat | faiss.IndexIVFFlat)
+        if not ours or self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            return False
+        for start in range(0, len(self), _CHECKED_AT_ONCE):
+            rows = np.arange(start, min(start + _CHECKED_AT_ONCE, len(self)))
+            stored = self._index.reconstruct_batch(rows)
+            lengths = np.linalg.norm(stored[:, : self.size], axis=1)
+            if not (np.isfinite(stored).all() and (np.abs(lengths - 1.0) <= _UNIT_TOLERANCE).all()):
+                return False
+        return True
 
     def _nearest(self, queries: Vectors, k: int) -> tuple[Vectors, Rows]:
         """Scores and rows `[queries, k]` as FAISS finds them; k is at most n; k are always found."""

@@ -147,6 +147,27 @@ def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "missing.sqlite").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE sounds SET title = x'fffe' WHERE row = 7", "row 7 of the catalogue"),
+        ("UPDATE sounds SET seconds = 'long' WHERE row = 7", "row 7 of the catalogue"),
+        ("UPDATE sounds SET bytes = 'many' WHERE row = 7", "row 7 of the catalogue"),
+        ("UPDATE sounds SET bytes = -1 WHERE row = 7", "row 7 of the catalogue"),
+        ("UPDATE sounds SET media_type = 'audio/wav' || char(13, 10) || 'X: y'", "row 0 of the catalogue"),
+        ("UPDATE sounds SET media_type = 'audio/' || char(9731)", "row 0 of the catalogue"),
+        ("ALTER TABLE sounds RENAME TO others; CREATE VIEW sounds AS SELECT * FROM others", "no table of sounds"),
+    ],
+)
+def test_what_no_answer_could_be_made_of_is_refused(tmp_path: Path, change: str, said: str) -> None:
+    path = tmp_path / "catalogue.sqlite"
+    write_catalogue(path, [record(row) for row in range(9)])
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(change)
+    with pytest.raises(LibraryError, match=said):
+        Catalogue(path)
+
+
 def test_the_content_of_a_file_does_as_well(tmp_path: Path) -> None:
     records = [record(row, "wood") for row in range(300)]
     write_catalogue(tmp_path / "catalogue.sqlite", records)

@@ -179,16 +179,18 @@ def test_the_previous_generation_is_kept_and_older_ones_go(
     leftover.mkdir()
     other = built / "generations" / "notes"  # not ours
     other.mkdir()
+    file = built / "generations" / ("0" * 16)  # no generation is a file
+    file.touch()
     reader = SoundIndex.open(built, tiny_bundle)
     strike(sounds / "glass" / "one.wav", 1500)
     second = build_index(tiny_bundle, sounds, built).spec.id
-    assert generations() == {first, second, "notes"}
+    assert generations() == {first, second, "notes", file.name}
     leftover.mkdir()
     assert build_index(tiny_bundle, sounds, built).spec.id == second
-    assert generations() == {first, second, "notes"}
+    assert generations() == {first, second, "notes", file.name}
     strike(sounds / "glass" / "two.wav", 1700)
     third = build_index(tiny_bundle, sounds, built).spec.id
-    assert generations() == {second, third, "notes"}
+    assert generations() == {second, third, "notes", file.name}
     # What opened the first generation goes on answering from it.
     assert (reader.id, len(reader)) == (first, 9)
     assert len(reader.search(np.eye(1, 128, dtype=np.float32)[0], 100)) == 9

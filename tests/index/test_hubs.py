@@ -188,7 +188,7 @@ def test_an_index_json_that_hides_the_biases_does_not_fit(bundle: Bundle, librar
     file = open_generation(tmp_path / "index", bundle.id).folder / SPEC_FILE
     raw = json.loads(file.read_text())
     file.write_text(json.dumps({key: value for key, value in raw.items() if key != "hubness"}))
-    with pytest.raises(LibraryError, match="24 sounds, 24 vectors of 129 numbers"):
+    with pytest.raises(LibraryError, match="not what Thud writes"):
         SoundIndex.open(tmp_path / "index", bundle)
 
 

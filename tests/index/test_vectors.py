@@ -151,12 +151,42 @@ def test_biases_survive_the_file(kind: IndexKind, library: Vectors, tmp_path: Pa
     built.save(tmp_path / "vectors.faiss")
     loaded = VectorIndex.load((tmp_path / "vectors.faiss").read_bytes(), biased=True)
     assert (loaded.kind, len(loaded), loaded.size) == (kind, 20_000, SIZE)
-    assert VectorIndex.load((tmp_path / "vectors.faiss").read_bytes()).size == SIZE + 1
+    with pytest.raises(LibraryError, match="not what Thud writes"):
+        VectorIndex.load((tmp_path / "vectors.faiss").read_bytes())
     for query in queries_off(library, 20):
         similarities, rows = loaded.search(query, 20)
         assert np.array_equal(rows, built.search(query, 20)[1])
         np.testing.assert_allclose(similarities, library[rows] @ query, atol=2e-6)
         assert (np.diff(similarities - biases[rows]) <= 2e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        ("euclid", "not what Thud writes"),
+        ("graph", "not what Thud writes"),
+        ("long", "not what Thud writes"),
+        ("nan", "not what Thud writes"),
+        ("twice", "FAISS cannot read"),
+    ],
+)
+def test_what_would_answer_with_no_cosines_is_refused(lie: str, said: str) -> None:
+    vectors = clustered(10_000)
+    vectors[-1] *= {"long": 1000, "nan": np.nan}.get(lie, 1)
+    made: faiss.Index
+    if lie == "graph":
+        made = faiss.IndexHNSWFlat(SIZE, 4, faiss.METRIC_INNER_PRODUCT)
+    elif lie == "twice":
+        made = faiss.IndexIVFFlat(faiss.IndexFlatIP(SIZE), SIZE, 4, faiss.METRIC_INNER_PRODUCT)
+        made.train(vectors)
+    else:
+        made = faiss.IndexFlat(SIZE, faiss.METRIC_L2 if lie == "euclid" else faiss.METRIC_INNER_PRODUCT)
+    if lie == "twice":
+        made.add_with_ids(vectors[:100], np.zeros(100, np.int64))
+    else:
+        made.add(vectors[:100] if lie == "graph" else vectors)
+    with pytest.raises(LibraryError, match=said):
+        VectorIndex.load(faiss.serialize_index(made).tobytes())
 
 
 def test_vectors_come_back_from_a_file_that_does_not_say_where_each_row_is(
