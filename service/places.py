@@ -73,17 +73,18 @@ class Moving(Protocol):
 M = TypeVar("M", bound=Moving)
 
 
-def slowest(moving: Iterable[M], fair_share: float = math.inf) -> M | None:
-    """The slowest whose pace is known; one of the client with most of them, where that has more than `fair_share`.
+def slowest(moving: Iterable[M], most: float = math.inf) -> M | None:
+    """The slowest whose pace is known, None where nobody's is.
 
-    None where nobody's pace is known and nobody has more.
+    With `most`, instead the slowest of the client with most of them, None where that has no more than so many.
     """
     paced = [(one, pace, network(one.client_host)) for one in moving if (pace := one.pace) is not None]
-    counts = Counter(client for _, _, client in paced)
-    most = max(counts.values(), default=0)
     now = monotonic()
-    crowded = most > fair_share
-    slow = ((one, pace) for one, pace, client in paced if (counts[client] == most if crowded else pace.known(now)))
+    if most == math.inf:
+        slow = [(one, pace) for one, pace, _ in paced if pace.known(now)]
+    else:
+        client, count = next(iter(Counter(client for _, _, client in paced).most_common(1)), ("", 0))
+        slow = [(one, pace) for one, pace, whose in paced if whose == client] if count > most else []
     return min(slow, key=lambda pair: pair[1].bytes_a_second(now), default=(None, None))[0]
 
 
@@ -152,14 +153,16 @@ class Placed(Leaving):
         raise NotImplementedError
 
     def _make_room(self) -> bool:
-        """Let a connection go that waits for its next request, else a slow one; False where there is none."""
-        idle = self._longest_waiting()
+        """Let the slowest of a client go that has too many, else a connection that waits for its next request, else
+        the slowest of all; False where there is none."""
+        others = [one for one in cast("set[Placed]", self.connections) if not one.deaf and one not in self.probing]
+        slow = slowest(others, max(1, self.limits.max_connections // _FAIR_SHARE))
+        idle = self._longest_waiting() if slow is None else None
         if idle is not None:
             self.waiting.pop(idle)
             idle.transport.abort()
             return True
-        others = (one for one in cast("set[Placed]", self.connections) if not one.deaf and one not in self.probing)
-        slow = slowest(others, max(1, self.limits.max_connections // _FAIR_SHARE))
+        slow = slow or slowest(others)
         if slow is None:
             return False
         slow._give_way()

@@ -71,8 +71,9 @@ def test_the_client_with_most_gives_way_before_a_slower_one(clock: Clock) -> Non
     clock.now += 20
     many = [Body(f"2001:db8:1::{number}", Pace()) for number in range(4)]  # one client has all of a network
     clock.now += 1
-    assert slowest([slow, *many], fair_share=4) is slow
-    assert slowest([slow, *many], fair_share=3) in many
+    assert slowest([slow, *many]) is slow
+    assert slowest([slow, *many], most=4) is None
+    assert slowest([slow, *many], most=3) in many
 
 
 @contextmanager
@@ -111,6 +112,19 @@ def test_probes_are_answered_whatever_is_uploaded(library: Library, encode: Enco
             assert answer.status_code == 200
             assert gave_way >= 150
             assert read_answer(slow[0])[0] == 503
+
+
+def test_a_crowd_of_one_client_takes_no_place_from_who_waits_between_requests(library: Library) -> None:
+    with (
+        running(library, "--max-connections", "50") as server,
+        socket.create_connection(server.address, timeout=30) as kept,
+    ):
+        for crowd in (0, 100):
+            with uploads(server.address, crowd, FROM_ONE) as slow:
+                for connection in slow[:1]:
+                    assert read_answer(connection)[0] == 503
+                kept.sendall(b"GET /materials HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert read_answer(kept)[0] == 200
 
 
 def test_among_slow_uploads_of_many_clients_the_slowest_gives_way(
