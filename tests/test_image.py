@@ -271,7 +271,7 @@ def test_the_proxy_writes_to_tmp_alone_and_stores_nothing_there() -> None:
     folders = directive(r"(?:\w+_temp_path|pid)")
     assert len(folders) == 6
     assert all(folder.startswith("/tmp/") for folder in folders)
-    assert directive("error_log") == ["stderr warn"]
+    assert directive("error_log") == ["stderr crit"]
     assert directive("access_log") == ["/dev/stdout requests"]
     assert directive("proxy_request_buffering") == ["off"]
     assert directive("proxy_max_temp_file_size") == ["0"]
