@@ -142,8 +142,10 @@ def test_what_a_client_says_about_its_address_is_not_believed(site: Site, client
     assert client.get("/materials?forged", headers=forged).status_code == 200
     (line,) = [line for line in site.compose("logs", "thud").splitlines() if "/materials?forged" in line]
     assert "203.0.113.7" not in line
-    (line,) = [line for line in site.compose("logs", "proxy").splitlines() if "/materials?forged" in line]
-    assert "203.0.113.7" not in line
+    # The proxy's log has no query.
+    lines = [line for line in site.compose("logs", "proxy").splitlines() if "GET /materials " in line]
+    assert lines
+    assert not any("203.0.113.7" in line for line in lines)
 
 
 def test_the_service_has_no_rights_no_torch_and_no_scipy(site: Site) -> None:
