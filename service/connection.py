@@ -33,12 +33,14 @@ class Connection(Placed):
 
     told: Told
 
+    stopping = False
+    """Whether the service stops. Set in the class: a connection may be accepted before that and made after it."""
+
     _stalled: TimerHandle | None = None
     _broken: RequestResponseCycle | None = None
     _refusal: RefusalError | None = None
     _in_head = False
     _in_message = False
-    _stopping = False
     _head_bytes = 0
     _loose_bytes = 0
     _to_come_bytes = 0
@@ -51,6 +53,8 @@ class Connection(Placed):
             self.client = (self.client[0].removeprefix("::ffff:"), self.client[1])
         if self.take_place():
             self._await_head()
+            if self.stopping:
+                self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything about it."""
@@ -120,7 +124,7 @@ class Connection(Placed):
             raise too_many()
         super().on_headers_complete()
         self.stop_timer()
-        if self._stopping or self in self.probing:
+        if self.stopping or self in self.probing:
             self.cycle.keep_alive = False
         self.pace = Pace()
         self._in_head = False
@@ -169,7 +173,6 @@ class Connection(Placed):
 
     def shutdown(self) -> None:
         """Finish: a request that is on its way is answered, and its answer says that it is the last."""
-        self._stopping = True
         if self.gone:
             # Where the end of an answer is on its way, that has its time already.
             if not self.transport.get_write_buffer_size():

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from service.allocator import keep_freed_memory
 from service.app import create_app
 from service.audio import on_disk
-from service.connection import connection_within
+from service.connection import Connection, connection_within
 from service.current import Current
 from service.edge import with_edge
 from service.log_queue import line_writer
@@ -65,9 +65,10 @@ def serve(
     for descriptor, stream in ((1, "stdout"), (2, "stderr")):
         line_writer(descriptor).told = partial(metrics.lines_dropped, stream)
     proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
+    protocol = connection_within(settings.connection_limits, refusals(metrics))
     config = uvicorn.Config(
         proxies,
-        http=connection_within(settings.connection_limits, refusals(metrics)),
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -77,7 +78,7 @@ def serve(
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.stop_seconds,
     )
-    server = _Server(config, app, settings, started)
+    server = _Server(config, protocol, app, settings, started)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, proxies, listener, signals, parent, settings.longest_stop_seconds))
 
@@ -134,9 +135,15 @@ class _Server(uvicorn.Server):
     """uvicorn's server; a signal to stop ends it as success, not as death by signal, and loses no request."""
 
     def __init__(
-        self, config: uvicorn.Config, app: FastAPI, settings: Settings, started: Callable[[str], None]
+        self,
+        config: uvicorn.Config,
+        protocol: type[Connection],
+        app: FastAPI,
+        settings: Settings,
+        started: Callable[[str], None],
     ) -> None:
         super().__init__(config)
+        self._protocol = protocol
         self.app = app
         self._settings = settings
         self._started = started
@@ -154,6 +161,7 @@ class _Server(uvicorn.Server):
         """Become unready, then stop accepting, then finish what is under way."""
         self.app.state.draining = True
         await asyncio.sleep(self._settings.drain_seconds)
+        self._protocol.stopping = True
         listeners = [listener.dup() for listener in sockets or []]
         for server in self.servers:
             server.close()
@@ -179,11 +187,10 @@ class _Server(uvicorn.Server):
                     connection, _ = listener.accept()
                 except OSError:  # there are no more
                     return
-                await loop.connect_accepted_socket(self._protocol, connection)
+                await loop.connect_accepted_socket(self._connection, connection)
 
-    def _protocol(self) -> asyncio.Protocol:
-        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
-        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+    def _connection(self) -> Connection:
+        return self._protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,16 @@ def running(
         said = log.read()
         assert process.returncode == 0, said
         assert "Traceback" not in said if says else said == "", said
+
+
+def open_files(process: int) -> list[str]:
+    """What the process has open, as far as the system shows it; what is being opened or closed may be left out."""
+    files = Path(f"/proc/{process}/fd")
+    names = []
+    for link in files.iterdir() if files.exists() else []:
+        with suppress(FileNotFoundError):
+            names.append(str(link.readlink()))
+    return names
 
 
 def _start_of(file: int) -> str:
