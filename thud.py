@@ -8,17 +8,17 @@ import click
 from model.errors import ThudError
 
 COMMANDS = {
-    "synthesize": "training.synthesis.commands:synthesize",
-    "prepare": "training.prepare_commands:prepare",
-    "train": "training.commands:train",
-    "evaluate": "training.commands:evaluate",
-    "reproduce": "training.reproduce_commands:reproduce",
-    "report": "training.reproduce_commands:report",
-    "export": "training.commands:export",
-    "pretrain": "training.pretraining.commands:pretrain",
-    "index": "index.commands:index",
-    "recommend": "index.commands:recommend",
-    "serve": "service.commands:serve",
+    "synthesize": "training.synthesis.synthesize_commands:synthesize",
+    "prepare": "training.data.prepare_commands:prepare",
+    "train": "training.train_commands:train",
+    "evaluate": "training.train_commands:evaluate",
+    "reproduce": "training.reproduction.reproduce_commands:reproduce",
+    "report": "training.reproduction.reproduce_commands:report",
+    "export": "training.train_commands:export",
+    "pretrain": "training.pretraining.pretrain_commands:pretrain",
+    "index": "index.index_commands:index",
+    "recommend": "index.index_commands:recommend",
+    "serve": "service.serve_commands:serve",
 }
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     """Run the command line; a person's mistake ends in one line on stderr and exit code 1, not a traceback."""
     if sys.argv[1:2] == ["serve"]:
         # Before anything else is imported: a service may be told to stop while it starts.
-        from service.signals import early_signals
+        from service.server.signals import early_signals
 
         early_signals()
     try:

@@ -33,18 +33,17 @@ from processes import apply_load, serving
 from starlette.types import Message, Scope
 from synthetic_index import write_index
 
-import service.process
-import service.recommend
+import service.routes.recommend
+import service.server.process
 from model import PRETRAINED
 from model.bundle import load_bundle
-from service.allocator import keep_freed_memory
-from service.app import create_app
-from service.direct import DirectRoute
-from service.edge import with_edge
-from service.form import picture_in_form
+from service.app import create_app, with_edge
 from service.logs import log_config
+from service.routes.recommend import DirectRoute
+from service.server.process import keep_freed_memory
+from service.server.signals import early_signals
 from service.settings import Settings, read_settings
-from service.signals import early_signals
+from service.upload import picture_in_form
 
 _BOUNDARY = "5d1f8a3c"
 _CONTENT_TYPE = f"multipart/form-data; boundary={_BOUNDARY}"
@@ -116,9 +115,9 @@ def _served(
 def _serve(flag: str, index: str) -> None:
     """Be a server."""
     if flag == _SERVE["returned"]:
-        if service.process.serve.__globals__.get("keep_freed_memory") is not keep_freed_memory:
+        if service.server.process.serve.__globals__.get("keep_freed_memory") is not keep_freed_memory:
             raise SystemExit("the server keeps freed memory in a way that is not known here")
-        vars(service.process)["keep_freed_memory"] = lambda threads: None
+        vars(service.server.process)["keep_freed_memory"] = lambda threads: None
     elif flag == _SERVE["thawed"]:
         gc.freeze = lambda: None
     settings = read_settings({"index": index})
@@ -126,7 +125,7 @@ def _serve(flag: str, index: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ours, _parent:
         port = listener.getsockname()[1]
         # In this process, which is changed: a worker would be one that is not.
-        service.process.serve(
+        service.server.process.serve(
             settings,
             listener,
             lambda precision: print(f"listens on http://127.0.0.1:{port}; {precision}", flush=True),
@@ -137,7 +136,7 @@ def _serve(flag: str, index: str) -> None:
 
 async def _loop_us(settings: Settings, route: type[APIRoute], body: bytes, requests: int) -> float:
     """Microseconds of this thread for one request."""
-    vars(service.recommend)["DirectRoute"] = route
+    vars(service.routes.recommend)["DirectRoute"] = route
     app = create_app(settings)
     if type(app.router.routes[0]) is not route:
         raise SystemExit("the application has another route than the one to measure")

@@ -14,8 +14,7 @@ import click
 import numpy as np
 
 from model.materials import MATERIALS
-from training.annotations import TIMES_SUFFIX, read_events, read_split
-from training.greatest_hits import VideoTask, draw_touches
+from training.data.greatest_hits import TIMES_SUFFIX, VideoTask, draw_touches, read_events, read_split
 
 
 @click.command()

@@ -21,12 +21,12 @@ import torch
 from model.errors import ThudError
 from model.progress import progress
 from model.threads import available_cpus
-from training.pretraining.data import PretrainingData, gather, sound_features
+from training.measures.sources import Ids, Least, Scored, mean_over, score_recommendations
 from training.pretraining.held_out import HeldOut, calibrate, fit_whole_sounds, hold_out
 from training.pretraining.material_files import read_material_files
-from training.pretraining.measures import Ids, Least, Scored, mean_over, score_recommendations
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.ranking import Embeddings, place, with_labels
-from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.sources import PretrainingData, gather, sound_features
 from training.pretraining.towers import sound_projection
 from training.synthesis.library import write_library
 

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 
 from model.atomic import atomic_file
-from training.checkpoint import Checkpoint
-from training.dataset import SPLITS, Dataset, load_dataset
-from training.evaluate import evaluate
-from training.fit import fit
-from training.fit_options import FitOptions
-from training.recipe import Recipe, load_recipe
-from training.results import Precision, versions
+from training.data.dataset import SPLITS, Dataset, load_dataset
+from training.loop.checkpoint import Checkpoint
+from training.loop.fit import fit
+from training.loop.fit_options import FitOptions
+from training.measures.evaluate import evaluate
+from training.measures.results import Precision, versions
+from training.systems.recipe import Recipe, load_recipe
 
 MEASURED_FILE = "left_out.json"
 TRAIN, _, TEST = range(len(SPLITS))

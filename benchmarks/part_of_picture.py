@@ -24,8 +24,7 @@ from model import PRETRAINED
 from model.bundle import load_bundle
 from model.heads import MaterialHeads
 from model.materials import material_named
-from model.part import Part
-from model.picture import decode_picture, picture_array
+from model.picture import Part, decode_picture, picture_array
 from model.runtime import TowerRuntime
 
 SIDE = 320

@@ -29,9 +29,9 @@ from model.clip import cut_clip, find_hit
 from model.errors import SoundError, ThudError
 from model.manifest import read_rows
 from model.materials import MATERIALS
-from model.mel import mel_filterbank
 from model.progress import progress
 from model.sound import decode_sound
+from model.torch_towers.spectrogram import mel_filterbank
 
 Values = npt.NDArray[np.float64]
 

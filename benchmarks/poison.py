@@ -36,7 +36,7 @@ from tqdm import tqdm
 from model import PRETRAINED
 from model.bundle import load_bundle
 from model.threads import available_cpus
-from service.pixels import SMALL
+from service.load import SMALL
 from service.settings import Settings
 
 SOUNDS = 2000

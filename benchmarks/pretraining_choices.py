@@ -3,7 +3,7 @@
     python benchmarks/pretraining_choices.py DATA WORK --json choices.json
 
 A line a candidate: the shipped recipe with one thing changed, scored on every source left out of fitting and
-calibration, mean over sources (training/pretraining/measures.py says what the numbers are). To pick the best line
+calibration, mean over sources (training/measures/sources.py says what the numbers are). To pick the best line
 and report its mean would be to choose on the very sources that are reported. So each source is also left out of the
 choice: of the same candidates the one is taken that is best on the other sources, with heads that saw neither the
 source nor, in turn, another one. Its score on the source enters `chosen without the source`, which is what to
@@ -27,13 +27,13 @@ from model.atomic import atomic_file
 from model.errors import ThudError, TrainingError
 from model.progress import progress
 from model.threads import available_cpus
-from training.pretraining.data import gather
+from training.measures.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
+from training.measures.sources import Least, mean
 from training.pretraining.held_out import HeldOut, hold_out, hold_out_pictures, hold_out_sounds
 from training.pretraining.material_files import read_material_files
-from training.pretraining.measures import Least, mean
-from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.score import score_left_out
-from training.pretraining.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
+from training.pretraining.sources import gather
 
 SHIPPED = "shipped"
 PICTURES: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@
 DATA is a manifest or a folder with manifest.csv (columns kind, path, material and, where known, source). All
 sounds of DATA are the library; every picture is answered from it, by cosine less the sound's hub bias where the
 bundle has hubs told. Each source is measured by itself and all sources weigh the same in the mean. What the numbers
-are is said in training/pretraining/measures.py; the head of the output says what was left out.
+are is said in training/measures/sources.py; the head of the output says what was left out.
 
 Pictures and sounds on which a bundle was trained say little about it: keep those sources out of DATA, or leave one
 source out at a time. With --left-out NAME=FOLDER, FOLDER/SOURCE is a bundle that was trained without SOURCE
@@ -24,15 +24,15 @@ import numpy as np
 from quality_data import Data, Embedded, Embeddings, read_data, sources_of
 
 from model.atomic import atomic_file
-from model.bank import load_bank
 from model.bundle import HEADS, Bundle, load_bundle
 from model.errors import ThudError
 from model.heads import MaterialHeads
+from model.hubness import load_bank
 from model.materials import MATERIALS
 from model.threads import available_cpus
-from training.pretraining.measures import Fold, FoldScores, Least, mean_over, score_fold
+from training.measures.scoreboard import CHANCE, COMMONEST, intervals, material_table, parts, tables
+from training.measures.sources import Fold, FoldScores, Least, mean_over, score_fold
 from training.pretraining.ranking import place, with_labels
-from training.pretraining.scoreboard import CHANCE, COMMONEST, intervals, material_table, parts, tables
 
 
 @dataclass(frozen=True, eq=False)

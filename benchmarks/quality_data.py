@@ -12,8 +12,8 @@ from model.bundle import Bundle
 from model.errors import PictureError, SoundError, ThudError
 from model.progress import progress
 from model.runtime import TowerRuntime
+from training.measures.sources import Ids
 from training.pretraining.material_files import MaterialFiles, read_material_files
-from training.pretraining.measures import Ids
 
 Embeddings = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

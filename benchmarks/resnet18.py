@@ -21,11 +21,11 @@ from model.bundle import (
     write_bundle,
 )
 from model.materials import MATERIALS
-from model.networks import build_network
 from model.picture import picture_array
-from model.spectrogram import LogMel
-from model.two_tower import ImageTower, SoundTower, TwoTower
-from training.export import export_bundle
+from model.torch_towers.networks import build_network
+from model.torch_towers.spectrogram import LogMel
+from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
+from training.systems.export import export_bundle
 
 SIZE = 224
 NAME = "resnet18"

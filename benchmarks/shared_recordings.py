@@ -15,8 +15,8 @@ import click
 import numpy as np
 
 from model.materials import MATERIALS
-from training.annotations import read_split, recording_of
-from training.bootstrap import macro_mean
+from training.data.greatest_hits import read_split, recording_of
+from training.measures.bootstrap import macro_mean
 
 
 @click.command()

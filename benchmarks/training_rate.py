@@ -40,22 +40,22 @@ from torchvision.transforms.functional import hflip
 from torchvision.transforms.functional import normalize as standardise
 
 from model.bundle import ClipSpec, PictureSpec
-from model.networks import build_network
-from model.spectrogram import LogMel
-from model.two_tower import pair_score
-from training.curves import Curves
-from training.dataset import Dataset, load_dataset
-from training.device_data import DeviceData
-from training.distributed import Share
-from training.fit import Fitting
-from training.fit_options import FitOptions
-from training.optimizer import build_optimizer
-from training.pairs import draw_pairs
-from training.plan import Batch, plan_epoch, samples
-from training.prepare import PrepareOptions, prepare
-from training.recipe import Recipe, load_recipe
-from training.synthetic import SyntheticScenes
-from training.systems import build_system, clip_window
+from model.torch_towers.networks import build_network
+from model.torch_towers.spectrogram import LogMel
+from model.torch_towers.two_tower import pair_score
+from training.data.dataset import Dataset, load_dataset
+from training.data.pairs import draw_pairs
+from training.data.prepare import PrepareOptions, prepare
+from training.data.synthetic import SyntheticScenes
+from training.loop.curves import Curves
+from training.loop.device_data import DeviceData
+from training.loop.distributed import Share
+from training.loop.fit import Fitting
+from training.loop.fit_options import FitOptions
+from training.loop.optimizer import build_optimizer
+from training.loop.plan import Batch, plan_epoch, samples
+from training.systems.recipe import Recipe, load_recipe
+from training.systems.systems import build_system, clip_window
 
 GOALS = {"cpu": 0.90, "cuda": 0.85}
 STEPS = {"cpu": 10, "cuda": 100}

@@ -24,8 +24,8 @@ from resnet18 import SIZE, float_network
 from synthetic_index import random_unit
 from torchvision import transforms
 
-from model.networks import EMBEDDING_SIZE
 from model.threads import available_cpus
+from model.torch_towers.networks import EMBEDDING_SIZE
 
 
 def create_app(sounds: int) -> FastAPI:

@@ -9,18 +9,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from index.catalogue import SoundRecord
-from index.embed import Outcome, embed_sounds
+from index.embed import FinishedSound, FinishedSounds, Outcome, embed_sounds
 from index.generation import IndexSpec, publish_generation
-from index.hubs import find_hubs
 from index.library import LibrarySound, Skipped, find_library
-from index.resume import FinishedSound, FinishedSounds
-from index.vectors import Vectors
+from index.vectors import Vectors, find_hubs
 from model.atomic import atomic_file
-from model.bank import load_bank
 from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
-from model.heads import MaterialHeads
-from model.labels import fold_labels
+from model.heads import MaterialHeads, fold_labels
+from model.hubness import load_bank
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus

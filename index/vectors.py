@@ -2,15 +2,18 @@
 
 import math
 import mmap
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import faiss
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
 
+from model.bundle import Hubness
 from model.errors import LibraryError
-from model.hubness import Biases
+from model.hubness import Biases, hub_biases, occurrences, skewness
 
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -231,3 +234,41 @@ def _check(vectors: Vectors) -> None:
 def _set_threads(threads: int) -> None:
     """OpenMP keeps the count per calling thread: set in one thread, it does not hold in another."""
     faiss.omp_set_num_threads(threads)
+
+
+class HubnessRecord(BaseModel):
+    """What index.json says of the biases that are folded into its vectors.
+
+    `strength` and `neighbours` were the bundle's, `pictures` is the size of its bank. `skew_before` and
+    `skew_after` are the skewness, without and with the biases, of how often each sound is among the first 10 for
+    the pictures of the bank; for other pictures the gain is smaller.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    strength: float
+    neighbours: int
+    pictures: int
+    skew_before: float
+    skew_after: float
+
+
+@dataclass(frozen=True, eq=False)
+class Hubs:
+    """The `biases` float32 `[n]` of the sounds in the order of their rows, and what is recorded of them."""
+
+    biases: Biases
+    record: HubnessRecord
+
+
+def find_hubs(vectors: Vectors, bank: Vectors, hubness: Hubness) -> Hubs:
+    """The biases of `vectors [n, d]` against the pictures of `bank [N, d]`, as `hub_biases` computes them."""
+    biases = hub_biases(vectors, bank, hubness)
+    record = HubnessRecord(
+        strength=hubness.strength,
+        neighbours=hubness.neighbours,
+        pictures=len(bank),
+        skew_before=round(skewness(occurrences(bank, vectors)), 4),
+        skew_after=round(skewness(occurrences(bank, vectors, biases)), 4),
+    )
+    return Hubs(biases, record)

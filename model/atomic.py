@@ -11,9 +11,58 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from model.errors import ThudError
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold `folder` alone until the end. Raises ThudError if another process holds it.
+
+    The lock is the operating system's on a file beside the folder: it ends with the process, however that ends.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = folder.with_name(f".{folder.name}.lock")
+    with file.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ThudError(f"another thud is at work on {folder}") from error
+        # The file stays: removed, it could be locked under one name by two processes that opened it in between.
+        yield
+
+
+def read_arrays(source: Path | BinaryIO, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays `names` of the archive, as they are.
+
+    Raises ValueError where the file is no archive or is damaged, and OSError where it cannot be opened.
+    """
+    if not zipfile.is_zipfile(source):
+        if isinstance(source, Path):
+            source.stat()  # one that is not there is an OSError
+        raise ValueError("it is no NumPy archive (.npz)")
+    arrays = {}
+    with np.load(source, allow_pickle=False) as stored:
+        for name in names:
+            if name not in stored:
+                raise ValueError(f"it has no array {name}")
+            try:
+                array = stored[name]
+            except Exception as error:  # zipfile, zlib and NumPy each have their own for what is damaged
+                raise ValueError(f"{name} cannot be read: {error}") from error
+            if not isinstance(array, np.ndarray):  # what a member of the archive that is no array comes as
+                raise ValueError(f"{name} is no array")
+            arrays[name] = array
+    return arrays
+
 
 _RANDOM = r"[a-z0-9_]{8}"  # as tempfile draws it
 

@@ -92,7 +92,7 @@ class Hubness(_Spec):
 class BundleSpec(_Spec):
     """`bundle.json`; `checksum` is over all the rest of it.
 
-    `label_strength`: how far an index draws the vector of a labelled sound towards its material (model/labels.py).
+    `label_strength`: how far an index draws the vector of a labelled sound towards its material (model/heads.py).
 
     Unknown keys are ignored, so that later minor additions can be read by this version.
     """

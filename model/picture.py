@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import IO, Literal
+from typing import IO, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,63 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from model.errors import PictureError, PictureTooLargeError
-from model.orientation import orientation
-from model.part import Part
-from model.picture_limits import PictureLimits
-from model.picture_structure import Structure, structure_of
+from model.picture_structure import Structure, orientation, structure_of
+
+
+@dataclass(frozen=True)
+class PictureLimits:
+    """What a picture may be, checked before its pixels are decoded.
+
+    52 million pixels are what the 50-megapixel cameras of telephones give. Decoding that many takes 1.0 GB where
+    they are a WebP with transparency, the greediest (20 bytes a pixel).
+    """
+
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 52_000_000
+    min_side: int = 16
+
+
+AROUND = 0.4
+"""Sides of the part around a point, as fractions of the picture's (benchmarks/part_of_picture.py)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A rectangle in an upright picture: `x` and `y` of its left upper corner, from 0 to 1, and its sides.
+
+    Raises ValueError unless it has an area and lies within the picture.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(number) for number in (self.x, self.y, self.width, self.height)):
+            raise ValueError("a part of a picture is told in finite numbers")
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError("the part of the picture has no area; width and height must be above 0")
+        # What was computed from pixels may be a hair too large.
+        if self.x < 0 or self.y < 0 or self.x + self.width > 1 + 1e-6 or self.y + self.height > 1 + 1e-6:
+            raise ValueError("the part is not within the picture, which reaches from 0 to 1 both ways")
+
+    @classmethod
+    def around(cls, x: float, y: float, side: float = AROUND) -> Self:
+        """The part around a point: `side` wide and high, moved inside where the point is near an edge.
+
+        Raises ValueError unless the point is within the picture.
+        """
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            raise ValueError("the point is not within the picture, which reaches from 0 to 1 both ways")
+        left, top = (min(max(0.0, middle - side / 2), 1 - side) for middle in (x, y))
+        return cls(left, top, side, side)
+
+    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom in a picture of `width` x `height` pixels."""
+        right, bottom = min(1.0, self.x + self.width), min(1.0, self.y + self.height)
+        return self.x * width, self.y * height, right * width, bottom * height
+
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
-from model.clip import cut_clip, find_hit
+from model.clip import cut_clip, find_hit, loudness_of_hit
 from model.errors import BundleError
-from model.loudness import loudness_of_hit
-from model.picture import picture_array
-from model.picture_limits import PictureLimits
+from model.picture import PictureLimits, picture_array
 from model.sound import Samples, SoundLimits, decode_sound
 
 # ONNX Runtime's own builds report usage to their maker unless told not to before they are loaded. What people

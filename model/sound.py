@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 from model.errors import SoundError
-from model.sound_structure import Stretch, sound_streams
+from model.sound_format.structure import Stretch, sound_streams
 
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")

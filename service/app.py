@@ -9,25 +9,58 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi_offline import FastAPIOffline
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
-from service import probes, sounds
-from service.api_keys import ApiKeys
-from service.backpressure import Backpressure
-from service.body_limit import BodyLimit
-from service.current import Current
-from service.head import Head
+from service.access import ApiKeys, RateLimit
+from service.hot_swap import Current, Watcher, fingerprint, open_proved
+from service.load import PictureQueue, PixelRoom
 from service.metrics import Metrics
-from service.pixels import PixelRoom
-from service.prefix import Prefix
-from service.probes import Prober
-from service.problems import add_problems, document_problems
-from service.queue import PictureQueue
-from service.rate import RateLimit
-from service.recommend import PATH, add_recommend
+from service.middleware import Backpressure, BodyLimit, EveryAnswer, Head, OneHost, Prefix
+from service.observed import Logged, Observed, traced
+from service.problems import add_problems, document_problems, problem_response
+from service.request_id import RequestId
+from service.routes import library as sounds
+from service.routes import probes
+from service.routes.page import PageFiles, WholeFiles
+from service.routes.probes import Prober, Share
+from service.routes.recommend import PATH, add_recommend
 from service.settings import Settings
-from service.share import Share
-from service.static import PageFiles, WholeFiles
-from service.watch import Watcher, fingerprint, open_proved
+
+_ASKED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "If-Range", "Range"]
+_ASKED += ["X-API-Key", "X-Request-ID"]
+_TOLD = ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "Server-Timing"]
+_TOLD += ["X-Request-ID"]
+
+
+class _Origins(CORSMiddleware):
+    """Starlette's middleware, which refuses a preflight in plain text, with problems."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return problem_response(response.status_code, bytes(response.body).decode(), headers=kept)
+
+
+def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
+    """`app` with its edge. Raises TracingError where tracing is asked for and not installed."""
+    app = OneHost(app)
+    if settings.origins:
+        app = _Origins(
+            app,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=_ASKED,
+            expose_headers=_TOLD,
+        )
+    logged = Logged(settings.keys)
+    app = EveryAnswer(RequestId(Observed(app, metrics, logged), logged.without_keys))
+    return traced(app, logged) if settings.tracing else app
+
 
 _PAGE = Path(__file__).parent / "page"
 

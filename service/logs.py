@@ -3,11 +3,152 @@
 import json
 import logging
 import logging.config
+import os
+import select
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
 from datetime import UTC, datetime
+from functools import cache
+from threading import Condition, Thread
+from time import monotonic
 from typing import Any
 
-from service.log_queue import LineHandler
 from service.request_id import request_id
+
+_MOST_BYTES = 2**20
+"""Bytes of lines that wait for each stream; some ten thousand lines."""
+
+_FLUSH_SECONDS = 0.5
+"""How long a process that ends waits for each stream to take its last lines."""
+
+_PIECE_BYTES = select.PIPE_BUF
+"""So many bytes a pipe takes in one piece: lines of several processes do not get mixed up in it."""
+
+_NOTICE = "%d lines of the log are missing here: they could not be written in time"
+
+
+class LineWriter:
+    """Writes lines to the file `descriptor`, in their order, on a thread of its own.
+
+    At most `most_bytes` wait; `told` hears how many lines were lost, `notice` words the line that says so.
+    """
+
+    def __init__(self, descriptor: int, most_bytes: int = _MOST_BYTES) -> None:
+        self.told: Callable[[int], None] = lambda lost: None
+        self.notice: Callable[[int], str] = lambda lost: _NOTICE % lost
+        self._descriptor = descriptor
+        self._most_bytes = most_bytes
+        # Reentrant: an object that Python clears away may log something while its thread is in here.
+        self._changed = Condition()
+        self._lines: deque[bytes] = deque()
+        self._bytes = 0
+        self._lost = 0
+        self._broken = False
+        self._writing = False
+        # At once: later, there may be no memory for another thread.
+        Thread(target=self._write, name=f"log {descriptor}", daemon=True).start()
+
+    def put(self, line: str) -> None:
+        """Add a line, or drop it where there is no room."""
+        data = _encoded(line)
+        with self._changed:
+            lost = self._bytes + len(data) > self._most_bytes and bool(self._lines)
+            if lost:
+                self._lost += 1
+            else:
+                self._say_lost()
+                self._append(data)
+        if lost:
+            self.told(1)
+
+    def flush(self, seconds: float = _FLUSH_SECONDS) -> bool:
+        """Wait until everything is written, for at most `seconds`; whether it is."""
+        end = monotonic() + seconds
+        with self._changed:
+            return self._changed.wait_for(lambda: not (self._lines or self._writing), end - monotonic())
+
+    def _append(self, data: bytes) -> None:
+        self._lines.append(data)
+        self._bytes += len(data)
+        if len(self._lines) == 1:
+            self._changed.notify_all()
+
+    def _say_lost(self) -> None:
+        if self._lost and not self._broken:
+            lost, self._lost = self._lost, 0
+            self._append(_encoded(self.notice(lost)))
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines)
+                piece = [self._lines.popleft()]
+                size = len(piece[0])
+                while self._lines and size + len(self._lines[0]) <= _PIECE_BYTES:
+                    piece.append(self._lines.popleft())
+                    size += len(piece[-1])
+                self._writing = True
+            written = _write_all(self._descriptor, b"".join(piece))
+            with self._changed:
+                self._writing, self._broken = False, not written
+                self._bytes -= size
+                if not written:
+                    self._lost += len(piece)
+                elif not self._lines:
+                    self._say_lost()
+                self._changed.notify_all()
+            if not written:
+                self.told(len(piece))
+
+
+class LineHandler(logging.Handler):
+    """Formats records where they are logged, and hands them to the writer of a descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._writer = line_writer(descriptor)
+        self._writer.notice = self._notice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put the record's line into the queue."""
+        try:
+            self._writer.put(self.format(record))
+        except Exception:  # as every handler of the standard library: what cannot be formatted stops nobody
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait a moment for what is in the queue."""
+        self._writer.flush()
+
+    def _notice(self, lost: int) -> str:
+        record = logging.LogRecord("thud", logging.WARNING, __file__, 0, _NOTICE, (lost,), None)
+        return Context().run(self.format, record)  # it is about no request
+
+
+@cache
+def line_writer(descriptor: int) -> LineWriter:
+    """The one of this process for its stdout (1) or stderr (2)."""
+    closed = (sys.__stdout__ if descriptor == 1 else sys.__stderr__) is None
+    # The number of one that was closed at the start may be that of any file by now.
+    return LineWriter(os.open(os.devnull, os.O_WRONLY) if closed else descriptor)
+
+
+def _encoded(line: str) -> bytes:
+    return (line + "\n").encode(errors="backslashreplace")
+
+
+def _write_all(descriptor: int, data: bytes) -> bool:
+    """Write all of it, however long that takes; False where nobody can read it any more, or the disk is full."""
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # whoever shares the pipe with us has made it so
+            select.select([], [descriptor], [])
+        except OSError:
+            return False
+    return True
 
 
 class JsonFormatter(logging.Formatter):

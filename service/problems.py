@@ -152,7 +152,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         detail = f"{request.method} is not possible at {request.url.path}"
     headers = dict(error.headers or {})
     if headers.get("Allow") == "GET":
-        headers["Allow"] = "GET, HEAD"  # see service/head.py
+        headers["Allow"] = "GET, HEAD"  # see service/middleware.py
     errors = None
     if isinstance(error, ProblemError):
         errors = error.errors

@@ -17,12 +17,10 @@ from index.search import SoundIndex
 from model.bundle import load_bundle
 from model.errors import BundleError, LibraryError, PictureFormatError, SoundsAwayError
 from model.heads import MaterialHeads
-from model.part import Part
-from model.picture import picture_array
-from model.picture_limits import PictureLimits
+from model.picture import Part, PictureLimits, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus, share_threads
-from service.pixels import PixelRoom
+from service.load import PixelRoom
 from service.settings import Settings
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")

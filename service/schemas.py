@@ -4,15 +4,37 @@ Pydantic models; those of a recommendation are dataclasses, of which nothing is 
 answer has some 40 of them, and is made in half the time.
 """
 
+import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
 
 from index.answer import Answer, RecommendedSound
 from index.catalogue import SoundRecord
 from model.materials import material_named
+
+_WHOLE = re.compile(r"-?[0-9]+")
+_DECIMAL = re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *")
+
+
+def decimal(text: str) -> float:
+    """The number, which may have an exponent, and spaces around it. Raises ValueError for anything else."""
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"{text!r} is no number")
+    return float(text)
+
+
+def _whole(given: Any) -> Any:
+    if isinstance(given, str) and not _WHOLE.fullmatch(given):
+        raise PydanticCustomError("int_parsing", "Input should be a whole number, in the digits 0 to 9")
+    return given
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole)]
+"""The type of a parameter that is a whole number."""
 
 
 @dataclass(slots=True)

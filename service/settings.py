@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from model import PRETRAINED
 from model.errors import ThudError
-from model.picture_limits import PictureLimits
+from model.picture import PictureLimits
 from model.threads import available_cpus
 from service.environment import ENV_PREFIX, Environment, slips
 from service.limits import ConnectionLimits, FormLimits

@@ -7,13 +7,136 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from service.form import FIELD, may_be_picture, media_type, picture_in_form
 from service.limits import FormLimits
-from service.places import Pace, slowest
 from service.problems import ProblemError
+from service.server.places import Pace, slowest
+
+FIELD = "image"
+_PLACE = f"body.{FIELD}"
+
+
+@dataclass
+class _Part:
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    name: str = ""
+    is_file: bool = False
+    pieces: list[bytes] = field(default_factory=list)
+
+
+class _Form:
+    """Collects the parts named `image`, and passes over the others without keeping them."""
+
+    def __init__(self, boundary: bytes, limits: FormLimits) -> None:
+        self.pictures: list[_Part] = []
+        self.ended = False
+        self._limits = limits
+        self._parts = 0
+        self._part = _Part()
+        self._name = self._value = b""
+        self.parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header_name,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_finished,
+                "on_part_data": self._data,
+                "on_end": self._end,
+            },
+            max_header_count=limits.max_part_headers,
+            max_header_size=limits.max_part_header_bytes,
+        )
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > self._limits.max_parts:
+            raise ProblemError(413, f"the form has more than {self._limits.max_parts} parts; send one picture")
+        self._part = _Part()
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self._part.headers[self._name.lower()] = self._value
+        self._name = self._value = b""
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._part.headers.get(b"content-disposition", b""))
+        if b"name" not in options:
+            raise FormParserError("a part has no name")
+        self._part.name = options[b"name"].decode(errors="replace")
+        self._part.is_file = b"filename" in options
+        if self._part.name == FIELD:
+            self.pictures.append(self._part)
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._part.name == FIELD and self._part.is_file:
+            self._part.pieces.append(data[start:end])
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def picture_in_form(body: bytes, content_type: str, limits: FormLimits) -> bytes:
+    """The bytes of the file in the field `image` of a multipart body.
+
+    Raises ProblemError: 400 for a broken form, 413 for one of too many parts, 415 for a file of a type that
+    cannot be a picture, 422 where there is no picture, an empty one, or more than one.
+    """
+    parts = _pictures(body, content_type, limits) if body else []
+    if not parts:
+        raise ProblemError(422, f"the form has no field {FIELD}; send the picture in it", _PLACE)
+    if len(parts) > 1:
+        raise ProblemError(422, f"the form has {len(parts)} fields {FIELD}; send one picture a request", _PLACE)
+    part = parts[0]
+    if not part.is_file:
+        raise ProblemError(422, f"the field {FIELD} is text; send the picture as a file", _PLACE)
+    declared = part.headers.get(b"content-type")
+    kind = media_type(declared.decode("latin-1") if declared is not None else None)
+    if not may_be_picture(kind):
+        raise ProblemError(415, f"a file of type {kind} is not accepted; send a JPEG, PNG or WebP picture", _PLACE)
+    data = b"".join(part.pieces)
+    if not data:
+        raise ProblemError(422, "the picture is empty (0 bytes)", _PLACE)
+    return data
+
+
+def _pictures(body: bytes, content_type: str, limits: FormLimits) -> list[_Part]:
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise ProblemError(400, "the form cannot be read: its Content-Type has no boundary")
+    try:
+        form = _Form(boundary, limits)
+        form.parser.write(body)
+    except FormParserError as error:
+        raise ProblemError(400, f"the form cannot be read: {error}") from error
+    if not form.ended:
+        raise ProblemError(400, "the form is cut short: its last boundary is missing")
+    return form.pictures
+
+
+def media_type(header: str | None) -> str:
+    """The media type without parameters, in lower case; "" where there is none, `invalid` for what is none."""
+    if header is None or not header.strip():
+        return ""
+    kind = header.partition(";")[0].strip().lower()
+    return kind if kind.count("/") == 1 else "invalid"
+
+
+def may_be_picture(kind: str) -> bool:
+    """Whether a body declared as this media type is looked at."""
+    return kind in ("", "application/octet-stream") or kind.startswith("image/")
+
 
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 

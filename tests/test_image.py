@@ -9,8 +9,8 @@ import httpx
 import pytest
 import yaml
 
-from model.picture_limits import PictureLimits
-from service.body_limit import BodyLimit
+from model.picture import PictureLimits
+from service.middleware import BodyLimit
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from PIL import Image
 
 from index.build import build_index
 from index.search import SoundIndex
-from model.bank import save_bank
 from model.bundle import BANK, HEADS, Bundle, Hubness, load_bundle
+from model.hubness import save_bank
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
 from tests.tiny_bundle import (

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from model.bank import save_bank
 from model.bundle import (
     BANK,
     HEADS,
@@ -28,6 +27,7 @@ from model.bundle import (
     write_bundle,
 )
 from model.heads import MaterialHeads
+from model.hubness import save_bank
 from model.materials import MATERIALS
 
 Constants = dict[str, npt.NDArray[np.generic]]

@@ -20,8 +20,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from model.errors import PictureError, SoundError
-from model.picture import picture_array
-from model.picture_limits import PictureLimits
+from model.picture import PictureLimits, picture_array
 from model.sound import SoundLimits, decode_sound
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import picture_seeds, sound_seeds

@@ -12,8 +12,7 @@ from PIL import Image
 
 from model import picture_structure
 from model.errors import PictureError, PictureTooLargeError
-from model.picture import decode_picture
-from model.picture_limits import PictureLimits
+from model.picture import PictureLimits, decode_picture
 from model.picture_structure import MOST_CHUNKS, MOST_METADATA, MOST_SCANS, MOST_SEGMENTS, structure_of
 from tests.fuzz.bombs import (
     canvas,

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from index.build import build_index
-from index.resume import FINISHED_FILE, FinishedSounds
+from index.embed import FINISHED_FILE, FinishedSounds
 from index.search import SoundIndex
 from model.bundle import Bundle
 from model.errors import LibraryError

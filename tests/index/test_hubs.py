@@ -14,9 +14,9 @@ from index.build import build_index
 from index.generation import SPEC_FILE, open_generation
 from index.search import SoundIndex
 from index.vectors import Vectors, normalised
-from model.bank import load_bank
 from model.bundle import BANK, Bundle, Hubness
 from model.errors import BundleError, LibraryError
+from model.hubness import load_bank
 from model.runtime import TowerRuntime
 from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_bank
 

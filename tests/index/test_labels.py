@@ -11,8 +11,7 @@ from index.build import build_index
 from index.search import SoundIndex
 from index.vectors import Vectors
 from model.bundle import HEADS, Bundle
-from model.heads import MaterialHeads
-from model.labels import fold_labels
+from model.heads import MaterialHeads, fold_labels
 from model.materials import MATERIALS, material_named
 from model.runtime import TowerRuntime
 from tests.tiny_bundle import tiny_heads, write_tiny_bundle

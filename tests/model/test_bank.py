@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.bank import Embeddings, load_bank, save_bank
 from model.bundle import BANK, Bundle, Hubness
 from model.errors import BundleError
+from model.hubness import Embeddings, load_bank, save_bank
 from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_bank
 
 Array = np.ndarray[Any, Any]

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from model.bundle import ClipSpec, PictureSpec
-from model.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
-from model.networks import ImagenetNormalise, PooledNetwork, build_network
 from model.runtime import TowerRuntime
-from model.spectrogram import LogMel
-from model.two_tower import ImageTower, SoundTower, TwoTower
-from training.export import export_bundle
+from model.torch_towers.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
+from model.torch_towers.networks import ImagenetNormalise, PooledNetwork, build_network
+from model.torch_towers.spectrogram import LogMel
+from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
+from training.systems.export import export_bundle
 
 
 def test_lite0_has_the_published_number_of_parameters_and_its_parts() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.loudness import QUIETEST, loudness_of_hit
+from model.clip import QUIETEST, loudness_of_hit
 from model.sound import Samples
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from model.errors import TrainingError
-from model.networks import build_network, check_network
+from model.torch_towers.networks import build_network, check_network
 
 
 def test_a_picture_too_small_for_the_network_is_named_with_it() -> None:

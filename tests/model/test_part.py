@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from model.errors import PictureError
-from model.part import AROUND, Part
-from model.picture import ResizeRule, picture_array
+from model.picture import AROUND, Part, ResizeRule, picture_array
 
 COLOURS = {(0.0, 0.0): (250, 10, 10), (0.5, 0.0): (10, 250, 10), (0.0, 0.5): (10, 10, 250), (0.5, 0.5): (9, 9, 9)}
 

@@ -14,8 +14,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
-from model.picture import decode_picture, fit_picture, picture_array
-from model.picture_limits import PictureLimits
+from model.picture import PictureLimits, decode_picture, fit_picture, picture_array
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -9,12 +9,11 @@ import torchvision
 
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import BundleError, TrainingError
-from model.mel import mel_filterbank
-from model.networks import PooledNetwork, build_network
 from model.runtime import TowerRuntime
-from model.spectrogram import LogMel
-from model.two_tower import ImageTower, SoundTower, TwoTower, pair_score
-from training.export import export_bundle
+from model.torch_towers.networks import PooledNetwork, build_network
+from model.torch_towers.spectrogram import LogMel, mel_filterbank
+from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower, pair_score
+from training.systems.export import export_bundle
 
 PICTURE = PictureSpec(size=64)
 CLIP = ClipSpec(sample_rate=16_000, before=0.1, after=0.4)

@@ -15,12 +15,11 @@ from index.answer import Answer
 from index.catalogue import Catalogue
 from index.search import SoundIndex
 from model.errors import BundleError, DamagedIndexError
-from model.part import Part
-from model.picture_limits import PictureLimits
+from model.picture import Part, PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
-from service.current import Current
-from service.pixels import PixelRoom
+from service.hot_swap import Current
+from service.load import PixelRoom
 from service.recommender import Recommender, Stages
 from service.settings import Settings
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, running
@@ -174,7 +173,7 @@ def other(kind: type[Recommender], library: Library) -> Recommender:
 
 
 def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.probes.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("service.routes.probes.PROBE_SECONDS", 0.1)
 
     async def ask() -> tuple[httpx.Response, httpx.Response]:
         async with started(library) as (client, current):

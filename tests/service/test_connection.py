@@ -17,10 +17,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from service.app import create_app
-from service.connection import connection_within
-from service.edge import with_edge
+from service.app import create_app, with_edge
 from service.observed import refusals
+from service.server.protocol import connection_within
 from service.settings import Settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem

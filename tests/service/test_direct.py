@@ -8,7 +8,7 @@ import pytest
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from pydantic import BaseModel
 
-from service.direct import DirectRoute
+from service.routes.recommend import DirectRoute
 
 
 class Asked(BaseModel):

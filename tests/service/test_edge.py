@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.api_keys import as_sent
+from service.access import as_sent
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem

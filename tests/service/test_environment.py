@@ -5,7 +5,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from service.commands import serve
+from service.serve_commands import serve
 from service.settings import Settings, SettingsError, read_settings
 
 

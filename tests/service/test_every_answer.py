@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import Mount, Route
 
-from service.every_answer import EveryAnswer
-from service.static import PageFiles
+from service.middleware import EveryAnswer
+from service.routes.page import PageFiles
 from tests.service.conftest import Library, Server, running
 from tests.service.test_page import CHROMIUM, browser, complaints, page  # noqa: F401
 

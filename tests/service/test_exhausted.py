@@ -15,7 +15,7 @@ from PIL import Image
 
 from index.answer import Answer
 from model.errors import PictureError
-from service.queue import PictureQueue
+from service.load import PictureQueue
 from service.recommender import Recommender, Stages
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_app import other, started

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from service.log_queue import LineWriter
+from service.logs import LineWriter
 from tests.service.conftest import Library
 from tests.service.test_metrics import read_metrics, value, within
 

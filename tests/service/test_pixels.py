@@ -16,7 +16,7 @@ from PIL import Image
 from model.errors import PictureError
 from model.picture import picture_array
 from model.picture_structure import structure_of
-from service.pixels import SMALL, PixelRoom
+from service.load import SMALL, PixelRoom
 from service.problems import ProblemError
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Library, Server, running

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from service import places
-from service.places import Pace, slowest
+from service.server import places
+from service.server.places import Pace, slowest
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_connection import read_answer, stalled, upload

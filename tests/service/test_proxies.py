@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from service.proxies import TrustedProxies
+from service.server.proxies import TrustedProxies
 from tests.service.conftest import Library, running
 from tests.service.test_metrics import within
 

@@ -18,8 +18,8 @@ from starlette.types import Message
 
 from index.answer import Answer
 from model.errors import BundleError
-from model.part import Part
-from service.queue import PictureQueue
+from model.picture import Part
+from service.load import PictureQueue
 from service.recommender import Recommender, Stages
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_app import other, started

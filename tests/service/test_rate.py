@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from service import rate
-from service.rate import Buckets
+from service import access as rate
+from service.access import Buckets
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_edge import KEYS

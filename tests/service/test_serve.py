@@ -14,7 +14,7 @@ import pytest
 
 from index.build import build_index
 from model.errors import ThudError
-from service.server import ListenError, _listening
+from service.server.workers import ListenError, _listening
 from service.settings import Settings, SettingsError, read_settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_metrics import within

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import soundfile
 
-import service.share
+import service.routes.probes
 from index.build import build_index
 from model.errors import SoundsAwayError
-from service.current import Current
+from service.hot_swap import Current
 from service.problems import ProblemError
 from service.recommender import Recommender
-from service.share import Share
+from service.routes.probes import Share
 from tests.service.conftest import Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_metrics import read_metrics, value, within
@@ -219,7 +219,7 @@ class _Hanging:
 def test_a_share_that_does_not_answer_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(service.share, "SECONDS", 0.05)
+    monkeypatch.setattr(service.routes.probes, "SHARE_SECONDS", 0.05)
     hanging = _Hanging()
 
     async def asked() -> None:
@@ -244,7 +244,7 @@ def test_a_share_that_does_not_answer_holds_nobody_up(
 
 
 def test_an_index_whose_sounds_are_not_there_is_not_served(own: Library, tmp_path: Path) -> None:
-    from service.pixels import PixelRoom
+    from service.load import PixelRoom
     from service.settings import Settings
 
     (tmp_path / "empty").mkdir()

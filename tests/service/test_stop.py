@@ -16,8 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
-from service.connection import connection_within
 from service.limits import ConnectionLimits
+from service.server.protocol import connection_within
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_connection import LIVEZ

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 
-from service import workers
+from service.server import workers
 from service.settings import Settings
 from tests.service.conftest import Encode, Library, Server, make_library, running
 from tests.service.test_metrics import read_metrics, value, within

@@ -10,9 +10,9 @@ import torch
 
 from model.bundle import ClipSpec, PictureSpec
 from tests.training.tiny import LEARNED, train
-from training.dataset import Dataset
-from training.greatest_hits import GreatestHits
-from training.prepare import PrepareOptions, prepare
+from training.data.dataset import Dataset
+from training.data.greatest_hits import GreatestHits
+from training.data.prepare import PrepareOptions, prepare
 
 RATE = 22_050
 MATERIALS = {"wood": 400.0, "metal": 2500.0, "glass": 6000.0, "dirt": 120.0}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import TrainingError
-from training.annotations import Event, read_events, read_split, recording_of
+from training.data.greatest_hits import Event, read_events, read_split, recording_of
 
 
 def written(tmp_path: Path, text: str) -> Path:

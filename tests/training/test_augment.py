@@ -14,12 +14,12 @@ from torchvision.transforms import functional as vision
 
 from model.bundle import ClipSpec
 from model.errors import TrainingError
-from model.spectrogram import LogMel
+from model.torch_towers.spectrogram import LogMel
 from tests.training.meta import OnlyOnMeta
-from training import augment_pictures as pictures_room
-from training import augment_sounds as sounds_room
-from training.augment_pictures import PictureAugment, augment_pictures
-from training.augment_sounds import SoundAugment, SoundAugmenter
+from training.systems import augment_pictures as pictures_room
+from training.systems import augment_sounds as sounds_room
+from training.systems.augment_pictures import PictureAugment, augment_pictures
+from training.systems.augment_sounds import SoundAugment, SoundAugmenter
 
 RATE = 8_000
 STORED = ClipSpec(sample_rate=RATE, before=0.3, after=0.7)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import training.bootstrap
+import training.measures.bootstrap
 from model.errors import NoDataError, TrainingError
-from training.bootstrap import Resamples, macro_mean
-from training.classification import measure_classes, measure_labels, measure_pairs
+from training.measures.bootstrap import Resamples, macro_mean
+from training.measures.classification import measure_classes, measure_labels, measure_pairs
 
 Measure = Callable[..., dict[str, Any]]
 Case = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -265,7 +265,7 @@ def test_resamples_draw_as_many_groups_as_there_are(monkeypatch: pytest.MonkeyPa
     assert set(np.unique(weights)) == {0, 1, 2, 3}
     values = np.array([1.0, 10.0, 100.0, 1000.0, 10000.0])
     assert resamples.sums(values[:, None])[:, 0] == pytest.approx(weights @ values)
-    monkeypatch.setattr(training.bootstrap, "PART", 35)
+    monkeypatch.setattr(training.measures.bootstrap, "PART", 35)
     parts = list(resamples.weights())
     assert len(parts) == 29
     assert (np.concatenate(parts) == weights).all()

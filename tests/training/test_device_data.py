@@ -14,14 +14,14 @@ from torch.cuda._utils import _get_device_index
 
 from tests.training.meta import OnlyOnMeta
 from tests.training.tiny import CPU, GRID, PAIRS, recipe, train, weights
-from training.dataset import Dataset
-from training.device import numbered
-from training.device_data import READ_AHEAD, DeviceData, Step, fits
-from training.distributed import Share
-from training.fit import Objective
-from training.plan import Batch, plan_epoch
-from training.recipe import Recipe
-from training.systems import build_system
+from training.data.dataset import Dataset
+from training.loop.device import numbered
+from training.loop.device_data import READ_AHEAD, DeviceData, Step, fits
+from training.loop.distributed import Share
+from training.loop.fit import Objective
+from training.loop.plan import Batch, plan_epoch
+from training.systems.recipe import Recipe
+from training.systems.systems import build_system
 
 RECIPES = [
     recipe(PAIRS),
@@ -93,7 +93,7 @@ def test_trained_on_streamed_data_the_weights_are_the_same(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resident = train(dataset, recipe(PAIRS, epochs=1), tmp_path / "resident")
-    monkeypatch.setattr("training.fit.DeviceData", lambda data, _device: streamed(data))
+    monkeypatch.setattr("training.loop.fit.DeviceData", lambda data, _device: streamed(data))
     assert weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "streamed")) == weights(resident)
 
 

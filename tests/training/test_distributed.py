@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tests.training.tiny import CPU, GRID, PAIRS, SQUEEZENET, recipe, start, train, write_recipe
-from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, load_checkpoint
-from training.curves import FOLDER
-from training.dataset import Dataset
-from training.distributed import joined
+from training.data.dataset import Dataset
+from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, load_checkpoint
+from training.loop.curves import FOLDER
+from training.loop.distributed import joined
 
 STILL: dict[str, Any] = SQUEEZENET | {"optimizer": "sgd", "momentum": 0.9, "epochs": 2, "batch_size": 15}
 DISTRIBUTED = {

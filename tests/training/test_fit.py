@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
+from model.atomic import exclusive
 from model.errors import ThudError, TrainingError
-from model.lock import exclusive
 from tests.training.tiny import (
     CPU,
     GRID,
@@ -33,19 +33,18 @@ from tests.training.tiny import (
     weights,
     write_recipe,
 )
-from training import fit as fit_module
-from training.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint, load_judged, save_checkpoint
-from training.commands import evaluate as evaluate_command
-from training.commands import train as train_command
-from training.curves import FOLDER, Curves
-from training.dataset import Dataset
-from training.device import choose_device
-from training.device_data import Step
-from training.fit import fit
-from training.fit_options import FitOptions, may_compile
-from training.history import best_epoch, finished
-from training.results import RESULT_FILE
-from training.systems import System
+from training.data.dataset import Dataset
+from training.loop import fit as fit_module
+from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint, load_judged, save_checkpoint
+from training.loop.curves import FOLDER, Curves, best_epoch, finished
+from training.loop.device import choose_device
+from training.loop.device_data import Step
+from training.loop.fit import fit
+from training.loop.fit_options import FitOptions, may_compile
+from training.measures.results import RESULT_FILE
+from training.systems.systems import System
+from training.train_commands import evaluate as evaluate_command
+from training.train_commands import train as train_command
 
 EVERYTHING: dict[str, Any] = GRID | {
     "name": "everything",
@@ -420,7 +419,7 @@ def test_weights_that_validation_finds_broken_are_not_kept(
 ) -> None:
     kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run"))
     with monkeypatch.context() as patched:
-        patched.setattr("training.evaluate.measure_pairs", broken_outputs)
+        patched.setattr("training.measures.evaluate.measure_pairs", broken_outputs)
         with pytest.raises(TrainingError, match=r"weights are broken: lower learning_rate .* is kept here$"):
             train(dataset, recipe(PAIRS, epochs=2), tmp_path / "run")
         assert weights(load_checkpoint(tmp_path / "run")) == kept

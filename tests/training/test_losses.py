@@ -14,13 +14,12 @@ from torch.nn.functional import binary_cross_entropy, normalize
 
 from model.errors import TrainingError
 from tests.training.tiny import CPU, GRID, PAIRS, recipe
-from training.dataset import Dataset
-from training.device_data import DeviceData
-from training.distributed import Share
-from training.frequency import StreamingFrequency, StreamingShare
-from training.losses import LOSSES, PairLoss, Relation, SigmoidLoss, SoftmaxLoss, build_loss
-from training.plan import plan_epoch
-from training.systems import TtAgg, build_system
+from training.data.dataset import Dataset
+from training.loop.device_data import DeviceData
+from training.loop.distributed import Share
+from training.loop.plan import plan_epoch
+from training.systems.losses import LOSSES, PairLoss, Relation, SigmoidLoss, SoftmaxLoss, build_loss
+from training.systems.systems import StreamingFrequency, StreamingShare, TtAgg, build_system
 
 Cells = list[list[bool]]
 

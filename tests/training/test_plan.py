@@ -9,11 +9,11 @@ import pytest
 from model.errors import TrainingError
 from model.materials import MATERIALS
 from tests.training.tiny import GRID, PAIRS, recipe
-from training.augment_pictures import DRAWS as PICTURE_DRAWS
-from training.augment_sounds import DRAWS as SOUND_DRAWS
-from training.dataset import Dataset
-from training.pairs import draw_pairs
-from training.plan import Batch, plan_epoch, samples
+from training.data.dataset import Dataset
+from training.data.pairs import draw_pairs
+from training.loop.plan import Batch, plan_epoch, samples
+from training.systems.augment_pictures import DRAWS as PICTURE_DRAWS
+from training.systems.augment_sounds import DRAWS as SOUND_DRAWS
 
 
 def planned(dataset: Dataset, keys: dict[str, Any], seed: int = 0, epoch: int = 0, **changes: Any) -> list[Batch]:

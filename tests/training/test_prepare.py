@@ -11,18 +11,18 @@ import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
+from model.atomic import exclusive
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import ThudError, TrainingError
-from model.lock import exclusive
 from model.materials import MATERIALS
 from tests.training.conftest import COLOURS
-from training import prepare as prepare_module
-from training.dataset import CLIPS_FILE, INFO_FILE, LABELS_FILE, Dataset, load_dataset
-from training.greatest_hits import GreatestHits
-from training.items import Item
-from training.manifest import Manifest
-from training.prepare import PrepareOptions, prepare
-from training.prepare_commands import prepare as prepare_command
+from training.data import prepare as prepare_module
+from training.data.dataset import CLIPS_FILE, INFO_FILE, LABELS_FILE, Dataset, load_dataset
+from training.data.greatest_hits import GreatestHits
+from training.data.items import Item
+from training.data.paired_files import Manifest
+from training.data.prepare import PrepareOptions, prepare
+from training.data.prepare_commands import prepare as prepare_command
 
 OPTIONS = PrepareOptions(PictureSpec(size=32), ClipSpec(sample_rate=11_025, before=0.1, after=0.3))
 

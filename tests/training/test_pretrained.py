@@ -16,8 +16,8 @@ import torchvision
 from torch import nn
 
 from model.errors import TrainingError
-from model.networks import ImagenetNormalise, PooledNetwork, build_network
-from training.pretrained import load_pretrained
+from model.torch_towers.networks import ImagenetNormalise, PooledNetwork, build_network
+from training.systems.pretrained import load_pretrained
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

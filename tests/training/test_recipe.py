@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from model.errors import TrainingError
-from model.networks import check_name
+from model.torch_towers.networks import check_name
 from tests.training.tiny import GRID, write_recipe
-from training.recipe import Recipe, load_recipe, recipe_names
-from training.suite import Suite, Trial, load_suite, suite_names
+from training.reproduction.suite import Suite, Trial, load_suite, suite_names
+from training.systems.recipe import Recipe, load_recipe, recipe_names
 
 SYSTEMS = {
     "tt-agg": "tt_agg",

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from model.errors import TrainingError
-from training.dataset import Dataset
-from training.report.figures_of_runs import picture_curves, sound_curves
-from training.report.groups import group_runs
-from training.report.write import write_report
-from training.reproduce_commands import report as report_command
-from training.results import RunResult, Validation
+from training.data.dataset import Dataset
+from training.measures.results import RunResult, Validation
+from training.reproduction.report.figures_of_runs import picture_curves, sound_curves
+from training.reproduction.report.groups import group_runs
+from training.reproduction.report.write import write_report
+from training.reproduction.reproduce_commands import report as report_command
 
 RESNET = {"image_network": "resnet18", "sound_network": "resnet18"}
 VGG = {"image_network": "vgg16", "sound_network": "vgg16"}

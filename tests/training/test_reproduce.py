@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 
 from model.errors import TrainingError
 from tests.training.tiny import GRID, STEPS, start, write_recipe
-from training.dataset import Dataset
-from training.reproduce import RUNS
-from training.reproduce_commands import reproduce
-from training.results import RESULT_FILE, load_result, write_result
+from training.data.dataset import Dataset
+from training.measures.results import RESULT_FILE, load_result, write_result
+from training.reproduction.reproduce import RUNS
+from training.reproduction.reproduce_commands import reproduce
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_epochs_are_asked_for_by_pattern(
         asked.update({Path(trial.recipe).stem: trial.epochs for trial in trials})
         return []
 
-    monkeypatch.setattr("training.reproduce.run_trials", only_look)
+    monkeypatch.setattr("training.reproduction.reproduce.run_trials", only_look)
     result = reproduced(dataset, tmp_path / "target", suite, "--only", "*small*", *options)
     assert result.exit_code == 0, result.output
     assert asked == wanted

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import skew
 
-import training.retrieval
+import training.measures.retrieval
 from model.errors import TrainingError
 from model.materials import MATERIALS
-from training.retrieval import hubness_skew, measure_retrieval
+from training.measures.retrieval import hubness_skew, measure_retrieval
 
 Problem = tuple[
     npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.int8], list[str]
@@ -181,7 +181,7 @@ def test_copies_of_one_sound_rank_in_their_order(pictures: int, sounds: int) -> 
 def test_parts_make_one_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = ordinary(60, 60)
     whole, skewness = measure_retrieval(*problem), hubness_skew(problem[0], problem[1])
-    monkeypatch.setattr(training.retrieval, "PART", 7 * 400)
+    monkeypatch.setattr(training.measures.retrieval, "PART", 7 * 400)
     assert measure_retrieval(*problem) == whole
     assert hubness_skew(problem[0], problem[1]) == skewness
 

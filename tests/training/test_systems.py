@@ -15,14 +15,14 @@ from model.errors import TrainingError
 from model.runtime import TowerRuntime
 from tests.training.test_report import measures
 from tests.training.tiny import CPU, GRID, PAIRS, SQUEEZENET, STEPS, recipe, train
-from training.checkpoint import CHECKPOINT_FILE, load_checkpoint
-from training.commands import evaluate as evaluate_command
-from training.commands import export as export_command
-from training.dataset import Dataset
-from training.evaluate import hear, see
-from training.recipe import Recipe
-from training.results import RunResult, load_result
-from training.systems import build_system
+from training.data.dataset import Dataset
+from training.loop.checkpoint import CHECKPOINT_FILE, load_checkpoint
+from training.measures.evaluate import hear, see
+from training.measures.results import RunResult, load_result
+from training.systems.recipe import Recipe
+from training.systems.systems import build_system
+from training.train_commands import evaluate as evaluate_command
+from training.train_commands import export as export_command
 
 
 def evaluated(run: Path, dataset: Dataset, *options: str) -> tuple[str, RunResult]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from training.checkpoint import Checkpoint
-from training.dataset import Dataset
-from training.fit import fit
-from training.fit_options import FitOptions
-from training.recipe import Recipe
+from training.data.dataset import Dataset
+from training.loop.checkpoint import Checkpoint
+from training.loop.fit import fit
+from training.loop.fit_options import FitOptions
+from training.systems.recipe import Recipe
 
 CPU = torch.device("cpu")
 SHUFFLENET = {"image_network": "shufflenet_v2_x0_5", "sound_network": "shufflenet_v2_x0_5"}

@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from model.atomic import exclusive
 from model.bundle import HEADS, IMAGE_TOWER, SOUND_TOWER, Bundle, Calibration, write_bundle
 from model.errors import TrainingError
-from model.lock import exclusive
 from model.materials import MATERIALS
-from model.networks import EMBEDDING_SIZE
-from training.export import export_bundle
+from model.torch_towers.networks import EMBEDDING_SIZE
+from training.measures.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
+from training.measures.sources import FoldScores, mean_over
 from training.pretraining.card import write_card
-from training.pretraining.data import PretrainingData, gather
 from training.pretraining.features import read_pictures
 from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures, fit_whole_sounds, hold_out
 from training.pretraining.material_files import MaterialFiles, read_material_files
-from training.pretraining.measures import FoldScores, mean_over
 from training.pretraining.parity import Parity, measure_parity
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.quantise import quantise_tower
-from training.pretraining.recipe import PretrainingRecipe
 from training.pretraining.score import score_left_out
-from training.pretraining.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
+from training.pretraining.sources import PretrainingData, gather
 from training.pretraining.towers import build_towers
+from training.systems.export import export_bundle
 
 NAME = "thud-materials"
 _CALIBRATION_FILES = 256

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from model.heads import MaterialHeads
 from model.materials import MATERIALS
-from model.networks import EMBEDDING_SIZE
+from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.knowledge import NOTHING
 from training.pretraining.space import CONSTANT
 

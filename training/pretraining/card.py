@@ -9,19 +9,19 @@ import numpy as np
 from model.atomic import atomic_file
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
 from model.materials import MATERIALS
-from training.bootstrap import Resamples
-from training.pretrained import weights_of
-from training.pretraining.data import PretrainingData
+from training.measures.bootstrap import Resamples
+from training.measures.scoreboard import tables
+from training.measures.sources import FoldScores, Scored
 from training.pretraining.features import IMAGENET_CLASSES
 from training.pretraining.material_files import MaterialFiles
-from training.pretraining.measures import FoldScores, Scored
 from training.pretraining.nothing import KINDS
 from training.pretraining.parity import Parity
 from training.pretraining.precision import precision_of
-from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.score import LEAST
-from training.pretraining.scoreboard import tables
+from training.pretraining.sources import PretrainingData
 from training.pretraining.weaknesses import LINE, weaknesses
+from training.systems.pretrained import weights_of
 
 CARD = "MODEL_CARD.md"
 

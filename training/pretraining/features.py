@@ -14,16 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.arrays import read_arrays
-from model.atomic import atomic_file
+from model.atomic import atomic_file, read_arrays
 from model.bundle import ClipSpec, PictureSpec
 from model.clip import cut_clip, find_hit
 from model.errors import PictureError, SoundError, TrainingError
-from model.networks import ImagenetNormalise, PooledNetwork, build_network
 from model.picture import picture_array
 from model.progress import progress
 from model.sound import Samples, decode_sound
-from training.pretrained import load_pretrained
+from model.torch_towers.networks import ImagenetNormalise, PooledNetwork, build_network
+from training.systems.pretrained import load_pretrained
 
 Pictures = npt.NDArray[np.uint8]
 Clips = npt.NDArray[np.float32]

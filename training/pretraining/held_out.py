@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from model.heads import MaterialHeads
-from model.networks import EMBEDDING_SIZE
+from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
 from training.pretraining.classifier import LinearClassifier
-from training.pretraining.data import PretrainingData
-from training.pretraining.fit import Fitted, SoundClassifier, fit_pictures, fit_sounds, left_out
+from training.pretraining.fit_heads import Fitted, SoundClassifier, fit_pictures, fit_sounds, left_out
 from training.pretraining.knowledge import NOTHING
-from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.sources import PretrainingData
 from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
 

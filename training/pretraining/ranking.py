@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bundle import Hubness
-from model.heads import MaterialHeads
+from model.heads import MaterialHeads, fold_labels
 from model.hubness import Biases, hub_biases
-from model.labels import fold_labels
 from model.materials import MATERIALS
 
 Embeddings = npt.NDArray[np.float32]

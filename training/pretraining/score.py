@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from training.pretraining.data import PretrainingData
+from training.measures.sources import Fold, FoldScores, Least, score_fold
 from training.pretraining.held_out import HeldOut, calibrate
-from training.pretraining.measures import Fold, FoldScores, Least, score_fold
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.ranking import place, with_labels
-from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.sources import PretrainingData
 
 LEAST = Least()
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from model.efficientnet_lite import EFFICIENTNET_LITE
 from model.errors import TrainingError
-from model.networks import PooledNetwork
+from model.torch_towers.efficientnet_lite import EFFICIENTNET_LITE
+from model.torch_towers.networks import PooledNetwork
 
 _STAGES = 4
 """Stages of EfficientNet-Lite that are kept. The late ones know objects; they told materials of sounds worse."""

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from model.materials import MATERIALS
-from model.networks import EMBEDDING_SIZE
+from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.classifier import LinearClassifier
-from training.pretraining.fit import SoundClassifier
+from training.pretraining.fit_heads import SoundClassifier
 
 COUNT = len(MATERIALS)
 CONSTANT = COUNT + 1

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, pad
 
-from model.spectrogram import LogMel
+from model.torch_towers.spectrogram import LogMel
 
 _LEAST = 1e-6
 _BROAD = 33  # bands of 128: about two octaves where mel is logarithmic

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from model.networks import PooledNetwork
-from model.two_tower import ImageTower, SoundTower, TwoTower
+from model.torch_towers.networks import PooledNetwork
+from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
 from training.pretraining.classifier import LinearClassifier
-from training.pretraining.data import PretrainingData
-from training.pretraining.fit import SoundClassifier
+from training.pretraining.fit_heads import SoundClassifier
+from training.pretraining.sources import PretrainingData
 from training.pretraining.space import SoundProjection, picture_projection
 
 

@@ -6,8 +6,8 @@ from textwrap import fill
 import numpy as np
 
 from model.materials import MATERIALS
-from training.pretraining.measures import FoldScores, Ids, Least, Scored, mean_over
-from training.pretraining.scoreboard import COMMONEST, RECOMMENDED, TOLD_PICTURES, TOLD_SOUNDS, parts
+from training.measures.scoreboard import COMMONEST, RECOMMENDED, TOLD_PICTURES, TOLD_SOUNDS, parts
+from training.measures.sources import FoldScores, Ids, Least, Scored, mean_over
 
 LINE = 116
 """The card's lines are no longer."""

@@ -10,8 +10,7 @@ from model.atomic import atomic_folder
 from model.errors import TrainingError
 from model.materials import MATERIALS, Material
 from model.progress import progress
-from training.synthesis.room import OUTDOORS, draw_room, record
-from training.synthesis.sounds import SoundObject, draw_object, scratch, strike
+from training.synthesis.sounds import OUTDOORS, SoundObject, draw_object, draw_room, record, scratch, strike
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("kind", "path", "material", "source", "origin", "licence", "open_licence", "note", "action", "group")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.synthesis.library import write_library
 
 COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from model.materials import MATERIALS
-from training.pretraining.measures import Fold, Least, score_fold
+from training.measures.sources import Fold, Least, score_fold
 from training.pretraining.precision import precision_of
 from training.pretraining.weaknesses import LINE, weaknesses
 

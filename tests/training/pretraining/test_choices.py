@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.training.pretraining.conftest import SMALL
-from training.pretraining.data import PretrainingData, gather
+from training.measures.sources import Least
 from training.pretraining.held_out import hold_out
-from training.pretraining.measures import Least
-from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.score import score_left_out
+from training.pretraining.sources import PretrainingData, gather
 
 
 @pytest.fixture

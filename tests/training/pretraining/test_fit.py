@@ -9,9 +9,9 @@ from model.materials import MATERIALS, material_named
 from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
 from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
 from training.pretraining.discriminant import fit_discriminant, source_weights
-from training.pretraining.fit import fit_pictures, fit_sounds, left_out
+from training.pretraining.fit_heads import fit_pictures, fit_sounds, left_out
 from training.pretraining.knowledge import NOTHING, material_knowledge
-from training.pretraining.recipe import PretrainingRecipe
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.space import CONSTANT, SoundProjection, picture_projection
 from training.pretraining.spectra import ClearedLogMel
 from training.pretraining.standardise import Standardise

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.hubness import occurrences, skewness
-from training.pretraining import measures
-from training.pretraining.measures import Fold, Least, Scored
+from training.measures import sources as measures
+from training.measures.sources import Fold, Least, Scored
 
 WOOD, METAL, GLASS, WATER = 15, 3, 9, 7
 seeds = st.integers(0, 2**32)

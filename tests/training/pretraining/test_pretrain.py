@@ -14,9 +14,9 @@ from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
-from training.pretraining import data as gathered
-from training.pretraining.commands import pretrain
+from training.pretraining import sources as gathered
 from training.pretraining.held_out import fit_whole_sounds, hold_out_sounds
+from training.pretraining.pretrain_commands import pretrain
 from training.pretraining.towers import sound_projection
 
 
@@ -24,7 +24,7 @@ from training.pretraining.towers import sound_projection
 def made(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     out = tmp_path_factory.mktemp("made") / "bundle"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.pretraining.recipe.PretrainingRecipe", lambda: SMALL)
+        patch.setattr("training.pretraining.pretrain_recipe.PretrainingRecipe", lambda: SMALL)
         return out, CliRunner().invoke(pretrain, [str(data), str(out), "--threads", "1"])
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_picture_is_named(data: Path, tmp_path: Path) -> None:
 def test_a_source_that_is_left_out_is_not_measured_on(
     made: tuple[Path, Result], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.pretraining.recipe.PretrainingRecipe", lambda: SMALL)
+    monkeypatch.setattr("training.pretraining.pretrain_recipe.PretrainingRecipe", lambda: SMALL)
     work = made[0].with_name("bundle.work")
     options = ["--work", str(work), "--threads", "1", "--leave-out"]
     result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "without"), *options, "closed"])

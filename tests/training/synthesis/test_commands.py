@@ -12,7 +12,7 @@ from PIL import Image
 
 from model.errors import TrainingError
 from model.materials import MATERIALS
-from training.synthesis.commands import synthesize
+from training.synthesis.synthesize_commands import synthesize
 
 
 def run(*arguments: object) -> str:

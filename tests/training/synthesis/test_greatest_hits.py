@@ -15,8 +15,8 @@ import pytest
 import soundfile
 
 from model.errors import TrainingError
-from training.annotations import Event
-from training.synthesis.greatest_hits import synthesize_greatest_hits
+from training.data.greatest_hits import Event
+from training.synthesis.greatest_hits_folder import synthesize_greatest_hits
 from training.synthesis.videos import (
     VideoOptions,
     encode_video,

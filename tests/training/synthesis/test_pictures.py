@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from model.materials import MATERIALS
-from training.annotations import read_events
-from training.synthesis.occurrence import draw_material_sets, occurrence
+from training.data.greatest_hits import read_events
 from training.synthesis.scenes import draw_scene
 from training.synthesis.textures import texture
+from training.synthesis.videos import draw_material_sets, occurrence
 
 NAMES = [material.name for material in MATERIALS]
 

@@ -5,10 +5,9 @@ import numpy.typing as npt
 import pytest
 
 from model.materials import MATERIALS
-from model.mel import mel_filterbank
+from model.torch_towers.spectrogram import mel_filterbank
 from training.synthesis.modal import Modes, ring
-from training.synthesis.room import draw_room, record
-from training.synthesis.sounds import Samples, draw_object, scratch, strike
+from training.synthesis.sounds import Samples, draw_object, draw_room, record, scratch, strike
 
 RATE = 32_000
 NAMES = [material.name for material in MATERIALS]

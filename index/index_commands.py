@@ -1,0 +1,269 @@
+"""The commands of this room: `thud index` and `thud recommend`."""
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from model import PRETRAINED
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from index.answer import Answer
+    from index.search import SoundIndex
+    from model.picture import PictureLimits
+
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("bundle", type=_FOLDER)
+@click.argument("sounds", type=_FOLDER)
+@click.argument("index", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--manifest",
+    type=_FILE,
+    help="CSV or JSONL table of the sounds' materials. "
+    "Default: manifest.csv or manifest.jsonl in SOUNDS or its parent, else the names of sub-folders.",
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0.01),
+    default=600.0,
+    show_default=True,
+    help="Sounds that are longer are skipped.",
+)
+@click.option(
+    "--no-hubness",
+    is_flag=True,
+    help="Rank by similarity alone. Default: sounds that are near to nearly every picture are ranked lower, "
+    "where BUNDLE holds the pictures to tell them by.",
+)
+@click.option(
+    "--no-labels",
+    is_flag=True,
+    help="Place sounds by what is heard alone. Default: a labelled sound is placed near its material, as far as "
+    "BUNDLE says, so that answers follow labels where there are any; in a library of which only a part is "
+    "labelled, these sounds come before the others.",
+)
+def index(
+    bundle: Path,
+    sounds: Path,
+    index: Path,
+    manifest: Path | None,
+    max_seconds: float,
+    no_hubness: bool,
+    no_labels: bool,
+) -> None:
+    """Embed the folder SOUNDS with BUNDLE and write a searchable INDEX of it.
+
+    Run it again after the sounds have changed. A run that was interrupted is gone on with.
+    """
+    from tqdm import tqdm
+
+    from index.build import SKIPPED_FILE, build_index
+    from model.bundle import load_bundle
+    from model.sound import SoundLimits
+
+    def say(line: str) -> None:
+        tqdm.write(printable(line), file=sys.stderr)
+
+    try:
+        limits = SoundLimits(max_seconds=max_seconds)
+        opened = load_bundle(bundle)
+        report = build_index(
+            opened,
+            sounds,
+            index,
+            manifest=manifest,
+            limits=limits,
+            hubness=not no_hubness,
+            labels=not no_labels,
+            say=say,
+        )
+    except KeyboardInterrupt:
+        click.echo("thud: interrupted; run the same command again to go on from here", err=True)
+        sys.exit(130)
+    spec = report.spec
+    click.echo(f"indexed      {spec.sounds:>8,}  in {printable(str(index))}, index {spec.id}")
+    for name, count in sorted(spec.materials.items(), key=lambda item: (-item[1], item[0])):
+        click.echo(f"  {name:<11}{count:>8,}")
+    click.echo(f"  unlabelled {spec.unlabelled:>8,}")
+    click.echo(f"duplicates   {spec.duplicates:>8,}")
+    click.echo(f"skipped      {spec.skipped:>8,}")
+    if report.skipped or report.duplicates:
+        click.echo(f"  each with its reason in {printable(str(index / SKIPPED_FILE))}")
+    click.echo(f"search       {spec.kind}, recall@10 {spec.recall_at_10:.4f} against exact search")
+    if spec.label_strength and spec.unlabelled < spec.sounds:
+        click.echo(f"labels       drawn into the vectors of labelled sounds, strength {spec.label_strength:g}")
+    if spec.hubness is not None:
+        before, after = spec.hubness.skew_before, spec.hubness.skew_after
+        told_by = f"told by {spec.hubness.pictures:,} pictures of the bundle"
+        click.echo(f"hubs         skew {before:.2f}, {after:.2f} with their bias; {told_by}")
+    click.echo(f"embedded     {report.embedded:>8,}  in {report.seconds:,.1f} s, {report.rate:,.1f} sounds/s")
+    if report.resumed:
+        click.echo(f"resumed      {report.resumed:>8,}  from an earlier run")
+
+
+@click.command()
+@click.argument(
+    "picture",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="PICTURE",
+)
+@click.option(
+    "--bundle",
+    type=_FOLDER,
+    envvar="THUD_BUNDLE",
+    show_envvar=True,
+    default=PRETRAINED,
+    show_default="the one that comes with Thud",
+)
+@click.option(
+    "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default="demo/index", show_default=True
+)
+@click.option(
+    "-k",
+    "--k",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="How many sounds to recommend.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the names of the HTTP answer.")
+def recommend(picture: Path, bundle: Path, index: Path, k: int, as_json: bool) -> None:
+    """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
+    from index.answer import answer_picture
+    from index.search import SoundIndex
+    from model.bundle import load_bundle
+    from model.heads import MaterialHeads
+    from model.picture import PictureLimits
+    from model.runtime import TowerRuntime
+    from model.threads import available_cpus
+
+    data = _read_picture(picture, PictureLimits())
+    opened = load_bundle(bundle)
+    heads = MaterialHeads.load(opened)
+    with closing(SoundIndex.open(index, opened)) as library:
+        embedding = TowerRuntime(opened, threads=available_cpus()).embed_picture(data).embedding[0]
+        answer = answer_picture(embedding, library.search(embedding, k), heads, opened.spec.calibration)
+        if as_json:
+            click.echo(json.dumps(as_http(opened.id, library, k, answer), indent=2))
+        else:
+            _print_answer(library, answer)
+
+
+def as_http(model: str, library: "SoundIndex", k: int, answer: "Answer") -> dict[str, Any]:
+    """The answer as JSON, under the names of the HTTP answer."""
+    from model.materials import material_named
+
+    results = []
+    for rank, sound in enumerate(answer.sounds, start=1):
+        record = sound.found.record
+        material = material_named(record.material) if record.material else None
+        results.append(
+            {
+                "rank": rank,
+                "id": record.id,
+                "url": f"/sounds/{record.id}",
+                "similarity": sound.found.similarity,
+                "score": sound.found.score,
+                "match": sound.match,
+                "material": material._asdict() if material else None,
+                "duration": record.seconds,
+                "title": record.title,
+                "path": record.path,
+            }
+        )
+    materials = None
+    if answer.materials is not None:
+        materials = [{**one.material._asdict(), "probability": one.probability} for one in answer.materials]
+    return {
+        "model": model,
+        "index": library.id,
+        "k": k,
+        "returned": len(answer.sounds),
+        "library": len(library),
+        "recognised": answer.recognised,
+        "materials": materials,
+        "results": results,
+    }
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped: a file's name must not drive the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def percent(probability: float) -> str:
+    """A probability (0 to 1) in whole percent, which never claims that something is certain or impossible."""
+    if probability < 0.01:
+        return "<1%"
+    return ">99%" if probability > 0.99 else f"{100 * probability:.0f}%"
+
+
+def _print_answer(library: "SoundIndex", answer: "Answer") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000  # into a file or a pipe, nothing is wrapped or cut
+    if answer.recognised is False:
+        console.print("no material recognised")
+    elif answer.materials is not None:
+        console.print(", ".join(f"{one.material.name} {percent(one.probability)}" for one in answer.materials[:3]))
+    console.print(_table(answer))
+    console.print(printable(f"{len(answer.sounds)} of {len(library):,} sounds in {library.root}"), markup=False)
+
+
+def _table(answer: "Answer") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    with_match = answer.materials is not None
+    for heading in ("rank", *(["match"] if with_match else []), "score", "similarity"):
+        table.add_column(heading, justify="right")
+    table.add_column("material")
+    table.add_column("seconds", justify="right")
+    table.add_column("title", overflow="fold")
+    table.add_column("path", overflow="fold")
+    for rank, sound in enumerate(answer.sounds, start=1):
+        record = sound.found.record
+        table.add_row(
+            str(rank),
+            *(["-" if sound.match is None else percent(sound.match)] if with_match else []),
+            f"{sound.found.score:.3f}",
+            f"{sound.found.similarity:+.3f}",
+            record.material or "-",
+            f"{record.seconds:.2f}",
+            # Text, because a plain string would be read as rich's markup.
+            Text(printable(record.title)),
+            Text(printable(record.path)),
+        )
+    return table
+
+
+def _read_picture(path: Path, limits: "PictureLimits") -> bytes:
+    """The picture's bytes; no more of an oversized one is read than is needed to refuse it."""
+    from model.errors import PictureError, PictureTooLargeError
+
+    try:
+        if str(path) == "-":
+            data = sys.stdin.buffer.read(limits.max_bytes + 1)
+        else:
+            with path.open("rb") as handle:
+                data = handle.read(limits.max_bytes + 1)
+    except OSError as error:
+        raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > limits.max_bytes:
+        raise PictureTooLargeError(
+            f"the picture has more than {limits.max_bytes:,} bytes, which is the most accepted"
+        )
+    return data

@@ -1,0 +1,233 @@
+"""Taking over a new bundle or index while requests are answered by the one before."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from index.generation import GENERATIONS, POINTER, pointed_to
+from service.load import PixelRoom
+from service.metrics import Metrics
+from service.recommender import Recommender
+from service.settings import Settings
+
+
+@dataclass
+class _Counted:
+    recommender: Recommender
+    users: int = 0
+    retired: bool = False
+
+
+class Current:
+    """Holds one recommender at a time. Safe to use from several threads."""
+
+    def __init__(self, first: Recommender) -> None:
+        self._lock = threading.Lock()
+        self._counted = _Counted(first)
+        self.since = datetime.now(UTC)
+        """When the one in use was taken."""
+
+    @property
+    def recommender(self) -> Recommender:
+        """The one in use, for a look at it that needs it to be open no longer than this moment."""
+        return self._counted.recommender
+
+    @contextmanager
+    def lease(self) -> Iterator[Recommender]:
+        """The one in use, kept open until the lease ends."""
+        with self._lock:
+            counted = self._counted
+            counted.users += 1
+        try:
+            yield counted.recommender
+        finally:
+            with self._lock:
+                counted.users -= 1
+                done = counted.retired and not counted.users
+            if done:
+                counted.recommender.close()
+
+    def replace(self, following: Recommender) -> None:
+        """Let `following` answer from now on; the one before is closed when nobody uses it any more."""
+        with self._lock:
+            before, self._counted = self._counted, _Counted(following)
+            self.since = datetime.now(UTC)
+        self._retire(before)
+
+    def close(self) -> None:
+        """Close the one in use when nobody uses it any more."""
+        self._retire(self._counted)
+
+    def _retire(self, counted: _Counted) -> None:
+        with self._lock:
+            counted.retired = True
+            done = not counted.users
+        if done:
+            counted.recommender.close()
+
+
+async def _leased(request: Request) -> AsyncIterator[Recommender]:
+    current: Current = request.app.state.current
+    with current.lease() as recommender:
+        yield recommender
+
+
+CurrentRecommender = Annotated[Recommender, Depends(_leased)]
+
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+
+_log = logging.getLogger("thud")
+
+Fingerprint = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class RefusedSwap:
+    """A bundle or an index that was not taken over, when and why."""
+
+    when: datetime
+    reason: str
+
+
+class Watcher:
+    """Looks every `settings.watch_seconds`, and when woken, whether the bundle or the index has changed on disk.
+
+    `seen` is the fingerprint of what is in use; `taken` is called when something else is.
+
+    What has changed is opened and proved with the probe picture beside the one in use, which answers meanwhile.
+    What cannot be opened, or does not fit together, is refused and looked at again when it changes once more, and
+    ever more seldom where it does not: the sounds may not be mounted yet, or memory be short for a moment.
+    """
+
+    def __init__(
+        self, settings: Settings, seen: Fingerprint, current: Current, metrics: Metrics, taken: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._current = current
+        self._metrics = metrics
+        self._taken = taken
+        self._woken = asyncio.Event()
+        self._seen = seen
+        self._pause = 0.0
+        self._again_at = math.inf
+        self.busy = False
+        """Whether a thread is looking, or opening what it has found."""
+        self.refused: RefusedSwap | None = None
+        """The last one that was refused, also when a later one was taken over."""
+
+    def wake(self) -> None:
+        """Look now, also at what was refused before."""
+        self._seen = ()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._until_next())
+            self._woken.clear()
+            self.busy = True
+            try:
+                await self._look()
+            except Exception:  # one look that failed must not be the last
+                self._put_off(longer=True)
+                _log.exception("could not look for another bundle or index")
+            self.busy = False  # not where it is cancelled: its thread goes on
+
+    def _put_off(self, *, longer: bool) -> None:
+        """Plan another look at what could not be taken; a `longer` pause is twice the one before."""
+        self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause)) if longer else _FIRST_PAUSE
+        self._again_at = monotonic() + self._pause
+
+    def _until_next(self) -> float | None:
+        """Seconds until the next look; None where there is none to come unless it is asked for."""
+        if self._settings.watch_seconds:
+            return self._settings.watch_seconds
+        return None if math.isinf(self._again_at) else max(0.0, self._again_at - monotonic())
+
+    async def _look(self) -> None:
+        seen = await asyncio.to_thread(fingerprint, self._settings)
+        again = seen == self._seen
+        if again and monotonic() < self._again_at:
+            return
+        self._seen = seen
+        try:
+            following = await asyncio.to_thread(open_proved, self._settings, self._current.recommender.room)
+        except Exception as error:  # whatever is wrong with it, what is in use serves on
+            self._put_off(longer=again)
+            reason = str(error) or type(error).__name__
+            if again and self.refused is not None and self.refused.reason == reason:
+                return  # it is known
+            self.refused = RefusedSwap(datetime.now(UTC), reason)
+            self._metrics.swap("refused")
+            _log.warning("not taken over, the one before serves on: %s", reason)
+            return
+        self._again_at = math.inf
+        before = self._current.recommender
+        self._current.replace(following)
+        self._metrics.loaded(following.model_id, following.index.id, len(following.index))
+        self._metrics.swap("taken")
+        self._taken()
+        _log.info(
+            "taken over: bundle %s and index %s, after bundle %s and index %s",
+            following.model_id,
+            following.index.id,
+            before.model_id,
+            before.index.id,
+        )
+
+
+def open_proved(settings: Settings, room: PixelRoom) -> Recommender:
+    """The bundle and the index of `settings`, opened and proved with the probe picture.
+
+    Its pictures are decoded as there is `room`.
+    Raises BundleError or LibraryError where they cannot be used.
+    """
+    opened = Recommender.open(settings, room)
+    try:
+        opened.probe()  # also loads the tower, so that no request waits for it
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def fingerprint(settings: Settings) -> Fingerprint:
+    """Changes with every file of the bundle, with the pointer, and with every file of the generation it names."""
+    bundle, index = settings.bundle, settings.index
+    try:
+        generation = pointed_to(index)
+    except OSError:
+        generation = None
+    if generation is None:
+        return (_states(bundle), _state(index / POINTER))
+    return (_states(bundle), generation, _states(index / GENERATIONS / generation))
+
+
+def _states(folder: Path) -> Fingerprint:
+    try:
+        return tuple(sorted((file.name, _state(file)) for file in folder.iterdir()))
+    except OSError:
+        return ()
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Changes with whatever is done to a file, though its size and time were put back afterwards."""
+    try:
+        state = file.stat()
+    except OSError as error:
+        return (error.errno or 0,)
+    return (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)

@@ -1,0 +1,179 @@
+"""The bounded queue before the network: at most so many pictures wait, the rest are refused at once."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from time import monotonic, perf_counter
+from typing import TypeVar
+
+from service.problems import ProblemError
+
+T = TypeVar("T")
+
+_FIRST_GUESS = 0.05
+_WEIGHT = 0.1
+
+
+class PictureQueue:
+    """Work on `threads` threads of its own; at most `places` pieces of it wait for one, first come, first served.
+
+    `changed` is told how many wait and how many run. A piece counts until its thread is done with it, also where
+    nobody waits for the result any more, as nobody does `deadline` seconds after it began.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        places: int,
+        changed: Callable[[int, int], None] = lambda waiting, running: None,
+        deadline: float = math.inf,
+    ) -> None:
+        self._changed = changed
+        self._deadline = deadline
+        self._threads = threads
+        self.places = places
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._began: dict[int, float] = {}
+        self._seconds = _FIRST_GUESS
+        self._start(threading.Barrier(threads))
+
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that wait for a thread."""
+        return max(0, self._inside - self.running)
+
+    @property
+    def running(self) -> int:
+        """Pieces of work that a thread is at."""
+        return len(self._began)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether each thread is at work that nobody waits for any more, so that no other can be done."""
+        with self._lock:
+            latest = max(self._began.values(), default=math.inf)
+            return self.running >= self._threads and perf_counter() - latest > self._deadline
+
+    @property
+    def full(self) -> bool:
+        """Whether `submit` would refuse."""
+        return self._inside >= self._threads + self.places
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds in which the work that is inside now should be done."""
+        return max(1, math.ceil(self._seconds * self._inside / self._threads))
+
+    def refusal(self) -> ProblemError:
+        """The problem for a request that finds no place."""
+        return ProblemError(
+            503,
+            f"the service is busy: {self.places} pictures wait already; try again in {self.retry_after} s",
+            reason="queue_full",
+            headers={"Retry-After": str(self.retry_after)},
+        )
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Let a thread do `work`. Cancelling the future takes it out of the queue, if it still waits there.
+
+        Raises ProblemError (503) where the queue is full.
+        """
+        with self._lock:
+            if self.full:
+                raise self.refusal()
+            self._inside += 1
+            self._changed(self.waiting, self.running)
+        # The pool keeps cancelled work until a thread comes to it; what the work holds, a picture, must go at once.
+        held = [work]
+        future = self._pool.submit(self._run, held)
+        future.add_done_callback(lambda _: self._leave(held))
+        return future
+
+    def close(self) -> None:
+        """Take no more work, drop what waits; a thread that is at work goes on."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, barrier: threading.Barrier) -> None:
+        """Start all threads: when a picture comes, there may be no memory to start one. Raises MemoryError."""
+        try:
+            for _ in range(self._threads):
+                self._pool.submit(barrier.wait)
+        except RuntimeError as error:
+            barrier.abort()
+            raise MemoryError(f"there is not enough memory for {self._threads} threads") from error
+
+    def _run(self, held: list[Callable[[], T]]) -> T:
+        began = perf_counter()
+        with self._lock:
+            self._began[threading.get_ident()] = began
+            self._changed(self.waiting, self.running)
+        try:
+            return held.pop()()
+        finally:
+            with self._lock:
+                del self._began[threading.get_ident()]
+                self._seconds += _WEIGHT * (perf_counter() - began - self._seconds)
+
+    def _leave(self, held: list[Callable[[], T]]) -> None:
+        held.clear()
+        with self._lock:
+            self._inside -= 1
+            self._changed(self.waiting, self.running)
+
+
+SMALL = 1_000_000
+"""A picture of so many pixels takes some megabytes and waits for no other: photographs, which are scaled down while
+they are decoded, and the probe."""
+
+
+class PixelRoom:
+    """Room for `most` pixels that are decoded at the same time, by any threads. Large pictures wait for it in turn.
+
+    A picture waits on the thread that is to decode it, so that smaller ones may wait behind it in the queue.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._used = 0
+        self._changed = threading.Condition()
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def take(self, pixels: int, until: float) -> Iterator[None]:
+        """Hold room for a picture. Raises ProblemError (503) where there is none `until` then, of `monotonic`."""
+        if pixels <= SMALL:
+            yield
+            return
+        self._wait(pixels, until)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= pixels
+                self._changed.notify()
+
+    def _wait(self, pixels: int, until: float) -> None:
+        # One at a time waits for room, so that a large picture is not passed over by smaller ones for ever.
+        if not self._turn.acquire(timeout=min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))):
+            raise _busy()
+        try:
+            with self._changed:
+                left = min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))
+                if not self._changed.wait_for(lambda: self._used + pixels <= self._most, left):
+                    raise _busy()
+                self._used += pixels
+        finally:
+            self._turn.release()
+
+
+def _busy() -> ProblemError:
+    return ProblemError(
+        503,
+        "too many large pictures are decoded at the moment; try again in 5 s",
+        headers={"Retry-After": "5"},
+        reason="pixels",
+    )

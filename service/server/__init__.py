@@ -1,0 +1,1 @@
+"""The processes and connections: the only place that knows uvicorn's insides."""

@@ -1,0 +1,192 @@
+"""Who gives way when there is no place left: the slowest, and first of all a slow one of many of one client.
+
+Nobody gives way while there are places, and nobody is judged by his first moments: a bad network is no offence.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from time import monotonic
+from typing import Protocol, TypeVar, cast
+
+from service.access import network
+from service.server.leaving import Leaving
+from service.server.refusal import RefusalError
+
+SPARE_CONNECTIONS = 200
+"""Connections over the limit. Half of them may ask for a probe, which always has a place; the others are kept open
+until their clients have read that there are too many."""
+
+_PROBES = frozenset({b"livez", b"readyz", b"metrics"})
+_PROBE_SECONDS = 1.0
+"""For so long a connection over the limit is waited for to ask for one."""
+
+_TURNED_AWAY_SECONDS = 2.0
+
+_FAIR_SHARE = 10
+"""A client whose connections take more than one in so many of the places is the first to give way."""
+
+_WINDOW_SECONDS = 5.0
+"""A pace is that of the last one to two such times, and of somebody new for so long not known."""
+
+_START_BYTES = 2**16
+"""What everybody counts as having sent at first: of several that are new, the newest is not the slowest."""
+
+
+class Pace:
+    """The bytes a second of late of one body, or of one answer."""
+
+    def __init__(self) -> None:
+        self._began = self._before_at = self._now_at = monotonic()
+        self._before_bytes = _START_BYTES
+        self._now_bytes = 0
+
+    def count(self, size: int) -> None:
+        """Count `size` bytes that have just come."""
+        now = monotonic()
+        if now - self._now_at > _WINDOW_SECONDS:
+            self._before_bytes, self._before_at = self._now_bytes, self._now_at
+            self._now_bytes, self._now_at = 0, now
+        self._now_bytes += size
+
+    def bytes_a_second(self, now: float) -> float:
+        """So many at the time `now`."""
+        return (self._before_bytes + self._now_bytes) / max(now - self._before_at, 1e-3)
+
+    def known(self, now: float) -> bool:
+        """Whether it can be judged at the time `now`."""
+        return now - self._began > _WINDOW_SECONDS
+
+
+class Moving(Protocol):
+    """Something under way that may give way."""
+
+    @property
+    def client_host(self) -> str:
+        """The address of the client, as far as it is known."""
+
+    @property
+    def pace(self) -> Pace | None:
+        """The pace, None while nothing waits for the client."""
+
+
+M = TypeVar("M", bound=Moving)
+
+
+def slowest(moving: Iterable[M], most: float = math.inf) -> M | None:
+    """The slowest whose pace is known, None where nobody's is.
+
+    With `most`, instead the slowest of the client with most of them, None where that has no more than so many.
+    """
+    paced = [(one, pace, network(one.client_host)) for one in moving if (pace := one.pace) is not None]
+    now = monotonic()
+    if most == math.inf:
+        slow = [(one, pace) for one, pace, _ in paced if pace.known(now)]
+    else:
+        client, count = next(iter(Counter(client for _, _, client in paced).most_common(1)), ("", 0))
+        slow = [(one, pace) for one, pace, whose in paced if whose == client] if count > most else []
+    return min(slow, key=lambda pair: pair[1].bytes_a_second(now), default=(None, None))[0]
+
+
+class Placed(Leaving):
+    """A connection with a place or without: those are `turned_away`, or `probing`, before a probe or in it."""
+
+    turned_away: "set[Placed]"
+    probing: "dict[Placed, None]"
+
+    pace: Pace | None = None
+    """That of the body that comes, or of the answer where it waits for its reader: those may give way to others."""
+
+    @property
+    def client_host(self) -> str:
+        """The address of the client; of one behind a trusted proxy, which is known once it has asked."""
+        client = self.cycle.scope["client"] if self.answering() else self.client
+        return client[0] if client else ""
+
+    def take_place(self) -> bool:
+        """Take a place, for which another may have to go; without one, a probe may be asked for, and False."""
+        taken = len(self.connections) - len(self.turned_away) - len(self.probing)
+        if taken <= self.limits.max_connections or self._make_room():
+            return True
+        if len(self.probing) >= SPARE_CONNECTIONS // 2:
+            undecided = next((one for one in self.probing if not one.gone and not one.answering()), None)
+            if undecided is not None:
+                undecided.turn_away()
+        if len(self.probing) < SPARE_CONNECTIONS // 2:
+            self.probing[self] = None
+            self.start_timer(_PROBE_SECONDS, self.turn_away)
+        else:
+            self.turn_away()
+        return False
+
+    def may_ask(self, url: bytes) -> bool:
+        """Whether the connection may ask for this address."""
+        return self not in self.probing or url.partition(b"?")[0].rpartition(b"/")[2] in _PROBES
+
+    def turn_away(self) -> None:
+        """Refuse the connection, which has asked for nothing yet."""
+        self._without_place()
+        self.refuse(too_many())
+
+    def leave_place(self, *, sending: bool) -> None:
+        """Take leave, in haste where there is no place."""
+        if self in self.probing:  # others may ask now
+            self._without_place()
+        if self in self.turned_away:
+            few = len(self.turned_away) <= SPARE_CONNECTIONS // 2
+            self.leave(sending=sending and few, seconds=_TURNED_AWAY_SECONDS, patient=False)
+        else:
+            self.leave(sending=sending, seconds=self.limits.linger_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self.turned_away.discard(self)
+        self.probing.pop(self, None)
+        super().connection_lost(exc)
+
+    def refuse(self, refusal: RefusalError) -> None:
+        """Take nothing more from the client, and tell it why."""
+        raise NotImplementedError
+
+    def break_off(self) -> None:
+        """Cut the answer off, which nobody reads."""
+        raise NotImplementedError
+
+    def _make_room(self) -> bool:
+        """Let the slowest of a client go that has too many, else a connection that waits for its next request, else
+        the slowest of all; False where there is none."""
+        others = [one for one in cast("set[Placed]", self.connections) if not one.deaf and one not in self.probing]
+        slow = slowest(others, max(1, self.limits.max_connections // _FAIR_SHARE))
+        idle = self._longest_waiting() if slow is None else None
+        if idle is not None:
+            self.waiting.pop(idle)
+            idle.transport.abort()
+            return True
+        slow = slow or slowest(others)
+        if slow is None:
+            return False
+        slow._give_way()
+        return True
+
+    def _longest_waiting(self) -> Leaving | None:
+        """Of the client with most connections that wait, the one that has waited longest."""
+        waiting = [(one, network(cast("Placed", one).client_host)) for one in self.waiting]
+        counts = Counter(client for _, client in waiting)
+        return max(waiting, key=lambda pair: counts[pair[1]], default=(None, ""))[0]
+
+    def _give_way(self) -> None:
+        """Leave the place to another: with the answer cut off, or the body refused."""
+        if not self.flow.write_paused:
+            self._without_place()
+            self.refuse(RefusalError(503, "this was the slowest of too many; try again in 1 s", "gave_way"))
+        else:
+            self.break_off()
+
+    def _without_place(self) -> None:
+        self.probing.pop(self, None)
+        self.turned_away.add(self)
+
+
+def too_many() -> RefusalError:
+    """The problem of a connection for which there is no place."""
+    return RefusalError(503, "too many connections; try again in 1 s", "connections")

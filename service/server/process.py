@@ -1,0 +1,224 @@
+"""One process that serves: the application on uvicorn, a clean start and a clean stop."""
+
+import asyncio
+import ctypes
+import gc
+import logging
+import math
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app, with_edge
+from service.hot_swap import Current, Watcher
+from service.load import PictureQueue
+from service.logs import line_writer, start_logging
+from service.metrics import Metrics
+from service.observed import refusals
+from service.routes.audio import on_disk
+from service.routes.probes import Prober, Share
+from service.server.places import SPARE_CONNECTIONS
+from service.server.protocol import Connection, connection_within
+from service.server.proxies import TrustedProxies
+from service.server.signals import EarlySignals
+from service.settings import Settings
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+_LARGEST_KEPT_BYTES = 2**25
+_MOST_KEPT_BYTES = 2**25
+"""At the end of each part of the heap. With twice as much, 64 clients with 12 megapixels made it 440 MB instead of
+less than 400."""
+
+
+def keep_freed_memory(threads: int) -> None:
+    """Keep freed blocks for the next picture rather than give them back to the system; for `threads` that compute.
+
+    A picture of megapixels takes several blocks of megabytes, and the system clears and maps each page of a new
+    one: 1 to 6 % of the CPU time of a request of 12 megapixels (benchmarks/http_cost.py). As many threads have a
+    heap of their own as compute, and the others share these: each takes 64 MiB of address space, which may be
+    limited. Threads that were started before keep theirs. Does nothing with other C libraries than glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT_BYTES)
+    mallopt(_M_ARENA_MAX, threads)
+
+
+_SWITCH_SECONDS = 0.0001
+"""How long a thread may keep Python to itself while another waits for it. Python's own 5 ms are a third of a
+picture's time: a thread that is back from the network would stand still for them while the event loop works."""
+_OTHER_FILES = 256
+"""Files that may be open besides the connections: audio that is sent, the index, the log."""
+
+
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    started: Callable[[str], None],
+    signals: EarlySignals,
+    parent: int,
+) -> None:
+    """Serve on `listener` until SIGTERM or Ctrl-C, then finish the requests that are under way.
+
+    `started` is called, with the towers' precision, when requests are answered; until then `signals` see to
+    signals. `parent` is a descriptor that ends with the parent process, and serving with it. Raises BundleError or
+    LibraryError where the bundle or the index cannot be used, and TracingError where tracing cannot.
+    """
+    _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    keep_freed_memory(settings.threads)
+    start_logging(as_json=settings.log_format == "json")
+    app = create_app(settings)
+    metrics: Metrics = app.state.metrics
+    for descriptor, stream in ((1, "stdout"), (2, "stderr")):
+        line_writer(descriptor).told = partial(metrics.lines_dropped, stream)
+    proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
+    protocol = connection_within(settings.connection_limits, refusals(metrics))
+    config = uvicorn.Config(
+        proxies,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # the edge logs requests, with their ids
+        server_header=False,
+        proxy_headers=False,  # `proxies` sees to them
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.stop_seconds,
+    )
+    server = _Server(config, protocol, app, settings, started)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(server, proxies, listener, signals, parent, settings.longest_stop_seconds))
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the number of files that the process may have open, as far as it may, where it is lower."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _serve(
+    server: "_Server",
+    proxies: TrustedProxies,
+    listener: socket.socket,
+    signals: EarlySignals,
+    parent: int,
+    longest_stop_seconds: float,
+) -> None:
+    loop = asyncio.get_running_loop()
+    app = server.app
+
+    def orphaned() -> None:
+        loop.remove_reader(parent)
+        # Nobody is left who would end this process by force, so the system is asked to.
+        signal.alarm(math.ceil(longest_stop_seconds))
+        server.stop()
+
+    # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
+    async with app.router.lifespan_context(app):
+        watcher: Watcher = app.state.watcher
+        loop.add_signal_handler(signal.SIGHUP, watcher.wake)
+        if signals.hung_up:
+            watcher.wake()
+        loop.add_reader(parent, orphaned)
+        watching = asyncio.ensure_future(proxies.watch())
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            watching.cancel()
+            loop.remove_reader(parent)
+    queue: PictureQueue = app.state.queue
+    prober: Prober = app.state.prober
+    share: Share = app.state.share
+    if queue.running or prober.busy or watcher.busy or proxies.busy or share.busy or on_disk.borrowed_tokens:
+        # A thread at work cannot be ended, and Python would wait for it. Clients have had their answers.
+        logging.shutdown()
+        os._exit(0)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; a signal to stop ends it as success, not as death by signal, and loses no request."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        protocol: type[Connection],
+        app: FastAPI,
+        settings: Settings,
+        started: Callable[[str], None],
+    ) -> None:
+        super().__init__(config)
+        self._protocol = protocol
+        self.app = app
+        self._settings = settings
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What was made so far stays, and looking through all of it for garbage would stop every request for 15 ms
+        # and more, again and again (benchmarks/http_cost.py).
+        gc.collect()
+        gc.freeze()
+        current: Current = self.app.state.current
+        self._started(current.recommender.towers.precision)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Become unready, then stop accepting, then finish what is under way."""
+        self.app.state.draining = True
+        await asyncio.sleep(self._settings.drain_seconds)
+        self._protocol.stopping = True
+        listeners = [listener.dup() for listener in sockets or []]
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            await self._accept_the_rest(listener)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop. A second signal changes nothing: this process and the one that watches are often told both."""
+        self.should_exit = True
+
+    def stop(self) -> None:
+        """Stop as a signal would."""
+        self.should_exit = True
+
+    async def _accept_the_rest(self, listener: socket.socket) -> None:
+        """Take the connections that the kernel has made and nobody has accepted; closing would break them off."""
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        with listener:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # there are no more
+                    return
+                await loop.connect_accepted_socket(self._connection, connection)
+
+    def _connection(self) -> Connection:
+        return self._protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""From recordings or files to a prepared dataset and its pairs."""

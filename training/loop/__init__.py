@@ -1,0 +1,1 @@
+"""An epoch and a run."""

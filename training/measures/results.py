@@ -1,0 +1,140 @@
+"""The result of one run: what was trained, on what, how it measured; what reports are written from."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from model.atomic import atomic_file
+from model.errors import TrainingError
+
+if TYPE_CHECKING:
+    from training.loop.checkpoint import Checkpoint
+
+
+T = TypeVar("T")
+
+RESULT_FILE = "result.json"
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""What the networks compute in; weights stay float32. `auto` is bf16 on CUDA GPUs that have it, fp32 elsewhere."""
+
+Validation = Literal["recording", "video", "sample"]
+"""What validation data must not share with training data: the recording, the video, or (the paper's way, as far
+as can be told) no more than the sample, a clip with its picture."""
+
+
+class RunResult(BaseModel):
+    """`result.json` of a run. Measures are shares in [0, 1]; an `..._interval` is a 95 % bootstrap over videos.
+
+    `val` and `test` hold what `training.measures.evaluate` measures for the system:
+
+    - sound, fc_agg: `samples`, `accuracy`, `accuracy_interval`, `macro_accuracy`, `macro_accuracy_interval`,
+      `loss`, `confusion` (17 rows of true material, 17 columns of said material, counts)
+    - visual: `pictures`, `accuracy`, `precision`, `recall`, `f1`, `map`, their intervals, `loss`
+    - tt_agg: `pairs` {`pairs`, `accuracy`, `precision`, `recall`, `f1`, their intervals, `loss`}, and `recommend`
+      {`pictures`, `library`, `hubness_skew`, `own_clips`, `all_events`}, the last two as
+      `training.measures.retrieval.measure_retrieval` gives them; `recommend` holds only `none`, the reason, where
+      there is nothing to search
+
+    Either is {`none`: reason} where the split cannot be measured. `history` has one record an epoch: `epoch`,
+    `loss`, `seconds`, `samples_per_second` and `val`, the same measures without intervals and confusion; for
+    tt_agg those of `pairs`, with `map`, by which the best epoch is chosen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: dict[str, Any]
+    seed: int
+    validation: Validation
+    epochs: int
+    checkpoint: str
+    dataset: str
+    steps: int | None = None
+    command: str
+    device: str
+    precision: str
+    versions: dict[str, str]
+    seconds: float
+    samples_per_second: float
+    history: list[dict[str, Any]]
+    val: dict[str, Any]
+    test: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        """Recipe, dataset, validation, seed and steps as text: two results that have the same are of one run."""
+        return json.dumps([self.recipe, self.dataset, self.validation, self.seed, self.steps], sort_keys=True)
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return str(self.recipe["name"])
+
+    @property
+    def system(self) -> str:
+        """Which of the paper's four systems the recipe trains: sound, visual, fc_agg or tt_agg."""
+        return str(self.recipe["system"])
+
+
+_ONE = TypeAdapter(RunResult)
+RESULTS = TypeAdapter(list[RunResult])
+"""The list of runs in a report's numbers.json."""
+
+
+def versions() -> dict[str, str]:
+    """What decides the numbers of a run besides its recipe, data and seed."""
+    return {name: version(name) for name in ("thud", "torch", "torchvision", "numpy")}
+
+
+def result_of(checkpoint: "Checkpoint", measured: dict[str, Any], command: str) -> RunResult:
+    """The result of a checkpoint that measured as `training.measures.evaluate.evaluate` says, by `command`."""
+    seconds = sum(record["seconds"] for record in checkpoint.history)
+    samples = sum(record["seconds"] * record["samples_per_second"] for record in checkpoint.history)
+    return RunResult(
+        recipe=checkpoint.recipe,
+        seed=checkpoint.seed,
+        validation=checkpoint.validation,
+        epochs=checkpoint.epoch,
+        checkpoint=checkpoint.id,
+        dataset=checkpoint.info["id"],
+        command=f"{checkpoint.command} && {command}",
+        device=checkpoint.device,
+        steps=checkpoint.steps,
+        precision=checkpoint.precision,
+        versions=checkpoint.versions,
+        seconds=seconds,
+        samples_per_second=samples / seconds,
+        history=checkpoint.history,
+        val=measured["val"],
+        test=measured["test"],
+    )
+
+
+def write_result(result: RunResult, run: Path) -> None:
+    """Write the run's result beside its checkpoint."""
+    with atomic_file(run / RESULT_FILE) as aside:
+        aside.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def load_result(run: Path) -> RunResult:
+    """Read the result of a run. Raises TrainingError if there is none, or if it is not valid."""
+    if not (run / RESULT_FILE).exists():
+        raise TrainingError(f"{run} has no {RESULT_FILE}")
+    return _read(run / RESULT_FILE, _ONE)
+
+
+def load_numbers(file: Path) -> list[RunResult]:
+    """Read the results in a report's numbers.json. Raises TrainingError if it cannot be read, or is not valid."""
+    return _read(file, RESULTS)
+
+
+def _read(file: Path, kind: TypeAdapter[T]) -> T:
+    try:
+        return kind.validate_json(file.read_bytes())
+    except OSError as error:
+        raise TrainingError(f"{file} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise TrainingError(f"{file} is not valid: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,294 @@
+"""Measures of recommendations and of told materials on plain arrays: no bundle, no file.
+
+A `Fold` holds what a bundle makes of the pictures and sounds of one source, `score_fold` measures it, and
+`mean_over` and `interval_over` bring several sources together, each weighing the same. Numbers are by name:
+`P@10` is the mean over files (micro), `P@10 macro` the mean over the materials of which the source has enough
+files. A number without anything to measure is NaN.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model.hubness import skewness
+from model.materials import MATERIALS
+from training.measures.bootstrap import Resamples, interval, mean_of_known
+
+Floats = npt.NDArray[np.float64]
+Reals = npt.NDArray[np.floating]
+Ids = npt.NDArray[np.int64]
+
+K = (1, 5, 10)
+MOST_K = 10
+BINS = 15
+_DECIMALS = 6
+"""To which scores and probabilities are rounded, as where the index ranks and the service answers."""
+
+
+@dataclass(frozen=True)
+class Least:
+    """The fewest files of a material with which it counts for a source's macro means."""
+
+    pictures: int = 20
+    sounds: int = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """P pictures and S sounds of one source, and a library of L sounds (of any source) to recommend.
+
+    `picture_material [P]`, `sound_material [S]` and `library_material [L]` are ids 0..16. `scores [P, L]` rank the
+    library as an index would (training/pretraining/ranking.py); where hub biases are in them,
+    `without_biases [P, L]` has none. `labelled [P, L]` are the scores where the library's labels are drawn into its
+    vectors. `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None where
+    there are none; `recognised` is the calibration's least probability.
+    """
+
+    picture_material: Ids
+    sound_material: Ids
+    library_material: Ids
+    scores: Reals
+    without_biases: Reals | None = None
+    labelled: Reals | None = None
+    picture_probabilities: Reals | None = None
+    sound_probabilities: Reals | None = None
+    recognised: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """N files of one source: `numbers` by name and, for those that are means over files, `each [N]`.
+
+    `material [N]` are their ids, `counted [C]` those that make up the macro means. `left_out` pictures have a
+    material of which the library has no sound; they are not among the N. `told [N]` are the ids of the likeliest
+    materials, where materials were told.
+    """
+
+    numbers: Mapping[str, float]
+    each: Mapping[str, Floats]
+    material: Ids
+    counted: Ids
+    left_out: int = 0
+    told: Ids | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """What `score_fold` found: the recommendations beside two that need no picture, and the told materials.
+
+    None where the source has no such files or the bundle no heads. `picture_material [P]` and `sound_material [S]`
+    are the fold's.
+    """
+
+    picture_material: Ids
+    sound_material: Ids
+    recommended: Scored | None
+    chance: Scored | None
+    commonest: Scored | None
+    pictures: Scored | None
+    sounds: Scored | None
+
+
+def score_fold(fold: Fold, least: Least = Least()) -> FoldScores:
+    """Measure one source. Its pictures are answered with the library, its sounds are only told."""
+    material, library = fold.picture_material, fold.library_material
+    seen, heard = fold.picture_probabilities, fold.sound_probabilities
+    recommended = chance = commonest = pictures = sounds = None
+    if len(material):
+        recommended = score_recommendations(
+            fold.scores, material, library, least.pictures, fold.without_biases, fold.labelled
+        )
+        chance = score_chance(material, library, least.pictures)
+        commonest = score_commonest(material, library, least.pictures)
+        if seen is not None:
+            pictures = score_pictures(seen, material, least.pictures, fold.recognised)
+    if len(fold.sound_material) and heard is not None:
+        sounds = score_sounds(heard, fold.sound_material, least.sounds)
+    return FoldScores(material, fold.sound_material, recommended, chance, commonest, pictures, sounds)
+
+
+def score_recommendations(
+    scores: Reals,
+    picture_material: Ids,
+    library_material: Ids,
+    least: int,
+    without_biases: Reals | None = None,
+    labelled: Reals | None = None,
+) -> Scored:
+    """Measure the rankings of L sounds by `scores [P, L]`, for P pictures.
+
+    - `P@1`, `P@5`, `P@10`: share of sounds of the picture's material among the first (all, if there are fewer)
+    - `nDCG@10`: their discounted gain over that of a ranking with all such sounds in front
+    - `P@10 labelled`: P@10 of the ranking by `labelled [P, L]`, the library's labels being known
+    - `skew`: skewness of how often each sound is among the first 10 of a picture; `skew without biases`: of the
+      ranking by `without_biases [P, L]`, and without these the same
+    """
+    order = rank(scores)
+    plain = order if without_biases is None else rank(without_biases)
+    good = library_material[order] == picture_material[:, None]
+    discount = _discount(len(library_material))
+    total = _sounds_of(picture_material, library_material)
+    ideal = discount.cumsum()[np.clip(total, 1, len(discount)) - 1]
+    each = {f"P@{k}": good[:, :k].mean(axis=1) for k in K} | {"nDCG@10": good @ discount / ideal}
+    if labelled is not None:
+        each["P@10 labelled"] = (library_material[rank(labelled)] == picture_material[:, None]).mean(axis=1)
+    # Hubs among the pictures that count above, so that all numbers of a source are about the same ones.
+    skews = {
+        name: skewness(np.bincount(firsts[total > 0].ravel(), minlength=len(library_material)))
+        for name, firsts in (("skew", order), ("skew without biases", plain))
+        if total.any()
+    }
+    return _answered(each, picture_material, total, least, skews)
+
+
+def score_chance(picture_material: Ids, library_material: Ids, least: int) -> Scored:
+    """What drawing from the library at random gives on average: the share of good sounds, whatever K."""
+    discount = _discount(len(library_material))
+    total = _sounds_of(picture_material, library_material)
+    share = total / len(library_material)
+    gain = share * discount.sum() / discount.cumsum()[np.clip(total, 1, len(discount)) - 1]
+    each = {f"P@{k}": share for k in K} | {"nDCG@10": gain}
+    return _answered(each, picture_material, total, least)
+
+
+def score_commonest(picture_material: Ids, library_material: Ids, least: int) -> Scored:
+    """What always recommending sounds of the library's commonest material (of equals, the lowest id) gives."""
+    counts = np.bincount(library_material)
+    right = (picture_material == counts.argmax()).astype(np.float64)
+    # A K above the library's size means all of it, as in `score_recommendations`.
+    firsts = {k: min(k, len(library_material)) for k in K}
+    each = {f"P@{k}": right * min(1.0, counts.max() / first) for k, first in firsts.items()} | {"nDCG@10": right}
+    return _answered(each, picture_material, _sounds_of(picture_material, library_material), least)
+
+
+def score_pictures(probabilities: Reals, material: Ids, least: int, recognised: float | None = None) -> Scored:
+    """Measure the `probabilities [N, 17]` that materials are in pictures of one `material [N]` each.
+
+    - `top-1`, `top-3`: whether it is the likeliest, or among the three likeliest
+    - `mAP`: mean, over the materials that count for macro means, of the average precision of their probability;
+      a material that all the source's pictures are of is left out, for nothing is there to tell it from
+    - `ECE`: expected calibration error of all N x 17 probabilities
+    - `recognised`: share whose likeliest material has at least the probability `recognised`
+    """
+    each = _tops(probabilities, material)
+    if recognised is not None:
+        # Rounded, as in an answer of the service: what is said holds for the number that is shown.
+        likeliest = np.round(probabilities.max(axis=1).astype(np.float64), _DECIMALS)
+        each["recognised"] = (likeliest >= recognised).astype(np.float64)
+    truth = material[:, None] == np.arange(len(MATERIALS))
+    precisions = [
+        average_precision(probabilities[:, id_], truth[:, id_])
+        for id_ in enough(material, least)
+        if not truth[:, id_].all()
+    ]
+    more = {"mAP": mean(precisions), "ECE": calibration_error(probabilities.ravel(), truth.ravel())}
+    return _scored(each, material, least, more, told=probabilities.argmax(axis=1))
+
+
+def score_sounds(probabilities: Reals, material: Ids, least: int) -> Scored:
+    """Measure the `probabilities [N, 17]` of sounds' materials: `top-1`, `top-3`, and the top one's `ECE`."""
+    told = probabilities.argmax(axis=1)
+    more = {"ECE": calibration_error(probabilities.max(axis=1), told == material)}
+    return _scored(_tops(probabilities, material), material, least, more, told=told)
+
+
+def rank(scores: Reals, most: int = MOST_K) -> npt.NDArray[np.intp]:
+    """The first `most` columns of each row of `scores [P, L]`, the largest first, of equals the earlier."""
+    return np.argsort(-np.round(scores.astype(np.float64), _DECIMALS), axis=1, kind="stable")[:, :most]
+
+
+def average_precision(scores: Reals, truth: npt.NDArray[np.bool_]) -> float:
+    """Mean precision at the places of what is true, by falling `scores [N]`; equal scores share one place."""
+    _, place, counts = np.unique(-scores.astype(np.float64), return_inverse=True, return_counts=True)
+    hits = np.bincount(place, truth, len(counts))
+    return float((hits * hits.cumsum() / counts.cumsum()).sum() / truth.sum()) if truth.any() else np.nan
+
+
+def calibration_error(probabilities: Reals, truth: npt.NDArray[np.bool_]) -> float:
+    """Expected calibration error (Guo et al. 2017) of `probabilities [N]` over 15 bins of equal width."""
+    exact = probabilities.astype(np.float64)
+    bins = np.minimum((exact * BINS).astype(np.int64), BINS - 1)
+    gaps = np.bincount(bins, exact - truth, BINS)
+    return float(np.abs(gaps).sum() / len(exact)) if len(exact) else np.nan
+
+
+def enough(material: Ids, least: int) -> Ids:
+    """The ids of which `material [N]` has at least `least` (and at least one) files."""
+    ids: Ids = np.flatnonzero(np.bincount(material, minlength=len(MATERIALS)) >= max(1, least))
+    return ids
+
+
+def mean(values: Sequence[float] | Floats) -> float:
+    """The mean of those of `values` that are numbers, NaN where none is."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else np.nan
+
+
+def mean_over(sources: Sequence[Scored]) -> dict[str, float]:
+    """Each number's mean over the sources that have it, every source weighing the same."""
+    names = dict.fromkeys(name for one in sources for name in one.numbers)
+    return {name: mean([one.numbers.get(name, np.nan) for one in sources]) for name in names}
+
+
+def interval_over(sources: Sequence[Scored], name: str, seed: int = 0, times: int = 1000) -> dict[str, list[float]]:
+    """95 % percentile bootstrap intervals [low, high] of `mean_over`'s `name` and `name macro`, by name.
+
+    The files of each source are resampled, never the sources: the intervals say what other files of the same
+    sources might have given, not what another source would. A material that a resample lacks is left out of its
+    macro mean. A number that no source has gets no interval.
+    """
+    drawn: dict[str, list[Floats]] = {name: [], f"{name} macro": []}
+    for place, one in enumerate(sources):
+        if name not in one.each or not len(one.material):
+            continue
+        resamples = Resamples(np.arange(len(one.material)), seed + place, times)
+        drawn[name].append(resamples.sums(one.each[name][:, None])[:, 0] / len(one.material))
+        if len(one.counted):
+            held = one.material[:, None] == one.counted
+            sums, counts = resamples.sums(one.each[name][:, None] * held), resamples.sums(held)
+            ratio = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+            drawn[f"{name} macro"].append(mean_of_known(ratio))
+    return {key: interval(mean_of_known(np.stack(values, axis=1))) for key, values in drawn.items() if values}
+
+
+def _answered(
+    each: Mapping[str, Floats], material: Ids, total: Ids, least: int, more: Mapping[str, float] | None = None
+) -> Scored:
+    """Of the pictures those with any good sound among `total [P]`: the others would count 0 for every bundle."""
+    kept = total > 0
+    values = {name: value[kept] for name, value in each.items()}
+    return _scored(values, material[kept], least, more or {}, int((~kept).sum()))
+
+
+def _scored(
+    each: Mapping[str, Floats],
+    material: Ids,
+    least: int,
+    more: Mapping[str, float],
+    left_out: int = 0,
+    told: Ids | None = None,
+) -> Scored:
+    counted = enough(material, least)
+    numbers: dict[str, float] = {}
+    for name, values in each.items():
+        numbers[name] = mean(values)
+        numbers[f"{name} macro"] = mean([values[material == id_].mean() for id_ in counted])
+    return Scored({**numbers, **more}, each, material, counted, left_out, told)
+
+
+def _tops(probabilities: Reals, material: Ids) -> dict[str, Floats]:
+    first = np.argsort(-probabilities, axis=1, kind="stable")[:, :3] == material[:, None]
+    return {"top-1": first[:, 0].astype(np.float64), "top-3": first.any(axis=1).astype(np.float64)}
+
+
+def _discount(sounds: int) -> Floats:
+    discount: Floats = 1.0 / np.log2(np.arange(2, min(MOST_K, sounds) + 2))
+    return discount
+
+
+def _sounds_of(picture_material: Ids, library_material: Ids) -> Ids:
+    """How many sounds of each picture's material the library has, `[P]`."""
+    counts: Ids = np.bincount(library_material, minlength=len(MATERIALS))[picture_material]
+    return counts

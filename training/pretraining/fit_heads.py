@@ -1,0 +1,89 @@
+"""Fitting both heads on frozen features, and answering each source by heads that never saw it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from model.materials import MATERIALS
+from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
+from training.pretraining.discriminant import fit_discriminant, source_weights
+from training.pretraining.knowledge import NOTHING, material_knowledge
+from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.standardise import Standardise
+
+Labels = npt.NDArray[np.int64]
+Sources = npt.NDArray[np.str_]
+Fitted = TypeVar("Fitted")
+
+
+def fit_pictures(
+    features: Tensor, material: Labels, nothing: Tensor, rows: Tensor, recipe: PretrainingRecipe
+) -> LinearClassifier:
+    """Logits of the 17 materials and of nothing, from pictures' features `[N, F]` and what ImageNet knows.
+
+    `nothing [M, F]` are features of pictures of nothing, `rows [1000, F]` the ImageNet head's weights.
+    """
+    all_features = torch.cat([features, nothing])
+    labels = torch.cat([torch.from_numpy(material), torch.full((len(nothing),), NOTHING)])
+    prior = prior_classifier(all_features, rows, material_knowledge(), recipe.knowledge)
+    return fit_classifier(all_features, labels, NOTHING + 1, recipe.picture_decay, prior)
+
+
+@dataclass(frozen=True)
+class SoundClassifier:
+    """Logits of the 17 materials from features that are standardised first."""
+
+    standardise: Standardise
+    linear: LinearClassifier
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Logits `[N, 17]` of features `[N, F]`."""
+        return self.linear(self.standardise(features))
+
+
+def fit_sounds(
+    features: Tensor,
+    material: Labels,
+    source: Sources,
+    blocks: tuple[int, ...],
+    synthetic: Tensor,
+    synthetic_material: Labels,
+    recipe: PretrainingRecipe,
+) -> SoundClassifier:
+    """Logits of the 17 materials from recordings' features `[N, F]` and the synthetic ones `[M, F]`.
+
+    `blocks` are those of `SoundFeatures`; the synthetic sounds count as one source.
+    """
+    standardise = Standardise(features, blocks)
+    labels = np.concatenate([material, synthetic_material])
+    sources = np.concatenate([source, np.full(len(synthetic), "synthetic")])
+    linear = fit_discriminant(
+        standardise(torch.cat([features, synthetic])),
+        source_weights(labels, sources, recipe.source_power),
+        torch.from_numpy(labels),
+        len(MATERIALS),
+        recipe.sound_shrinkage,
+        recipe.sound_deviation,
+    )
+    return SoundClassifier(standardise, linear)
+
+
+def left_out(
+    source: Sources, trained_on: npt.NDArray[np.bool_], fit: Callable[[npt.NDArray[np.bool_]], Fitted]
+) -> dict[str, Fitted]:
+    """For each source the classifier that was fitted on `trained_on [N]` without it."""
+    fitted: dict[str, Fitted] = {}
+    whole: Fitted | None = None
+    for name in sorted(set(source.tolist())):
+        rest = trained_on & (source != name)
+        if (rest == trained_on).all():  # never trained on: one fit serves all such sources
+            whole = whole or fit(rest)
+            fitted[name] = whole
+        else:
+            fitted[name] = fit(rest)
+    return fitted

@@ -1,0 +1,45 @@
+"""`thud pretrain`: the bundle that ships with Thud, made again from a folder of labelled pictures and sounds."""
+
+from pathlib import Path
+
+import click
+
+from model.threads import available_cpus
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="folder for features and synthetic sounds, which a next run takes up  [default: OUT.work]",
+)
+@click.option("--leave-out", metavar="SOURCE", help="as if DATA had no file of SOURCE, to be measured on it")
+@click.option("--threads", type=click.IntRange(1), help="[default: the CPUs available]")
+def pretrain(data: Path, out: Path, work: Path | None, leave_out: str | None, threads: int | None) -> None:
+    """Make the bundle OUT, and its model card, from the manifest DATA.
+
+    DATA lists single pictures and sounds with their material, source and licence; they need not belong together.
+    Only rows with `open_licence` = 1 are fitted on; the others are measured on. Interrupted, it goes on.
+    """
+    import torch
+
+    from model.bundle import check_target
+    from training.pretraining.build import build_pretrained
+    from training.pretraining.pretrain_recipe import PretrainingRecipe
+
+    check_target(out)
+    count = threads or available_cpus()
+    torch.set_num_threads(count)
+    built = build_pretrained(
+        data,
+        out,
+        work or out.with_name(out.name + ".work"),
+        PretrainingRecipe(),
+        count,
+        leave_out=leave_out,
+        say=click.echo,
+    )
+    size = sum(record.bytes for record in built.bundle.spec.files.values())
+    click.echo(f"bundle {built.bundle.id} in {out}, {size / 1e6:.1f} MB; the card is {out / 'MODEL_CARD.md'}")

@@ -1,1 +1,0 @@
-"""The report of many runs: the paper's tables and figures beside ours, and what the paper should have shown."""

@@ -1,0 +1,1 @@
+"""What is trained: recipes, networks, losses, augmentation, and their export."""

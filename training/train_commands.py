@@ -1,0 +1,253 @@
+"""`thud train`, `thud evaluate` and `thud export`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from model.errors import TrainingError
+from training.measures.results import Precision, Validation
+
+if TYPE_CHECKING:
+    from training.loop.checkpoint import Checkpoint
+    from training.measures.results import RunResult
+
+
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps")
+
+
+_SEED = click.IntRange(0, 2**32 - 1)  # torch's generators take 64 bits, which also hold the epoch
+_best = click.option(
+    "--best/--last",
+    default=None,
+    help="the epoch that validation found best, or the last  [default: best of a recipe with patience, else last]",
+)
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--recipe", default="paper-tt-agg-resnet18", show_default=True, help="a recipe by name, or a TOML file"
+)
+@click.option("--epochs", type=click.IntRange(1), help="instead of the recipe's")
+@click.option("--seed", default=0, show_default=True, type=_SEED, help="of weights, pairs and flips")
+@click.option(
+    "--validation",
+    type=click.Choice(get_args(Validation)),
+    default="recording",
+    show_default=True,
+    help="what validation data must not share with training data; the paper's is very probably `sample`",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="auto",
+    show_default=True,
+    help="of the networks; auto is bf16 on CUDA and fp32 elsewhere",
+)
+@click.option("--compile/--no-compile", "compile_", default=None, help="torch.compile; by default on one CUDA GPU")
+@click.option("--steps", type=click.IntRange(1), help="at most so many steps an epoch, for trying out")
+@click.option("--resume", is_flag=True, help="refuse to begin: RUN must hold a run to go on with")
+@click.option("--dry-run", is_flag=True, help="check the data, try one step, say what would be done, write nothing")
+@device_option
+def train(
+    dataset: Path,
+    run: Path,
+    recipe: str,
+    epochs: int | None,
+    seed: int,
+    validation: Any,
+    precision: Any,
+    compile_: bool | None,
+    steps: int | None,
+    resume: bool,
+    dry_run: bool,
+    device: str,
+) -> None:
+    """Train a recipe on DATASET; checkpoints and curves go to the folder RUN.
+
+    Interrupted, the same command goes on after the last finished epoch. Several GPUs or hosts: start it with
+    torchrun, on a folder RUN that all of them share.
+    """
+    from training.data.dataset import load_dataset
+    from training.loop.checkpoint import CHECKPOINT_FILE
+    from training.loop.device import choose_device
+    from training.loop.distributed import is_leading
+    from training.loop.dry_run import describe
+    from training.loop.fit import fit
+    from training.loop.fit_options import FitOptions
+    from training.systems.recipe import load_recipe
+
+    chosen = load_recipe(recipe)
+    if epochs is not None:
+        chosen = chosen.model_copy(update={"epochs": epochs})
+    fit_options = FitOptions(choose_device(device), seed, validation, precision, compile_, steps, _command_line())
+    data = load_dataset(dataset)
+    if resume and not (run / CHECKPOINT_FILE).exists():
+        raise TrainingError(f"{run} holds no run to go on with; without --resume a new one begins there")
+    if dry_run:
+        click.echo(describe(data, chosen, run, fit_options))
+        return
+    try:
+        fit(data, chosen, run, fit_options, say=click.echo)
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted; the same command goes on after the last finished epoch") from None
+    if is_leading():
+        click.echo(f"trained: {run}")
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="print the numbers as JSON")
+@_best
+@device_option
+def evaluate(run: Path, dataset: Path, as_json: bool, best: bool | None, device: str) -> None:
+    """Measure the run RUN on the validation and test splits of DATASET; also writes RUN/result.json."""
+    from training.data.dataset import load_dataset
+    from training.data.pairs import hold_out
+    from training.loop.checkpoint import load_judged
+    from training.loop.device import choose_device, enough_memory
+    from training.measures.evaluate import evaluate as measure
+    from training.measures.results import result_of, write_result
+
+    checkpoint, data = load_judged(run, best), load_dataset(dataset)
+    if data.info.id != checkpoint.dataset.id:
+        raise TrainingError(
+            f"{dataset} is not the dataset that {run} was trained on: what is validation data here can be training "
+            "data there"
+        )
+    with enough_memory("free some of it, or measure on the CPU with --device cpu"):
+        held_out = hold_out(data, checkpoint.validation)
+        measured = measure(checkpoint.build(), held_out, choose_device(device), seed=checkpoint.seed)
+    result = result_of(checkpoint, measured, _command_line())
+    write_result(result, run)
+    if as_json:
+        click.echo(result.model_dump_json(indent=2))
+    else:
+        _print_tables(result)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--name", help="the bundle's name; by default the recipe's")
+@_best
+def export(run: Path, bundle: Path, name: str | None, best: bool | None) -> None:
+    """Export both towers of the run RUN to ONNX as the bundle BUNDLE, checked against the trained towers."""
+    from training.loop.checkpoint import load_judged
+    from training.systems.export import export_bundle
+    from training.systems.recipe import Recipe
+    from training.systems.systems import clip_window
+
+    checkpoint = load_judged(run, best)
+    recipe = Recipe.model_validate(checkpoint.recipe)
+    written, parity = export_bundle(
+        checkpoint.towers(),
+        bundle,
+        name=name or recipe.name,
+        backbones={"image": recipe.image_network, "sound": recipe.sound_network},
+        picture=checkpoint.dataset.picture,
+        clip=clip_window(recipe, checkpoint.dataset.clip),
+        training=_provenance(checkpoint),
+        metrics=_metrics(run, checkpoint),
+    )
+    click.echo(f"bundle {written.id} in {bundle}; least cosine to the trained towers on 64 inputs {parity:.7f}")
+
+
+def _command_line() -> str:
+    return shlex.join(["thud", *sys.argv[1:]])
+
+
+def _provenance(checkpoint: "Checkpoint") -> dict[str, Any]:
+    return {
+        "recipe": checkpoint.recipe,
+        "epochs": checkpoint.epoch,
+        "seed": checkpoint.seed,
+        "validation": checkpoint.validation,
+        "dataset": {"id": checkpoint.dataset.id, **checkpoint.dataset.source},
+    }
+
+
+def _metrics(run: Path, checkpoint: "Checkpoint") -> dict[str, Any]:
+    """What the run measured, if it is of this very checkpoint."""
+    from training.measures.results import RESULT_FILE, load_result
+
+    if not (run / RESULT_FILE).exists():
+        return {}
+    result = load_result(run)
+    if result.checkpoint != checkpoint.id:
+        return {}
+    # What single pictures gave is many times as long as the rest of a bundle's card.
+    for measured in (result.val, result.test):
+        for truth in measured.get("recommend", {}).values():
+            if isinstance(truth, dict):
+                truth.pop("by_picture", None)
+    return {"val": result.val, "test": result.test, "command": result.command}
+
+
+def _print_tables(result: "RunResult") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("split", "measured on", "measure", "value", "95 % over videos", title=_TITLES[result.system])
+    for split, measured in (("val", result.val), ("test", result.test)):
+        measures = measured.get("pairs", measured)
+        if "none" in measured:
+            table.add_row(split, measured["none"])
+            continue
+        counted = next(name for name in ("samples", "pictures", "pairs") if name in measures)
+        for name in ("accuracy", "macro_accuracy", "precision", "recall", "f1", "map"):
+            if name in measures:
+                low, high = measures[f"{name}_interval"]
+                table.add_row(
+                    split,
+                    f"{measures[counted]:,} {counted}",
+                    name,
+                    f"{measures[name]:.4f}",
+                    f"{low:.4f} to {high:.4f}",
+                )
+    console.print(table)
+    if result.system == "tt_agg":
+        _print_recommend(console, result.test["recommend"])
+
+
+_TITLES = {
+    "sound": "Material of the sound (paper, Table 2)",
+    "visual": "Materials of the picture (paper, Table 3)",
+    "fc_agg": "Material of the sound, from sound and picture (paper, Table 4)",
+    "tt_agg": "Pairs (paper, Table 5)",
+}
+
+
+def _print_recommend(console: Any, found: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    if "none" in found:
+        console.print(found["none"])
+        return
+    title = f"Good sounds in the top K, {found['pictures']:,} test pictures, {found['library']:,} training sounds"
+    title += f" (paper, Figure 8); hubness skew {found['hubness_skew']:.2f}"
+    table = Table("", "own clips", "macro", "all materials", "macro", title=title)
+    truths = (found["own_clips"], found["all_events"])
+
+    def told(score: dict[str, Any], mean: str) -> str:
+        if f"{mean}_interval" not in score:
+            return f"{score[mean]:.4f}"
+        low, high = score[f"{mean}_interval"]
+        return f"{score[mean]:.4f} ({low:.2f} to {high:.2f})"
+
+    def row(name: str, scores: list[dict[str, Any]]) -> None:
+        table.add_row(name, *(told(score, mean) for score in scores for mean in ("micro", "macro")))
+
+    for measure, title in (("p_at", "P"), ("coverage_at", "coverage")):
+        for k in truths[0][measure]:
+            row(f"{title}@{k}", [truth[measure][k] for truth in truths])
+    row("mAP", [truth["map"] for truth in truths])
+    row("nDCG@10", [truth["ndcg_at_10"] for truth in truths])
+    row("by chance", [truth["chance"] for truth in truths])
+    console.print(table)
