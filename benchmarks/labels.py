@@ -23,12 +23,12 @@ from model.progress import progress
 from model.threads import available_cpus
 from training.measures.sources import Ids, Least, Scored, mean_over, score_recommendations
 from training.pretraining.held_out import HeldOut, calibrate, fit_whole_sounds, hold_out
+from training.pretraining.indexed_sounds import Embeddings, place, with_labels
 from training.pretraining.material_files import read_material_files
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.ranking import Embeddings, place, with_labels
-from training.pretraining.sources import PretrainingData, gather, sound_features
+from training.pretraining.pretraining_data import PretrainingData, gather, sound_features
 from training.pretraining.towers import sound_projection
-from training.synthesis.library import write_library
+from training.synthesis.demo_library import write_library
 
 STRENGTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 NUMBER = "P@10 macro"

@@ -24,7 +24,7 @@ from model import PRETRAINED
 from model.bundle import load_bundle
 from model.heads import MaterialHeads
 from model.materials import material_named
-from model.picture import Part, decode_picture, picture_array
+from model.picture import Region, decode_picture, picture_array
 from model.runtime import TowerRuntime
 
 SIDE = 320
@@ -46,7 +46,7 @@ def quarters(folder: Path, rng: np.random.Generator) -> list[tuple[str, Image.Im
     return chosen
 
 
-def shares(part: Part, rows: int, columns: int) -> Vector:
+def shares(part: Region, rows: int, columns: int) -> Vector:
     """How much of each cell of a square picture lies in the part: `[rows, columns]`, adding up to 1."""
     edges = [np.linspace(0, 1, count + 1) for count in (rows, columns)]
     down, across = (
@@ -72,8 +72,8 @@ def main() -> None:
     cosines: dict[str, list[float]] = {}
     told: dict[str, list[bool]] = {}
 
-    def embed(data: bytes, part: Part | None = None) -> Vector:
-        pixels = picture_array(data, spec.size, spec.resize, part=part)
+    def embed(data: bytes, part: Region | None = None) -> Vector:
+        pixels = picture_array(data, spec.size, spec.resize, region=part)
         embedding: Vector = towers.embed_pictures(pixels[None]).embedding[0]
         return embedding
 
@@ -92,20 +92,20 @@ def main() -> None:
             alone = embed(jpeg(photograph))
             point = x + float(rng.uniform(0.1, 0.4)), y + float(rng.uniform(0.1, 0.4))
 
-            def of_cells(part: Part, cells: Vector = cells) -> Vector:
+            def of_cells(part: Region, cells: Vector = cells) -> Vector:
                 mean = np.tensordot(shares(part, *cells.shape[:2]), cells, axes=2)
                 embedding: Vector = normalised(mean[None])[0]
                 return embedding
 
-            def of_crop(part: Part, data: bytes = data) -> Vector:
+            def of_crop(part: Region, data: bytes = data) -> Vector:
                 return embed(data, part)
 
             asked: dict[str, Vector] = {"photograph alone": alone, "whole square": whole.embedding[0]}
-            ways: tuple[tuple[str, Callable[[Part], Vector]], ...] = (("crop", of_crop), ("cells", of_cells))
+            ways: tuple[tuple[str, Callable[[Region], Vector]], ...] = (("crop", of_crop), ("cells", of_cells))
             for way, look in ways:
-                asked[f"box, {way}"] = look(Part(x, y, 0.5, 0.5))
+                asked[f"box, {way}"] = look(Region(x, y, 0.5, 0.5))
                 for side in POINT_SIDES:
-                    asked[f"point, {way} of {side:g}"] = look(Part.around(*point, side))
+                    asked[f"point, {way} of {side:g}"] = look(Region.around(*point, side))
             for name, embedding in asked.items():
                 cosines.setdefault(name, []).append(float(embedding @ alone))
                 if heads is not None:

@@ -25,8 +25,8 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from model.clip import cut_clip, find_hit
 from model.errors import SoundError, ThudError
+from model.hit import cut_clip, find_hit
 from model.manifest import read_rows
 from model.materials import MATERIALS
 from model.progress import progress

@@ -32,8 +32,8 @@ from training.measures.sources import Least, mean
 from training.pretraining.held_out import HeldOut, hold_out, hold_out_pictures, hold_out_sounds
 from training.pretraining.material_files import read_material_files
 from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.pretraining_data import gather
 from training.pretraining.score import score_left_out
-from training.pretraining.sources import gather
 
 SHIPPED = "shipped"
 PICTURES: dict[str, dict[str, Any]] = {

@@ -32,7 +32,7 @@ from model.materials import MATERIALS
 from model.threads import available_cpus
 from training.measures.scoreboard import CHANCE, COMMONEST, intervals, material_table, parts, tables
 from training.measures.sources import Fold, FoldScores, Least, mean_over, score_fold
-from training.pretraining.ranking import place, with_labels
+from training.pretraining.indexed_sounds import place, with_labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from index.vectors import Vectors, find_hubs
 from model.atomic import atomic_file
 from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
-from model.heads import MaterialHeads, fold_labels
+from model.heads import MaterialHeads, blend_labels
 from model.hubness import load_bank
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
@@ -123,7 +123,7 @@ def build_index(
                     f"{len(paths)} sound files found, {len(skipped)} files skipped"
                 )
             if heads is not None and strength:
-                vectors = fold_labels(vectors, [record.material for record in records], heads, strength)
+                vectors = blend_labels(vectors, [record.material for record in records], heads, strength)
             hubs = find_hubs(vectors, bank, told_by) if bank is not None and told_by is not None else None
             spec = publish_generation(
                 index_folder,

@@ -45,7 +45,7 @@ class SoundRecord:
     `id` is its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is its place among
     the index's vectors, `path` its POSIX path under the library root, `hit` the second at which it is struck,
     `bytes` the file's size, `peak` the largest absolute sample (1.0 is full scale), `loudness` in LUFS that of the
-    0.4 s from the hit on (`model.clip`). `material` is one of the
+    0.4 s from the hit on (`model.hit`). `material` is one of the
     17 names, or None where nobody labelled it; `source` and `licence` are None where unknown.
     """
 

@@ -1,7 +1,8 @@
-"""Writing files and folders so that a reader sees the whole of them or nothing, also after a loss of power.
+"""Atomic writing: a reader sees a file or folder whole or not at all, also after a loss of power.
 
-Each is written under another name beside its place, which a lock of the operating system marks as that of a living
-run. What a run that was killed has left there is removed by the next one that writes to the same place.
+Each is written beside its target under a temporary name, locked (flock) while its process lives. What a killed
+process has left is removed by the next one that writes to the same target. `exclusive`, at the end, keeps two
+processes from working on one folder. Reading is in `files`.
 """
 
 import errno
@@ -11,58 +12,11 @@ import re
 import shutil
 import stat
 import tempfile
-import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
-import numpy.typing as npt
 
 from model.errors import ThudError
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold `folder` alone until the end. Raises ThudError if another process holds it.
-
-    The lock is the operating system's on a file beside the folder: it ends with the process, however that ends.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    file = folder.with_name(f".{folder.name}.lock")
-    with file.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ThudError(f"another thud is at work on {folder}") from error
-        # The file stays: removed, it could be locked under one name by two processes that opened it in between.
-        yield
-
-
-def read_arrays(source: Path | BinaryIO, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """The arrays `names` of the archive, as they are.
-
-    Raises ValueError where the file is no archive or is damaged, and OSError where it cannot be opened.
-    """
-    if not zipfile.is_zipfile(source):
-        if isinstance(source, Path):
-            source.stat()  # one that is not there is an OSError
-        raise ValueError("it is no NumPy archive (.npz)")
-    arrays = {}
-    with np.load(source, allow_pickle=False) as stored:
-        for name in names:
-            if name not in stored:
-                raise ValueError(f"it has no array {name}")
-            try:
-                array = stored[name]
-            except Exception as error:  # zipfile, zlib and NumPy each have their own for what is damaged
-                raise ValueError(f"{name} cannot be read: {error}") from error
-            if not isinstance(array, np.ndarray):  # what a member of the archive that is no array comes as
-                raise ValueError(f"{name} is no array")
-            arrays[name] = array
-    return arrays
-
 
 _RANDOM = r"[a-z0-9_]{8}"  # as tempfile draws it
 
@@ -74,7 +28,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     with claimed_file(target.parent, f".{target.name}.thud-", target.suffix) as aside:
         yield aside
         _sync(aside)
-        # It was made private; what is published takes the permissions any new file would get.
+        # A temporary file is private; the target gets the permissions of any new file.
         aside.chmod(0o666 & ~_umask())
         aside.replace(target)
         sync_folder(target.parent)
@@ -84,8 +38,8 @@ def atomic_file(target: Path) -> Iterator[Path]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield a folder beside `target` to fill; on success it takes the place of `target`.
 
-    A folder that already stands at `target` is moved away first and removed last, so that it is whole until
-    the new one is. On error nothing of the new folder remains and `target` is as it was.
+    A folder that is at `target` already is moved away first and removed last. On error nothing of the new folder
+    remains and `target` is as it was.
     """
     parent, new, old = target.parent, f".{target.name}.thud-", f".{target.name}.thud-old-"
     _make_folder(parent)
@@ -131,7 +85,7 @@ def _claimed_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def _claimed(parent: Path, prefix: str, suffix: str | None) -> Iterator[Path]:
-    """A new file, or a new folder where there is no suffix; the dead ones of such names are removed."""
+    """A new file, or a new folder where `suffix` is None; those that dead processes left are removed first."""
     for left in _left_by_the_dead(parent, prefix, suffix or ""):
         _remove(left)
     lock = None
@@ -142,7 +96,7 @@ def _claimed(parent: Path, prefix: str, suffix: str | None) -> Iterator[Path]:
             handle, name = tempfile.mkstemp(dir=parent, prefix=prefix, suffix=suffix)
             os.close(handle)
             aside = Path(name)
-        # Another run may have found it before it was locked, and taken it for a dead one's.
+        # Another process may have found it before it was locked, and removed it as a dead one's.
         lock = _lock(aside)
     try:
         yield aside
@@ -152,7 +106,7 @@ def _claimed(parent: Path, prefix: str, suffix: str | None) -> Iterator[Path]:
 
 
 def _left_by_the_dead(parent: Path, prefix: str, suffix: str) -> Iterator[Path]:
-    """The files and folders of these random names whose run has ended, each locked while it is looked at."""
+    """The files and folders with such temporary names whose process has ended, each locked while it is yielded."""
     name = re.compile(re.escape(prefix) + _RANDOM + re.escape(suffix))
     with os.scandir(parent) as entries:
         found = [Path(entry.path) for entry in entries if name.fullmatch(entry.name)]
@@ -166,9 +120,9 @@ def _left_by_the_dead(parent: Path, prefix: str, suffix: str) -> Iterator[Path]:
 
 
 def _lock(path: Path, *, must: bool = False) -> int | None:
-    """A descriptor that locks the file or folder; None where another holds it or it is gone.
+    """A descriptor that locks the file or folder; None where another process holds it or it is gone.
 
-    Where the file system knows no locks, it locks nothing, unless it `must`.
+    Where the file system has no locks, the descriptor locks nothing, or with `must` is None.
     """
     kind = os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_NONBLOCK
     try:
@@ -197,7 +151,7 @@ def _remove(path: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder and those it lies in, each durable."""
+    """Make the folder and its parents, and bring their names to disk."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -225,3 +179,20 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a lock on `folder` inside the block. Raises ThudError if another process holds it.
+
+    It is an flock on a file beside the folder, so it ends with the process, however that ends.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = folder.with_name(f".{folder.name}.lock")
+    with file.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ThudError(f"another thud is at work on {folder}") from error
+        # The lock file is never removed: otherwise one process could lock the removed file and another a new one.
+        yield

@@ -8,7 +8,7 @@
       bank.npy            optional: float16 [N, 128], embeddings of training pictures, which tell hubs among sounds
 
 Embeddings are L2-normalised; cells are the projection of each cell of the last feature map before
-normalisation, so that the mean over any set of cells, normalised, is the embedding of that part of the picture.
+normalisation, so that the mean over any set of cells, normalised, is the embedding of that region of the picture.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.atomic import atomic_folder
-from model.clip import clip_samples
 from model.errors import BundleError
 from model.files import FileRecord, checked_blocks, file_record, first_problem, read_json
+from model.hit import clip_samples
 from model.picture import ResizeRule
 
 FORMAT_VERSION = 1
@@ -43,7 +43,7 @@ class _Spec(BaseModel):
 
 
 class PictureSpec(_Spec):
-    """How a picture is brought to the image tower's input: `size` pixels square, by the `resize` rule."""
+    """The image tower's input: a square of `size` pixels, made by the `resize` rule."""
 
     size: int = Field(224, ge=32, le=1024)
     resize: ResizeRule = "squash"
@@ -69,10 +69,11 @@ class ClipSpec(_Spec):
 
 
 class Calibration(_Spec):
-    """How far the probabilities that the bundle's heads give can be believed.
+    """How far the probabilities of the bundle's heads can be trusted.
 
-    `recognised`: the least probability of its likeliest material at which a picture counts as recognised.
-    `expected_error`: expected calibration error of the heads, by name (`picture`, `sound`), on data left out.
+    `recognised`: a picture counts as recognised when its likeliest material has at least this probability.
+    `fitted_on`: in words, the data that the heads were calibrated on.
+    `expected_error`: expected calibration error of each head (`picture`, `sound`) on held-out data.
     """
 
     recognised: float = Field(0.5, ge=0.0, le=1.0)
@@ -81,8 +82,9 @@ class Calibration(_Spec):
 
 
 class Hubness(_Spec):
-    """What a sound's similarity to every picture loses: `strength` times its mean cosine with the `neighbours`
-    pictures of the bank that are nearest to it.
+    """The hub bias, subtracted from a sound's cosine with every picture (model/hubness.py).
+
+    It is `strength` times the sound's mean cosine with the `neighbours` nearest pictures of the bank.
     """
 
     strength: float = Field(0.5, ge=0.0, le=10.0)
@@ -90,11 +92,11 @@ class Hubness(_Spec):
 
 
 class BundleSpec(_Spec):
-    """`bundle.json`; `checksum` is over all the rest of it.
+    """The content of `bundle.json`.
 
-    `label_strength`: how far an index draws the vector of a labelled sound towards its material (model/heads.py).
-
-    Unknown keys are ignored, so that later minor additions can be read by this version.
+    `checksum`: SHA-256 over all other keys. `cells`: rows and columns, None where the image tower gives no cells.
+    `label_strength`: how far an index moves the vector of a labelled sound towards its material, 0 to 1
+    (model/heads.py). Unknown keys are ignored, so that this version can read bundles of later minor versions.
     """
 
     format_version: Literal[1] = 1
@@ -124,15 +126,15 @@ class Bundle(_Spec):
 
     @property
     def id(self) -> str:
-        """The bundle's id: changes with any tower, any other file and any preprocessing step."""
+        """The bundle's id; it changes with any of its files and with the preprocessing (`bundle_id`)."""
         return self.spec.id
 
     def file(self, name: str) -> Path:
-        """Path of one of the bundle's files."""
+        """Path of one of the bundle's files, whether it is there or not."""
         return self.folder / name
 
     def read(self, name: str) -> bytes:
-        """The content of one of the bundle's files, the very bytes that are checked against its hash.
+        """The content of one of the bundle's files, checked against its hash while it is read.
 
         Raises BundleError where it is gone or has changed.
         """
@@ -140,7 +142,7 @@ class Bundle(_Spec):
 
 
 def bundle_id(files: dict[str, FileRecord], picture: PictureSpec, clip: ClipSpec) -> str:
-    """16 hex digits that name the bundle's files and preprocessing: what decides an embedding, nothing else."""
+    """16 hex digits from the bundle's files and preprocessing: all that decides an embedding, nothing else."""
     identity = {
         "files": {name: files[name].sha256 for name in sorted(files)},
         "picture": picture.model_dump(),
@@ -150,10 +152,10 @@ def bundle_id(files: dict[str, FileRecord], picture: PictureSpec, clip: ClipSpec
 
 
 def write_bundle(target: Path, towers: dict[str, Path], **fields: Any) -> Bundle:
-    """Write a bundle at `target` from tower files by name and the fields of `BundleSpec` but id and files.
+    """Write a bundle at `target` from its files, by name, and the fields of `BundleSpec` except id and files.
 
-    The folder appears whole or not at all; a bundle that stands there already is replaced. Raises BundleError if
-    something else does.
+    The folder appears whole or not at all; a bundle that is there already is replaced. Raises BundleError if
+    something else is there.
     """
     check_target(target)
     with atomic_folder(target) as folder:
@@ -169,19 +171,19 @@ def write_bundle(target: Path, towers: dict[str, Path], **fields: Any) -> Bundle
 
 
 def check_target(target: Path) -> None:
-    """Raise BundleError if writing a bundle at `target` would take the place of something that is no bundle."""
+    """Raise BundleError if writing a bundle at `target` would replace something that is no bundle."""
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / SPEC_FILE).exists()):
         raise BundleError(f"{target} is there already and is no bundle; choose another name")
 
 
 def _checksum(spec: dict[str, Any]) -> str:
-    """SHA-256 of everything in bundle.json but this checksum, known to this version or not."""
+    """SHA-256 over all keys of bundle.json except the checksum, also those that this version does not know."""
     rest = {key: value for key, value in spec.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Read and verify a bundle. Raises BundleError if it is missing, of another version, or has a changed bit."""
+    """Read a bundle and check all its files. Raises BundleError if it is missing, changed or of another version."""
     try:
         raw = read_json(folder / SPEC_FILE)
     except FileNotFoundError as error:
@@ -214,7 +216,7 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def _checked(folder: Path, name: str, record: FileRecord) -> Iterator[bytes]:
-    """The content of a file of the bundle. Raises BundleError where it is not what was recorded."""
+    """The content of a file of the bundle, in blocks. Raises BundleError where it differs from `record`."""
     try:
         yield from checked_blocks(folder / name, record)
     except OSError as error:

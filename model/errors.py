@@ -1,4 +1,4 @@
-"""The errors that a person can cause, each with a message that says what is wrong and what to do.
+"""All errors that input can cause; each message says what is wrong and what to do.
 
 ThudError                    shown as one line, never as a traceback
 ├── PictureError             a picture that cannot be used
@@ -17,7 +17,7 @@ ThudError                    shown as one line, never as a traceback
 
 
 class ThudError(Exception):
-    """A mistake in the input that a person can mend; the message is written for that person."""
+    """A mistake in the input that the user can correct; the message is written for the user."""
 
 
 class PictureError(ThudError):
@@ -41,7 +41,7 @@ class ManifestError(ThudError):
 
 
 class NotAManifestError(ManifestError):
-    """A table without paths: some other program's, however it is named."""
+    """A table without a column of paths: a file of another program that happens to have the name."""
 
 
 class BundleError(ThudError):
@@ -57,7 +57,7 @@ class DamagedIndexError(LibraryError):
 
 
 class SoundsAwayError(LibraryError):
-    """A folder of sounds that cannot be reached, or holds none of the library: a share that is not mounted."""
+    """A sound folder that cannot be reached, or that holds none of the library's files (a share not mounted)."""
 
 
 class TrainingError(ThudError):

@@ -1,4 +1,7 @@
-"""Reading files that somebody else may have put there: nothing that blocks, no more than is wanted, sound JSON."""
+"""Reading files that somebody else may have put there: without blocking, up to a size, checked against a hash.
+
+On top of it the two kinds of content: JSON (`read_json`) and NumPy arrays (`read_arrays`). Writing is in `atomic`.
+"""
 
 import errno
 import hashlib
@@ -6,11 +9,14 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _BLOCK = 2**20
@@ -34,8 +40,8 @@ def file_record(path: Path) -> FileRecord:
 
 
 def open_regular(path: Path) -> FileIO:
-    """Open a file for reading, waiting for nobody. Raises OSError, also for a pipe, a device or a folder."""
-    # Looked at first, because opening is something done to a device; and again, because it may have been exchanged.
+    """Open a file for reading, without ever blocking. Raises OSError, also for a pipe, a device or a folder."""
+    # Checked before, because opening a device can have effects; and after, because the file may have been replaced.
     _check_regular(path.stat())
     handle = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
     try:
@@ -50,7 +56,7 @@ def read_bounded(path: Path, most: int) -> bytes:
     """The whole of a file. Raises OSError, also where it has more than `most` bytes."""
     content = b""
     with open_regular(path) as handle:
-        # Not by the size that the system tells: files of /proc have none.
+        # Not by the size that the system gives: it is 0 for files in /proc.
         while block := handle.read(most + 1 - len(content)):
             content += block
             if len(content) > most:
@@ -61,8 +67,8 @@ def read_bounded(path: Path, most: int) -> bytes:
 def checked_blocks(path: Path, record: FileRecord) -> Iterator[bytes]:
     """The content of a file, block by block.
 
-    Raises OSError where it cannot be read, and ValueError, at the end at the latest, where it is not what the
-    record says; where that stands is for the caller to add.
+    Raises OSError where it cannot be read, and ValueError, possibly only after the last block, where it differs
+    from `record`. The caller adds to the message where the record came from.
     """
     digest, left = hashlib.sha256(), record.bytes
     with open_regular(path) as handle:
@@ -96,8 +102,32 @@ def read_json(path: Path, most: int = 2**22) -> Any:
     return value
 
 
+def read_arrays(source: Path | BinaryIO, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays `names` of a NumPy archive (.npz), with the types and shapes that are stored.
+
+    Raises ValueError where the file is no archive, is damaged or lacks an array, OSError where it cannot be opened.
+    """
+    if not zipfile.is_zipfile(source):
+        if isinstance(source, Path):
+            source.stat()  # raises the OSError of a missing file
+        raise ValueError("it is no NumPy archive (.npz)")
+    arrays = {}
+    with np.load(source, allow_pickle=False) as stored:
+        for name in names:
+            if name not in stored:
+                raise ValueError(f"it has no array {name}")
+            try:
+                array = stored[name]
+            except Exception as error:  # zipfile, zlib and NumPy each raise errors of their own for damage
+                raise ValueError(f"{name} cannot be read: {error}") from error
+            if not isinstance(array, np.ndarray):  # NumPy gives bytes for a member that is no array
+                raise ValueError(f"{name} is no array")
+            arrays[name] = array
+    return arrays
+
+
 def first_problem(error: ValidationError) -> str:
-    """Where and what the first thing wrong is, in one line."""
+    """The first problem that pydantic found, with its place, in one line."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))[:80]
     return f"{place if place.isprintable() else ascii(place)}: {first['msg']}"

@@ -1,8 +1,11 @@
-"""The heads of a bundle: from embeddings to how likely each material is, calibrated.
+"""The heads of a bundle: from embeddings to calibrated probabilities of the 17 materials.
 
 `heads.npz` holds the float32 arrays `picture_weights [17, d]`, `picture_bias [17]`, `sound_weights [17, d]` and
-`sound_bias [17]`, d being the embedding's size and the rows the materials in the order of their ids. Whatever
-calibrates them (a temperature, a bias of each material) is folded in. Arrays of other names are ignored.
+`sound_bias [17]`: d is the embedding's size, the rows are the materials in the order of their ids. The calibration
+(a temperature, a bias of each material) is contained in weights and biases. Arrays of other names are ignored.
+
+The head for sounds also gives each material a direction among the embeddings: `blend_labels` moves the vectors of
+labelled sounds in it.
 """
 
 from collections.abc import Sequence
@@ -14,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.atomic import atomic_file, read_arrays
+from model.atomic import atomic_file
 from model.bundle import HEADS, Bundle
 from model.errors import BundleError
+from model.files import read_arrays
 from model.materials import MATERIALS, material_named
 
 Weights = npt.NDArray[np.float32]
@@ -94,29 +98,27 @@ class MaterialHeads:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-Vectors = npt.NDArray[np.float32]
+def blend_labels(
+    vectors: Embeddings, materials: Sequence[str | None], heads: MaterialHeads, strength: float
+) -> Embeddings:
+    """Move L2-normalised sound `vectors [n, d]` towards their labels in `materials [n]` (None: no label).
 
-
-def fold_labels(
-    vectors: Vectors, materials: Sequence[str | None], heads: MaterialHeads, strength: float
-) -> Vectors:
-    """`vectors [n, d]` with the labels in `materials [n]` drawn into them, L2-normalised; the others as they were.
-
-    A labelled vector becomes `1 - strength` times itself plus `strength` times the direction in which the head for
-    sounds finds its material. From 0, which changes nothing, to 1, which keeps nothing of what was heard.
+    A labelled vector becomes `1 - strength` times itself plus `strength` times the unit direction that the head for
+    sounds has for its material, L2-normalised. `strength` 0 changes nothing, 1 keeps nothing of the sound itself.
+    Vectors without a label, or with one that is none of the 17 materials, stay as they are.
     """
     ids = np.array(
         [-1 if (found := material_named(name or "")) is None else found.id for name in materials],
         dtype=np.int64,
     )
     lengths = np.linalg.norm(heads.sound_weights, axis=1, keepdims=True)
-    # A material that the head has no direction for cannot be drawn to.
+    # There is nothing to move towards where the head's weights of a material are all 0.
     labelled = np.flatnonzero((ids >= 0) & (lengths[ids, 0] > 0))
     directions = heads.sound_weights / np.where(lengths > 0, lengths, 1)
-    drawn = (1.0 - strength) * vectors[labelled] + strength * directions[ids[labelled]]
-    folded = vectors.copy()
-    length = np.linalg.norm(drawn, axis=1)
-    # A vector that points just away from its material has nowhere to be drawn to.
+    sums = (1.0 - strength) * vectors[labelled] + strength * directions[ids[labelled]]
+    blended = vectors.copy()
+    length = np.linalg.norm(sums, axis=1)
+    # A vector exactly opposite to its material's direction can add up to 0; it stays as it is.
     reached = length > 0
-    folded[labelled[reached]] = drawn[reached] / length[reached, None]
-    return folded
+    blended[labelled[reached]] = sums[reached] / length[reached, None]
+    return blended

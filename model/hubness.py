@@ -1,7 +1,8 @@
-"""Hubs: sounds that are near to nearly every picture, and what takes them out of answers they do not belong to.
+"""Hubs, sounds that are near to almost every picture: the bias that corrects them, the bank, and measures.
 
-A hub's similarity to each picture loses the sound's bias, `strength` times the mean of its largest cosines with a
-bank of training pictures: nearest-neighbour normalisation (Chowdhury et al. 2024, arXiv 2410.24114).
+Nearest-neighbour normalisation (Chowdhury et al. 2024, arXiv 2410.24114): from a sound's cosine with any picture
+its hub bias is subtracted, `strength` times the mean of its largest cosines with a bank of training pictures. The
+bank is `bank.npy` of a bundle. `occurrences` and `skewness` measure how strong hubs are.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ from model.errors import BundleError
 Embeddings = npt.NDArray[np.float32]
 Biases = npt.NDArray[np.float32]
 
-_PART = 2**21  # cosines held at a time
+_COSINES_AT_A_TIME = 2**21  # 16 MiB in float64
 
 
 def hub_biases(sounds: Embeddings, bank: Embeddings, hubness: Hubness) -> Biases:
@@ -25,11 +26,11 @@ def hub_biases(sounds: Embeddings, bank: Embeddings, hubness: Hubness) -> Biases
     Where the bank has fewer pictures than `hubness.neighbours`, the mean is over all of it.
     """
     nearest = min(hubness.neighbours, len(bank))
-    # In float64 a product's last bits, which depend on where in the matrix a row stands, are lost in rounding
-    # to float32: copies of one sound get one bias.
+    # The last bits of a matrix product depend on a row's position. Computed in float64 they are lost in rounding to
+    # float32, so that copies of one sound get the same bias.
     pictures = bank.astype(np.float64).T
     biases = np.empty(len(sounds), np.float32)
-    step = max(1, _PART // len(bank))
+    step = max(1, _COSINES_AT_A_TIME // len(bank))
     for start in range(0, len(sounds), step):
         cosines = sounds[start : start + step].astype(np.float64) @ pictures
         cosines.partition(len(bank) - nearest, axis=1)
@@ -40,44 +41,45 @@ def hub_biases(sounds: Embeddings, bank: Embeddings, hubness: Hubness) -> Biases
 def occurrences(
     pictures: Embeddings, sounds: Embeddings, biases: Biases | None = None, k: int = 10
 ) -> npt.NDArray[np.int64]:
-    """How often each of `sounds [n, d]` is among the `k` first of a picture `[N, d]`, as `[n]` (sum N min(k, n)).
+    """How often each of `sounds [n, d]` is among the first `k` of a picture, over `pictures [N, d]`, as `[n]`.
 
-    They are ranked by cosine less their bias, to 6 decimals; of equals the earlier come first.
+    The k-occurrences N_k of Radovanović et al. 2010; they add up to N min(k, n). Sounds are ranked by cosine minus
+    bias, rounded to 6 decimals; of equal ones the earlier comes first.
     """
     k = min(k, len(sounds))
     counts = np.zeros(len(sounds), np.int64)
-    step = max(1, _PART // len(sounds))
+    step = max(1, _COSINES_AT_A_TIME // len(sounds))
     for start in range(0, len(pictures), step):
         scores = pictures[start : start + step] @ sounds.T
         if biases is not None:
             scores -= biases
         scores = np.round(scores, 6)
         last = np.partition(scores, len(sounds) - k, axis=1)[:, len(sounds) - k, None]
-        above, level = scores > last, scores == last
-        room = k - above.sum(axis=1, keepdims=True)
-        counts += (above | (level & (level.cumsum(axis=1) <= room))).sum(axis=0)
+        above, tied = scores > last, scores == last
+        left = k - above.sum(axis=1, keepdims=True)
+        counts += (above | (tied & (tied.cumsum(axis=1) <= left))).sum(axis=0)
     return counts
 
 
 def skewness(counts: npt.NDArray[np.int64]) -> float:
     """Third standardised moment of `counts [n]`: 0 where all are equal, large where a few sounds are hubs.
 
-    Of k-occurrences it is the measure of hubness (Radovanović et al. 2010, S_Nk).
+    The skewness of k-occurrences is the measure of hubness S_Nk (Radovanović et al. 2010).
     """
     if np.ptp(counts) == 0:
         return 0.0
-    away = counts - counts.mean()
-    return float((away**3).mean() / counts.std() ** 3)
+    deviations = counts - counts.mean()
+    return float((deviations**3).mean() / counts.std() ** 3)
 
 
-# Rounding 128 numbers to float16 moves a vector's length by far less.
+# Rounding 128 numbers to float16 changes a vector's length by far less.
 _LENGTH_TOLERANCE = 0.01
 
 
 def save_bank(path: Path, embeddings: Embeddings) -> None:
-    """Write L2-normalised `embeddings [N, d]` to `path`, whole or not at all. The same give the same bytes.
+    """Write L2-normalised `embeddings [N, d]` to `path`, atomically. The same embeddings give the same bytes.
 
-    Raises ValueError unless there is at least one and all are finite and of length 1.
+    Raises ValueError unless there is at least one row and all are finite and of length 1.
     """
     _check(embeddings)
     with atomic_file(path) as aside, aside.open("wb") as out:
@@ -85,9 +87,9 @@ def save_bank(path: Path, embeddings: Embeddings) -> None:
 
 
 def load_bank(bundle: Bundle) -> Embeddings:
-    """The bank of `bundle`, float32 `[N, d]`, L2-normalised anew.
+    """The bank of `bundle`, float32 `[N, d]`, L2-normalised again after its storage in float16.
 
-    Raises BundleError where it has none, or one that is broken or of another size.
+    Raises BundleError where there is none, or one that is broken or of another embedding size.
     """
     path = bundle.file(BANK)
     if BANK not in bundle.spec.files:
@@ -110,7 +112,7 @@ def load_bank(bundle: Bundle) -> Embeddings:
 
 
 def _read(path: Path) -> npt.NDArray[np.generic]:
-    """The array of a .npy file, mapped: a header that promises more than the file holds reserves no memory."""
+    """The array of a .npy file, memory-mapped: so a false size in its header reserves no memory."""
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except OSError:

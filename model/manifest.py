@@ -1,8 +1,8 @@
 """The manifest: a CSV or JSONL table that lists pictures and sounds with their materials.
 
-Columns: kind (image or sound), path (relative to the manifest), material (several split by ';'), source, origin,
-licence, open_licence, note, and optionally split, group, pair, time and action. Only `path` must be there; what
-else is needed depends on who reads. Unknown columns are kept.
+Columns: kind (image or sound), path (relative to the manifest), material (several are separated by ';'), source,
+origin, licence, open_licence, note, and optionally split, group, pair, time and action. Only `path` is required
+here; each reader says what else it needs. Unknown columns are kept.
 """
 
 import csv
@@ -18,7 +18,7 @@ from model.materials import Material, material_named
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One listed file: its `materials`, names that are none of the 17 in `unknown`, and every column as text."""
+    """One row. `materials` are those of the 17, `unknown` the other names; `columns` holds every column as text."""
 
     line: int
     kind: str
@@ -33,15 +33,15 @@ class ManifestRow:
 
     @property
     def open_licence(self) -> bool:
-        """Whether its column says that the file may be used freely: `1`, `true` or `yes`."""
+        """Whether the column `open_licence` is `1`, `true` or `yes`: the file may be used freely."""
         return self.get("open_licence").lower() in ("1", "true", "yes")
 
 
 def read_rows(file: Path) -> list[ManifestRow]:
     """All rows of a manifest.
 
-    Raises NotAManifestError for a table without paths (some other program's, however it is named), and
-    ManifestError, naming the line, for a row that cannot be understood, or a file that is missing or no table.
+    Raises NotAManifestError for a table without a column `path` (some other program's file), ManifestError for a
+    file that is missing or no table, and ManifestError with the line for a row that cannot be understood.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:

@@ -1,4 +1,4 @@
-"""The 17 materials with the paper's ids (Liu & Zhao, Table 1), spelled as in the Greatest Hits labels."""
+"""The 17 materials with their ids from the paper (Liu & Zhao, Table 1), spelled as in the Greatest Hits labels."""
 
 from typing import NamedTuple
 

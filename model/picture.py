@@ -1,4 +1,9 @@
-"""Decoding a picture safely and bringing it to the size that the image tower takes."""
+"""From the bytes of a picture to the pixels that the image tower takes.
+
+In the order of reading: the limits, the region that a user may choose, decoding (`decode_picture`), resizing
+(`fit_picture`), and both together (`picture_array`), which training, indexing and serving all call. What a file is
+made of is checked before, in `picture_format`.
+"""
 
 import io
 import math
@@ -16,15 +21,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from model.errors import PictureError, PictureTooLargeError
-from model.picture_structure import Structure, orientation, structure_of
+from model.picture_format import Structure, orientation, structure_of
 
 
 @dataclass(frozen=True)
 class PictureLimits:
-    """What a picture may be, checked before its pixels are decoded.
+    """The largest and smallest picture that is accepted, checked before its pixels are decoded.
 
-    52 million pixels are what the 50-megapixel cameras of telephones give. Decoding that many takes 1.0 GB where
-    they are a WebP with transparency, the greediest (20 bytes a pixel).
+    52 million pixels is what a 50-megapixel telephone camera gives. Decoding that many takes 1.0 GB in the worst
+    case, a WebP with transparency (20 bytes a pixel).
     """
 
     max_bytes: int = 32 * 2**20
@@ -32,13 +37,13 @@ class PictureLimits:
     min_side: int = 16
 
 
-AROUND = 0.4
-"""Sides of the part around a point, as fractions of the picture's (benchmarks/part_of_picture.py)."""
+REGION_SIDE = 0.4
+"""Sides of the region around a point, as fractions of the picture's sides (benchmarks/part_of_picture.py)."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A rectangle in an upright picture: `x` and `y` of its left upper corner, from 0 to 1, and its sides.
+class Region:
+    """A rectangle in an upright picture: upper left corner and sides, all as fractions of the picture's sides.
 
     Raises ValueError unless it has an area and lies within the picture.
     """
@@ -50,16 +55,16 @@ class Part:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(number) for number in (self.x, self.y, self.width, self.height)):
-            raise ValueError("a part of a picture is told in finite numbers")
+            raise ValueError("the numbers of a part of a picture must be finite")
         if self.width <= 0 or self.height <= 0:
             raise ValueError("the part of the picture has no area; width and height must be above 0")
-        # What was computed from pixels may be a hair too large.
+        # Numbers computed from pixels may be too large by rounding.
         if self.x < 0 or self.y < 0 or self.x + self.width > 1 + 1e-6 or self.y + self.height > 1 + 1e-6:
             raise ValueError("the part is not within the picture, which reaches from 0 to 1 both ways")
 
     @classmethod
-    def around(cls, x: float, y: float, side: float = AROUND) -> Self:
-        """The part around a point: `side` wide and high, moved inside where the point is near an edge.
+    def around(cls, x: float, y: float, side: float = REGION_SIDE) -> Self:
+        """The region around a point: `side` wide and high, moved inside where the point is near an edge.
 
         Raises ValueError unless the point is within the picture.
         """
@@ -77,11 +82,11 @@ class Part:
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
-# Pillow's blocks of 16 MB come to lie where malloc keeps what is freed, for each thread that ever decoded a large
-# picture; from 32 MB on, it always gives them back.
+# Pillow asks malloc for blocks of 16 MB. Freed ones of this size stay with the process, for each thread that ever
+# decoded a large picture; blocks of 32 MB and more are always given back to the system.
 Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
-# Imported here and used directly: `Image.open` imports its plugins when a picture comes, where memory may be short.
+# Called directly: `Image.open` would import its plugins with the first picture, when memory may be short.
 _READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
@@ -89,34 +94,34 @@ _READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
 }
 
 _SCANS_OF_LARGEST = 30
-"""Scans of a JPEG of the most pixels; one of half as many may have twice as many. Encoders write 10 to 20."""
+"""Scans allowed in the largest JPEG; half the pixels may have twice the scans. Encoders write 10 to 20."""
 _DECODER_BYTES = 8
-"""Bytes a pixel that a decoder takes for itself: coefficients of a JPEG of several scans, frames of a WebP."""
+"""Working memory of a decoder, bytes a pixel: coefficients of a JPEG of several scans, frames of a WebP."""
 
 ResizeRule = Literal["squash", "crop"]
 """`squash`: the whole picture to a square (paper, 3.3.2). `crop`: the largest central square."""
 
 
-Room = Callable[[int], AbstractContextManager[object]]
-"""Called with the number of pixels that are about to be decoded; what it returns is held until they are gone."""
+ReservePixels = Callable[[int], AbstractContextManager[object]]
+"""Takes the number of pixels about to be decoded and gives a context manager, held until their memory is free."""
 
 
 def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough: int | None = None) -> Image.Image:
     """Decode JPEG, PNG or WebP bytes to an upright RGB picture.
 
-    EXIF orientation is applied; transparency is laid on white; 16-bit greys keep their high byte; of an
-    animation the first frame is taken. With `enough`, libjpeg may scale a JPEG down while decoding to the
-    smallest size whose sides are both at least `enough` pixels.
+    EXIF orientation is applied; transparency becomes white; 16-bit greys keep their high byte; of an animation
+    the first frame is taken. With `enough`, libjpeg may scale a JPEG down while decoding to the smallest size whose
+    sides are both at least `enough` pixels.
 
-    Raises PictureFormatError (not one of the formats), PictureTooLargeError (over `limits`, or of more parts than
-    a picture needs), PictureError (empty, too small, truncated or broken), and MemoryError.
+    Raises PictureFormatError (not one of the formats), PictureTooLargeError (over `limits`, or of more scans,
+    segments or chunks than a picture needs), PictureError (empty, too small, truncated or broken), and MemoryError.
     """
     return _decoded(_opened(data, limits, enough))
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A picture before its pixels are decoded; for `pixels` of them its decoder takes memory."""
+    """A picture before its pixels are decoded; `pixels` is how many its decoder will hold in memory."""
 
     image: ImageFile
     pixels: int
@@ -181,7 +186,7 @@ def _decoded(opened: _Opened) -> Image.Image:
 
 
 def _failure(error: Exception, pixels: int) -> Exception:
-    """What to raise for a decoder's error: libjpeg and libwebp call it broken, too, where they get no memory."""
+    """What to raise for a decoder's error. libjpeg and libwebp also say "broken" where they get no memory."""
     short = isinstance(error, MemoryError)
     if not short:
         try:
@@ -193,10 +198,12 @@ def _failure(error: Exception, pixels: int) -> Exception:
     return PictureError(f"the picture is broken or cut short: {error}")
 
 
-def fit_picture(image: Image.Image, size: int, rule: ResizeRule, part: Part | None = None) -> npt.NDArray[np.uint8]:
-    """Resize an RGB picture, or a `part` of it, to uint8 `[size, size, 3]` by `rule`."""
+def fit_picture(
+    image: Image.Image, size: int, rule: ResizeRule, region: Region | None = None
+) -> npt.NDArray[np.uint8]:
+    """Resize an RGB picture, or a `region` of it, to uint8 `[size, size, 3]` by `rule`."""
     width, height = image.size
-    box = (0.0, 0.0, float(width), float(height)) if part is None else part.box(width, height)
+    box = (0.0, 0.0, float(width), float(height)) if region is None else region.box(width, height)
     if rule == "crop":
         left, top, right, bottom = box
         side = min(right - left, bottom - top)
@@ -207,11 +214,12 @@ def fit_picture(image: Image.Image, size: int, rule: ResizeRule, part: Part | No
 
 
 def enough_for(size: int) -> int:
-    """The least sides that a JPEG may be scaled down to before it is resized to `size`.
+    """The smallest side that a JPEG may be scaled down to while decoding, before it is resized to `size`.
 
-    A quarter more leaves the final resize something to smooth. benchmarks/scaled_decode.py, in float, cosine to the
-    full decode at the median: 0.9994 for 640x480, 0.9996 for 12 megapixels, 0.9990 at the least favourable size,
-    and less without the quarter. One grey level on a tenth of the numbers has 0.9996 to 0.9999.
+    It is a quarter larger than `size`, so that the final resize can still smooth. Median cosine to the embedding of
+    the full decode (benchmarks/scaled_decode.py, float tower): 0.9994 for 640x480, 0.9996 for 12 megapixels,
+    0.9990 at the worst size, and less without the quarter. For comparison: changing a tenth of the values by one
+    grey level gives 0.9996 to 0.9999.
     """
     return size + size // 4
 
@@ -221,31 +229,31 @@ def picture_array(
     size: int,
     rule: ResizeRule,
     limits: PictureLimits = PictureLimits(),
-    part: Part | None = None,
-    room: Room = nullcontext,
+    region: Region | None = None,
+    reserve: ReservePixels = nullcontext,
 ) -> npt.NDArray[np.uint8]:
-    """Bytes of a picture, or a `part` of it, to uint8 `[size, size, 3]`: decode, turn upright, resize.
+    """Decode a picture, turn it upright and resize it, or a `region` of it, to uint8 `[size, size, 3]`.
 
-    Pictures from files come through here in training and in serving, so that a tower sees the same pixels. `room`
-    is held while the decoded pixels are in memory. Raises as decode_picture, and PictureError where the part has
-    fewer pixels than a picture must have.
+    Pictures from files come through here in training and in serving, so that a tower sees the same pixels.
+    `reserve` is held while the decoded pixels are in memory. Raises as decode_picture, and PictureError where the
+    region has fewer pixels than a picture must have.
     """
     enough = enough_for(size)
-    if part is not None:
-        # The part alone must have enough pixels, so that the whole needs more.
-        enough = math.ceil(min(enough / min(part.width, part.height), limits.max_pixels))
+    if region is not None:
+        # The region alone must have enough pixels, so the whole picture needs more.
+        enough = math.ceil(min(enough / min(region.width, region.height), limits.max_pixels))
     opened = _opened(data, limits, enough)
-    with room(opened.pixels):
+    with reserve(opened.pixels):
         image = _decoded(opened)
-        if part is not None:
-            left, top, right, bottom = part.box(*image.size)
+        if region is not None:
+            left, top, right, bottom = region.box(*image.size)
             if min(right - left, bottom - top) < limits.min_side:
                 raise PictureError(
                     f"the part of the picture is {right - left:.0f}x{bottom - top:.0f}; "
                     f"each side must have at least {limits.min_side} pixels"
                 )
-        fitted = fit_picture(image, size, rule, part)
-        del image, opened  # their memory, before others get the room for theirs
+        fitted = fit_picture(image, size, rule, region)
+        del image, opened  # frees their memory before the reservation ends
         return fitted
 
 

@@ -1,4 +1,4 @@
-"""The progress bar of long work: rate and time left, on stderr."""
+"""The progress bar of long commands, on stderr."""
 
 import sys
 from typing import Never
@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 
 def progress(title: str, total: int, unit: str, done: int = 0, *, quiet: bool = False) -> "tqdm[Never]":
-    """A bar over `total` of `unit`, of which `done` were done before; a log file gets a line every 10 s."""
+    """A bar over `total` items called `unit`, `done` of them done before. A log file gets a line every 10 s."""
     seconds = 0.1 if sys.stderr.isatty() else 10.0
     return tqdm(
         total=total,

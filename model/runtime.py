@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
-from model.clip import cut_clip, find_hit, loudness_of_hit
 from model.errors import BundleError
+from model.hit import cut_clip, find_hit, loudness_of_hit
 from model.picture import PictureLimits, picture_array
 from model.sound import Samples, SoundLimits, decode_sound
 
-# ONNX Runtime's own builds report usage to their maker unless told not to before they are loaded. What people
-# show to Thud is theirs.
+# Some builds of ONNX Runtime send usage data to their maker unless this is set before they are loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
@@ -36,7 +35,11 @@ class PictureEmbeddings:
 
 @dataclass(frozen=True)
 class EmbeddedSound:
-    """A sound file's embedding `[128]` with what was learnt about the file on the way."""
+    """A sound file's L2-normalised embedding `[128]`, with what decoding found out about the file.
+
+    `hit` and `seconds` in seconds, `sample_rate` (Hz), `channels` and `format` of the file, `peak` relative to full
+    scale, `loudness` of the hit in LUFS.
+    """
 
     embedding: Embeddings
     hit: float
@@ -49,11 +52,11 @@ class EmbeddedSound:
 
 
 def session_options(threads: int, *, spinning: bool = False, exact: bool = False) -> onnxruntime.SessionOptions:
-    """Options of a session that computes each call on `threads` threads, the caller's among them.
+    """Options of a session that computes each call on `threads` threads, the caller's included.
 
-    With `spinning`, the others wait for their next piece of work without letting go of their CPU, which is what
-    ONNX Runtime does unless told otherwise: a lone call is answered sooner, others get less done meanwhile.
-    `exact`: where the fastest 8-bit kernels of an x86 processor cut sums off at 16 bits, take slower ones.
+    `spinning`: idle threads keep their CPU while they wait for work, ONNX Runtime's default. A single call is
+    answered sooner, but others get less done meanwhile.
+    `exact`: take slower kernels where the fastest 8-bit kernels of an x86 processor saturate sums at 16 bits.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -67,9 +70,9 @@ def session_options(threads: int, *, spinning: bool = False, exact: bool = False
 class TowerRuntime:
     """Both towers of a bundle, each loaded when first used (serving never loads the sound tower).
 
-    `threads` is ONNX Runtime's intra-op count. Calls are safe from several threads at once. The same input
-    gives the same embedding on the same machine with the same versions, and in 8 bits the same sums on any: a tower
-    whose sums this processor's fastest kernels cut off is computed by exact ones.
+    `threads` is ONNX Runtime's intra-op count. Calls are safe from several threads at once. The same input gives
+    the same embedding on the same machine with the same versions. In 8 bits the sums are the same on every
+    processor: where the fastest kernels of this one saturate, exact kernels are used.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -78,10 +81,10 @@ class TowerRuntime:
 
     @cached_property
     def precision(self) -> str:
-        """In what the image tower computes here, for people: `float32`, `int8`, or `int8 by exact kernels`.
+        """The precision in which the image tower computes here: `float32`, `int8`, or `int8 by exact kernels`.
 
-        Which kernels ONNX Runtime chose for this processor it does not say. `int8` means that on a picture of noise
-        they gave, bit by bit, what the exact ones give.
+        ONNX Runtime does not say which kernels it chose for this processor. `int8` means that for a picture of
+        noise they gave bit by bit the result of the exact kernels.
         """
         if self.bundle.spec.precision != "int8":
             return "float32"
@@ -149,7 +152,7 @@ class TowerRuntime:
 
     def _open(self, name: str, *, exact: bool = False) -> onnxruntime.InferenceSession:
         options = session_options(self._threads, exact=exact)
-        # From bytes that were checked: by a path it would read what lies there now, and weights of files beside it.
+        # From checked bytes: from a path, it would read the file as it is now, and weights from files beside it.
         tower = self.bundle.read(name)
         try:
             return onnxruntime.InferenceSession(tower, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,8 @@
-"""Decoding a sound file to mono samples at a wanted rate."""
+"""From a sound file to mono samples at a wanted sample rate.
+
+In the order of reading: the limits, the result, `decode_sound`, then the high-pass and the reading block by block.
+The hit in a sound, the clip around it and its loudness are in `hit`; file formats in `sound_format`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,24 +14,25 @@ import soundfile
 import soxr
 
 from model.errors import SoundError
-from model.sound_format.structure import Stretch, sound_streams
+from model.sound_format.streams import SoundStream, sound_streams
 
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 
 HIGH_PASS_HERTZ = 20.0
-"""What is slower than this is taken out of every sound: below what is heard, and below what a hit has.
+"""Lower frequencies are removed from every sound: they are not heard, and a hit has none of them.
 
-Of 2,191 recordings the median has 0.02 % of its power there and 0.4 % below 60 Hz; those with more have the rumble
-of a room.
+The median of 2,191 recordings has 0.02 % of its power there and 0.4 % below 60 Hz; those with more have background
+rumble.
 """
 
-# What is decoded at once: samples of all channels, and seconds, which resampling can make many of few.
+# A block that is decoded at once: samples of all channels together, and seconds (few samples at a low rate can
+# become many by resampling).
 _BLOCK = 262_144
 _BLOCK_SECONDS = 4
-# The level before the file begins is taken to be the mean of this much: half a period of what is taken out.
+# Before the file begins, its signal is taken to be the mean of this many seconds: half a period at 20 Hz.
 _LEAD_SECONDS = 0.5 / HIGH_PASS_HERTZ
-# A decoder may leave out a frame or two that the file counts, but none of FLAC's.
+# The decoder may leave out one or two of the frames that the file declares, except in FLAC.
 _WHOLE = 0.95
 
 Samples = npt.NDArray[np.float32]
@@ -35,9 +40,10 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SoundLimits:
-    """What a sound may be. `silence` is the peak, relative to full scale, under which it counts as silent.
+    """What is accepted as a sound.
 
-    `min_rate` and `max_rate` are of the sample rate, in Hz: resampling from a rate without bound takes hours.
+    `silence` is the peak, relative to full scale, below which it counts as silent. `min_rate` and `max_rate` bound
+    the sample rate in Hz: resampling from extreme rates takes hours.
     """
 
     min_seconds: float = 0.01
@@ -49,13 +55,16 @@ class SoundLimits:
 
     @property
     def max_samples(self) -> int:
-        """Samples of all channels together: the longest sound may be stereo at 192 kHz."""
+        """Most samples of all channels together: the longest sound in stereo at 192 kHz."""
         return int(self.max_seconds * 2 * 192_000)
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A decoded sound: mono float32 `samples [n]` at `sample_rate`, and what the file itself was."""
+    """A decoded sound: mono float32 `samples [n]` at `sample_rate` Hz, and facts of the file.
+
+    `seconds` is the length of the file, `peak` the largest sample of any channel, relative to full scale.
+    """
 
     samples: Samples
     sample_rate: int
@@ -69,14 +78,14 @@ class Sound:
 def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
     """Decode WAV, FLAC, Ogg or MP3 of any rate and channel count to mono float32 at `sample_rate`.
 
-    Channels are averaged, what is slower than 20 Hz (an offset, rumble) is taken out, and resampling is soxr's HQ.
-    A file is read to the end of what is there, whatever its header says. Raises SoundError for a file that is
-    missing, empty, cut short, of another format, of unlike parts, too short, too long, of too many samples or too
-    low a rate, silent (a constant is), or that holds NaN or infinity; MemoryError.
+    Channels are averaged, frequencies below 20 Hz (an offset, rumble) are removed, and resampling is soxr's HQ.
+    A file is read to its real end, whatever its header says. Raises SoundError for a file that is missing, empty,
+    cut short, of another format, joined from different formats, too short, too long, of too many samples or too low
+    or high a rate, silent (also if constant), or that holds NaN or infinity; MemoryError.
     """
     sound, mono_peak = _read(path, sample_rate, limits, _mean)
     if mono_peak < limits.silence and sound.file_channels > 1:
-        # Channels in opposite phase cancel in the mean; one of them alone is the honest mono.
+        # Channels in opposite phase cancel in the mean; then the first channel is taken.
         sound, mono_peak = _read(path, sample_rate, limits, _first)
     if mono_peak < limits.silence:
         raise SoundError("the sound is silent")
@@ -84,11 +93,11 @@ def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits
 
 
 class HighPass:
-    """Takes what is slower than 20 Hz out of a mono sound: -3 dB there, -12 dB at 5 Hz, nothing left at 0 Hz.
+    """Removes low frequencies from a mono sound: -3 dB at 20 Hz, -12 dB at 5 Hz, nothing left at 0 Hz.
 
-    One pole, forward in time, so that nothing is heard before its cause. It begins as if the sound's first 25 ms
-    (of the first piece, where that is shorter) had gone on before it: an offset is gone from the first sample on,
-    and a file that is cut at the hit keeps its rise.
+    A causal filter of one pole, so that nothing is heard before the hit. Its state begins at the mean of the first
+    25 ms (at most the first block): so an offset is gone from the first sample on, and a file cut at the hit keeps
+    its rise.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -96,9 +105,9 @@ class HighPass:
         self._slow: float | None = None
 
     def __call__(self, samples: Samples) -> Samples:
-        """The next piece `[n]` of the sound, n > 0, as `[n]` too."""
+        """Filter the next block `[n]` of the sound, n > 0, to `[n]`."""
         pole = float(np.exp(-2 * np.pi * HIGH_PASS_HERTZ / self._rate))
-        # The sum below has powers of the pole; over more samples at once they would leave a float's range.
+        # The sum below divides by powers of the pole; over more samples at once they would underflow.
         length = min(len(samples), max(1, round(self._rate / HIGH_PASS_HERTZ)))
         powers = pole ** np.arange(1, length + 1)
         passed = np.empty_like(samples)
@@ -106,10 +115,10 @@ class HighPass:
         if slow is None:
             slow = float(samples[: max(1, round(_LEAD_SECONDS * self._rate))].mean(dtype=np.float64))
         for start in range(0, len(samples), length):
-            part = samples[start : start + length].astype(np.float64)
-            fading = powers[: len(part)]
-            low = fading * (slow + (1 - pole) * np.cumsum(part / fading))
-            passed[start : start + length] = part - low
+            block = samples[start : start + length].astype(np.float64)
+            decay = powers[: len(block)]
+            low = decay * (slow + (1 - pole) * np.cumsum(block / decay))
+            passed[start : start + length] = block - low
             slow = float(low[-1])
         self._slow = slow
         return passed
@@ -127,7 +136,7 @@ def _first(block: Samples) -> Samples:
 def _read(
     path: Path, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]
 ) -> tuple[Sound, float]:
-    """The sound, its channels brought together by `mono`, and the peak of that before it was resampled."""
+    """The sound, its channels mixed by `mono`, and the peak of the mix before resampling."""
     reading = _Reading(sample_rate, limits, mono)
     try:
         size = path.stat().st_size
@@ -141,16 +150,16 @@ def _read(
     return reading.sound(), reading.mono_peak
 
 
-def _decode(stream: Stretch, reading: "_Reading") -> None:
+def _decode(stream: SoundStream, reading: "_Reading") -> None:
     try:
         with _Forward(stream) as file:
             reading.add(file)
     except (SoundError, MemoryError):
         if not stream.error:
             raise
-    except Exception as error:  # what soundfile and soxr raise for a broken file has no base class of its own
+    except Exception as error:  # soundfile and soxr raise errors without a common base class for a broken file
         reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
-        if reason.startswith("File does not exist"):  # libsndfile has one reason for this and for what is no stream
+        if reason.startswith("File does not exist"):  # libsndfile says this also of a file object without sound
             reason = "its decoder finds no sound in it"
         if "flac decoder lost sync" in reason and stream.at_end:
             raise SoundError("cut short or damaged: it ends before its last frame is whole") from error
@@ -161,22 +170,22 @@ def _decode(stream: Stretch, reading: "_Reading") -> None:
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that is read from its start to its end.
+    """A sound file that is read forward only.
 
-    soundfile would seek to where it is after each block, and across a hole in an Ogg file that is another place.
+    soundfile would seek to its own position after each block; after a gap in an Ogg file that is a wrong one.
     """
 
     def seekable(self) -> bool:
         return False
 
 
-def _told(file: soundfile.SoundFile) -> int:
-    """The samples of each channel that the file says it has, 0 where it does not know."""
+def _declared(file: soundfile.SoundFile) -> int:
+    """The samples of each channel that the file declares, 0 where it does not."""
     return int(file.frames) if file.frames < 2**60 else 0
 
 
 class _Reading:
-    """What was read of a sound so far, resampled as it comes: whatever its rate, only the result lies in memory."""
+    """What was read of a sound so far. Blocks are resampled at once: only the result is kept, whatever the rate."""
 
     def __init__(self, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]) -> None:
         self._sample_rate, self._limits, self._mono = sample_rate, limits, mono
@@ -189,16 +198,17 @@ class _Reading:
         self.mono_peak = 0.0
 
     def add(self, file: soundfile.SoundFile) -> None:
-        """Read `file` to its end: the sound, or the next of the streams that it is made of."""
+        """Read `file` to its end: the whole sound, or the next of its streams."""
         self._check(file)
         if not self._rate:
             self._rate, self._channels, self._format = int(file.samplerate), int(file.channels), str(file.format)
             self._high_pass = HighPass(self._rate)
             if self._rate != self._sample_rate:
                 self._resampler = soxr.ResampleStream(self._rate, self._sample_rate, 1, "float32", "HQ")
-        told, read = _told(file), 0
+        declared, read = _declared(file), 0
         limits = self._limits
-        most = told or int(min(limits.max_seconds * self._rate, limits.max_samples / self._channels)) - self._read
+        allowed = int(min(limits.max_seconds * self._rate, limits.max_samples / self._channels))
+        most = declared or allowed - self._read
         while read < most:
             wanted = min(_BLOCK // self._channels, _BLOCK_SECONDS * self._rate, most - read)
             block = file.read(wanted, dtype="float32", always_2d=True)
@@ -206,11 +216,11 @@ class _Reading:
                 break
             self._take(block)
             read += len(block)
-        if read < (1 if file.format == "FLAC" else _WHOLE) * told:
-            raise SoundError(f"cut short: {read:,} of {told:,} samples can be read")
+        if read < (1 if file.format == "FLAC" else _WHOLE) * declared:
+            raise SoundError(f"cut short: {read:,} of {declared:,} samples can be read")
 
     def sound(self) -> Sound:
-        """What was read, which must be long enough."""
+        """The sound that was read. Raises SoundError where it is too short."""
         least = max(2, int(self._limits.min_seconds * self._rate))
         if self._read < least:
             raise SoundError(
@@ -243,7 +253,7 @@ class _Reading:
                 f"joined from unlike parts: {self._rate:,} Hz with {self._channels} channels, "
                 f"then {file.samplerate:,} Hz with {file.channels}"
             )
-        frames = self._read + _told(file)
+        frames = self._read + _declared(file)
         if frames > limits.max_seconds * file.samplerate:
             raise SoundError(
                 f"{frames / file.samplerate:,.0f} s long; at most {limits.max_seconds:,.0f} s "
@@ -257,7 +267,7 @@ class _Reading:
     def _take(self, block: Samples) -> None:
         if not np.isfinite(block).all():
             raise SoundError("the sound holds NaN or infinite samples")
-        assert self._high_pass is not None  # `add` has made it
+        assert self._high_pass is not None  # made by `add`
         mono = self._high_pass(self._mono(block))
         self._peak = max(self._peak, float(np.abs(block).max()))
         self.mono_peak = max(self.mono_peak, float(np.abs(mono).max()))

@@ -1,4 +1,4 @@
-"""How many CPUs this process may really use, and how a service shares them out."""
+"""How many CPUs this process may use, and how many threads of ONNX Runtime each request gets of them."""
 
 import math
 import os
@@ -16,12 +16,12 @@ class ThreadShares:
 
 
 def share_threads(cpus: int, workers: int | None = None) -> ThreadShares:
-    """Shares of `cpus` CPUs for `workers` requests at a time, by default one request a CPU.
+    """Divide `cpus` CPUs among `workers` requests at a time, by default one request per CPU.
 
-    More workers than CPUs each have one thread. Raises ValueError for a number below 1.
+    With more workers than CPUs each has one thread. Raises ValueError for a number below 1.
 
-    One request a CPU is what benchmarks/threads.py finds to answer most: threads that share a picture wait for
-    each other. Fewer workers with more threads each answer a lone request sooner.
+    One request per CPU answers the most pictures (benchmarks/threads.py): threads that share a picture wait for
+    each other. Fewer workers with more threads each answer a single request sooner.
     """
     workers = cpus if workers is None else workers
     if cpus < 1 or workers < 1:
@@ -30,9 +30,9 @@ def share_threads(cpus: int, workers: int | None = None) -> ThreadShares:
 
 
 def available_cpus(system: Path = Path("/")) -> int:
-    """CPUs that this process may use: the smallest of its affinity and the quotas it is under, at least 1.
+    """CPUs that this process may use: the smallest of its affinity and its control groups' quotas, at least 1.
 
-    `system` is the root of the file system that tells them. A quota of 1.5 CPUs counts as 2.
+    A quota of 1.5 CPUs counts as 2. `system` is the root of the file system where /proc and /sys are read.
     """
     try:
         cpus = len(os.sched_getaffinity(0))
@@ -42,16 +42,16 @@ def available_cpus(system: Path = Path("/")) -> int:
 
 
 def _quotas(system: Path) -> Iterator[float]:
-    """CPUs that each control group over this process allows, of version 1 and 2; those without a limit left out.
+    """CPUs that each control group of this process allows, version 1 and 2; groups without a limit are left out.
 
     /proc/self/cgroup names the group by its path from the root of the mount. Inside a container that path may
     be the host's, which the container cannot see; its own group is then the root of the mount. So every folder
-    from the path up to the root is read, and those that do not exist are passed over. A group is also bound by
-    the limits of the groups it is in.
+    from the path up to the root is read, and those that do not exist are skipped. The limits of the groups around
+    a group also hold for it.
     """
     mounts = system / "sys/fs/cgroup"
     for controllers, group in _groups(system):
-        # Version 2 has one line with no controllers; version 1 one a hierarchy, mounted under their names.
+        # Version 2 has one line without controllers; version 1 one line per hierarchy, mounted under their names.
         if controllers and "cpu" not in controllers.split(","):
             continue
         for mount in [mounts / controllers, mounts / "cpu"] if controllers else [mounts, mounts / "unified"]:
@@ -72,7 +72,7 @@ def _groups(system: Path) -> list[tuple[str, PurePosixPath]]:
     for line in lines:
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        # A group outside the process's cgroup namespace is told with "..".
+        # A group outside the process's cgroup namespace has a path that begins with "..".
         groups.append((controllers, PurePosixPath(*(part for part in path.split("/") if part not in ("", "..")))))
     return groups
 

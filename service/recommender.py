@@ -17,7 +17,7 @@ from index.search import SoundIndex
 from model.bundle import load_bundle
 from model.errors import BundleError, LibraryError, PictureFormatError, SoundsAwayError
 from model.heads import MaterialHeads
-from model.picture import Part, PictureLimits, picture_array
+from model.picture import PictureLimits, Region, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus, share_threads
 from service.load import PixelRoom
@@ -82,7 +82,7 @@ class Recommender:
         return self.towers.bundle.id
 
     def recommend(
-        self, picture: bytes, k: int, part: Part | None = None, until: float = math.inf
+        self, picture: bytes, k: int, part: Region | None = None, until: float = math.inf
     ) -> tuple[Answer, Stages]:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 

@@ -1,13 +1,14 @@
-"""The frames of an MPEG audio file, found among what else it holds and led by one that counts them.
+"""The frames of MPEG audio (MP3), without tags and junk, and with a first frame that has their number.
 
-libsndfile's decoder (libmpg123) guesses an MP3's length from the file's size where no first frame tells it, stops
-at that guess, and gives up at tags and junk. So it is handed frames alone, behind a first one that counts them.
+Without an Info frame, libsndfile's decoder (libmpg123) guesses the length from the file's size and stops there; it
+also gives up at tags and junk. So it gets only frames, and an Info frame before them.
 """
 
 import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from model.errors import SoundError
 
@@ -22,27 +23,40 @@ _KBITS = {
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""Bit rates 1 to 14 of MPEG 1 (True) and of the lower rates, by layer."""
+"""Bit rates 1 to 14 in kbit/s, by whether it is MPEG 1 and by layer."""
 
-MOST_BYTES_A_SECOND = 56_000
+_MOST_BYTES_A_SECOND = 56_000
+# How far after tags and zeros MPEG audio may begin: as far as pictures in tags reach.
+_MOST_JUNK = 1 << 24
 
 _HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]")
-# As many frames must follow each other before what looks like a header is believed to be one.
+# So many frames must follow each other before bytes that look like a header count as one.
 _CHAIN = 4
-# An Info frame may count itself, or the last frame may be missing half.
+# The number in an Info frame may include itself, and the last frame may be cut.
 _MISCOUNT = 1
 _TAGS = (b"TAG", b"ID3", b"APE", b"LYR", bytes(3))
 _MOST_TRIES = 100_000
 _WHOLE = 0.95
-# The decoder's own delay, which it takes off the start of what has an Info frame.
+# Samples of the decoder's own delay, which it cuts off the start where there is an Info frame.
 _DECODER_DELAY = 529
-# What the decoder wants of a frame behind its side information, to look for an Info in it.
+# The decoder searches a frame for "Info" only if it has so many bytes after its side information.
 _INFO_BYTES = 160
+
+
+def mpeg_frames(file: BinaryIO, start: int, end: int, max_seconds: float) -> bytes:
+    """The frames of the MPEG audio from `start` to `end`, `max_seconds` of them at most; b"" where it is none."""
+    file.seek(start)
+    found = _first_frame(file.read(min(end - start, _MOST_JUNK)))
+    if found is None:
+        return b""
+    file.seek(start + found)
+    data = file.read(min(end - start - found, int((max_seconds + 2) * _MOST_BYTES_A_SECOND)))
+    return _frames_alone(data, end - start - found - len(data), max_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """One frame's header: `size` in bytes, `samples` of each channel."""
+    """One frame's header: `rate` in Hz, `size` in bytes, `samples` of each channel."""
 
     layer: int
     version_1: bool
@@ -64,7 +78,7 @@ class _Frame:
 
 
 def _frame(data: bytes, at: int) -> _Frame | None:
-    """The frame whose header stands at `at`, None where none does."""
+    """The frame whose header is at `at`, None where there is none."""
     if not _HEADER.match(data, at) or at + 4 > len(data):
         return None
     version, rate_index = (data[at + 1] >> 3) & 3, (data[at + 2] >> 2) & 3
@@ -80,7 +94,7 @@ def _frame(data: bytes, at: int) -> _Frame | None:
 
 
 def _chain(data: bytes, at: int, least: int) -> bool:
-    """Whether frames of one kind follow each other from `at`: four, or `least` up to a tag or the end."""
+    """Whether frames of one kind follow each other from `at`: four, or at least `least` before a tag or the end."""
     kind = None
     for number in range(_CHAIN):
         frame = _frame(data, at)
@@ -94,7 +108,7 @@ def _chain(data: bytes, at: int, least: int) -> bool:
 
 
 def _next_chain(data: bytes, at: int, least: int, tries: Iterator[int]) -> int | None:
-    """Where frames begin in `data` from `at` on, None where none do. `tries` counts what is looked at in a file."""
+    """Where frames begin in `data` from `at` on, or None. `tries` counts the candidates over a whole file."""
     for found in _HEADER.finditer(data, at):
         if _chain(data, found.start(), least):
             return found.start()
@@ -103,18 +117,18 @@ def _next_chain(data: bytes, at: int, least: int, tries: Iterator[int]) -> int |
     return None
 
 
-def first_frame(data: bytes) -> int | None:
-    """Where MPEG audio begins in `data`, None where there is none; behind junk only with several frames."""
+def _first_frame(data: bytes) -> int | None:
+    """Where MPEG audio begins in `data`, or None. After junk, four frames must follow each other."""
     return 0 if _chain(data, 0, least=1) else _next_chain(data, 0, _CHAIN - 1, itertools.count())
 
 
-def frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
-    """The frames in `data`, which begins with one, led by a frame that counts them where layer III has none.
+def _frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
+    """The frames in `data`, which begins with one; in layer III with an Info frame before them.
 
-    Whatever stands between and behind them is left out, and so is a first frame that holds no sound and does not
-    count as the decoder understands it. What follows more than `max_seconds` is not looked at but
-    counted as if it were frames like the others, with the `left_out` bytes of the file that `data` does not have.
-    Raises SoundError where fewer frames are there than the file says, and where they are not all of one kind.
+    Whatever is between and after the frames is left out, and so is a first frame without sound whose number the
+    decoder does not understand. What comes after `max_seconds` is not examined, but counted as if it were frames of
+    the same size, together with the `left_out` bytes of the file that `data` does not have. Raises SoundError where
+    there are fewer frames than the file declares, and where they are not all of one kind.
     """
     first = _frame(data, 0)
     assert first is not None
@@ -126,26 +140,26 @@ def frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
     flags = int.from_bytes(data[at + 4 : at + 8], "big")
     has_vbri, is_info = data[36:40] == b"VBRI", data[at : at + 4] in (b"Xing", b"Info")
     has_info = is_info and flags & 1
-    told = int.from_bytes(data[at + 8 : at + 12], "big") if has_info else 0
+    declared = int.from_bytes(data[at + 8 : at + 12], "big") if has_info else 0
     if has_vbri:
-        told = int.from_bytes(data[50:54], "big")
+        declared = int.from_bytes(data[50:54], "big")
     if count * first.samples > max_seconds * first.rate:
         read = runs[-1][1]
         count += count * (len(data) - read + left_out) // read
-    elif count < _WHOLE * told:
-        raise SoundError(f"cut short: {count:,} of {told:,} frames are there")
+    elif count < _WHOLE * declared:
+        raise SoundError(f"cut short: {count:,} of {declared:,} frames are there")
     if not has_info:
         if has_vbri or is_info:
             pieces[0], count = pieces[0][first.size :], count - 1
         begin = next(filter(None, pieces), b"")
-        return b"".join([*_lead(begin, first, count), *pieces]) if begin else b""
-    if count - 1 > told + _MISCOUNT:  # files joined to one, or a count that was never filled in
+        return b"".join([*_leading_frames(begin, first, count), *pieces]) if begin else b""
+    if count - 1 > declared + _MISCOUNT:  # several files joined, or a number that was never filled in
         pieces[0] = pieces[0][: at + 8] + (count - 1).to_bytes(4, "big") + pieces[0][at + 12 :]
     return b"".join(pieces)
 
 
 def _runs(data: bytes, first: _Frame, most: int) -> tuple[list[tuple[int, int]], int]:
-    """Start and end of each stretch of frames like `first`, and how many whole frames they are; few over `most`."""
+    """Start and end of each run of frames like `first`, and the number of whole frames, counted to about `most`."""
     runs, count, start, at = [], 0, 0, 0
     tries = itertools.count()
     while True:
@@ -172,14 +186,15 @@ def _described(frame: _Frame) -> str:
     return f"{frame.rate:,} Hz {'mono' if frame.mono else 'stereo'}"
 
 
-def _lead(data: bytes, first: _Frame, count: int) -> list[bytes]:
-    """Frames to stand in front of `count` frames without an Info frame: an Info frame, and a silent one.
+def _leading_frames(data: bytes, first: _Frame, count: int) -> list[bytes]:
+    """Frames to put before `count` frames that have no Info frame: an Info frame, and a silent one.
 
-    With an Info frame the decoder takes its own delay off the start. So that no sample is lost, it gets a silent
-    frame to take that off, and is told that an encoder's delay is the rest of that frame.
+    With an Info frame the decoder cuts its own delay off the start. So that no sample is lost, a silent frame comes
+    first, and the Info frame declares the rest of that frame as the encoder's delay.
     """
     side = data[4 + 2 * first.protected : 6 + 2 * first.protected]
-    # A piece cut out of a file needs data of the frame before its first: that must not be found in the silent one.
+    # In a piece cut out of a file, the first frame may need data of the frame before it; then a silent frame there
+    # would give it wrong data.
     starts_fresh = side[0] == 0 and (side[1] < 128 or not first.version_1)
     info_header = next(
         header
@@ -197,12 +212,12 @@ def _lead(data: bytes, first: _Frame, count: int) -> list[bytes]:
 
 
 def _header(data: bytes, bits: int) -> bytes:
-    """The header of the frame that begins `data`, at bit rate number `bits`, without checksum and padding."""
+    """The header of the frame at the start of `data`, with bit rate number `bits`, without checksum and padding."""
     return bytes([data[0], data[1] | 1, bits << 4 | data[2] & 0x0C, data[3]])
 
 
 def _filled(start: bytes) -> bytes:
-    """The frame that begins like `start`, all zeros behind it."""
+    """The frame that begins with `start`, filled up with zeros."""
     frame = _frame(start, 0)
     assert frame is not None
     return start.ljust(frame.size, b"\0")

@@ -1,4 +1,4 @@
-"""Keeping what a decoder in C prints about a file off the terminal."""
+"""Keeping the messages of decoders written in C off the terminal."""
 
 import ctypes
 import functools
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def silent_decoders() -> Iterator[None]:
-    """Inside, what libraries in C print by their `stderr` goes nowhere, in all threads.
+    """Inside the block, in all threads, what C libraries print to their variable `stderr` is discarded.
 
-    libmpg123 inside libsndfile complains there of damaged MP3 files, into the middle of a progress bar and without
-    their names. Only the variable of C's library is set: what Python, a failing assertion or a crash writes to file
-    descriptor 2 is still seen. Does nothing where that variable is unknown. For one caller at a time.
+    libmpg123 inside libsndfile complains there about damaged MP3 files, in the middle of a progress bar and without
+    their names. Only the variable `stderr` of the C library is changed: what Python, a failing assertion or a crash
+    writes to file descriptor 2 is still seen. Does nothing where that variable is unknown. One caller at a time.
     """
     variable = _c_stderr()
     if variable is None or _nowhere() is None:
@@ -29,7 +29,7 @@ def silent_decoders() -> Iterator[None]:
 
 
 def _c_stderr() -> ctypes.c_void_p | None:
-    """C's `stderr`, which may be set in glibc and on macOS (elsewhere it can be a constant)."""
+    """The C library's `stderr`, which can be assigned in glibc and on macOS (elsewhere it may be a constant)."""
     if sys.platform == "darwin":
         return ctypes.c_void_p.in_dll(ctypes.CDLL(None), "__stderrp")
     if platform.libc_ver()[0] == "glibc":
@@ -39,7 +39,7 @@ def _c_stderr() -> ctypes.c_void_p | None:
 
 @functools.cache
 def _nowhere() -> int | None:
-    """A stream of C's that is never closed: a thread may be writing to it."""
+    """A C stream to the null device. It is never closed, because another thread may be writing to it."""
     fopen = ctypes.CDLL(None).fopen
     fopen.restype = ctypes.c_void_p
     stream: int | None = fopen(os.fsencode(os.devnull), b"w")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from model.picture import AROUND, Part
+from model.picture import REGION_SIDE, Region
 from service.hot_swap import Current
 from service.limits import FormLimits
 from service.load import PictureQueue
@@ -78,12 +78,12 @@ class AskedPart(BaseModel):
     at: str | None = Field(
         None,
         description="Asks about what is around a point of the picture: x and y as fractions of it. The part is "
-        f"{AROUND:g} of the picture wide and high.",
+        f"{REGION_SIDE:g} of the picture wide and high.",
         examples=["0.25,0.8"],
         max_length=_LONGEST,
     )
 
-    def part(self) -> Part | None:
+    def part(self) -> Region | None:
         """The part that they name, None where that is the whole picture.
 
         Raises ProblemError (422) for what names no part.
@@ -93,13 +93,13 @@ class AskedPart(BaseModel):
         if self.box is not None:
             x, y, width, height = _numbers(self.box, "box", ("x", "y", "width", "height"))
             try:
-                return Part(x, y, width, height)
+                return Region(x, y, width, height)
             except ValueError as error:
                 raise ProblemError(422, str(error), "query.box") from error
         if self.at is not None:
             x, y = _numbers(self.at, "at", ("x", "y"))
             try:
-                return Part.around(x, y)
+                return Region.around(x, y)
             except ValueError as error:
                 raise ProblemError(422, str(error), "query.at") from error
         return None
@@ -193,7 +193,7 @@ async def _computed(
     request: Request,
     upload: Upload,
     k: int,
-    part: Part | None,
+    part: Region | None,
     until: float,
     queue: PictureQueue,
     limits: FormLimits,
@@ -229,7 +229,7 @@ async def _computed(
 
 
 def _answer(
-    recommender: Recommender, picture: bytes, k: int, part: Part | None, until: float, root_path: str
+    recommender: Recommender, picture: bytes, k: int, part: Region | None, until: float, root_path: str
 ) -> tuple[bytes, Stages]:
     answer, stages = recommender.recommend(picture, k, part, until)
     index = recommender.index

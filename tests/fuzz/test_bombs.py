@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import picture_structure
+from model import picture_format
 from model.errors import PictureError, PictureTooLargeError
 from model.picture import PictureLimits, decode_picture
-from model.picture_structure import MOST_CHUNKS, MOST_METADATA, MOST_SCANS, MOST_SEGMENTS, structure_of
+from model.picture_format import MOST_CHUNKS, MOST_METADATA, MOST_SCANS, MOST_SEGMENTS, structure_of
 from tests.fuzz.bombs import (
     canvas,
     claiming,
@@ -91,13 +91,13 @@ BOMBS = metadata_bombs(SEEDS)
 def test_metadata_costs_next_to_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decoder gets the same bytes as of the picture without; one text each is looked at for EXIF and XMP."""
     clean, bomb = BOMBS[name]
-    text, texts = picture_structure._text, []
+    text, texts = picture_format._text, []
 
     def counted(kind: bytes, content: bytes) -> bytes:
         texts.append(text(kind, content))
         return texts[-1]
 
-    monkeypatch.setattr(picture_structure, "_text", counted)
+    monkeypatch.setattr(picture_format, "_text", counted)
     assert len(bomb) > len(clean)
     assert structure_of(bomb).pixels == structure_of(clean).pixels
     assert (len(texts) <= 2, sum(map(len, texts)) <= 2 * MOST_METADATA) == (True, True)
@@ -150,7 +150,7 @@ def test_a_webp_with_a_lying_canvas(side: int) -> None:
 
 MEMORY = """
 import sys
-from model import picture_structure
+from model import picture_format
 from model.errors import PictureError
 from model.picture import picture_array
 from tests.fuzz.run import peak_mb

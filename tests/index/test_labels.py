@@ -11,7 +11,7 @@ from index.build import build_index
 from index.search import SoundIndex
 from index.vectors import Vectors
 from model.bundle import HEADS, Bundle
-from model.heads import MaterialHeads, fold_labels
+from model.heads import MaterialHeads, blend_labels
 from model.materials import MATERIALS, material_named
 from model.runtime import TowerRuntime
 from tests.tiny_bundle import tiny_heads, write_tiny_bundle
@@ -49,7 +49,7 @@ def vectors() -> Vectors:
 
 def test_a_label_draws_its_sound_towards_its_material(heads: MaterialHeads, vectors: Vectors) -> None:
     wood, before = direction(heads, "wood"), vectors.copy()
-    cosines = [fold_labels(vectors, ["wood"] * 4, heads, strength) @ wood for strength in (0.0, 0.3, 0.8, 1.0)]
+    cosines = [blend_labels(vectors, ["wood"] * 4, heads, strength) @ wood for strength in (0.0, 0.3, 0.8, 1.0)]
     assert cosines[0] == pytest.approx(vectors @ wood, abs=1e-6)
     for weaker, stronger in pairwise(cosines):
         assert (stronger > weaker).all()
@@ -60,7 +60,7 @@ def test_a_label_draws_its_sound_towards_its_material(heads: MaterialHeads, vect
 def test_unlabelled_sounds_stay_where_they_are_and_all_keep_length_one(
     heads: MaterialHeads, vectors: Vectors
 ) -> None:
-    folded = fold_labels(vectors, ["wood", None, "glass", None], heads, STRENGTH)
+    folded = blend_labels(vectors, ["wood", None, "glass", None], heads, STRENGTH)
     assert folded.dtype == np.float32
     assert (folded[[1, 3]] == vectors[[1, 3]]).all()
     assert np.linalg.norm(folded, axis=1) == pytest.approx(1.0)
@@ -70,7 +70,7 @@ def test_a_material_without_a_direction_is_not_drawn_to(heads: MaterialHeads, ve
     weights = heads.sound_weights.copy()
     weights[MATERIALS[0].id] = 0.0
     without = MaterialHeads(heads.picture_weights, heads.picture_bias, weights, heads.sound_bias)
-    folded = fold_labels(vectors, [MATERIALS[0].name] * 4, without, 1.0)
+    folded = blend_labels(vectors, [MATERIALS[0].name] * 4, without, 1.0)
     assert (folded == vectors).all()
 
 
@@ -89,9 +89,9 @@ def test_answers_follow_the_labels(bundle: Bundle, heads: MaterialHeads, sounds:
 
 
 def test_nothing_to_draw_and_nowhere_to_be_drawn_to(heads: MaterialHeads) -> None:
-    assert fold_labels(np.zeros((0, 128), np.float32), [], heads, STRENGTH).shape == (0, 128)
+    assert blend_labels(np.zeros((0, 128), np.float32), [], heads, STRENGTH).shape == (0, 128)
     away = -direction(heads, "wood")[None]
-    assert (fold_labels(away, ["wood"], heads, 0.5) == away).all()
+    assert (blend_labels(away, ["wood"], heads, 0.5) == away).all()
 
 
 def test_a_bundle_without_heads_leaves_vectors_as_they_are(sounds: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
-"""Every kind of picture that a person may send, and the exact pixels that a tower gets."""
+"""Every kind of picture that a user may send, and the exact pixels that a tower gets of it or of a region."""
 
 import io
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,22 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
-from PIL.PngImagePlugin import PngInfo
+from PIL import Image
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
-from model.picture import PictureLimits, decode_picture, fit_picture, picture_array
-
-
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def gradient(width: int = 64, height: int = 48) -> Image.Image:
-    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
-    return Image.fromarray(np.stack([x, y, 255 - x], axis=2).astype(np.uint8))
+from model.picture import (
+    REGION_SIDE,
+    PictureLimits,
+    Region,
+    ResizeRule,
+    decode_picture,
+    fit_picture,
+    picture_array,
+)
+from tests.model.pictures import encode, gradient
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -33,106 +29,6 @@ def test_the_three_formats(kind: str) -> None:
     image = decode_picture(encode(gradient(), kind))
     assert (image.mode, image.size) == ("RGB", (64, 48))
     assert np.abs(np.asarray(image).astype(int) - np.asarray(gradient())).mean() < 8
-
-
-def test_exif_orientation_is_applied() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn a quarter clockwise
-    image = decode_picture(encode(gradient(), "JPEG", exif=exif))
-    assert image.size == (48, 64)
-    upright = np.asarray(gradient().rotate(-90, expand=True)).astype(int)
-    assert np.abs(np.asarray(image).astype(int) - upright).mean() < 8
-
-
-def test_odd_exif_does_not_make_a_picture_unusable() -> None:
-    width_as_text = struct.pack("<HHI4s", 0x0100, 2, 4, b"wid")
-    orientation = struct.pack("<HHIHxx", 0x0112, 3, 1, 6)
-    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + width_as_text + orientation + bytes(4)
-    assert decode_picture(encode(gradient(), "JPEG", exif=exif)).size == (48, 64)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation(orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    data = encode(gradient(), "PNG", exif=exif)
-    wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(wanted))
-
-
-TURNED = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHIHxx", 0x0112, 3, 1, 6) + bytes(4)
-AS_XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
-AS_TEXT = f"\nexif\n{len(TURNED):8}\n{TURNED.hex()}\n"
-
-
-def png_with(key: str, text: str, *, packed: bool) -> bytes:
-    info = PngInfo()
-    if key.startswith("XML"):
-        info.add_itxt(key, text, zip=packed)
-    else:
-        info.add_text(key, text, zip=packed)
-    return encode(gradient(), "PNG", pnginfo=info)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        encode(gradient(), "JPEG", exif=b"Exif\0\0" + TURNED),
-        encode(gradient(), "JPEG", exif=b"Exif\0\0Exif\0\0" + TURNED),
-        encode(gradient(), "JPEG", xmp=AS_XMP),
-        encode(gradient(), "PNG", exif=TURNED),
-        encode(gradient(), "WEBP", exif=TURNED),
-        encode(gradient(), "WEBP", exif=b"Exif\0\0" + TURNED),
-        encode(gradient(), "WEBP", xmp=AS_XMP),
-        encode(gradient(), "JPEG", exif=b"Exif\0\0MM\0*" + struct.pack(">IHHHIHxxI", 8, 1, 0x0112, 3, 1, 6, 0)),
-        encode(gradient(), "JPEG", exif=b"Exif\0\0MM\0*" + struct.pack(">IHHHIII", 8, 1, 0x0112, 4, 1, 6, 0)),
-        *(png_with("XML:com.adobe.xmp", AS_XMP.decode(), packed=packed) for packed in (False, True)),
-        *(png_with("Raw profile type exif", AS_TEXT, packed=packed) for packed in (False, True)),
-    ],
-)
-def test_wherever_it_says_which_way_is_up(data: bytes) -> None:
-    assert decode_picture(data).size == (48, 64)
-    # As Pillow reads it, which looks at all of the metadata.
-    wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(wanted))
-
-
-@pytest.mark.parametrize(
-    "exif",
-    [
-        b"II",
-        b"Exif\0\0",
-        TURNED[:9],
-        TURNED[:20],
-        b"II*\0" + b"\xff" * 100,
-        b"XX" + TURNED[2:],
-        TURNED.replace(b"\x06", b"\x09"),
-        TURNED[:12] + b"\2" + TURNED[13:],
-    ],
-)
-def test_without_a_usable_orientation_it_stays_as_it_is(exif: bytes) -> None:
-    for kind in ("PNG", "WEBP"):
-        assert decode_picture(encode(gradient(), kind, exif=exif)).size == (64, 48)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("key", ["XML:com.adobe.xmp", "Comment"])
-def test_long_texts(key: str, packed: bool) -> None:
-    data = png_with(key, "so long " * 200_000, packed=packed)
-    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(gradient()))
-
-
-def test_what_lacks_behind_the_pixels_of_a_png_does_no_harm() -> None:
-    whole = encode(gradient(), "PNG")
-    for short in (whole[:-12], whole[:-5], whole[:-14], whole[:-12] + b"\0\0\1\0IDAT"):
-        assert np.array_equal(np.asarray(decode_picture(short)), np.asarray(gradient()))
-
-
-def test_a_png_whose_pixels_are_damaged_is_not_made_up_for() -> None:
-    data = bytearray(encode(gradient(640, 480), "PNG"))
-    data[len(data) // 2] ^= 0xFF
-    with pytest.raises(PictureError, match="broken"):
-        decode_picture(bytes(data))
 
 
 def test_cmyk() -> None:
@@ -274,3 +170,86 @@ def test_too_little_memory_is_not_the_pictures_fault(tmp_path: Path) -> None:
     assert short == ["there is not enough memory to decode the picture"] * 3
     assert broken.startswith("the picture is broken or cut short")
     assert size == "(640, 480)"
+
+
+COLOURS = {(0.0, 0.0): (250, 10, 10), (0.5, 0.0): (10, 250, 10), (0.0, 0.5): (10, 10, 250), (0.5, 0.5): (9, 9, 9)}
+
+
+def quarters(width: int, height: int, orientation: int = 1, kind: str = "PNG") -> bytes:
+    """A picture whose quarters are red, green, blue and dark once it is turned upright."""
+    picture = Image.new("RGB", (width, height))
+    for (x, y), colour in COLOURS.items():
+        picture.paste(colour, (int(x * width), int(y * height), int((x + 0.5) * width), int((y + 0.5) * height)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if orientation == 6:  # is shown turned a quarter clockwise
+        picture = picture.transpose(Image.Transpose.ROTATE_90)
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, exif=exif, quality=95)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("rule", ["squash", "crop"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_region_is_what_was_asked_for(kind: str, rule: ResizeRule, orientation: int) -> None:
+    data = quarters(1600, 1200, orientation, kind)
+    for (x, y), colour in COLOURS.items():
+        pixels = picture_array(data, 64, rule, region=Region(x, y, 0.5, 0.5))
+        assert pixels.shape == (64, 64, 3)
+        # A few pixels off the edges, where JPEG smears the colours.
+        assert np.abs(pixels[2:-2, 2:-2].astype(int) - colour).max() < 12
+
+
+def test_the_whole_as_a_part_is_the_whole() -> None:
+    data = quarters(640, 480)
+    rules: tuple[ResizeRule, ...] = ("squash", "crop")
+    for rule in rules:
+        whole = picture_array(data, 64, rule)
+        np.testing.assert_array_equal(whole, picture_array(data, 64, rule, region=Region(0, 0, 1, 1)))
+
+
+def test_a_small_region_of_a_large_jpeg_is_not_decoded_small() -> None:
+    x = np.arange(4096)
+    stripes = np.repeat(np.where(x // 8 % 2, 255, 0).astype(np.uint8)[None], 512, axis=0)
+    buffer = io.BytesIO()
+    Image.fromarray(stripes).convert("RGB").save(buffer, "JPEG", quality=95)
+    pixels = picture_array(buffer.getvalue(), 64, "squash", region=Region(0, 0, 64 / 4096, 1))
+    assert pixels[:, :, 0].max() > 200
+    assert pixels[:, :, 0].min() < 55
+
+
+def test_a_region_with_too_few_pixels() -> None:
+    with pytest.raises(PictureError, match="6x5"):
+        picture_array(quarters(64, 48), 64, "squash", region=Region(0.1, 0.1, 0.1, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "match"),
+    [
+        ((0.0, 0.0, 0.0, 0.5), "no area"),
+        ((0.0, 0.0, 0.5, -0.1), "no area"),
+        ((-0.1, 0.0, 0.5, 0.5), "within"),
+        ((0.6, 0.0, 0.5, 0.5), "within"),
+        ((0.0, 0.6, 0.5, 0.5), "within"),
+        ((float("nan"), 0.0, 0.5, 0.5), "finite"),
+        ((0.0, 0.0, float("inf"), 0.5), "finite"),
+    ],
+)
+def test_what_is_no_region(numbers: tuple[float, float, float, float], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Region(*numbers)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (0.5, 0.5), (1, 1), (0.05, 0.9)])
+def test_around_a_point(x: float, y: float) -> None:
+    region = Region.around(x, y)
+    assert (region.width, region.height) == (REGION_SIDE, REGION_SIDE)
+    assert region.x - 1e-9 <= x <= region.x + REGION_SIDE + 1e-9
+    assert region.y - 1e-9 <= y <= region.y + REGION_SIDE + 1e-9
+
+
+def test_around_a_point_outside() -> None:
+    for x, y in ((1.1, 0.5), (0.5, -0.1), (float("nan"), 0.5)):
+        with pytest.raises(ValueError, match="not within"):
+            Region.around(x, y)

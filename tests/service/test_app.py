@@ -15,7 +15,7 @@ from index.answer import Answer
 from index.catalogue import Catalogue
 from index.search import SoundIndex
 from model.errors import BundleError, DamagedIndexError
-from model.picture import Part, PictureLimits
+from model.picture import PictureLimits, Region
 from model.runtime import TowerRuntime
 from service.app import create_app
 from service.hot_swap import Current
@@ -140,7 +140,7 @@ def test_under_a_prefix(library: Library, encode: Encode) -> None:
 
 class _BrokenRecommender(Recommender):
     def recommend(
-        self, picture: bytes, k: int, part: Part | None = None, until: float = math.inf
+        self, picture: bytes, k: int, part: Region | None = None, until: float = math.inf
     ) -> tuple[Answer, Stages]:
         raise RuntimeError("secret words in /a/secret/place")
 
@@ -149,7 +149,7 @@ class _HangingRecommender(Recommender):
     go_on = threading.Event()
 
     def recommend(
-        self, picture: bytes, k: int, part: Part | None = None, until: float = math.inf
+        self, picture: bytes, k: int, part: Region | None = None, until: float = math.inf
     ) -> tuple[Answer, Stages]:
         self.go_on.wait()
         raise BundleError("it hung")

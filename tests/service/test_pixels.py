@@ -15,7 +15,7 @@ from PIL import Image
 
 from model.errors import PictureError
 from model.picture import picture_array
-from model.picture_structure import structure_of
+from model.picture_format import structure_of
 from service.load import SMALL, PixelRoom
 from service.problems import ProblemError
 from service.settings import SettingsError, read_settings
@@ -104,7 +104,7 @@ def counted(picture: bytes) -> int:
         return threading.Lock()
 
     with suppress(PictureError):
-        picture_array(picture, 64, "squash", room=room)
+        picture_array(picture, 64, "squash", reserve=room)
     return found[0]
 
 

@@ -18,7 +18,7 @@ from starlette.types import Message
 
 from index.answer import Answer
 from model.errors import BundleError
-from model.picture import Part
+from model.picture import Region
 from service.load import PictureQueue
 from service.recommender import Recommender, Stages
 from tests.service.conftest import Encode, Library, running
@@ -223,7 +223,7 @@ class Hanging(Recommender):
         return hanging
 
     def recommend(
-        self, picture: bytes, k: int, part: Part | None = None, until: float = math.inf
+        self, picture: bytes, k: int, part: Region | None = None, until: float = math.inf
     ) -> tuple[Answer, Stages]:
         self.seen.append(picture)
         self.begun.set()

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from model.atomic import read_arrays
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import TrainingError
+from model.files import read_arrays
 from model.materials import MATERIALS
 
 FORMAT_VERSION = 1

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from model.bundle import ClipSpec, PictureSpec
-from model.clip import cut_clip
 from model.errors import PictureError, SoundError, ThudError, TrainingError
+from model.hit import cut_clip
 from model.materials import material_named
 from model.picture import fit_picture
 from model.sound import SoundLimits, decode_sound

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from model.bundle import ClipSpec, PictureSpec
-from model.clip import cut_clip, find_hit
 from model.errors import PictureError, SoundError, ThudError, TrainingError
+from model.hit import cut_clip, find_hit
 from model.manifest import ManifestRow, read_rows
 from model.picture import picture_array
 from model.sound import decode_sound

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from model.bundle import ClipSpec, PictureSpec
-from model.clip import cut_clip
+from model.hit import cut_clip
 from model.materials import MATERIALS, material_named
 from model.picture import fit_picture
 from training.data.items import ClipItem, Item, PictureItem

@@ -40,7 +40,7 @@ class Fold:
     """P pictures and S sounds of one source, and a library of L sounds (of any source) to recommend.
 
     `picture_material [P]`, `sound_material [S]` and `library_material [L]` are ids 0..16. `scores [P, L]` rank the
-    library as an index would (training/pretraining/ranking.py); where hub biases are in them,
+    library as an index would (training/pretraining/indexed_sounds.py); where hub biases are in them,
     `without_biases [P, L]` has none. `labelled [P, L]` are the scores where the library's labels are drawn into its
     vectors. `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None where
     there are none; `recognised` is the calibration's least probability.

@@ -20,9 +20,9 @@ from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures
 from training.pretraining.material_files import MaterialFiles, read_material_files
 from training.pretraining.parity import Parity, measure_parity
 from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.pretraining_data import PretrainingData, gather
 from training.pretraining.quantise import quantise_tower
 from training.pretraining.score import score_left_out
-from training.pretraining.sources import PretrainingData, gather
 from training.pretraining.towers import build_towers
 from training.systems.export import export_bundle
 

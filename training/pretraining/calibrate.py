@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
-from training.pretraining.knowledge import NOTHING
+from training.pretraining.imagenet_prior import NOTHING
 from training.pretraining.space import CONSTANT
 
 COUNT = len(MATERIALS)

@@ -14,12 +14,12 @@ from training.measures.scoreboard import tables
 from training.measures.sources import FoldScores, Scored
 from training.pretraining.features import IMAGENET_CLASSES
 from training.pretraining.material_files import MaterialFiles
-from training.pretraining.nothing import KINDS
+from training.pretraining.no_material import KINDS
 from training.pretraining.parity import Parity
-from training.pretraining.precision import precision_of
 from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.score import LEAST
-from training.pretraining.sources import PretrainingData
+from training.pretraining.tower_precision import precision_of
 from training.pretraining.weaknesses import LINE, weaknesses
 from training.systems.pretrained import weights_of
 

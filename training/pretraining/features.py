@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.atomic import atomic_file, read_arrays
+from model.atomic import atomic_file
 from model.bundle import ClipSpec, PictureSpec
-from model.clip import cut_clip, find_hit
 from model.errors import PictureError, SoundError, TrainingError
+from model.files import read_arrays
+from model.hit import cut_clip, find_hit
 from model.picture import picture_array
 from model.progress import progress
 from model.sound import Samples, decode_sound

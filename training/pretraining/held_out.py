@@ -14,9 +14,9 @@ from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.fit_heads import Fitted, SoundClassifier, fit_pictures, fit_sounds, left_out
-from training.pretraining.knowledge import NOTHING
+from training.pretraining.imagenet_prior import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.sources import PretrainingData
+from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
 

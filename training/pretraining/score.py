@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from training.measures.sources import Fold, FoldScores, Least, score_fold
 from training.pretraining.held_out import HeldOut, calibrate
+from training.pretraining.indexed_sounds import place, with_labels
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.ranking import place, with_labels
-from training.pretraining.sources import PretrainingData
+from training.pretraining.pretraining_data import PretrainingData
 
 LEAST = Least()
 

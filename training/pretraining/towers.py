@@ -7,7 +7,7 @@ from model.torch_towers.networks import PooledNetwork
 from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.fit_heads import SoundClassifier
-from training.pretraining.sources import PretrainingData
+from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.space import SoundProjection, picture_projection
 
 

@@ -1,6 +1,6 @@
-"""Random fields `[h, w]` that the textures are made of, and the light that falls on them.
+"""Random fields `[h, w]`, from which the textures are made, and the light on them.
 
-Sizes are given as fractions of the picture's height, so that a texture looks the same at any resolution.
+Sizes are fractions of the picture's height, so that a texture looks the same at any resolution.
 """
 
 import numpy as np
@@ -23,9 +23,10 @@ def fractal(
     finest: float = 0.0,
     stretch: tuple[float, float] = (1.0, 1.0),
 ) -> Field:
-    """Noise with power 1/frequency^slope, mean 0, deviation 1, `[height, width]`; it tiles at its borders.
+    """Noise of power 1/frequency^slope, mean 0 and standard deviation 1, `[height, width]`, periodic at its
+    borders.
 
-    Its waves are between `finest` and `coarsest` picture heights long; `stretch` (down, across) draws them out.
+    Its wavelengths are between `finest` and `coarsest` picture heights, times `stretch` (down, across).
     """
     down = np.fft.fftfreq(height)[:, None] * height * stretch[0]
     across = np.fft.rfftfreq(width)[None, :] * height * stretch[1]
@@ -41,7 +42,7 @@ def fractal(
 
 
 def grid(height: int, width: int) -> tuple[Field, Field]:
-    """Rows and columns of all pixels in picture heights, each `[height, width]`."""
+    """Row and column of each pixel, in picture heights, each `[height, width]`."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32) / np.float32(height)
     return rows, columns
 
@@ -49,9 +50,10 @@ def grid(height: int, width: int) -> tuple[Field, Field]:
 def cells(
     rng: np.random.Generator, rows: Field, columns: Field, size: float
 ) -> tuple[npt.NDArray[np.int64], Field, Field]:
-    """Cells about random points some `size` apart (Worley), for points `rows`, `columns` of any shape.
+    """Worley noise: cells around random centres about `size` apart, for the points `rows`, `columns` of any shape.
 
-    Returns each point's cell number, the distance to its cell's centre and to the next one, both over `size`.
+    Returns for each point the number of its cell and the distances to the nearest and the second nearest centre,
+    divided by `size`.
     """
     y, x = rows / size, columns / size
     top, left = int(np.floor(y.min())) - 1, int(np.floor(x.min())) - 1
@@ -74,9 +76,9 @@ def cells(
 
 
 def relief(surface: Field, angle: float, depth: float) -> Field:
-    """Brightness of a surface of heights lit from `angle` (radians): about 1 where it is flat, `[h, w]`.
+    """Brightness `[h, w]` of a height field `surface` lit from `angle` (radians), about 1 where it is flat.
 
-    `depth` scales the heights, in picture heights.
+    A height of 1 in `surface` stands for `depth` picture heights.
     """
     down, across = np.gradient(surface * np.float32(depth * surface.shape[0]))
     lit = _LIGHT_HEIGHT - np.float32(np.sin(angle)) * down - np.float32(np.cos(angle)) * across
@@ -84,21 +86,21 @@ def relief(surface: Field, angle: float, depth: float) -> Field:
 
 
 def glints(surface: Field, angle: float, depth: float, sharpness: float) -> Field:
-    """Mirror-like highlights of a wet or glazed surface, 0..1 `[h, w]`."""
+    """Specular highlights `[h, w]`, 0 to 1, of a wet or glazed height field; `angle` and `depth` as in `relief`."""
     down, across = np.gradient(surface * np.float32(depth * surface.shape[0]))
     tilt = (down - 0.5 * np.sin(angle)) ** 2 + (across - 0.5 * np.cos(angle)) ** 2
     return np.asarray(np.exp(-sharpness * tilt), np.float32)
 
 
 def soften(field: Field, size: float) -> Field:
-    """Blur by a Gaussian of deviation `size` picture heights; works on `[h, w]` and on `[h, w, 3]`."""
+    """Blur `[h, w]` or `[h, w, 3]` by a Gaussian of standard deviation `size` picture heights."""
     sigma = size * field.shape[0]
     blurred: Field = gaussian_filter(field, (sigma, sigma) + (0,) * (field.ndim - 2), mode="nearest")
     return blurred
 
 
 def bend(field: Field, down: Field, across: Field) -> Field:
-    """Look up `field [h, w]` displaced by `down` and `across` (picture heights), mirrored at the borders."""
+    """Sample `field [h, w]` displaced by `down` and `across` (picture heights), mirrored at the borders."""
     height, width = field.shape
     rows, columns = grid(height, width)
     at = np.stack([(rows + down) * height, (columns + across) * height])
@@ -107,7 +109,7 @@ def bend(field: Field, down: Field, across: Field) -> Field:
 
 
 def palette(field: Field, *colours: Colour) -> Colours:
-    """Colours `[h, w, 3]` for a field in 0..1: evenly spaced stops from the first colour to the last."""
+    """Colours `[h, w, 3]` for a field of 0 to 1, interpolated between `colours` at equal distances."""
     stops = np.linspace(0.0, 1.0, len(colours))
     table = np.stack(colours)
     flat = np.clip(field, 0.0, 1.0)
@@ -115,7 +117,7 @@ def palette(field: Field, *colours: Colour) -> Colours:
 
 
 def colour(hue: float, saturation: float, value: float) -> Colour:
-    """RGB `[3]` in 0..1 from a hue in degrees, saturation and value in 0..1."""
+    """RGB `[3]`, 0 to 1, from a hue in degrees and a saturation and value from 0 to 1."""
     position = (np.array([5.0, 3.0, 1.0]) + hue / 60.0) % 6.0
     mix = value - value * saturation * np.clip(np.minimum(position, 4.0 - position), 0.0, 1.0)
     return np.asarray(mix, np.float32)

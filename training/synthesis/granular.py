@@ -1,9 +1,9 @@
 """Sounds of loose matter: many small collisions (grains), and bubbles for water.
 
-Grains follow Cook's PhISEM: collisions come at random, each adds to a level that dies away within milliseconds and
-gates noise through a resonance; the energy that feeds them decays after a hit or follows a stroke. The constants
-in `recipes` start from STK's `Shakers` (tuned at 22,050 Hz), converted to seconds and hertz. Bubbles are
-Minnaert's with van den Doel's rising pitch ("Physically based models for liquid sounds", 2005).
+Grains follow Cook's PhISEM: collisions come at random, each raises a level that decays within milliseconds and
+multiplies noise, which goes through a resonance. The energy of the collisions decays after a hit or follows a
+stroke. The constants in `material_sounds` start from STK's `Shakers` (tuned at 22,050 Hz), converted to seconds and
+hertz. Bubbles are Minnaert's with van den Doel's rising pitch ("Physically based models for liquid sounds", 2005).
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ _MINNAERT = 3.0  # Hz m: a bubble of radius r rings at 3 / r
 class Grains:
     """One kind of small collision.
 
-    `rate`: collisions a second; `grain`: seconds in which one dies to 1/e; `settle`: seconds in which the energy
-    of a hit falls to 1/e; `rise`: seconds in which it builds up; `hertz`, `bandwidth`: the resonance; `level`: dB.
+    `rate`: collisions a second; `grain`: seconds in which one decays to 1/e; `settle`: seconds in which the energy
+    of a hit decays to 1/e; `rise`: seconds in which it builds up; `hertz`, `bandwidth`: the resonance, in Hz;
+    `level`: dB against the body.
     """
 
     rate: float
@@ -38,9 +39,9 @@ class Grains:
 
 @dataclass(frozen=True)
 class Bubbles:
-    """Bubbles of radii between `smallest` and `largest` (metres): `count` after a hit, or a second of stirring.
+    """Bubbles with radii between `smallest` and `largest` (metres): `count` after a hit, or per second of stirring.
 
-    `spread`: seconds over which they come after a hit, to 1/e; `level`: dB.
+    `spread`: mean delay after a hit, in seconds; `level`: dB against the body.
     """
 
     count: float
@@ -51,7 +52,7 @@ class Bubbles:
 
 
 def hit_energy(grains: Grains, sample_rate: int, samples: int) -> Signal:
-    """Energy that a hit at time 0 feeds into grains, `[samples]`, at most 1."""
+    """The energy of grains after a hit at time 0, `[samples]`, at most 1."""
     time = np.arange(samples) / sample_rate
     energy: Signal = np.exp(-time / grains.settle)
     if grains.rise > 0.0:
@@ -60,7 +61,7 @@ def hit_energy(grains: Grains, sample_rate: int, samples: int) -> Signal:
 
 
 def crackle(grains: Grains, energy: Signal, rng: np.random.Generator, sample_rate: int) -> Signal:
-    """Grains fed by `energy [n]`, float64 `[n]`, of no particular level."""
+    """The sound of grains with the energy `energy [n]`, float64 `[n]`, not normalised."""
     samples = len(energy)
     sound = np.zeros(samples)
     fade = float(np.exp(-1.0 / (grains.grain * sample_rate)))
@@ -87,7 +88,7 @@ def bubble_cloud(
 ) -> Signal:
     """One bubble at each of `onsets` (seconds), as float64 `[samples]`; small bubbles are quieter.
 
-    `settle`: seconds in which their strength falls to 1/e, after a hit.
+    `settle`: seconds in which their strength decays to 1/e after a hit.
     """
     sound = np.zeros(samples)
     count = len(onsets)

@@ -1,4 +1,4 @@
-"""Pictures of what lies outdoors: dirt, grass, gravel, leaf, rock and water. Each returns `[h, w, 3]` in 0..1."""
+"""Textures of outdoor materials: dirt, grass, gravel, leaf, rock and water. Each returns `[h, w, 3]`, 0 to 1."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -81,7 +81,7 @@ def rock(rng: Rng, height: int, width: int) -> Colours:
 
 
 def grass(rng: Rng, height: int, width: int) -> Colours:
-    """Thousands of blades, the far and low ones darker."""
+    """Thousands of blades; the lower and farther, the darker."""
     hue, value = rng.uniform(60, 115), rng.uniform(0.5, 0.85)
     dry = rng.uniform(0.0, 0.35)
     image = Image.new("RGB", (width, height), _bytes(colour(hue - 15, 0.6, value * 0.28)))
@@ -135,7 +135,7 @@ def leaf(rng: Rng, height: int, width: int) -> Colours:
 
 
 def water(rng: Rng, height: int, width: int) -> Colours:
-    """Rippled water: blue to green, sky on the slopes, glints, caustics where it is shallow."""
+    """Rippled water: blue to green, the sky on the slopes, highlights, and caustics where it is shallow."""
     rows, columns = grid(height, width)
     swell = rng.uniform(0.0, 2 * np.pi)
     waves = fractal(rng, height, width, rng.uniform(5.0, 6.5), coarsest=rng.uniform(0.2, 0.5), stretch=(1.0, 2.5))

@@ -1,8 +1,8 @@
-"""Sounds of solids: a struck body rings in its modes, excited through a short contact.
+"""Sounds of solids by modal synthesis: a struck body rings in its modes, excited by a short contact.
 
 Measured modes of table-top objects come from `data/impact_modes.json` (tdw 1.13.0.0, BSD-2-Clause; recorded for
 Traer, Cusimano and McDermott, "A perceptually inspired generative model of rigid-body contact sounds", DAFx-19).
-The spread between objects and between hits on one object is the one that tdw draws with.
+The variation between objects, and between hits on one object, is that of tdw.
 """
 
 import json
@@ -29,20 +29,20 @@ _GOLDEN = 0.6180339887498949
 
 @dataclass(frozen=True)
 class Modes:
-    """The modes of one body: frequencies in Hz, levels in dB and decay times RT60 in seconds, equally many each."""
+    """The modes of one body: of each its frequency in Hz, level in dB and decay time RT60 in seconds."""
 
     hertz: tuple[float, ...]
     level: tuple[float, ...]
     rt60: tuple[float, ...]
 
     def __add__(self, other: "Modes") -> "Modes":
-        """Both bodies sounding together."""
+        """The modes of both bodies together."""
         return Modes(self.hertz + other.hertz, self.level + other.level, self.rt60 + other.rt60)
 
 
 @cache
 def measured_modes(name: str) -> Modes:
-    """Measured modes by tdw's name, `<material>_<size 0..5>`; the loudest mode is brought to 0 dB."""
+    """Measured modes by tdw's name, `<material>_<size 0..5>`, with the loudest mode at 0 dB."""
     table = json.loads((resources.files("training.synthesis") / "data/impact_modes.json").read_text("utf-8"))
     entry = table["modes"][name]
     loudest = max(entry["level"])
@@ -50,10 +50,10 @@ def measured_modes(name: str) -> Modes:
 
 
 def draw_body(modes: Modes, rng: np.random.Generator, pitch: float = 1.0, ring: float = 1.0) -> Modes:
-    """Another object of the same kind: frequencies vary by 10 %, levels by 10 dB, decay times by 10 %.
+    """Draw another object of the same kind: frequencies vary by 10 %, levels by 10 dB, decay times by 10 %.
 
-    `pitch` and `ring` multiply all frequencies and all decay times. Besides the few modes that were measured
-    a body has many weak ones; without them solids sound like chimes.
+    `pitch` and `ring` multiply all frequencies and all decay times. 30 weak modes are added to the few measured
+    ones: without them solids sound like chimes.
     """
     count = len(modes.hertz)
     hertz = np.maximum(np.array(modes.hertz) * pitch * (1.0 + 0.1 * rng.standard_normal(count)), 20.0)
@@ -69,14 +69,14 @@ def draw_body(modes: Modes, rng: np.random.Generator, pitch: float = 1.0, ring: 
 
 
 def draw_low_body(hertz: float, rt60: float, level: float, rng: np.random.Generator) -> Modes:
-    """A box, a floor or packed earth: four close low modes above `hertz`, too short to be heard as a pitch."""
+    """A box, a floor or packed earth: four low modes from `hertz` on, too short to be heard as a pitch."""
     ratio = np.array([1.0, 1.45, 2.0, 2.7]) * (1.0 + 0.08 * rng.standard_normal(4))
     fall = np.array([0.0, -3.0, -7.0, -11.0]) + 2.0 * rng.standard_normal(4)
     return _modes(hertz * ratio, level + fall, rt60 / np.sqrt(ratio))
 
 
 def vary_hit(modes: Modes, rng: np.random.Generator) -> Modes:
-    """The same object struck a little elsewhere: each mode's level varies by 2 dB."""
+    """The same object struck at a slightly different place: each mode's level varies by 2 dB."""
     level = np.array(modes.level) + 2.0 * rng.standard_normal(len(modes.level))
     return Modes(modes.hertz, tuple(map(float, level)), modes.rt60)
 
@@ -89,8 +89,8 @@ def louder(modes: Modes, decibels: float) -> Modes:
 def ring(modes: Modes, sample_rate: int, samples: int) -> Signal:
     """Impulse response of the modes, `sum 10^(level/20) cos(2 pi f t + phase) 10^(-3 t / RT60)`, float64 `[n]`.
 
-    `n` is at most `samples`; it is shorter where the longest mode has died before. Modes above 0.45 of the
-    sample rate are left out.
+    `n` is at most `samples`, less where the longest mode has decayed before. Modes above 0.45 of the sample rate
+    are left out.
     """
     hertz, rt60 = np.array(modes.hertz), np.array(modes.rt60)
     keep = hertz < 0.45 * sample_rate
@@ -99,11 +99,12 @@ def ring(modes: Modes, sample_rate: int, samples: int) -> Signal:
     hertz, rt60 = hertz[keep], rt60[keep]
     amplitude = 10.0 ** (np.array(modes.level)[keep] / 20.0)
     samples = min(samples, int(_AUDIBLE_RT60 * rt60.max() * sample_rate) + 1)
-    # Modes do not reach the ear in phase; golden-ratio steps spread the phases alike for any number of modes.
+    # Modes do not reach the ear in phase; steps by the golden ratio spread the phases evenly for any number of
+    # modes.
     start = amplitude * np.exp(2j * np.pi * _GOLDEN * np.flatnonzero(keep))
     rate = (2j * np.pi * hertz - _LN_60_DB / rt60) / sample_rate
-    # z^(a B + b) = z^(a B) z^b turns the sum over modes into one small matrix product; einsum, for BLAS would
-    # start threads for it that many processes at once fight over.
+    # z^(a B + b) = z^(a B) z^b turns the sum over modes into one small matrix product. einsum, because BLAS would
+    # start threads for it, too many where several processes run.
     rows = np.arange(0, samples, _BLOCK)
     left = start * np.exp(np.outer(rows, rate))
     right = np.exp(np.outer(rate, np.arange(_BLOCK)))
@@ -113,7 +114,7 @@ def ring(modes: Modes, sample_rate: int, samples: int) -> Signal:
 
 
 def contact(seconds: float, sample_rate: int) -> Signal:
-    """Force of a blow while the stick touches: half a sine over `seconds`, unit area."""
+    """The force of a blow during the contact: half a sine of `seconds`, of area 1."""
     taps = max(1, round(seconds * sample_rate))
     pulse = np.sin(np.pi * (np.arange(taps) + 0.5) / taps)
     force: Signal = pulse / pulse.sum()
@@ -130,7 +131,7 @@ def impact(modes: Modes, contact_seconds: float, sample_rate: int, samples: int)
 
 
 def click(contact_seconds: float, rng: np.random.Generator, sample_rate: int, samples: int) -> Signal:
-    """The noise of the contact itself, some milliseconds long, float64 `[samples]`."""
+    """The noise of the contact itself, a few milliseconds long, float64 `[samples]`."""
     length = min(samples, round(8.0 * _CLICK_SECONDS * sample_rate))
     fade = np.exp(np.arange(length) / (-_CLICK_SECONDS * sample_rate))
     burst = oaconvolve(rng.standard_normal(length) * fade, contact(contact_seconds, sample_rate))

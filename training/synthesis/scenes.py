@@ -1,4 +1,4 @@
-"""Pictures of several materials at once: ground in perspective, things lying on it, and a drumstick."""
+"""Pictures of several materials: a ground in perspective, things lying on it, and a drumstick."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Labels = npt.NDArray[np.uint8]
 _MARGIN = 0.08
 _LEAST_SHARE = 0.05
 _ATTEMPTS = 12
-# Things that lie on a ground; everything else covers an area of it.
+# Materials of things that lie on the ground; the others cover an area of it.
 _THINGS = frozenset({"plastic", "metal", "paper", "glass", "ceramic", "plastic-bag", "cloth", "wood", "rock"})
 _UPRIGHT = frozenset({"drywall", "glass", "ceramic", "plastic-bag"})
 _WOBBLE = {"rock": 0.16, "plastic-bag": 0.2, "cloth": 0.1, "paper": 0.02}
@@ -24,7 +24,7 @@ _WOBBLE = {"rock": 0.16, "plastic-bag": 0.2, "cloth": 0.1, "paper": 0.02}
 
 @dataclass(frozen=True)
 class Camera:
-    """How a scene is seen: `perspective` 0 (from above) to 1, `blur` in picture heights, sensor `noise` 0..1."""
+    """The camera: `perspective` from 0 (from above) to 1, `blur` in picture heights, sensor `noise` from 0 to 1."""
 
     perspective: float
     blur: float
@@ -33,10 +33,10 @@ class Camera:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A drawn scene, larger than its pictures by a margin so that the camera can move.
+    """A drawn scene, larger than its pictures by a margin, so that the camera can move.
 
-    `materials` in the order asked for, `shares` of the area (sum 1), `canvas` uint8 `[H, W, 3]` and `labels`
-    uint8 `[H, W]`, the index into `materials` of each pixel. Pictures of it are `height` by `width`.
+    `materials` in the order of the request, their `shares` of the area (sum 1), the `canvas`, uint8 `[H, W, 3]`,
+    and `labels`, uint8 `[H, W]`, the index into `materials` of each pixel. Its pictures are `height` by `width`.
     """
 
     materials: tuple[str, ...]
@@ -62,8 +62,8 @@ class Scene:
     ) -> Picture:
         """One picture, uint8 `[height, width, 3]`.
 
-        `tip`: row and column of the drumstick's tip in pixels, or None for no stick; `shake`: how far the
-        camera moved since other frames, 0..1 of the margin. Light and sensor noise differ with every frame.
+        `tip`: row and column of the drumstick's tip in pixels, or None for no stick. `shake`: how far the camera
+        moves between frames, as a fraction of the margin. Exposure and sensor noise differ between frames.
         """
         top, left = self._centre()
         top += round(shake * top * rng.uniform(-1.0, 1.0))
@@ -82,10 +82,10 @@ class Scene:
 def draw_scene(
     materials: Sequence[str], rng: np.random.Generator, height: int, width: int, look: int | None = None
 ) -> Scene:
-    """Draw a scene that shows all of `materials` (different names, at least one), each on 5 % of it or more.
+    """Draw a scene that shows all of `materials` (at least one name), each on at least 5 % of the area.
 
-    `look` names a place: textures and camera of two scenes with the same look and size are the same, only
-    the layout differs; None draws a look. Raises ValueError without materials, KeyError for an unknown one.
+    `look` is a seed for textures and camera: two scenes with the same look and size differ in their layout only.
+    None draws a look. Raises ValueError without materials, KeyError for an unknown one.
     """
     names = tuple(dict.fromkeys(materials))
     if not names:
@@ -137,7 +137,7 @@ def _flatten(layers: list[tuple[int, Field]], height: int, width: int) -> Labels
 
 
 def _patch(rng: np.random.Generator, height: int, width: int) -> Field:
-    """A part of the ground with a ragged border: one side of a wandering line."""
+    """An area of the ground with a ragged border: one side of an uneven line."""
     rows, columns = grid(height, width)
     way = rng.uniform(0, 2 * np.pi)
     ragged = 0.08 * fractal(rng, height, width, 3.0, coarsest=0.7)
@@ -147,7 +147,7 @@ def _patch(rng: np.random.Generator, height: int, width: int) -> Field:
 
 
 def _thing(name: str, rng: np.random.Generator, height: int, width: int) -> Field:
-    """The outline of something lying about: round to square, turned, straight or uneven by what it is."""
+    """The area of a thing that lies on the ground: round to square, rotated, smooth or uneven by its material."""
     rows, columns = grid(height, width)
     long, turn = rng.uniform(0.3, 0.55), rng.uniform(0, np.pi)
     if name == "wood":
@@ -163,7 +163,7 @@ def _thing(name: str, rng: np.random.Generator, height: int, width: int) -> Fiel
 
 
 def _surface(name: str, rng: np.random.Generator, camera: Camera, height: int, width: int) -> Colours:
-    """The material over the whole canvas, `[h, w, 3]` in 0..1; what lies flat is seen in perspective."""
+    """The material over the whole canvas, `[h, w, 3]` from 0 to 1; horizontal surfaces are seen in perspective."""
     if name in _UPRIGHT or camera.perspective < 0.15:
         return texture(name, rng, height, width).astype(np.float32) / np.float32(255.0)
     near = 1.0 + 0.7 * camera.perspective
@@ -176,7 +176,7 @@ def _surface(name: str, rng: np.random.Generator, camera: Camera, height: int, w
 
 
 def _lay(below: Colours, surface: Colours, mask: Field, thing: bool, light: float) -> Colours:
-    """Lay a material over what is there; a thing is shaded towards its rim and throws a shadow."""
+    """Blend a material over the picture; a thing is darker towards its edge and casts a shadow."""
     if thing:
         height = mask.shape[0]
         thick = soften(mask, 0.05)
@@ -189,7 +189,7 @@ def _lay(below: Colours, surface: Colours, mask: Field, thing: bool, light: floa
 
 
 def _with_drumstick(view: Picture, tip: tuple[float, float]) -> Picture:
-    """The picture with a drumstick whose tip is at `tip`, reaching in from the nearer lower corner."""
+    """The picture with a drumstick whose tip is at `tip`, from the lower corner on the opposite side."""
     height, width = view.shape[:2]
     image = Image.fromarray(view)
     draw = ImageDraw.Draw(image)

@@ -1,7 +1,7 @@
-"""Sounds of a stick drawn over a surface: the profile is read at the speed of the stroke, as a phonograph reads.
+"""Sounds of a stick drawn over a surface: the surface's profile is read at the speed of the stroke.
 
 After van den Doel, Kry and Pai, "FoleyAutomatic" (2001), with fractal profiles whose RMS heights are those of
-tdw's measured scrape surfaces (1.13.0.0, BSD-2-Clause), some microns.
+tdw's measured scrape surfaces (1.13.0.0, BSD-2-Clause), a few microns.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ _LONGEST_WAVE = 0.004
 
 @dataclass(frozen=True)
 class Surface:
-    """What a stick is drawn over.
+    """A surface that a stick is drawn over.
 
-    `seed`: which profile; `roughness`: RMS height in metres; `slope`: the profile's power falls as
-    1/frequency^slope; `chatter`: 0 (the stick glides) to 1 (it hops); `ridges`: their distance in metres, or 0;
-    `squeak`: stick-slip pitch in Hz at full speed, or 0; `hertz`: low-pass of the friction noise;
-    `level`: dB of the friction against the grains that the stroke stirs up.
+    `seed`: of the profile; `roughness`: RMS height in metres; `slope`: the profile's power is 1/frequency^slope;
+    `chatter`: from 0 (the stick glides) to 1 (it hops); `ridges`: their distance in metres, or 0; `squeak`: pitch
+    of stick-slip in Hz at full speed, or 0; `hertz`: low-pass of the friction noise; `level`: dB of the friction
+    against the grains that the stroke moves.
     """
 
     seed: int
@@ -38,7 +38,7 @@ class Surface:
 
 
 def stroke_speed(rng: np.random.Generator, sample_rate: int, samples: int) -> Signal:
-    """Speed of the stick in m/s, `[samples]`: one to four strokes of 0.2 to 0.6 s, half sines with jitter."""
+    """Speed of the stick in m/s, `[samples]`: one to four strokes of 0.2 to 0.6 s, each half a sine with jitter."""
     speed = np.zeros(samples)
     start = 0.0
     for _ in range(int(rng.integers(1, 5))):
@@ -46,7 +46,7 @@ def stroke_speed(rng: np.random.Generator, sample_rate: int, samples: int) -> Si
         first = int(start * sample_rate)
         if first >= samples:
             break
-        # The stick is set down with some pressure: the first stroke starts within a few milliseconds.
+        # The stick is put down with some pressure, so a stroke reaches its speed within a few milliseconds.
         phase = (np.arange(length) + 0.04 * length) / (1.04 * length)
         stroke = rng.uniform(0.3, 1.0) * np.sin(np.pi * phase) ** 0.7
         last = min(samples, first + length)
@@ -56,7 +56,7 @@ def stroke_speed(rng: np.random.Generator, sample_rate: int, samples: int) -> Si
 
 
 def friction(surface: Surface, speed: Signal, rng: np.random.Generator, sample_rate: int) -> Signal:
-    """Force along the stroke, float64 `[n]` for `speed [n]`: the profile's slope under the stick, times speed."""
+    """Force along the stroke, float64 `[n]`, for `speed [n]`: the profile's slope times the speed."""
     profile = _profile(surface.seed, surface.slope, surface.ridges)
     place = rng.uniform(0.0, _POINTS) + np.cumsum(np.maximum(speed, 0.0)) / (sample_rate * STEP)
     force: Signal = np.interp(place % _POINTS, np.arange(_POINTS + 1), profile) * speed
@@ -74,7 +74,7 @@ def friction(surface: Surface, speed: Signal, rng: np.random.Generator, sample_r
 
 @lru_cache(maxsize=64)
 def _profile(seed: int, slope: float, ridges: float) -> Signal:
-    """Slope of one periodic profile, `[_POINTS + 1]`, unit RMS; the last point repeats the first."""
+    """The slope of one periodic profile, `[_POINTS + 1]`, with RMS 1; the last point repeats the first."""
     rng = np.random.default_rng(seed)
     waves = np.fft.rfftfreq(_POINTS, STEP)  # cycles per metre
     power = np.zeros(len(waves))
@@ -95,7 +95,7 @@ def _profile(seed: int, slope: float, ridges: float) -> Signal:
 
 
 def _slow_noise(rng: np.random.Generator, sample_rate: int, samples: int, hertz: float) -> Signal:
-    """Random wander of unit variance with changes about `hertz` times a second, `[samples]`."""
+    """Noise `[samples]` of variance 1 that changes about `hertz` times a second."""
     knots = int(samples / sample_rate * hertz * 2.0) + 3
     at = np.arange(samples) * ((knots - 1.01) / max(samples, 1))
     wander: Signal = np.interp(at, np.arange(knots), rng.standard_normal(knots)) * 1.22
@@ -103,6 +103,6 @@ def _slow_noise(rng: np.random.Generator, sample_rate: int, samples: int, hertz:
 
 
 def _reed(turns: Signal) -> Signal:
-    """A stick-slip wave: slow rise, fast fall, softened; one period a turn."""
+    """A stick-slip wave (slow rise, fast fall, smoothed), one period per turn."""
     angle = 2.0 * np.pi * turns
     return np.sin(angle) + 0.5 * np.sin(2.0 * angle) + 0.25 * np.sin(3.0 * angle)

@@ -1,4 +1,4 @@
-"""Pictures of thin and soft things: carpet, cloth, paper and plastic bags. Each returns `[h, w, 3]` in 0..1."""
+"""Textures of thin and soft materials: carpet, cloth, paper and plastic bags. Each returns `[h, w, 3]`, 0 to 1."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ Rng = np.random.Generator
 
 
 def carpet(rng: Rng, height: int, width: int) -> Colours:
-    """Short pile: tufts in every direction, of a few near colours, at times with a woven pattern."""
+    """Short pile: tufts in every direction in a few similar colours, sometimes with a woven pattern."""
     rows, columns = grid(height, width)
     hue, saturation, value = rng.uniform(0, 360), rng.uniform(0.1, 0.6), rng.uniform(0.25, 0.6)
     size = rng.uniform(0.014, 0.03)
@@ -84,7 +84,7 @@ def paper(rng: Rng, height: int, width: int) -> Colours:
 
 
 def plastic_bag(rng: Rng, height: int, width: int) -> Colours:
-    """A thin bag: sharp crossing folds, milky and shining, white or coloured."""
+    """A thin bag: sharp crossing folds, milky and shiny, white or coloured."""
     warp = 0.08 * fractal(rng, height, width, 4.5, coarsest=0.8)
     film = fractal(rng, height, width, 4.5, coarsest=0.9, stretch=(rng.uniform(1.0, 2.5), 1.0))
     ridges = 1.0 - np.minimum(np.abs(bend(film, warp, -warp)), 1.5) / 1.5
@@ -106,7 +106,7 @@ def plastic_bag(rng: Rng, height: int, width: int) -> Colours:
 
 
 def _print(rng: Rng, height: int, width: int) -> Field:
-    """Lines of letters too small to read, as ink 0..1 `[h, w]`; at times a picture among them."""
+    """Lines of letters too small to read, as ink `[h, w]` from 0 to 1; sometimes with a picture among them."""
     rows, columns = grid(height, width)
     line = rng.uniform(0.04, 0.07)
     row = np.floor(rows / line).astype(np.int64)
@@ -130,7 +130,7 @@ def _print(rng: Rng, height: int, width: int) -> Field:
 
 
 def _crumple(rng: Rng, rows: Field, columns: Field, depth: float) -> Field:
-    """Light on crumpled paper: facets with bright and dark creases, mean about 1."""
+    """Brightness of crumpled paper: facets with bright and dark creases, about 1 on average."""
     light = np.ones_like(rows)
     for size in (0.45, 0.2):
         bent = 0.04 * fractal(rng, rows.shape[0], rows.shape[1], 4.5)

@@ -1,4 +1,4 @@
-"""Pictures of hard things: ceramic, drywall, glass, metal, plastic, tile, wood; each `[h, w, 3]` in 0..1."""
+"""Textures of hard materials: ceramic, drywall, glass, metal, plastic, tile, wood; each `[h, w, 3]`, 0 to 1."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ Rng = np.random.Generator
 
 
 def wood(rng: Rng, height: int, width: int) -> Colours:
-    """Sawn wood: growth rings drawn out along the grain, fine pores, often in boards."""
+    """Sawn wood: growth rings stretched along the grain, fine pores, often in boards."""
     if rng.random() < 0.25:
         return np.ascontiguousarray(np.swapaxes(_wood(rng, width, height), 0, 1))
     return _wood(rng, height, width)
@@ -77,7 +77,7 @@ def metal(rng: Rng, height: int, width: int) -> Colours:
 
 
 def glass(rng: Rng, height: int, width: int) -> Colours:
-    """A row of bottles and tumblers, or a pane: what is behind looks bent, edges dark and bright, lights mirror."""
+    """A row of bottles and tumblers, or a pane: a distorted background, dark and bright edges, reflected lights."""
     rows, columns = grid(height, width)
     hue = rng.uniform(90, 200)
     scene = soften(fractal(rng, height, width, 3.5, coarsest=2.0), 0.03)
@@ -146,7 +146,7 @@ def ceramic(rng: Rng, height: int, width: int) -> Colours:
 
 
 def tile(rng: Rng, height: int, width: int) -> Colours:
-    """A tiled floor or wall: a grid of grout, each tile of slightly another shade, one sheen over all."""
+    """A tiled floor or wall: a grid of grout, each tile in a slightly different shade, one reflection over all."""
     rows, columns = grid(height, width)
     turn = rng.choice([0.0, rng.uniform(-0.5, 0.5), np.pi / 4])
     y = rows * np.cos(turn) - columns * np.sin(turn)
@@ -178,7 +178,7 @@ def tile(rng: Rng, height: int, width: int) -> Colours:
 
 
 def plastic(rng: Rng, height: int, width: int) -> Colours:
-    """Moulded plastic: one strong colour, soft wide highlights, often ribs or a lid's rings."""
+    """Moulded plastic: one strong colour, soft wide highlights, often ribs or the rings of a lid."""
     rows, columns = grid(height, width)
     hue = rng.uniform(0, 360)
     saturation = rng.uniform(0.65, 0.95) if rng.random() < 0.8 else 0.05
@@ -201,7 +201,7 @@ def plastic(rng: Rng, height: int, width: int) -> Colours:
 
 
 def drywall(rng: Rng, height: int, width: int) -> Colours:
-    """A painted wall: flat, with faint roller marks and a soft fall of light; at times a corner or a socket."""
+    """A painted wall: flat, with faint roller marks and soft uneven light; sometimes a corner or a socket."""
     rows, columns = grid(height, width)
     paint = np.array(
         colour(rng.uniform(25, 60) if rng.random() < 0.8 else 200, rng.uniform(0.0, 0.12), rng.uniform(0.75, 0.95))

@@ -1,4 +1,8 @@
-"""Striking and scratching an object of one of the 17 materials."""
+"""Sounds of touching an object of one of the 17 materials: drawing it, striking, scratching, and recording.
+
+`draw_object` draws an object from its material's ranges, `strike` and `scratch` make dry sounds of it, and `record`
+adds the acoustics of a place and the noise of a microphone.
+"""
 
 from dataclasses import dataclass
 
@@ -7,6 +11,7 @@ import numpy.typing as npt
 from scipy.signal import lfilter, oaconvolve
 
 from training.synthesis.granular import Bubbles, Grains, bubble_cloud, crackle, hit_energy
+from training.synthesis.material_sounds import MATERIAL_SOUNDS
 from training.synthesis.modal import (
     Modes,
     Signal,
@@ -20,21 +25,22 @@ from training.synthesis.modal import (
     vary_hit,
 )
 from training.synthesis.scratch import Surface, friction, stroke_speed
-from training.synthesis.sound_recipe import GrainRecipe, Range, Recipe
-from training.synthesis.sound_recipes import RECIPES
+from training.synthesis.sound_ranges import GrainRanges, Range, SoundRanges
 
 Samples = npt.NDArray[np.float32]
 
 LOUDEST, QUIETEST = -3.0, -30.0
+"""The highest and lowest peak of a sound, in dBFS."""
 
 
 @dataclass(frozen=True)
 class SoundObject:
-    """One object of one material: everything that its sounds share.
+    """One object of one material: everything that its sounds have in common.
 
-    `body` rings when struck (None for loose matter without a thud), `stick` is the drumstick that strikes,
-    `contact` the seconds they touch at a middling blow, `brightness` the low-pass in Hz of all it gives off, and
-    `peak` the level of a middling blow in dBFS.
+    `body`: the modes that ring when it is struck; `stick`: those of the drumstick; `build_up`: seconds until the
+    whole body sounds; `contact`: seconds of the contact at a middling blow; `brightness`: low-pass of the sound in
+    Hz; `click`, `body_level`: levels of the contact noise and of body with stick, in dB; `peak`: level of a
+    middling blow in dBFS.
     """
 
     material: str
@@ -53,7 +59,7 @@ class SoundObject:
 
 def draw_object(material: str, rng: np.random.Generator) -> SoundObject:
     """Draw an object of `material` (its name as in model.materials). Raises KeyError for any other name."""
-    recipe = RECIPES[material]
+    recipe = MATERIAL_SOUNDS[material]
     return SoundObject(
         material=material,
         body=_draw_modes(recipe, rng),
@@ -85,14 +91,14 @@ def draw_object(material: str, rng: np.random.Generator) -> SoundObject:
 def strike(thing: SoundObject, rng: np.random.Generator, sample_rate: int, seconds: float) -> Samples:
     """One blow with a drumstick at time 0, float32 `[round(seconds * sample_rate)]`, peak -30 to -3 dBFS.
 
-    Another state of `rng` gives another blow on the same object: place, force and every grain differ.
+    Each call gives another blow on the same object: place, force and every grain are drawn from `rng`.
     """
     samples = round(seconds * sample_rate)
     force = rng.standard_normal()
     # A harder blow is shorter and brighter as well as louder.
     modes = vary_hit(thing.body, rng) + vary_hit(thing.stick, rng)
     touch = thing.contact * 2.0 ** (-0.25 * force)
-    # Waves spread through a body before it sounds as a whole; the contact itself is heard at once.
+    # It takes time until the whole body sounds; the contact itself is heard at once.
     spread = 1.0 - np.exp(-(np.arange(samples) + 1.0) / (thing.build_up * sample_rate))
     sound = _unit(impact(modes, touch, sample_rate, samples) * spread)
     sound += _gain(thing.click + rng.standard_normal()) * _unit(click(touch, rng, sample_rate, samples))
@@ -112,7 +118,7 @@ def strike(thing: SoundObject, rng: np.random.Generator, sample_rate: int, secon
 def scratch(thing: SoundObject, rng: np.random.Generator, sample_rate: int, seconds: float) -> Samples:
     """One to four strokes with a drumstick from time 0 on, float32 `[round(seconds * sample_rate)]`.
 
-    The peak is -30 to -3 dBFS, the lower the smoother the surface.
+    The peak is -30 to -3 dBFS, lower for smoother surfaces.
     """
     samples = round(seconds * sample_rate)
     surface = thing.surface
@@ -120,7 +126,7 @@ def scratch(thing: SoundObject, rng: np.random.Generator, sample_rate: int, seco
     modes = louder(vary_hit(thing.body, rng), 0.0) + louder(thing.stick, -6.0)
     response = ring(modes, sample_rate, samples)
     rubbing = friction(surface, speed, rng, sample_rate)
-    # Half of the friction is heard from the contact itself, half through the body it shakes.
+    # Half of the friction is heard directly, half through the vibrating body.
     direct = _unit_rms(rubbing) + _unit_rms(oaconvolve(rubbing, response)[:samples])
     sound = _gain(surface.level) * direct
     for grains in thing.grains:
@@ -132,12 +138,12 @@ def scratch(thing: SoundObject, rng: np.random.Generator, sample_rate: int, seco
         cloud = bubble_cloud(thing.bubbles, stirred, rng, sample_rate, samples)
         sound += _gain(thing.bubbles.level) * _unit_rms(cloud)
     sound = _low_pass(sound, thing.brightness, sample_rate)
-    # Clatter's rule: a scrape is louder with the 0.7th power of the roughness; 5 microns lie 6 dB below a blow.
+    # The rule of Clatter: loudness grows with the roughness to the power 0.7; at 5 microns it is 6 dB below a blow.
     peak = thing.peak - 6.0 + 14.0 * np.log10(surface.roughness / 5e-6) + 2.0 * rng.standard_normal()
     return _finish(sound, float(peak), sample_rate)
 
 
-def _draw_modes(recipe: Recipe, rng: np.random.Generator) -> Modes:
+def _draw_modes(recipe: SoundRanges, rng: np.random.Generator) -> Modes:
     modes = Modes((), (), ())
     if recipe.bodies:
         name = recipe.bodies[int(rng.integers(len(recipe.bodies)))]
@@ -148,7 +154,7 @@ def _draw_modes(recipe: Recipe, rng: np.random.Generator) -> Modes:
     return modes
 
 
-def _draw_grains(grain: GrainRecipe, rng: np.random.Generator) -> Grains:
+def _draw_grains(grain: GrainRanges, rng: np.random.Generator) -> Grains:
     return Grains(
         rate=_log(grain.rate, rng),
         grain=_log(grain.grain, rng),
@@ -160,7 +166,7 @@ def _draw_grains(grain: GrainRecipe, rng: np.random.Generator) -> Grains:
     )
 
 
-def _draw_bubbles(recipe: Recipe, rng: np.random.Generator) -> Bubbles | None:
+def _draw_bubbles(recipe: SoundRanges, rng: np.random.Generator) -> Bubbles | None:
     if recipe.bubbles is None:
         return None
     return Bubbles(
@@ -205,7 +211,7 @@ def _low_pass(signal: Signal, hertz: float, sample_rate: int) -> Signal:
 
 
 def _finish(sound: Signal, peak: float, sample_rate: int) -> Samples:
-    """Bring to the wanted peak within the allowed levels; fade the last 5 ms so that a cut end does not click."""
+    """Scale to the peak in dBFS, limited to the allowed levels, and fade out the last 5 ms against a click."""
     fade = min(len(sound), round(0.005 * sample_rate))
     if fade:
         sound[-fade:] *= np.linspace(1.0, 0.0, fade)
@@ -214,18 +220,19 @@ def _finish(sound: Signal, peak: float, sample_rate: int) -> Samples:
 
 
 OUTDOORS = frozenset({"dirt", "grass", "gravel", "leaf", "rock", "water"})
+"""Materials that are recorded outdoors."""
 
 _FIRST_REFLECTION = 0.004
 _FULL_SCALE = 0.98
 
 
 @dataclass(frozen=True)
-class Room:
-    """One place and microphone.
+class Acoustics:
+    """The acoustics of a place, with a microphone.
 
-    `seed`: which reflections; `rt60`: seconds until they are 60 dB down; `wet`: their level in dB against the
-    direct sound; `distance`: low-pass of the way through the air in Hz; `noise`: background in dBFS (RMS);
-    `rumble`: 0 (white noise) to 1 (wind and traffic).
+    `seed`: of the reflections; `rt60`: their reverberation time in seconds (60 dB); `wet`: their level in dB
+    against the direct sound; `distance`: low-pass of the air between object and microphone, in Hz; `noise`:
+    background in dBFS (RMS); `rumble`: its colour, from 0 (white noise) to 1 (wind and traffic).
     """
 
     seed: int
@@ -236,9 +243,9 @@ class Room:
     rumble: float
 
 
-def draw_room(rng: np.random.Generator, outdoors: bool) -> Room:
-    """Draw a place: outdoors it is drier and noisier than indoors."""
-    return Room(
+def draw_acoustics(rng: np.random.Generator, outdoors: bool) -> Acoustics:
+    """Draw the acoustics of a place; outdoors it has less reverberation and more noise than indoors."""
+    return Acoustics(
         seed=int(rng.integers(2**31)),
         rt60=rng.uniform(0.1, 0.25) if outdoors else rng.uniform(0.15, 0.5),
         wet=rng.uniform(-32.0, -24.0) if outdoors else rng.uniform(-24.0, -14.0),
@@ -248,35 +255,37 @@ def draw_room(rng: np.random.Generator, outdoors: bool) -> Room:
     )
 
 
-def record(samples: Samples, room: Room, rng: np.random.Generator, sample_rate: int) -> Samples:
-    """What the microphone of `room` makes of dry `samples [n]`, float32 `[n]`.
+def record(samples: Samples, acoustics: Acoustics, rng: np.random.Generator, sample_rate: int) -> Samples:
+    """Dry `samples [n]` as recorded in a place: with reverberation and background noise, float32 `[n]`.
 
-    `rng` draws the background noise. Only what would clip is turned down.
+    `rng` draws the background noise. A sound that would clip is scaled down, others keep their level.
     """
     dry = samples.astype(np.float64)
-    if room.distance < 0.4 * sample_rate:
-        fade = float(np.exp(-2.0 * np.pi * room.distance / sample_rate))
+    if acoustics.distance < 0.4 * sample_rate:
+        fade = float(np.exp(-2.0 * np.pi * acoustics.distance / sample_rate))
         dry = lfilter([1.0 - fade], [1.0, -fade], dry)
-    heard = dry + oaconvolve(dry, _reflections(room, sample_rate))[: len(dry)]
-    heard += 10.0 ** (room.noise / 20.0) * _background(room, rng, len(dry))
+    heard = dry + oaconvolve(dry, _reflections(acoustics, sample_rate))[: len(dry)]
+    heard += 10.0 ** (acoustics.noise / 20.0) * _background(acoustics, rng, len(dry))
     peak = float(np.abs(heard).max(initial=0.0))
     return (heard * min(1.0, _FULL_SCALE / max(peak, _FULL_SCALE))).astype(np.float32)
 
 
-def _reflections(room: Room, sample_rate: int) -> Signal:
-    """Impulse response of the room without the direct sound, of energy `room.wet`."""
-    samples = max(2, round(room.rt60 * sample_rate))
+def _reflections(acoustics: Acoustics, sample_rate: int) -> Signal:
+    """Impulse response of the place without the direct sound; its energy is `acoustics.wet` dB."""
+    samples = max(2, round(acoustics.rt60 * sample_rate))
     time = np.arange(samples) / sample_rate
-    response = np.random.default_rng(room.seed).standard_normal(samples) * 10.0 ** (-3.0 * time / room.rt60)
+    response = np.random.default_rng(acoustics.seed).standard_normal(samples) * 10.0 ** (
+        -3.0 * time / acoustics.rt60
+    )
     response[: round(_FIRST_REFLECTION * sample_rate)] = 0.0
-    response = lfilter([0.5], [1.0, -0.5], response)  # walls swallow the highest frequencies first
-    scaled: Signal = response * (10.0 ** (room.wet / 20.0) / np.sqrt(np.sum(response * response)))
+    response = lfilter([0.5], [1.0, -0.5], response)  # walls absorb high frequencies most
+    scaled: Signal = response * (10.0 ** (acoustics.wet / 20.0) / np.sqrt(np.sum(response * response)))
     return scaled
 
 
-def _background(room: Room, rng: np.random.Generator, samples: int) -> Signal:
-    """Noise of unit RMS, `[samples]`."""
+def _background(acoustics: Acoustics, rng: np.random.Generator, samples: int) -> Signal:
+    """Background noise `[samples]` with RMS 1."""
     white = rng.standard_normal(samples)
     low = lfilter([0.1], [1.0, -0.99], white)
-    noise: Signal = (1.0 - room.rumble) * white + room.rumble * 3.0 * low
+    noise: Signal = (1.0 - acoustics.rumble) * white + acoustics.rumble * 3.0 * low
     return noise / max(float(np.sqrt(np.mean(noise * noise))), 1e-12)

@@ -41,7 +41,7 @@ def greatest_hits(
 
     Run it again to go on after an interruption.
     """
-    from training.synthesis.greatest_hits_folder import synthesize_greatest_hits
+    from training.synthesis.greatest_hits_media import synthesize_greatest_hits
     from training.synthesis.videos import VideoOptions
 
     options = VideoOptions(seed=seed, sample_rate=sample_rate, width=width, height=height, fps=fps)
@@ -57,7 +57,7 @@ def greatest_hits(
 @click.option("--sample-rate", default=44_100, show_default=True, help="Hz.")
 def library(out: Path, per_material: int, seed: int, sample_rate: int) -> None:
     """Write a demo library of hits and scratches on all 17 materials to OUT."""
-    from training.synthesis.library import write_library
+    from training.synthesis.demo_library import write_library
 
     if per_material < 1 or seed < 0 or not 8_000 <= sample_rate <= 192_000:
         raise TrainingError("--per-material must be at least 1, --seed 0 or more, --sample-rate 8,000 to 192,000")

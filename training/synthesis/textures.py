@@ -1,4 +1,4 @@
-"""A picture of each of the 17 materials, drawn by rule."""
+"""A texture of each of the 17 materials, in daylight."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ _TEXTURES: dict[str, Callable[[np.random.Generator, int, int], Colours]] = {
 
 
 def texture(material: str, rng: np.random.Generator, height: int, width: int) -> Picture:
-    """Draw `material` over a whole picture, uint8 `[height, width, 3]`.
+    """Fill a picture with `material`, uint8 `[height, width, 3]`.
 
     Colour, scale, pattern and light are drawn from `rng`. Raises KeyError for a name not in model.materials.
     """
@@ -41,12 +41,12 @@ def texture(material: str, rng: np.random.Generator, height: int, width: int) ->
 
 
 def to_bytes(colours: Colours) -> Picture:
-    """Colours in 0..1 to uint8, clipped."""
+    """Colours from 0 to 1 as uint8 from 0 to 255, clipped."""
     return (np.clip(colours, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
 def _daylight(rng: np.random.Generator, height: int, width: int) -> Colours:
-    """Exposure, a fall of light across the picture and the tint of the light, `[h, w, 3]` about 1."""
+    """Factors `[h, w, 3]` of about 1: exposure, a gradient of light across the picture, the colour of the light."""
     rows, columns = grid(height, width)
     way = rng.uniform(0, 2 * np.pi)
     fall = (rows - 0.5) * np.sin(way) + (columns - 0.5 * width / height) * np.cos(way)

@@ -1,4 +1,4 @@
-"""One synthetic video of Greatest Hits: its sound track and its pictures, from its labels."""
+"""One synthetic video of Greatest Hits: its sound track and its pictures, made from its labels."""
 
 import hashlib
 import io
@@ -21,8 +21,8 @@ from training.synthesis.sounds import (
     OUTDOORS,
     Samples,
     SoundObject,
+    draw_acoustics,
     draw_object,
-    draw_room,
     record,
     scratch,
     strike,
@@ -32,7 +32,11 @@ from training.synthesis.textures import Picture
 
 @dataclass(frozen=True)
 class Occurrence:
-    """`sets`: materials that share a video, with the number of such videos in `videos`; `scratch_share`: 0..1."""
+    """Which materials occur together in a video of Greatest Hits.
+
+    `sets`: combinations of materials; `videos`: the number of videos with each; `scratch_share`: of each material,
+    the share of its events that are scratches, 0 to 1.
+    """
 
     sets: tuple[tuple[str, ...], ...]
     videos: tuple[int, ...]
@@ -49,7 +53,7 @@ def occurrence() -> Occurrence:
 
 
 def draw_material_sets(rng: np.random.Generator, n: int) -> list[tuple[str, ...]]:
-    """Draw `n` sets of one to five materials as often as they share a video of Greatest Hits."""
+    """Draw `n` sets of one to five materials, each as often as it occurs in a video of Greatest Hits."""
     counted = occurrence()
     chance = np.array(counted.videos, np.float64)
     drawn = rng.choice(len(chance), size=n, p=chance / chance.sum())
@@ -70,7 +74,7 @@ _TOUCHING = 0.12
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """What all videos of one dataset share: `seed`, Hz of the sound, pixels and frames a second of the picture."""
+    """Options of all videos of one dataset: seed, sample rate in Hz, size in pixels, frames a second."""
 
     seed: int = 0
     sample_rate: int = 44_100
@@ -80,7 +84,7 @@ class VideoOptions:
 
 
 def seeded(*parts: object) -> np.random.Generator:
-    """A generator that depends on `parts` alone, whatever else was drawn before."""
+    """A generator seeded by `parts` alone, so that it does not depend on what was drawn before."""
     digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
@@ -95,8 +99,8 @@ def video_files(folder: Path, video_id: str) -> tuple[Path, Path, Path]:
 def write_video(annotations: Path, target: Path, video_id: str, options: VideoOptions) -> str:
     """Write sound, pictures and labels of one video into `target`; returns its id.
 
-    What is written depends on the annotations, the id and the options only. Videos cut from one recording share
-    objects, room, textures and camera. Each file appears whole or not at all.
+    The files depend on the annotations, the id and the options only. Videos cut from one recording have the same
+    objects, acoustics, textures and camera. Each file appears whole or not at all.
     """
     events = sorted(read_events(annotations / f"{video_id}{TIMES_SUFFIX}"), key=lambda event: event.time)
     seconds = (events[-1].time if events else 0.0) + _TAIL
@@ -113,7 +117,7 @@ def write_video(annotations: Path, target: Path, video_id: str, options: VideoOp
 
 
 def recorded_outdoors(annotations: Path, recording: str) -> bool:
-    """Whether anything labelled in a recording, in any of the videos cut from it, lies outdoors."""
+    """Whether any of the videos cut from a recording has an event on a material that is outdoors."""
     cuts = [
         path
         for path in sorted(annotations.glob(f"{recording}*{TIMES_SUFFIX}"))
@@ -125,9 +129,9 @@ def recorded_outdoors(annotations: Path, recording: str) -> bool:
 def sound_track(
     video_id: str, events: Sequence[Event], seconds: float, outdoors: bool, options: VideoOptions
 ) -> Samples:
-    """Mono float32 `[round(seconds * sample_rate)]` in which every event sounds at its time.
+    """The sound of all events at their times, mono float32 `[round(seconds * sample_rate)]`.
 
-    Events without a material are silence or the faint noise of something handled.
+    Events without a material are silent or have a faint handling noise.
     """
     place, rate = f"{options.seed}/{recording_of(video_id)}", options.sample_rate
     mixed = np.zeros(round(seconds * rate), np.float32)
@@ -149,16 +153,16 @@ def sound_track(
             samples *= np.float32(_HANDLING_LEVEL)
         start = round(event.time * rate)
         mixed[start : start + len(samples)] += samples[: len(mixed) - start]
-    room = draw_room(seeded(place, "room"), outdoors)
-    return record(mixed, room, seeded(options.seed, video_id, "background"), rate)
+    acoustics = draw_acoustics(seeded(place, "room"), outdoors)
+    return record(mixed, acoustics, seeded(options.seed, video_id, "background"), rate)
 
 
 def pictures(video_id: str, events: Sequence[Event], seconds: float, options: VideoOptions) -> Iterator[Picture]:
-    """Frames uint8 `[height, width, 3]`: the materials of the video and a drumstick that goes where it sounds."""
+    """Frames uint8 `[height, width, 3]`: the materials of the video and a drumstick that moves to each event."""
     look = int(seeded(options.seed, recording_of(video_id), "look").integers(2**31))
     rng = seeded(options.seed, video_id, "pictures")
     materials = list(dict.fromkeys(event.material for event in events if event.material is not None))
-    if not materials:  # nothing in it has a label; it still shows something
+    if not materials:  # no event has a material: show any
         materials = list(draw_material_sets(rng, 1)[0])
     scene = draw_scene(materials, rng, options.height, options.width, look)
     path = _StickPath(scene, events, rng)
@@ -172,7 +176,7 @@ def encode_video(frames: Iterator[Picture], options: VideoOptions) -> bytes:
     from av.video.stream import VideoStream
 
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    # x264's assembly for AVX-512 gives other bytes from run to run for the same frames; plain C never did.
+    # With its AVX-512 assembly x264 gave different bytes for the same frames from run to run; its C code never did.
     h264 = {"preset": "veryfast", "crf": "26", "x264-params": "threads=1:asm=0"}
     quality = h264 if codec == "libx264" else {"b": "400000", "threads": "1"}
     buffer = io.BytesIO()
@@ -191,7 +195,7 @@ def encode_video(frames: Iterator[Picture], options: VideoOptions) -> bytes:
 
 
 class _StickPath:
-    """Where the drumstick's tip is at any time: on each event's material when it sounds, lifted in between."""
+    """The way of the drumstick's tip: on the material of each event when it sounds, lifted in between."""
 
     def __init__(self, scene: Scene, events: Sequence[Event], rng: np.random.Generator) -> None:
         self._lift = 0.12 * scene.height
@@ -205,7 +209,7 @@ class _StickPath:
         self._points = np.array(points).reshape(-1, 2)
 
     def tip(self, time: float) -> tuple[float, float] | None:
-        """Row and column at `time` seconds; None where nothing is ever touched."""
+        """Row and column at `time` seconds; None where there are no events."""
         if len(self._times) == 0:
             return None
         row, column = (float(np.interp(time, self._times, self._points[:, axis])) for axis in (0, 1))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.synthesis.library import write_library
+from training.synthesis.demo_library import write_library
 
 COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
 SMALL = PretrainingRecipe(nothing=10, synthetic=1)

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from model.materials import MATERIALS
 from training.measures.sources import Fold, Least, score_fold
-from training.pretraining.precision import precision_of
+from training.pretraining.tower_precision import precision_of
 from training.pretraining.weaknesses import LINE, weaknesses
 
 WOOD, METAL, GLASS, PLASTIC = 15, 3, 9, 0

@@ -15,8 +15,8 @@ from tests.training.pretraining.conftest import SMALL
 from training.measures.sources import Least
 from training.pretraining.held_out import hold_out
 from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.pretraining_data import PretrainingData, gather
 from training.pretraining.score import score_left_out
-from training.pretraining.sources import PretrainingData, gather
 
 
 @pytest.fixture

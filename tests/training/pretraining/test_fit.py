@@ -10,7 +10,7 @@ from training.pretraining.calibrate import balanced_weights, fit_heads, recognit
 from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
 from training.pretraining.discriminant import fit_discriminant, source_weights
 from training.pretraining.fit_heads import fit_pictures, fit_sounds, left_out
-from training.pretraining.knowledge import NOTHING, material_knowledge
+from training.pretraining.imagenet_prior import NOTHING, material_knowledge
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.space import CONSTANT, SoundProjection, picture_projection
 from training.pretraining.spectra import ClearedLogMel

@@ -14,8 +14,8 @@ from tests.training.pretraining.conftest import SMALL
 from training.measures.sources import Least
 from training.pretraining.held_out import hold_out
 from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.pretraining_data import gather
 from training.pretraining.score import score_left_out
-from training.pretraining.sources import gather
 
 
 @pytest.fixture

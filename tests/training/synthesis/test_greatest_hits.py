@@ -16,7 +16,7 @@ import soundfile
 
 from model.errors import TrainingError
 from training.data.greatest_hits import Event
-from training.synthesis.greatest_hits_folder import synthesize_greatest_hits
+from training.synthesis.greatest_hits_media import synthesize_greatest_hits
 from training.synthesis.videos import (
     VideoOptions,
     encode_video,

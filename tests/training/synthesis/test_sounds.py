@@ -7,7 +7,7 @@ import pytest
 from model.materials import MATERIALS
 from model.torch_towers.spectrogram import mel_filterbank
 from training.synthesis.modal import Modes, ring
-from training.synthesis.sounds import Samples, draw_object, draw_room, record, scratch, strike
+from training.synthesis.sounds import Samples, draw_acoustics, draw_object, record, scratch, strike
 
 RATE = 32_000
 NAMES = [material.name for material in MATERIALS]
@@ -131,14 +131,14 @@ def test_ring_is_the_sum_of_its_modes() -> None:
     np.testing.assert_allclose(response, expected, atol=1e-9)
 
 
-def test_room_adds_noise_and_tail_but_never_clips() -> None:
+def test_a_recording_adds_noise_and_reverberation_but_never_clips() -> None:
     rng = np.random.default_rng(0)
     dry = strike(draw_object("wood", rng), rng, RATE, 1.0)
     for outdoors in (False, True):
-        room = draw_room(np.random.default_rng(3), outdoors)
-        wet = record(dry, room, np.random.default_rng(4), RATE)
+        acoustics = draw_acoustics(np.random.default_rng(3), outdoors)
+        wet = record(dry, acoustics, np.random.default_rng(4), RATE)
         assert wet.shape == dry.shape
-        np.testing.assert_array_equal(wet, record(dry, room, np.random.default_rng(4), RATE))
+        np.testing.assert_array_equal(wet, record(dry, acoustics, np.random.default_rng(4), RATE))
         assert level(wet[-RATE // 4 :]) > 10 * level(dry[-RATE // 4 :])
-    loud = record(dry * np.float32(20.0), room, np.random.default_rng(4), RATE)
+    loud = record(dry * np.float32(20.0), acoustics, np.random.default_rng(4), RATE)
     assert np.abs(loud).max() <= 1.0

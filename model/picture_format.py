@@ -1,9 +1,12 @@
-"""What a picture's file is made of. Its decoder gets the parts that decide the pixels and no others.
+"""The file formats of pictures: a JPEG, PNG or WebP without its metadata, and which way is up.
 
-A few megabytes can keep a decoder busy for minutes without one pixel too many: Pillow reads all metadata when it
-opens a picture, inflates profiles and texts and copies what tags point at, and a progressive JPEG goes over all its
-pixels in every scan. So metadata is left out before the decoder sees the file, and what is left is counted. The
-bounds lie far above what cameras and encoders write.
+A hostile file of a few megabytes with few pixels can keep a decoder busy for minutes: Pillow reads all metadata
+when it opens a picture, inflates profiles and texts and copies what tags point at, and a progressive JPEG goes over
+all its pixels in every scan. So metadata is left out before the decoder sees the file, and the segments, chunks and
+scans that are left are counted. The bounds lie far above what cameras and encoders write.
+
+In the order of reading: `structure_of`, then JPEG, PNG and WebP, each for itself, then `orientation`. Another
+format is one more function here, and its reader in `picture`.
 """
 
 import re
@@ -16,15 +19,15 @@ from typing import Literal
 from model.errors import PictureFormatError, PictureTooLargeError
 
 MOST_SCANS = 100
-"""Scans of a JPEG. Encoders write 10 to 20; a script of all coefficients' bits one by one has a few hundred."""
+"""Scans of a JPEG. Encoders write 10 to 20; one scan for each bit of each coefficient makes a few hundred."""
 MOST_SEGMENTS = 4096
-"""Segments of a JPEG. A profile and a depth map of the largest size have some hundred."""
+"""Segments of a JPEG. A colour profile and a depth map of the largest size have some hundred."""
 MOST_TABLES = 2**18
-"""Bytes of a JPEG before its first scan, metadata aside. The tables that there can be have four thousand."""
+"""Bytes of a JPEG before its first scan, without metadata. All possible tables together have four thousand."""
 MOST_CHUNKS = 32_768
-"""Chunks of a PNG or WebP. At 8 KiB each, as libpng writes its pixels, they hold 256 MiB."""
+"""Chunks of a PNG or WebP. At 8 KiB each, the size that libpng writes, they hold 256 MiB."""
 MOST_METADATA = 2**20
-"""Bytes of EXIF and of XMP, inflated, in which the orientation is looked for."""
+"""Bytes of EXIF and of XMP, after inflating, in which the orientation is searched."""
 
 Format = Literal["JPEG", "PNG", "WEBP"]
 
@@ -33,10 +36,11 @@ Format = Literal["JPEG", "PNG", "WEBP"]
 class Structure:
     """A picture's file before it is decoded.
 
-    `pixels` is the file without its metadata, and without all frames but the first. `scans` are those of a JPEG
-    whose decoder goes over all pixels in each and keeps the coefficients of all, however small the picture is made;
-    0 where it has the pixels row by row. `size` is the width and height of a WebP, for which its decoder takes
-    memory when it is opened. `exif` and `xmp` are the beginnings of the first of those.
+    `pixels`: the file without metadata and with its first frame only.
+    `scans`: of a JPEG in several scans, whose decoder goes over all pixels in each scan and keeps all coefficients,
+    also when it scales the picture down; 0 for files that are decoded row by row.
+    `size`: width and height of a WebP (its decoder takes memory as soon as it is opened), None for others.
+    `exif`, `xmp`: the first of each, at most MOST_METADATA bytes, None where there is none.
     """
 
     format: Format
@@ -48,9 +52,10 @@ class Structure:
 
 
 def structure_of(data: bytes) -> Structure:
-    """The structure of a JPEG, PNG or WebP; of a broken one as far as it goes: to refuse it is for its decoder.
+    """The structure of a JPEG, PNG or WebP; of a broken file what can be read: refusing it is the decoder's task.
 
-    Raises PictureFormatError for other formats, and PictureTooLargeError for more parts than a picture needs.
+    Raises PictureFormatError for other formats, and PictureTooLargeError for more scans, segments, chunks or table
+    bytes than a picture needs.
     """
     if data.startswith(_JPEG):
         return _jpeg(data)
@@ -61,7 +66,7 @@ def structure_of(data: bytes) -> Structure:
     raise PictureFormatError("not a JPEG, PNG or WebP picture")
 
 
-def _bound(name: str, count: int, most: int) -> None:
+def _check_count(name: str, count: int, most: int) -> None:
     if count > most:
         raise PictureTooLargeError(f"the picture has more than {most:,} {name}")
 
@@ -70,19 +75,19 @@ _JPEG = b"\xff\xd8\xff"
 _END, _SCAN, _APP1 = 0xD9, 0xDA, 0xE1
 _METADATA = {*range(0xE1, 0xF0), 0xFE} - {0xEE}
 _COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
-"""The application segments that say which colours the components are, and how they begin."""
+"""The application segments that say how the components make colours, and their first bytes."""
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""But not a restart marker: these stand among compressed pixels, where 0xFF is otherwise followed by 0."""
+"""Any marker but a restart marker: those stand among compressed pixels, where any other 0xFF is followed by 0."""
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Each segment: its marker's second byte, where it begins and where it ends. Compressed pixels are none."""
+    """Each segment: its marker's second byte, its start and its end. Compressed pixels are not a segment."""
     at, count = 2, 0
     while found := _MARKER.search(data, at):
         count += 1
-        _bound("segments", count, MOST_SEGMENTS)
+        _check_count("segments", count, MOST_SEGMENTS)
         kind, at = found[0][1], found.end()
         if kind >= 0xC0 and kind not in (0xD8, _END):
             at += max(2, int.from_bytes(data[at : at + 2], "big"))
@@ -99,9 +104,9 @@ def _jpeg(data: bytes) -> Structure:
     for kind, start, end in segments:
         content = start + 4
         if kind == _SCAN:
-            _bound("bytes before its pixels", sum(map(len, kept)), MOST_TABLES)
+            _check_count("bytes before its pixels", sum(map(len, kept)), MOST_TABLES)
             kept.append(view[start:])
-            # libjpeg reads one scan where it holds all components, and else all there are.
+            # libjpeg reads one scan if that holds all components, otherwise all scans of the file.
             if progressive or data[content : content + 1] < bytes((components,)):
                 scans = 1 + _scans(segments)
             break
@@ -118,13 +123,13 @@ def _jpeg(data: bytes) -> Structure:
 
 
 def _scans(segments: Iterator[tuple[int, int, int]]) -> int:
-    """Scans up to the end of the picture, behind which there may be others."""
+    """Number of further scans up to the end of the picture; another picture may follow in the file."""
     scans = 0
     for kind, _, _ in segments:
         if kind == _END:
             break
         scans += kind == _SCAN
-        _bound("scans", 1 + scans, MOST_SCANS)
+        _check_count("scans", 1 + scans, MOST_SCANS)
     return scans
 
 
@@ -141,13 +146,13 @@ def _png(data: bytes) -> Structure:
     at, chunks = len(_PNG), 0
     while at < len(data):
         chunks += 1
-        _bound("chunks", chunks, MOST_CHUNKS)
+        _check_count("chunks", chunks, MOST_CHUNKS)
         kind, content = data[at + 4 : at + 8], at + 8
         end = content + int.from_bytes(data[at : at + 4], "big")
         if kind in _PNG_PIXELS and end <= len(data):
             kept.append(view[at : end + 4])
         elif kind in _PNG_PIXELS:
-            # It ends where the file does: whether a pixel is missing, its decoder finds out.
+            # The file is cut short: the chunk gets the length that is there, and its decoder finds what is missing.
             kept += [memoryview(max(0, len(data) - content).to_bytes(4, "big")), view[at + 4 :]]
         elif exif is None and kind == b"eXIf":
             exif = _beginning(data, content, end)
@@ -164,14 +169,14 @@ def _beginning(data: bytes, start: int, end: int) -> bytes:
 
 
 def _text(kind: bytes, content: bytes) -> bytes:
-    """The text behind the keyword of a PNG's text, inflated where it is packed, and no more than MOST_METADATA."""
+    """The text after the keyword of a PNG's text chunk, inflated if compressed, at most MOST_METADATA bytes."""
     text = content.partition(b"\0")[2]
-    packed = kind == b"zTXt"
-    if packed:
+    compressed = kind == b"zTXt"
+    if compressed:
         text = text[1:]
     elif kind == b"iTXt":
-        packed, text = text[:1] == b"\1", text[2:].split(b"\0", 2)[-1]
-    if not packed:
+        compressed, text = text[:1] == b"\1", text[2:].split(b"\0", 2)[-1]
+    if not compressed:
         return text
     try:
         return zlib.decompressobj().decompress(text, MOST_METADATA)
@@ -180,7 +185,7 @@ def _text(kind: bytes, content: bytes) -> bytes:
 
 
 def _raw_profile(text: bytes) -> bytes:
-    """EXIF as ImageMagick wrote it before PNG had a chunk for it: a name, a length, and lines of digits."""
+    """EXIF as ImageMagick wrote it before PNG had a chunk for it: a name, a length, and lines of hex digits."""
     try:
         return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
     except ValueError:
@@ -189,7 +194,7 @@ def _raw_profile(text: bytes) -> bytes:
 
 _WEBP_PIXELS = {b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"}
 _WEBP_METADATA = 0x2C
-"""The bits of an extended WebP's header that say that there is a profile, EXIF or XMP."""
+"""The bits in the header of an extended WebP that announce a profile, EXIF or XMP."""
 
 
 def _webp(data: bytes) -> Structure:
@@ -204,7 +209,7 @@ def _webp(data: bytes) -> Structure:
     at, chunks, frames = 30, 0, 0
     while at < whole:
         chunks += 1
-        _bound("chunks", chunks, MOST_CHUNKS)
+        _check_count("chunks", chunks, MOST_CHUNKS)
         kind, content = data[at : at + 4], at + 8
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         end = content + length + length % 2
@@ -223,7 +228,7 @@ def _webp(data: bytes) -> Structure:
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height as its first chunk tells them; None where it has none."""
+    """Width and height from the first chunk; None where there is none."""
     kind = data[12:16]
     if kind == b"VP8X" and len(data) >= 30:
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
@@ -242,9 +247,9 @@ _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 def orientation(exif: bytes | None, xmp: bytes | None) -> int | None:
-    """EXIF's orientation, from 1 to 8 where it means something, XMP's where EXIF has none, or None.
+    """The orientation that EXIF gives (1 to 8, other values mean nothing), else XMP's, else None.
 
-    Broken metadata does not make a picture unusable: it has no orientation.
+    Broken metadata does not make a picture unusable: it counts as no orientation.
     """
     found = _in_exif(exif or b"")
     if found is None and (match := _XMP.search(xmp or b"")):

@@ -1,16 +1,16 @@
-"""From what ranges the objects of each of the 17 materials are drawn.
+"""The ranges of the sounds of each of the 17 materials.
 
-The ranges start from measured figures (tdw's modes, STK's Shakers) and were then moved until spectral centroid,
-decay and rise lay among those of recorded sounds (benchmarks/plausibility.py).
+They start from measurements (tdw's modes, STK's Shakers) and were changed until spectral centroid, decay and rise
+were in the range of recorded sounds (benchmarks/plausibility.py).
 """
 
-from training.synthesis.sound_recipe import GrainRecipe, Recipe, sizes
+from training.synthesis.sound_ranges import GrainRanges, SoundRanges, sizes
 
-_PUFF = GrainRecipe((10000, 20000), (0.001, 0.002), (0.015, 0.04), (500, 1500), (600, 1500), (-12, -3), 0.004)
+_PUFF = GrainRanges((10000, 20000), (0.001, 0.002), (0.015, 0.04), (500, 1500), (600, 1500), (-12, -3), 0.004)
 
 
-SOFT: dict[str, Recipe] = {
-    "plastic-bag": Recipe(
+SOFT: dict[str, SoundRanges] = {
+    "plastic-bag": SoundRanges(
         contact=(0.001, 0.003),
         brightness=(9000, 16000),
         body_level=(-20, -10),
@@ -18,14 +18,14 @@ SOFT: dict[str, Recipe] = {
         low_rt60=(0.05, 0.1),
         stick=(-20, -12),
         grains=(
-            GrainRecipe((150, 500), (0.0005, 0.001), (0.04, 0.1), (3500, 8000), (1500, 4000)),
-            GrainRecipe((1500, 4000), (0.0005, 0.001), (0.03, 0.08), (4000, 9000), (3000, 6000), (-12, -4)),
+            GrainRanges((150, 500), (0.0005, 0.001), (0.04, 0.1), (3500, 8000), (1500, 4000)),
+            GrainRanges((1500, 4000), (0.0005, 0.001), (0.03, 0.08), (4000, 9000), (3000, 6000), (-12, -4)),
         ),
         rub_level=(-18, -10),
         rub_hertz=(4000, 8000),
         peak=(-20, -10),
     ),
-    "paper": Recipe(
+    "paper": SoundRanges(
         contact=(0.0003, 0.001),
         brightness=(4000, 9000),
         bodies=sizes("paper"),
@@ -36,11 +36,11 @@ SOFT: dict[str, Recipe] = {
         low_rt60=(0.12, 0.25),
         low_level=(-16, -6),
         low_chance=0.8,
-        grains=(GrainRecipe((300, 1200), (0.0006, 0.0012), (0.03, 0.08), (2000, 7000), (1500, 4000), (-10, 0)),),
+        grains=(GrainRanges((300, 1200), (0.0006, 0.0012), (0.03, 0.08), (2000, 7000), (1500, 4000), (-10, 0)),),
         rub_hertz=(4000, 8000),
         peak=(-20, -10),
     ),
-    "cloth": Recipe(
+    "cloth": SoundRanges(
         contact=(0.0025, 0.006),
         brightness=(1500, 3000),
         bodies=sizes("fabric"),
@@ -58,7 +58,7 @@ SOFT: dict[str, Recipe] = {
         peak=(-24, -12),
         grains=(_PUFF,),
     ),
-    "carpet": Recipe(
+    "carpet": SoundRanges(
         contact=(0.002, 0.005),
         brightness=(1500, 3500),
         bodies=sizes("fabric", 2, 3, 4, 5),
@@ -77,8 +77,8 @@ SOFT: dict[str, Recipe] = {
 }
 
 
-SOLIDS: dict[str, Recipe] = {
-    "ceramic": Recipe(
+SOLIDS: dict[str, SoundRanges] = {
+    "ceramic": SoundRanges(
         contact=(0.0001, 0.0003),
         brightness=(7000, 14000),
         bodies=sizes("ceramic", 0, 1, 2, 3),
@@ -89,7 +89,7 @@ SOLIDS: dict[str, Recipe] = {
         rub_hertz=(4000, 9000),
         build_up=(0.0003, 0.001),
     ),
-    "tile": Recipe(
+    "tile": SoundRanges(
         contact=(0.0001, 0.0003),
         brightness=(6000, 12000),
         bodies=sizes("ceramic", 3, 4, 5) + sizes("stone", 2, 3, 4),
@@ -106,7 +106,7 @@ SOLIDS: dict[str, Recipe] = {
         rub_hertz=(4000, 9000),
         build_up=(0.0003, 0.001),
     ),
-    "glass": Recipe(
+    "glass": SoundRanges(
         contact=(0.00008, 0.00025),
         brightness=(10000, 18000),
         bodies=sizes("glass"),
@@ -120,7 +120,7 @@ SOLIDS: dict[str, Recipe] = {
         rub_hertz=(5000, 10000),
         build_up=(0.0003, 0.001),
     ),
-    "metal": Recipe(
+    "metal": SoundRanges(
         contact=(0.00008, 0.0003),
         brightness=(9000, 18000),
         bodies=sizes("metal"),
@@ -136,7 +136,7 @@ SOLIDS: dict[str, Recipe] = {
         rub_hertz=(4000, 10000),
         peak=(-14, -5),
     ),
-    "rock": Recipe(
+    "rock": SoundRanges(
         contact=(0.00006, 0.00025),
         brightness=(6000, 14000),
         bodies=sizes("stone"),
@@ -153,7 +153,7 @@ SOLIDS: dict[str, Recipe] = {
         click=(-6, 2),
         build_up=(0.0003, 0.001),
     ),
-    "wood": Recipe(
+    "wood": SoundRanges(
         contact=(0.0002, 0.0008),
         brightness=(2500, 7000),
         bodies=sizes("wood_soft") + sizes("wood_medium") + sizes("wood_hard"),
@@ -169,7 +169,7 @@ SOLIDS: dict[str, Recipe] = {
         ridged=0.4,
         rub_hertz=(2000, 5000),
     ),
-    "drywall": Recipe(
+    "drywall": SoundRanges(
         contact=(0.0003, 0.0009),
         brightness=(1800, 3500),
         bodies=sizes("cardboard"),
@@ -183,7 +183,7 @@ SOLIDS: dict[str, Recipe] = {
         roughness=(3e-6, 6e-6),
         rub_hertz=(2500, 5000),
     ),
-    "plastic": Recipe(
+    "plastic": SoundRanges(
         contact=(0.0003, 0.001),
         brightness=(2500, 7000),
         bodies=sizes("plastic_hard") + sizes("plastic_soft_foam", 1, 3, 4),
@@ -204,16 +204,16 @@ SOLIDS: dict[str, Recipe] = {
 
 
 # After STK's Sekere and Sticks (leaves), Cabasa (grass), Big and Little Rocks (gravel), Crunch (dirt).
-_RUSTLE = GrainRecipe((700, 2000), (0.0008, 0.0016), (0.1, 0.3), (5500, 9000), (3000, 6000))
-_TWIGS = GrainRecipe((30, 120), (0.0008, 0.0015), (0.08, 0.25), (4500, 8000), (2500, 5000), (-2, 6))
-_BLADES = GrainRecipe((3000, 12000), (0.0006, 0.0012), (0.03, 0.09), (3000, 6500), (2500, 5000), rise=0.006)
-_STONES = GrainRecipe((250, 700), (0.0015, 0.003), (0.045, 0.09), (2000, 6000), (400, 1200), rise=0.004)
-_SAND = GrainRecipe((1200, 3000), (0.001, 0.0025), (0.04, 0.08), (4000, 9000), (1000, 2500), (-8, 0), 0.004)
-_CRUNCH = GrainRecipe((200, 700), (0.001, 0.0025), (0.03, 0.09), (900, 2800), (600, 1600), rise=0.003)
-_CRUMBS = GrainRecipe((600, 2000), (0.001, 0.002), (0.025, 0.07), (2500, 6000), (1500, 3000), (-10, -2), 0.003)
+_RUSTLE = GrainRanges((700, 2000), (0.0008, 0.0016), (0.1, 0.3), (5500, 9000), (3000, 6000))
+_TWIGS = GrainRanges((30, 120), (0.0008, 0.0015), (0.08, 0.25), (4500, 8000), (2500, 5000), (-2, 6))
+_BLADES = GrainRanges((3000, 12000), (0.0006, 0.0012), (0.03, 0.09), (3000, 6500), (2500, 5000), rise=0.006)
+_STONES = GrainRanges((250, 700), (0.0015, 0.003), (0.045, 0.09), (2000, 6000), (400, 1200), rise=0.004)
+_SAND = GrainRanges((1200, 3000), (0.001, 0.0025), (0.04, 0.08), (4000, 9000), (1000, 2500), (-8, 0), 0.004)
+_CRUNCH = GrainRanges((200, 700), (0.001, 0.0025), (0.03, 0.09), (900, 2800), (600, 1600), rise=0.003)
+_CRUMBS = GrainRanges((600, 2000), (0.001, 0.002), (0.025, 0.07), (2500, 6000), (1500, 3000), (-10, -2), 0.003)
 
-GROUND: dict[str, Recipe] = {
-    "dirt": Recipe(
+GROUND: dict[str, SoundRanges] = {
+    "dirt": SoundRanges(
         contact=(0.003, 0.007),
         brightness=(3000, 8000),
         low_hertz=(60, 200),
@@ -226,7 +226,7 @@ GROUND: dict[str, Recipe] = {
         roughness=(6e-6, 15e-6),
         peak=(-20, -9),
     ),
-    "gravel": Recipe(
+    "gravel": SoundRanges(
         contact=(0.001, 0.003),
         brightness=(7000, 14000),
         body_level=(-14, -6),
@@ -238,7 +238,7 @@ GROUND: dict[str, Recipe] = {
         roughness=(8e-6, 20e-6),
         peak=(-18, -7),
     ),
-    "leaf": Recipe(
+    "leaf": SoundRanges(
         contact=(0.001, 0.003),
         brightness=(12000, 18000),
         body_level=(-22, -12),
@@ -250,7 +250,7 @@ GROUND: dict[str, Recipe] = {
         rub_hertz=(4000, 8000),
         peak=(-22, -10),
     ),
-    "grass": Recipe(
+    "grass": SoundRanges(
         contact=(0.003, 0.008),
         brightness=(5000, 12000),
         body_level=(-14, -3),
@@ -263,7 +263,7 @@ GROUND: dict[str, Recipe] = {
         roughness=(2e-6, 5e-6),
         peak=(-26, -14),
     ),
-    "water": Recipe(
+    "water": SoundRanges(
         contact=(0.002, 0.006),
         brightness=(6000, 12000),
         body_level=(-20, -10),
@@ -271,7 +271,7 @@ GROUND: dict[str, Recipe] = {
         low_rt60=(0.04, 0.09),
         stick=(-30, -20),
         grains=(
-            GrainRecipe((8000, 16000), (0.001, 0.002), (0.12, 0.3), (1000, 4000), (1500, 4000), (-2, 4), 0.003),
+            GrainRanges((8000, 16000), (0.001, 0.002), (0.12, 0.3), (1000, 4000), (1500, 4000), (-2, 4), 0.003),
         ),
         bubbles=(10, 50),
         rub_level=(-24, -16),
@@ -281,4 +281,4 @@ GROUND: dict[str, Recipe] = {
 }
 
 
-RECIPES: dict[str, Recipe] = SOLIDS | SOFT | GROUND
+MATERIAL_SOUNDS: dict[str, SoundRanges] = SOLIDS | SOFT | GROUND

@@ -19,11 +19,11 @@ from training.pretraining.features import (
     read_pictures,
 )
 from training.pretraining.material_files import MaterialFiles, read_material_files
-from training.pretraining.nothing import nothing_pictures
+from training.pretraining.no_material import nothing_pictures
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.sound_features import SoundFeatures
 from training.pretraining.spectra import ClearedLogMel
-from training.synthesis.library import write_library
+from training.synthesis.demo_library import write_library
 
 _NOTHING_SEED = 1000
 """Added to the seed for the pictures of nothing that calibration sees, and not fitting."""

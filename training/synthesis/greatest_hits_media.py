@@ -1,7 +1,8 @@
-"""A synthetic stand-in for the Greatest Hits media on its real labels, in the dataset's own layout.
+"""Synthetic media for the real labels of Greatest Hits, in the layout of that dataset.
 
 For every video id of an annotations folder: `<id>_denoised.wav`, `<id>_denoised.mp4` and `<id>_times.txt`, and the
-lists `train.txt` and `test.txt`. `synthesis.json` says how the folder was made, so that a run can be continued.
+lists `train.txt` and `test.txt`. `synthesis.json` says how the folder was made, so that an interrupted run can be
+continued. `videos` makes one video.
 """
 
 import hashlib
@@ -26,14 +27,14 @@ from training.synthesis.videos import VideoOptions, video_files, write_video
 
 SPLITS = ("train.txt", "test.txt")
 
-# Raised whenever the same options would give other sounds or pictures than before.
+# Increased whenever the same options give other sounds or pictures than before.
 _GENERATOR = 2
 _PACKAGES = ("thud", "numpy", "scipy", "soundfile", "av")
 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What a run did: ids `written` now, ids `skipped` because an earlier run had finished them."""
+    """The result of a run: ids `written` now, ids `skipped` because an earlier run had finished them."""
 
     written: tuple[str, ...]
     skipped: tuple[str, ...]
@@ -44,10 +45,10 @@ def synthesize_greatest_hits(
 ) -> Synthesis:
     """Write the dataset to `target` and return what was written and skipped.
 
-    Videos that an earlier run finished are skipped. `limit` takes that many videos, chosen so that every
-    material occurs as early as possible. The result does not depend on `workers` (processes; 1 works in this
-    process). Raises TrainingError for broken annotations, impossible options, and for a `target` that holds
-    anything else than a run with the same options and annotations.
+    Videos that an earlier run finished are skipped. With `limit`, only that many videos are made, chosen so that
+    each material is in one as early as possible. The result does not depend on `workers`, the number of processes
+    (1: this process alone). Raises TrainingError for broken annotations, impossible options, and for a `target`
+    that is not empty and not from a run with the same options and annotations.
     """
     _check(options, workers, limit)
     materials, splits = _read_annotations(annotations)
@@ -68,12 +69,12 @@ def synthesize_greatest_hits(
 def _write_all(
     annotations: Path, target: Path, options: VideoOptions, ids: Sequence[str], workers: int
 ) -> Iterator[str]:
-    """Write the videos, yielding each id when its files stand."""
+    """Write the videos and yield each id when its files are written."""
     if workers == 1 or len(ids) < 2:
         for video_id in ids:
             yield write_video(annotations, target, video_id, options)
         return
-    # Spawned, not forked: a fork copies locks that other threads of this process may hold.
+    # Spawned, not forked: a fork copies locks that other threads hold.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     try:
         with _interrupts_held_back():
@@ -83,13 +84,13 @@ def _write_all(
     except BrokenProcessPool as error:
         raise TrainingError("a worker process died; run the same command again to go on") from error
     finally:
-        # Ctrl-C stops this process only: the workers finish the video at hand, so that nothing is half-written.
+        # Ctrl-C stops this process only: the workers finish their current video.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back from this thread for a moment, and for good from the processes that it starts meanwhile."""
+    """Block Ctrl-C in this thread inside the block, and for ever in the processes that are started there."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -112,7 +113,7 @@ def _check(options: VideoOptions, workers: int, limit: int | None) -> None:
 
 
 def _read_annotations(folder: Path) -> tuple[dict[str, set[str]], dict[str, list[str]]]:
-    """Materials of every video by id, and the ids of each split; all of it is read before anything is written."""
+    """The materials of every video by id, and the ids of each split. All is read before anything is written."""
     files = sorted(folder.glob(f"*{TIMES_SUFFIX}"))
     if not files:
         raise TrainingError(f"{folder} holds no annotations (no file *{TIMES_SUFFIX})")
@@ -129,7 +130,7 @@ def _read_annotations(folder: Path) -> tuple[dict[str, set[str]], dict[str, list
 
 
 def _choose(materials: dict[str, set[str]], splits: dict[str, list[str]], limit: int) -> list[str]:
-    """`limit` ids: one video of each material in turn, rarest first, from train and test alternately."""
+    """`limit` ids: one video of each material in turn, the rarest first, alternately from train and test."""
     counts = {m.name: sum(m.name in held for held in materials.values()) for m in MATERIALS}
     turns = sorted((name for name, count in counts.items() if count), key=lambda name: (counts[name], name))
     test = set(splits["test.txt"])
@@ -151,7 +152,7 @@ def _choose(materials: dict[str, set[str]], splits: dict[str, list[str]], limit:
 
 
 def _identity(annotations: Path, options: VideoOptions, limit: int | None) -> dict[str, Any]:
-    """What decides the contents of the folder."""
+    """Everything that decides the content of the folder."""
     digest = hashlib.sha256()
     for path in sorted([*annotations.glob(f"*{TIMES_SUFFIX}"), *(annotations / name for name in SPLITS)]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -159,7 +160,7 @@ def _identity(annotations: Path, options: VideoOptions, limit: int | None) -> di
 
 
 def _claim(target: Path, identity: dict[str, Any]) -> None:
-    """Make `target` the folder of this run, or check that it is: nothing else is ever written over."""
+    """Make `target` the folder of this run, or check that it is: other files are never overwritten."""
     record = target / SYNTHESIS_FILE
     if not record.exists():
         if target.exists() and (not target.is_dir() or any(target.iterdir())):

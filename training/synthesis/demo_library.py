@@ -10,7 +10,7 @@ from model.atomic import atomic_folder
 from model.errors import TrainingError
 from model.materials import MATERIALS, Material
 from model.progress import progress
-from training.synthesis.sounds import OUTDOORS, SoundObject, draw_object, draw_room, record, scratch, strike
+from training.synthesis.sounds import OUTDOORS, SoundObject, draw_acoustics, draw_object, record, scratch, strike
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("kind", "path", "material", "source", "origin", "licence", "open_licence", "note", "action", "group")
@@ -18,9 +18,9 @@ COLUMNS = ("kind", "path", "material", "source", "origin", "licence", "open_lice
 _SOUNDS_PER_OBJECT = 4
 _SECONDS = 1.5
 _FULL_SCALE = 2**15 - 1
-# What is stirred more often than struck, by the labels of Greatest Hits and by ear.
+# Materials that are stirred more often than struck, by the labels of Greatest Hits and by ear.
 _SCRATCHED = frozenset({"gravel", "leaf", "water"})
-# What the thing that is touched is called; a plastic bag is one already, and the rest are objects.
+# The name of the thing that is touched; materials that are not here have "object" ("plastic-bag" needs none).
 _THINGS = {
     "carpet": "floor",
     "cloth": "piece",
@@ -37,16 +37,16 @@ _THINGS = {
 
 
 def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_rate: int = 44_100) -> int:
-    """Write `per_material` sounds of every material to `target` and return how many files that made.
+    """Write `per_material` sounds of every material to `target` and return the number of sounds.
 
-    `<material>/<material>-<thing>-<number>-<action>-<n>.flac`, 16-bit mono, four sounds a thing (three hits and a
-    scratch; two and two for gravel, leaf and water), and `manifest.csv`, whose `group` names the thing. The folder
-    appears whole or not at all; raises TrainingError if `target` holds files already.
+    The files are `<material>/<material>-<thing>-<number>-<action>-<n>.flac`, 16-bit mono, four sounds per thing
+    (three hits and a scratch; two and two for gravel, leaf and water), and `manifest.csv`, whose column `group`
+    names the thing. The folder appears whole or not at all. Raises TrainingError if `target` holds files already.
 
     The same arguments give the same bytes with the same versions of NumPy, SciPy and libsndfile on the same kind
-    of processor. Another kind may round the last bit of a double otherwise; by estimate that moves no more than one
-    16-bit sample in ten million, by one step. FLAC is written with fixed predictors, because encoders fit the
-    others in floating point.
+    of processor. Another kind may round the last bit of a double differently; we estimate that this changes at most
+    one 16-bit sample in ten million, by one step. FLAC is written with fixed predictors, because encoders fit the
+    other ones in floating point.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise TrainingError(f"{target} is there already and not empty; choose another folder")
@@ -72,16 +72,16 @@ def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_ra
 def _write_sound(
     folder: Path, material: Material, number: int, seed: int, sample_rate: int
 ) -> tuple[str, str, str]:
-    """Write one sound; its path in the library, its action and the thing that is touched."""
+    """Write one sound and return its path in the library, its action and the thing that is touched."""
     which, take = divmod(number, _SOUNDS_PER_OBJECT)
     rng = np.random.default_rng([seed, material.id, which])
     thing: SoundObject = draw_object(material.name, rng)
-    room = draw_room(rng, material.name in OUTDOORS)
+    acoustics = draw_acoustics(rng, material.name in OUTDOORS)
     hits = 2 if material.name in _SCRATCHED else 3
     action, nth = ("hit", take + 1) if take < hits else ("scratch", take - hits + 1)
     own = np.random.default_rng([seed, material.id, which, take + 1])
     touch = strike if action == "hit" else scratch
-    samples = record(touch(thing, own, sample_rate, _SECONDS), room, own, sample_rate)
+    samples = record(touch(thing, own, sample_rate, _SECONDS), acoustics, own, sample_rate)
     group = "-".join(
         part for part in (material.name, _THINGS.get(material.name, "object"), f"{which + 1:02d}") if part
     )

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bundle import Hubness
-from model.heads import MaterialHeads, fold_labels
+from model.heads import MaterialHeads, blend_labels
 from model.hubness import Biases, hub_biases
 from model.materials import MATERIALS
 
@@ -16,7 +16,7 @@ Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class IndexedSounds:
     """L sounds where an index has them: L2-normalised `vectors [L, d]`, and `biases [L]` where hubs are told."""
 
     vectors: Embeddings
@@ -33,11 +33,13 @@ class Placed:
         return cosines if self.biases is None else cosines - self.biases
 
 
-def place(vectors: Embeddings, hubness: Hubness | None = None, bank: Embeddings | None = None) -> Placed:
+def place(vectors: Embeddings, hubness: Hubness | None = None, bank: Embeddings | None = None) -> IndexedSounds:
     """The sounds `vectors [L, d]`, labels drawn in or not, with the biases of just these against `bank [N, d]`."""
-    return Placed(vectors, hub_biases(vectors, bank, hubness) if hubness is not None and bank is not None else None)
+    return IndexedSounds(
+        vectors, hub_biases(vectors, bank, hubness) if hubness is not None and bank is not None else None
+    )
 
 
 def with_labels(vectors: Embeddings, material: Ids, heads: MaterialHeads, strength: float) -> Embeddings:
-    """The vectors `[L, d]` of sounds of which all have a label, ids `material [L]`, drawn in (`fold_labels`)."""
-    return fold_labels(vectors, [MATERIALS[id_].name for id_ in material], heads, strength)
+    """The vectors `[L, d]` of sounds of which all have a label, ids `material [L]`, drawn in (`blend_labels`)."""
+    return blend_labels(vectors, [MATERIALS[id_].name for id_ in material], heads, strength)

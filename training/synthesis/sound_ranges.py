@@ -1,7 +1,7 @@
-"""What a recipe says: the ranges from which the objects of one material are drawn.
+"""The ranges from which an object of one material is drawn; `material_sounds` has them for each material.
 
-Every pair is a range. Frequencies, times, rates and sizes are drawn evenly in their logarithm, levels evenly in
-decibels.
+Every pair is a range. Frequencies, times, rates and sizes are drawn uniformly in their logarithm, levels uniformly
+in decibels.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class GrainRecipe:
+class GrainRanges:
     """Ranges for `granular.Grains`; `level` is the peak (in a scratch: the RMS) in dB against the body's."""
 
     rate: Range
@@ -23,14 +23,15 @@ class GrainRecipe:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SoundRanges:
     """Ranges for `sounds.SoundObject`.
 
     `bodies`: measured mode sets to draw from, none for loose matter; `pitch` and `ring` multiply their
-    frequencies and decay times. `low_*`: low modes of a box, floor or ground, with `low_chance` (always where
-    there is no measured body), level in dB against the body. `stick`: level of the drumstick's own modes,
-    `click`: of the contact noise; `build_up`: seconds in which the body takes up the blow.
-    `bubbles`: how many after a hit. `ridged`, `squeaky`: chance that a surface has ridges, or squeaks.
+    frequencies and decay times. `low_*`: low modes of a box, floor or ground, present with the probability
+    `low_chance` (always where there is no measured body), level in dB against the body. `stick`: level in dB of the
+    drumstick's own modes, `click`: of the contact noise; `build_up`: seconds until the whole body sounds.
+    `bubbles`: their number after a hit. `ridged`, `squeaky`: probability that a surface has ridges, or squeaks.
+    `rub_hertz`, `rub_level`: low-pass and level of the friction. `peak`: level of a middling blow in dBFS.
     """
 
     contact: Range
@@ -46,7 +47,7 @@ class Recipe:
     stick: Range = (-15.0, -6.0)
     click: Range = (-10.0, -2.0)
     build_up: Range = (0.0008, 0.002)
-    grains: tuple[GrainRecipe, ...] = ()
+    grains: tuple[GrainRanges, ...] = ()
     bubbles: Range | None = None
     roughness: Range = (3e-6, 8e-6)
     slope: Range = (1.6, 2.2)

@@ -1,0 +1,114 @@
+"""The streams of a sound file, each as its decoder should read it: whole, with its true length, without tags.
+
+The length in a header is what the program knew when it wrote it. A decoder that trusts it leaves out sound that is
+there, or refuses the file. So lengths are compared with the bytes of the file, and corrected in what the decoder
+reads. `wav`, `flac_and_ogg` and `mpeg` have what is special to a format; here the format is recognised.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from model.sound_format.flac_and_ogg import (
+    FLAC_BEGIN,
+    OGG_BEGIN,
+    chained_streams,
+    check_last_page,
+    flac_seconds,
+    flac_stream,
+)
+from model.sound_format.mpeg import mpeg_frames
+from model.sound_format.wav import wav_stream
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_BLOCK = 1 << 20
+_MOST_TAGS = 10_000
+
+
+class SoundStream(io.RawIOBase):
+    """A file object for a decoder: the bytes `head`, then those of `file` from `start` to `end`.
+
+    Python cannot raise an OSError through a decoder in C: the decoder finds the end of the stream, and `error`
+    keeps the OSError.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, end: int, head: bytes = b"") -> None:
+        self._file, self._start, self._head = file, start, head
+        self._length = len(head) + max(0, end - start)
+        self._at = 0
+        self.error: OSError | None = None
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill `buffer` as far as there are bytes and return their number."""
+        target = memoryview(buffer)
+        want = max(0, min(len(target), self._length - self._at))
+        data = self._head[self._at : self._at + want]
+        try:
+            if len(data) < want:
+                self._file.seek(self._start + self._at + len(data) - len(self._head))
+                data += self._file.read(want - len(data))
+        except OSError as error:
+            self.error = error
+        target[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to `offset` from the start, the current position or the end."""
+        self._at = max(0, offset + (0, self._at, self._length)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        """The current position."""
+        return self._at
+
+    @property
+    def at_end(self) -> bool:
+        """Whether everything was read."""
+        return self._at >= self._length
+
+
+def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[SoundStream]:
+    """The streams in a file of `size` bytes, one after another, each as its decoder should read it.
+
+    Most files have one; chained Ogg and joined FLAC files have several. Of MPEG audio at most `max_seconds` are
+    examined. Raises SoundError for a file that is cut short or holds no sound; OSError.
+    """
+    start = _behind_tags(file, size)
+    file.seek(start)
+    magic = file.read(12)
+    if magic[:4] in (b"RIFF", b"RIFX") and magic[8:] == b"WAVE":
+        yield SoundStream(file, *wav_stream(file, start, size, max_seconds))
+    elif FLAC_BEGIN.match(magic):
+        if flac_seconds(file, start) > max_seconds:  # too long: refused by its header, without reading on
+            yield SoundStream(file, start, size)
+            return
+        for begin, end in chained_streams(file, start, size, FLAC_BEGIN):
+            yield SoundStream(file, *flac_stream(file, begin, end))
+    elif magic[:4] == b"OggS":
+        for begin, end in chained_streams(file, start, size, OGG_BEGIN):
+            check_last_page(file, begin, end)
+            yield SoundStream(file, begin, end)
+    else:
+        frames = mpeg_frames(file, start, size, max_seconds)
+        yield SoundStream(file, 0, 0, frames) if frames else SoundStream(file, start, size)
+
+
+def _behind_tags(file: BinaryIO, size: int) -> int:
+    """Where the ID3v2 tags and zeros at the beginning end; 0 where nothing comes after them."""
+    at = 0
+    for _ in range(_MOST_TAGS):
+        file.seek(at)
+        head = file.read(10)
+        if head[:3] == b"ID3" and len(head) == 10:
+            length = (head[6] & 127) << 21 | (head[7] & 127) << 14 | (head[8] & 127) << 7 | head[9] & 127
+            at += 10 + length + (10 if head[5] & 0x10 else 0)
+        elif head[:1] == b"\0":
+            file.seek(at)
+            block = file.read(_BLOCK)
+            at += len(block) - len(block.lstrip(b"\0"))
+        else:
+            return at if at < size else 0
+    return 0

@@ -1,0 +1,42 @@
+"""The manifest: both kinds of table, and what is no manifest."""
+
+from pathlib import Path
+
+import pytest
+
+from model.errors import ManifestError
+from model.manifest import read_rows
+
+
+def test_manifest_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("kind,path,material,source\nimage,a.jpg,wood;metal; felt,x\nsound,b.wav,,y\n")
+    (tmp_path / "m.jsonl").write_text(
+        '{"kind": "image", "path": "a.jpg", "material": "wood;metal; felt", "source": "x"}\n\n'
+        '{"kind": "sound", "path": "b.wav", "material": null, "source": "y"}\n'
+    )
+    rows = [read_rows(tmp_path / name) for name in ("m.csv", "m.jsonl")]
+    for image, sound in rows:
+        assert [material.name for material in image.materials] == ["wood", "metal"]
+        assert image.unknown == ("felt",)
+        assert (sound.materials, sound.unknown) == ((), ())
+        assert (image.get("source"), sound.get("licence")) == ("x", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.csv", "kind,material\n", "no column named path"),
+        ("m.csv", "", "no column named path"),
+        ("m.csv", "kind,path,material\nimage,,wood\n", "line 2: the path is empty"),
+        ("m.csv", "kind,path,material\nimage,a.jpg,wood,more\n", "line 2: more values"),
+        ("m.jsonl", "{\n", "line 1: not JSON"),
+        ("m.jsonl", "3\n", "no field named path"),
+        ("m.jsonl", '{"path": "a"}\n3\n', "line 2: not a JSON object"),
+        ("m.jsonl", '{"path": 7}\n', "line 1: path is not text"),
+        ("m.csv", b"kind,path,material\nimage,\xff,wood\n", "not UTF-8"),
+    ],
+)
+def test_a_bad_manifest_names_its_line(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ManifestError, match=message):
+        read_rows(tmp_path / name)

@@ -1,0 +1,113 @@
+"""What of a picture's file is read: the orientation wherever it is written, and no metadata besides."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+from model.errors import PictureError
+from model.picture import decode_picture
+from tests.model.pictures import encode, gradient
+
+
+def test_exif_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise
+    image = decode_picture(encode(gradient(), "JPEG", exif=exif))
+    assert image.size == (48, 64)
+    upright = np.asarray(gradient().rotate(-90, expand=True)).astype(int)
+    assert np.abs(np.asarray(image).astype(int) - upright).mean() < 8
+
+
+def test_odd_exif_does_not_make_a_picture_unusable() -> None:
+    width_as_text = struct.pack("<HHI4s", 0x0100, 2, 4, b"wid")
+    orientation = struct.pack("<HHIHxx", 0x0112, 3, 1, 6)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + width_as_text + orientation + bytes(4)
+    assert decode_picture(encode(gradient(), "JPEG", exif=exif)).size == (48, 64)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(gradient(), "PNG", exif=exif)
+    wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(wanted))
+
+
+TURNED = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHIHxx", 0x0112, 3, 1, 6) + bytes(4)
+AS_XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+AS_TEXT = f"\nexif\n{len(TURNED):8}\n{TURNED.hex()}\n"
+
+
+def png_with(key: str, text: str, *, packed: bool) -> bytes:
+    info = PngInfo()
+    if key.startswith("XML"):
+        info.add_itxt(key, text, zip=packed)
+    else:
+        info.add_text(key, text, zip=packed)
+    return encode(gradient(), "PNG", pnginfo=info)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(gradient(), "JPEG", exif=b"Exif\0\0" + TURNED),
+        encode(gradient(), "JPEG", exif=b"Exif\0\0Exif\0\0" + TURNED),
+        encode(gradient(), "JPEG", xmp=AS_XMP),
+        encode(gradient(), "PNG", exif=TURNED),
+        encode(gradient(), "WEBP", exif=TURNED),
+        encode(gradient(), "WEBP", exif=b"Exif\0\0" + TURNED),
+        encode(gradient(), "WEBP", xmp=AS_XMP),
+        encode(gradient(), "JPEG", exif=b"Exif\0\0MM\0*" + struct.pack(">IHHHIHxxI", 8, 1, 0x0112, 3, 1, 6, 0)),
+        encode(gradient(), "JPEG", exif=b"Exif\0\0MM\0*" + struct.pack(">IHHHIII", 8, 1, 0x0112, 4, 1, 6, 0)),
+        *(png_with("XML:com.adobe.xmp", AS_XMP.decode(), packed=packed) for packed in (False, True)),
+        *(png_with("Raw profile type exif", AS_TEXT, packed=packed) for packed in (False, True)),
+    ],
+)
+def test_wherever_it_says_which_way_is_up(data: bytes) -> None:
+    assert decode_picture(data).size == (48, 64)
+    # As Pillow reads it, which looks at all of the metadata.
+    wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(wanted))
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"II",
+        b"Exif\0\0",
+        TURNED[:9],
+        TURNED[:20],
+        b"II*\0" + b"\xff" * 100,
+        b"XX" + TURNED[2:],
+        TURNED.replace(b"\x06", b"\x09"),
+        TURNED[:12] + b"\2" + TURNED[13:],
+    ],
+)
+def test_without_a_usable_orientation_it_stays_as_it_is(exif: bytes) -> None:
+    for kind in ("PNG", "WEBP"):
+        assert decode_picture(encode(gradient(), kind, exif=exif)).size == (64, 48)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("key", ["XML:com.adobe.xmp", "Comment"])
+def test_long_texts(key: str, packed: bool) -> None:
+    data = png_with(key, "so long " * 200_000, packed=packed)
+    assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(gradient()))
+
+
+def test_what_lacks_behind_the_pixels_of_a_png_does_no_harm() -> None:
+    whole = encode(gradient(), "PNG")
+    for short in (whole[:-12], whole[:-5], whole[:-14], whole[:-12] + b"\0\0\1\0IDAT"):
+        assert np.array_equal(np.asarray(decode_picture(short)), np.asarray(gradient()))
+
+
+def test_a_png_whose_pixels_are_damaged_is_not_made_up_for() -> None:
+    data = bytearray(encode(gradient(640, 480), "PNG"))
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(PictureError, match="broken"):
+        decode_picture(bytes(data))
