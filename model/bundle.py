@@ -5,7 +5,7 @@
       image_tower.onnx    uint8 [B, size, size, 3] -> embedding float32 [B, 128] (, cells float32 [B, r, c, 128])
       sound_tower.onnx    float32 [B, samples]     -> embedding float32 [B, 128]
       heads.npz           optional: from embeddings to probabilities of the materials (model/heads.py)
-      bank.npy            optional: float16 [N, 128], embeddings of training pictures, which tell hubs among sounds
+      bank.npy            optional: float16 [N, 128], embeddings of training pictures (model/hubness.py)
 
 Embeddings are L2-normalised; cells are the projection of each cell of the last feature map before
 normalisation, so that the mean over any set of cells, normalised, is the embedding of that region of the picture.

@@ -12,7 +12,7 @@ ThudError                    shown as one line, never as a traceback
 │   ├── DamagedIndexError    an index that turns out to be broken while it is in use
 │   └── SoundsAwayError      a sound folder that cannot be reached, such as a share that is not mounted
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
-    └── NoDataError          a split that holds nothing of what is asked of it
+    └── NoDataError          a split without the data that a command needs
 """
 
 
@@ -65,4 +65,4 @@ class TrainingError(ThudError):
 
 
 class NoDataError(TrainingError):
-    """A split that holds nothing of what is asked of it."""
+    """A split without the data that a command needs."""

@@ -1,4 +1,4 @@
-"""Writing whole or not at all: also where the run is killed, or the power goes."""
+"""Atomic writing, also where the process is killed or the power fails."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ with atomic_file(Path(sys.argv[1]) / "a.json") as file, atomic_folder(Path(sys.a
 
 @contextmanager
 def writing(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that is in the midst of writing `a.json` and `folder`, until it is killed."""
+    """A process that is writing `a.json` and `folder`, until it is killed."""
     command = [sys.executable, "-c", WRITER, str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -41,7 +41,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_what_a_killed_run_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed_but_not_files_of_a_living_one(tmp_path: Path) -> None:
     mine = {".a.json.original.json", ".folder.mine", ".a.json.thud-"}  # a person's, however alike
     for name in mine:
         (tmp_path / name).touch()
@@ -84,7 +84,7 @@ def test_links_and_folders_in_place_of_a_leftover_are_left_alone(tmp_path: Path)
     assert (tmp_path / "a.json").read_text() == "{}"
 
 
-def test_it_is_durable_before_it_is_named_and_its_name_afterwards(
+def test_content_is_synced_before_the_rename_and_the_folder_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened = record_disk(monkeypatch)
@@ -102,7 +102,7 @@ def test_it_is_durable_before_it_is_named_and_its_name_afterwards(
 
 
 def record_disk(monkeypatch: pytest.MonkeyPatch) -> list[int | str]:
-    """What is brought to disk, by inode, and what is renamed, by its new name, as it happens."""
+    """Record what is synced (by inode) and what is renamed (by its new name), in order."""
     happened: list[int | str] = []
     sync, rename, replace = os.fsync, Path.rename, Path.replace
 

@@ -110,7 +110,7 @@ def test_a_bundle_json_that_is_odd_is_refused(tmp_path: Path, kind: str) -> None
 
 @pytest.mark.parametrize("kind", NO_FILES)
 @pytest.mark.parametrize("name", [SPEC_FILE, IMAGE_TOWER])
-def test_what_is_no_file_in_place_of_one_is_refused_at_once(tmp_path: Path, name: str, kind: str) -> None:
+def test_a_pipe_or_folder_in_place_of_a_file_is_refused_at_once(tmp_path: Path, name: str, kind: str) -> None:
     write_tiny_bundle(tmp_path / "b")
     (tmp_path / "b" / name).unlink()
     NO_FILES[kind][0](tmp_path / "b" / name)
@@ -158,8 +158,8 @@ def test_a_file_of_an_impossible_name_is_refused(tmp_path: Path, name: str) -> N
     assert str(caught.value).isprintable()
 
 
-def test_a_tower_is_run_as_it_was_checked(tmp_path: Path) -> None:
-    """Written over after the bundle was opened, it is refused; written over after it was loaded, it runs on."""
+def test_a_tower_that_changes_after_the_check_is_refused(tmp_path: Path) -> None:
+    """Overwritten after the bundle was opened, it is refused; overwritten after it was loaded, it still runs."""
     bundle = write_tiny_bundle(tmp_path / "b")
     pictures = np.full((1, 64, 64, 3), 200, np.uint8)
     runtime = TowerRuntime(bundle)
@@ -177,7 +177,7 @@ def test_a_tower_is_run_as_it_was_checked(tmp_path: Path) -> None:
 
 
 def test_a_tower_whose_weights_lie_in_another_file_is_refused(tmp_path: Path) -> None:
-    """Such a file is no part of what was checked, and ONNX Runtime maps it."""
+    """ONNX Runtime would map that file, which was not checked."""
     bundle = write_tiny_bundle(tmp_path / "b")
     model = onnx.load(str(bundle.file(IMAGE_TOWER)))
     (tmp_path / "outside").mkdir()

@@ -1,4 +1,4 @@
-"""Files that somebody else may have put there: none blocks, none is read without end, odd JSON is one line."""
+"""Files that somebody else may have put there: none blocks, all are bounded, odd JSON is an error of one line."""
 
 import os
 import stat
@@ -29,18 +29,18 @@ NO_FILES: dict[str, tuple[Put, str]] = {
     "device": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
     "missing": (lambda path: None, "No such file"),
 }
-"""What can stand where a file is wanted, and what is said of it."""
+"""What can be in place of a file, and the error that it gives."""
 
 
 @pytest.mark.parametrize("kind", NO_FILES)
-def test_what_is_no_file_is_an_error_at_once(tmp_path: Path, kind: str) -> None:
+def test_a_pipe_or_device_is_an_error_at_once(tmp_path: Path, kind: str) -> None:
     put, reason = NO_FILES[kind]
     put(tmp_path / "x")
     with pytest.raises(OSError, match=reason):
         read_bounded(tmp_path / "x", 1000)
 
 
-def test_a_file_that_is_exchanged_on_the_way_does_not_block(
+def test_a_file_that_is_replaced_while_it_is_opened_does_not_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "x").write_text("content")
@@ -87,7 +87,7 @@ ODD_JSON: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "Expecting value"),
     "cut short": (b'{"a": ', "Expecting value"),
 }
-"""JSON that is none, or none that is wanted, and what is said of it."""
+"""Text that is no JSON or unwanted JSON, and the error that it gives."""
 
 
 @pytest.mark.parametrize("kind", ODD_JSON)

@@ -47,7 +47,7 @@ def test_a_picture_can_have_several_materials_and_a_sound_has_one() -> None:
     assert pictures.dtype == sounds.dtype == np.float32
 
 
-def test_steep_heads_overflow_nowhere() -> None:
+def test_large_logits_do_not_overflow() -> None:
     steep = arrays() | {"picture_bias": np.linspace(-1e30, 1e30, 17, dtype=np.float32)}
     heads = MaterialHeads(**steep | {"sound_bias": steep["picture_bias"]})
 
@@ -151,7 +151,7 @@ def no_arrays() -> bytes:
         (no_arrays(), "picture_weights is no array"),
     ],
 )
-def test_what_is_no_npz_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_npz_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "spoilt").write_bytes(content)
     bundle = write_tiny_bundle(tmp_path / "b", others={HEADS: tmp_path / "spoilt"})
 

@@ -24,14 +24,14 @@ def test_the_hit_is_the_first_prominent_rise() -> None:
 
 
 def struck(at: float, *, level: float = 0.3, hertz: float = 700.0, seconds: float = 1.5) -> Samples:
-    """A hit at the second `at` in silence."""
+    """A hit in silence, `at` seconds after the start."""
     after = np.arange(round(seconds * RATE)) / RATE - at
     rings = np.exp(-30 * after.clip(0)) * np.cos(2 * np.pi * hertz * after)
     return np.where(after >= 0, level * rings, 0.0).astype(np.float32)
 
 
 def background(kind: str, samples: int = RATE * 3 // 2) -> Samples:
-    """What a recording has from its first sample on."""
+    """Background noise of a recording."""
     time = np.arange(samples) / RATE
     made = {
         "offset": np.full(samples, 0.02),
@@ -49,19 +49,19 @@ BACKGROUNDS = ("offset", "large offset", "rumble", "drift", "hum", "noise")
 
 @pytest.mark.parametrize("kind", BACKGROUNDS)
 @pytest.mark.parametrize("at", [0.0, 0.003, 0.4, 1.0])
-def test_what_a_recording_has_from_its_start_is_no_hit(tmp_path: Path, kind: str, at: float) -> None:
+def test_background_noise_from_the_start_is_no_hit(tmp_path: Path, kind: str, at: float) -> None:
     soundfile.write(tmp_path / "a.wav", struck(at) + background(kind), RATE, subtype="FLOAT")
     sound = decode_sound(tmp_path / "a.wav", RATE)
     assert find_hit(sound.samples, RATE) == pytest.approx(at, abs=0.006)
 
 
 @pytest.mark.parametrize("kind", ["drift", "hum", "noise"])
-def test_a_sound_without_a_hit_has_it_at_the_start(kind: str) -> None:
+def test_without_a_hit_it_is_at_the_start(kind: str) -> None:
     assert find_hit(HighPass(RATE)(background(kind)), RATE) <= 0.01
 
 
 @pytest.mark.parametrize("hertz", [60, 200, 3_000])
-def test_a_file_that_is_cut_at_its_hit_or_in_it_begins_with_it(hertz: float) -> None:
+def test_a_file_cut_at_or_after_the_onset_begins_with_the_hit(hertz: float) -> None:
     for seconds, skipped in ((0.1, 0.0), (0.5, 0.002), (1.0, 0.01)):
         samples = struck(0.0, hertz=hertz, seconds=seconds)[round(skipped * RATE) :]
         assert find_hit(HighPass(RATE)(samples), RATE) <= 0.01
@@ -103,7 +103,7 @@ def test_low_tones_weigh_less_and_high_ones_more() -> None:
     assert high == pytest.approx(middle + 3.3, abs=0.3)
 
 
-def test_it_is_heard_from_the_hit_on() -> None:
+def test_loudness_is_measured_from_the_hit_on() -> None:
     sound = np.concatenate([np.zeros(16_000, np.float32), sine(997, 16_000)])
 
     assert loudness_of_hit(sound, 16_000, 1.0) == pytest.approx(-3.01, abs=0.03)
@@ -116,6 +116,6 @@ def test_half_the_window_is_half_the_power() -> None:
     assert half == pytest.approx(loudness_of_hit(sine(1000, 16_000), 16_000, 0.0) - 3.01, abs=0.05)
 
 
-def test_nothing_at_all_is_the_quietest() -> None:
+def test_silence_is_the_quietest() -> None:
     assert loudness_of_hit(np.zeros(100, np.float32), 16_000, 0.0) == QUIETEST
     assert loudness_of_hit(sine(997, 16_000, 0.1), 16_000, 5.0) == QUIETEST

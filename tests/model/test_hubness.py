@@ -43,7 +43,7 @@ def test_a_bias_is_the_mean_of_the_largest_cosines(
         assert bias == pytest.approx(strength * np.mean(largest), abs=1e-5)
 
 
-def test_the_work_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     library, bank, hubness = unit(100, 0), unit(30, 1), Hubness()
     biases, counts = hub_biases(library, bank, hubness), occurrences(bank, library)
     monkeypatch.setattr("model.hubness._COSINES_AT_A_TIME", 70)  # two sounds, one picture at a time
@@ -51,7 +51,7 @@ def test_the_work_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_array_equal(occurrences(bank, library), counts)
 
 
-def test_copies_get_one_bias_wherever_they_stand() -> None:
+def test_copies_of_a_sound_get_the_same_bias_in_any_row() -> None:
     library = unit(1003, 0, 128)
     copies = [3, 200, 501, 1000, 1001, 1002]
     library[copies] = library[3]
@@ -92,7 +92,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_tiny_bundle_with_bank(tmp_path_factory.mktemp("bank") / "bundle", unit(5, 0, 128), Hubness())
 
 
-def test_what_is_saved_is_loaded(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_saved_bank_is_loaded(bundle: Bundle, tmp_path: Path) -> None:
     loaded = load_bank(bundle)
 
     assert loaded.dtype == np.float32
@@ -104,7 +104,7 @@ def test_what_is_saved_is_loaded(bundle: Bundle, tmp_path: Path) -> None:
     assert (tmp_path / "again.npy").read_bytes() == bundle.file(BANK).read_bytes()
 
 
-def test_the_bank_is_part_of_the_bundles_id(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_bank_changes_the_bundles_id(bundle: Bundle, tmp_path: Path) -> None:
     other = write_tiny_bundle_with_bank(tmp_path / "other", unit(5, 1, 128), Hubness())
     assert len({bundle.id, other.id, write_tiny_bundle(tmp_path / "without").id}) == 3
 
@@ -144,7 +144,7 @@ def test_an_array_that_is_no_bank_is_refused(tmp_path: Path, array: Array, messa
         load_bank(bundle)
 
 
-def test_what_is_no_bank_is_not_saved(tmp_path: Path) -> None:
+def test_a_wrong_bank_is_not_saved(tmp_path: Path) -> None:
     for wrong in (
         unit(3, 0, 128) * 2,
         unit(3, 0, 128)[0],
@@ -156,13 +156,13 @@ def test_what_is_no_bank_is_not_saved(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_header_that_promises_too_much_reserves_no_memory(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_header_that_declares_too_much_reserves_no_memory(bundle: Bundle, tmp_path: Path) -> None:
     whole = bundle.file(BANK).read_bytes()
-    promised = whole.replace(b"(5, 128), }" + b" " * 12, b"(500000000000, 128), }" + b" ")
-    assert len(promised) == len(whole)
-    assert promised != whole
+    declared = whole.replace(b"(5, 128), }" + b" " * 12, b"(500000000000, 128), }" + b" ")
+    assert len(declared) == len(whole)
+    assert declared != whole
     with pytest.raises(BundleError, match="cannot be read as a NumPy array"):
-        load_bank(holding(bundle, promised, tmp_path))
+        load_bank(holding(bundle, declared, tmp_path))
 
 
 @settings(max_examples=150, deadline=None)
@@ -170,7 +170,7 @@ def test_a_header_that_promises_too_much_reserves_no_memory(bundle: Bundle, tmp_
 def test_a_damaged_file_is_refused_or_still_a_bank(
     bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """The bundle's hashes find damage; a file that was made wrong must end in an error of ours all the same."""
+    """The bundle's hashes find damage; a file that was wrong from the start must give a BundleError, too."""
     content = bytearray(bundle.file(BANK).read_bytes()[: data.draw(st.integers(0, 1408), "length")])
     for place, value in data.draw(st.dictionaries(st.integers(0, 139), st.integers(0, 255), max_size=4)).items():
         if place < len(content):

@@ -42,7 +42,7 @@ def test_sixteen_bit_grey_keeps_its_tones() -> None:
     np.testing.assert_array_equal(pixels[0, :, 0], ramp[0] >> 8)
 
 
-def test_transparency_is_laid_on_white() -> None:
+def test_transparency_becomes_white() -> None:
     picture = Image.new("RGBA", (32, 32), (255, 0, 0, 0))
     for image in (picture, picture.quantize(4), picture.convert("LA")):
         assert (np.asarray(decode_picture(encode(image, "PNG"))) == 255).all()
@@ -101,7 +101,7 @@ def test_a_damaged_picture_is_a_picture_or_an_error(data: st.DataObject) -> None
 
 
 def test_golden_pixels() -> None:
-    """What a tower sees of one fixed picture; a change here means that every bundle sees something else."""
+    """What a tower sees of one fixed picture; a change here changes the input of every bundle."""
     x, y = np.meshgrid(np.arange(100), np.arange(80))
     pixels = np.stack([x * 2, y * 3, (x * y) % 256], axis=2).astype(np.uint8)
     data = encode(Image.fromarray(pixels), "PNG")
@@ -149,8 +149,8 @@ print(decode_picture(small).size)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nothing shows how much memory is used")
-def test_too_little_memory_is_not_the_pictures_fault(tmp_path: Path) -> None:
-    """Pillow says it in its own way for each, and libjpeg and libwebp not at all."""
+def test_too_little_memory_is_not_called_a_broken_picture(tmp_path: Path) -> None:
+    """Pillow raises a different error for each format; libjpeg and libwebp give no reason at all."""
     flat = Image.new("RGB", (3000, 3000), "teal")
     made = {
         "small.jpg": encode(gradient(640, 480), "JPEG"),
@@ -176,7 +176,7 @@ COLOURS = {(0.0, 0.0): (250, 10, 10), (0.5, 0.0): (10, 250, 10), (0.0, 0.5): (10
 
 
 def quarters(width: int, height: int, orientation: int = 1, kind: str = "PNG") -> bytes:
-    """A picture whose quarters are red, green, blue and dark once it is turned upright."""
+    """A picture whose quarters are red, green, blue and dark when it is upright."""
     picture = Image.new("RGB", (width, height))
     for (x, y), colour in COLOURS.items():
         picture.paste(colour, (int(x * width), int(y * height), int((x + 0.5) * width), int((y + 0.5) * height)))
@@ -201,7 +201,7 @@ def test_a_region_is_what_was_asked_for(kind: str, rule: ResizeRule, orientation
         assert np.abs(pixels[2:-2, 2:-2].astype(int) - colour).max() < 12
 
 
-def test_the_whole_as_a_part_is_the_whole() -> None:
+def test_a_region_of_everything_is_the_whole_picture() -> None:
     data = quarters(640, 480)
     rules: tuple[ResizeRule, ...] = ("squash", "crop")
     for rule in rules:
@@ -236,7 +236,7 @@ def test_a_region_with_too_few_pixels() -> None:
         ((0.0, 0.0, float("inf"), 0.5), "finite"),
     ],
 )
-def test_what_is_no_region(numbers: tuple[float, float, float, float], match: str) -> None:
+def test_an_invalid_region_is_refused(numbers: tuple[float, float, float, float], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         Region(*numbers)
 

@@ -1,4 +1,4 @@
-"""What of a picture's file is read: the orientation wherever it is written, and no metadata besides."""
+"""The orientation is read wherever it is written; other metadata and damage do no harm."""
 
 import io
 import struct
@@ -68,9 +68,9 @@ def png_with(key: str, text: str, *, packed: bool) -> bytes:
         *(png_with("Raw profile type exif", AS_TEXT, packed=packed) for packed in (False, True)),
     ],
 )
-def test_wherever_it_says_which_way_is_up(data: bytes) -> None:
+def test_the_orientation_is_found_wherever_it_is_written(data: bytes) -> None:
     assert decode_picture(data).size == (48, 64)
-    # As Pillow reads it, which looks at all of the metadata.
+    # As Pillow, which reads all metadata, turns it.
     wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
     assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(wanted))
 
@@ -100,13 +100,13 @@ def test_long_texts(key: str, packed: bool) -> None:
     assert np.array_equal(np.asarray(decode_picture(data)), np.asarray(gradient()))
 
 
-def test_what_lacks_behind_the_pixels_of_a_png_does_no_harm() -> None:
+def test_a_png_cut_after_its_pixels_is_read() -> None:
     whole = encode(gradient(), "PNG")
     for short in (whole[:-12], whole[:-5], whole[:-14], whole[:-12] + b"\0\0\1\0IDAT"):
         assert np.array_equal(np.asarray(decode_picture(short)), np.asarray(gradient()))
 
 
-def test_a_png_whose_pixels_are_damaged_is_not_made_up_for() -> None:
+def test_a_png_with_damaged_pixels_is_refused() -> None:
     data = bytearray(encode(gradient(640, 480), "PNG"))
     data[len(data) // 2] ^= 0xFF
     with pytest.raises(PictureError, match="broken"):

@@ -1,4 +1,4 @@
-"""Towers in 8 bits: exact kernels where the fastest of the processor cut sums off, and what is said of it."""
+"""Towers in INT8: exact kernels where the fastest ones saturate, and the precision that is reported."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.ui
 
 
 def opened_as(monkeypatch: pytest.MonkeyPatch, default: Bundle, exact: Bundle) -> None:
-    """Let the sessions of any bundle compute as the towers of `default`, and of `exact` where they are exact."""
+    """Let all sessions compute with the towers of `default`, and of `exact` where they are exact."""
     opened = TowerRuntime._open
 
     def instead(runtime: TowerRuntime, name: str, **options: Any) -> onnxruntime.InferenceSession:
@@ -24,9 +24,7 @@ def opened_as(monkeypatch: pytest.MonkeyPatch, default: Bundle, exact: Bundle) -
     monkeypatch.setattr(TowerRuntime, "_open", instead)
 
 
-def test_a_tower_whose_sums_are_cut_off_is_computed_exactly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tower_whose_sums_saturate_is_computed_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = write_tiny_bundle(tmp_path / "bundle", precision="int8")
     others = write_tiny_bundle(tmp_path / "others", seed=1)
     wanted = TowerRuntime(bundle).embed_pictures(PICTURES).embedding

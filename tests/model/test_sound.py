@@ -140,12 +140,12 @@ def test_constants_are_silence(tmp_path: Path, rate: int) -> None:
         refused(tmp_path / "a.wav", "the sound is silent")
 
 
-def test_an_offset_hides_no_channels_in_opposite_phase(tmp_path: Path) -> None:
+def test_channels_in_opposite_phase_with_an_offset_are_not_silence(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.stack([tone() + 0.1, 0.1 - tone()], axis=1), 44_100, subtype="FLOAT")
     assert np.abs(decode_sound(tmp_path / "a.wav", 44_100).samples).max() == pytest.approx(0.5, abs=0.02)
 
 
-def test_an_offset_changes_nothing_that_is_heard(tmp_path: Path) -> None:
+def test_an_offset_changes_no_audible_frequency(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", struck(0.4), RATE, subtype="FLOAT")
     soundfile.write(tmp_path / "b.wav", struck(0.4) + 0.05, RATE, subtype="FLOAT")
     plain, moved = (decode_sound(tmp_path / name, RATE).samples for name in ("a.wav", "b.wav"))
@@ -181,7 +181,7 @@ def most_memory(path: Path, limits: SoundLimits = SoundLimits()) -> tuple[float,
         ("a.mp3", 48_000, 1, 40, None),
     ],
 )
-def test_memory_is_that_of_the_result(
+def test_memory_is_little_more_than_the_result_needs(
     tmp_path: Path, name: str, rate: int, channels: int, seconds: int, subtype: str | None
 ) -> None:
     second = np.zeros((rate, channels), np.int16)
@@ -214,7 +214,7 @@ def test_hours_of_mp3_are_refused_for_their_length(tmp_path: Path) -> None:
     for name, data in (("a.mp3", part.getvalue()), ("b.mp3", part.getvalue()[417:])):
         (tmp_path / name).write_bytes(data)
         refused(tmp_path / name, r"(59|60) s long; at most 5 s", limits)
-    # What follows a short sound is none of it, however much it is.
+    # Bytes after a short sound do not count, however many they are.
     soundfile.write(tmp_path / "c.mp3", tone(2.0), 44_100)
     with (tmp_path / "c.mp3").open("ab") as file:
         file.write(b"behind" * 100_000)
@@ -222,7 +222,7 @@ def test_hours_of_mp3_are_refused_for_their_length(tmp_path: Path) -> None:
 
 
 class Failing(io.BytesIO):
-    """A file on a disk that fails behind the first 50,000 bytes."""
+    """A file on a disk that fails after the first 50,000 bytes."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self.tell() + (size or 0) > 50_000:
@@ -231,7 +231,7 @@ class Failing(io.BytesIO):
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
-def test_a_disk_that_fails_is_no_end_of_the_sound(
+def test_a_read_error_is_not_taken_for_the_end_of_the_sound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kind: str
 ) -> None:
     file = Failing()

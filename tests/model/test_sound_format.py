@@ -1,4 +1,4 @@
-"""Sounds whose headers do not tell how long they are, or tell it wrongly: all is read, or a reason is given."""
+"""Sounds whose headers declare no length or a wrong one: everything is read, or a reason is given."""
 
 import io
 import struct
@@ -31,7 +31,7 @@ def encoded(kind: str, samples: npt.NDArray[np.float32], rate: int = RATE, subty
 
 
 def mp3(seconds: float, kbits: int = 64, level: float = 0.3, rate: int = RATE, info: bool = False) -> bytes:
-    """Frames alone, or behind an Info frame of libmp3lame's."""
+    """MPEG frames, with `info` after an Info frame by libmp3lame."""
     file = io.BytesIO()
     with av.open(
         file, "w", format="mp3", options={"write_xing": str(int(info)), "id3v2_version": "0"}
@@ -61,10 +61,15 @@ def layer_2() -> bytes:
 
 
 def mp3_in_wav(frames: bytes, length: int | None = None) -> bytes:
-    """A WAV whose data are MP3, and as long as `length` tells where that is not the truth."""
-    told = len(frames) if length is None else length
+    """A WAV with MP3 inside, whose header declares `length` bytes of data (None: the true length)."""
+    declared = len(frames) if length is None else length
     fmt = struct.pack("<4sIHHIIHH14x", b"fmt ", 30, 0x55, 1, RATE, 8000, 1, 0)
-    return struct.pack("<4sI4s", b"RIFF", told + 50, b"WAVE") + fmt + struct.pack("<4sI", b"data", told) + frames
+    return (
+        struct.pack("<4sI4s", b"RIFF", declared + 50, b"WAVE")
+        + fmt
+        + struct.pack("<4sI", b"data", declared)
+        + frames
+    )
 
 
 def id3(content: bytes) -> bytes:
@@ -83,12 +88,12 @@ def flac(seconds: float, total: int | None = None, channels: int = 1, subtype: s
 
 
 def uncounted(frames: bytes, tag: bytes, at: int = 13) -> bytes:
-    """The frames of `mp3` behind one that holds no sound but `tag`."""
+    """The frames of `mp3` after one that holds no sound but `tag`."""
     return (frames[:4].ljust(at, b"\0") + tag).ljust(208, b"\0") + frames
 
 
 def vbri(frames: bytes) -> bytes:
-    """The frames of `mp3` behind one that counts them, as Fraunhofer's encoder has it."""
+    """The frames of `mp3` after one with their number, as Fraunhofer's encoder writes it."""
     return uncounted(frames, b"VBRI\0\1" + bytes(8) + (len(frames) // 208).to_bytes(4, "big"), 36)
 
 
@@ -165,20 +170,20 @@ def kinds(folder: Iterable[tuple[str, dict[str, tuple[Make, float]]]]) -> list[o
 
 
 @pytest.mark.parametrize(("suffix", "make", "seconds"), kinds([(".mp3", MP3S), (".flac", FLACS), (".ogg", OGGS)]))
-def test_all_that_is_there_is_read(tmp_path: Path, suffix: str, make: Make, seconds: float) -> None:
+def test_the_whole_sound_is_read(tmp_path: Path, suffix: str, make: Make, seconds: float) -> None:
     file = tmp_path / f"a{suffix}"
     file.write_bytes(make())
     sound = decode_sound(file, 16_000)
     assert sound.seconds == pytest.approx(seconds, abs=0.18 if suffix == ".mp3" else 0.005)  # MP3 pads
     assert len(sound.samples) == pytest.approx(sound.seconds * 16_000, abs=2)
-    # Every part has its loudest: a length that fits is not enough where the samples are not the file's.
+    # The right length is not enough: the peak must be in every section, so that the samples are the file's.
     assert sound.peak > 0.5
     if (length := length_by_ffmpeg(file)) is not None:
         assert sound.seconds > length - 0.05
 
 
 def length_by_ffmpeg(file: Path) -> float | None:
-    """Seconds that PyAV decodes; None where it stops at what stands around the sound."""
+    """Seconds that PyAV decodes; None where tags or junk stop it."""
     try:
         with av.open(str(file)) as container:
             return sum(frame.samples / frame.sample_rate for frame in container.decode(container.streams.audio[0]))
@@ -186,14 +191,14 @@ def length_by_ffmpeg(file: Path) -> float | None:
         return None
 
 
-def test_what_is_joined_is_joined_without_loss_and_gap(tmp_path: Path) -> None:
+def test_joined_streams_have_no_loss_and_no_gap(tmp_path: Path) -> None:
     parts = [noise(0.7), noise(0.4, 0.1)]
     (tmp_path / "a.flac").write_bytes(b"".join(encoded("FLAC", part) for part in parts))
     whole = HighPass(RATE)(np.concatenate(parts)[:, 0])
     np.testing.assert_allclose(decode_sound(tmp_path / "a.flac", RATE).samples, whole, atol=1e-4)
 
 
-def test_a_count_in_front_changes_no_sample(tmp_path: Path) -> None:
+def test_an_info_frame_in_front_changes_no_sample(tmp_path: Path) -> None:
     data = mp3(1.0)
     (tmp_path / "a.mp3").write_bytes(data)
     with soundfile.SoundFile(io.BytesIO(data)) as file:
@@ -218,7 +223,7 @@ def test_an_mp3_of_a_first_frame_alone_has_no_sound(tmp_path: Path) -> None:
         decode_sound(tmp_path / "a.mp3", RATE)
 
 
-def test_what_an_encoder_padded_is_taken_off(tmp_path: Path) -> None:
+def test_an_encoders_padding_is_removed(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_bytes(mp3(1.0, info=True))
     assert len(decode_sound(tmp_path / "a.mp3", RATE).samples) == RATE
 
@@ -240,7 +245,7 @@ UNLIKE: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("name", UNLIKE)
-def test_unlike_parts_are_refused(tmp_path: Path, name: str) -> None:
+def test_streams_of_different_formats_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(UNLIKE[name]())
     with pytest.raises(SoundError, match="joined from unlike parts"):
         decode_sound(tmp_path / name, RATE)
@@ -273,7 +278,7 @@ def test_an_ogg_of_part_of_a_page_has_no_sound(tmp_path: Path) -> None:
 
 
 def before_last_frame(data: bytes) -> bytes:
-    """The FLAC without its last frame, whose size only the frame itself tells."""
+    """The FLAC stream without its last frame, whose size only the frame itself has."""
     return data[: data.rfind(b"\xff\xf8\x76")]
 
 
@@ -284,7 +289,7 @@ def without_page(data: bytes, number: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_what_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(CUT[name]())
     with pytest.raises(SoundError, match="cut short"):
         decode_sound(tmp_path / name, RATE)

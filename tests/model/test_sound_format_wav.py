@@ -1,4 +1,4 @@
-"""WAV files whose chunks do not tell how long the sound is, or tell it wrongly: all is read or a reason given."""
+"""WAV files whose chunks declare no length or a wrong one: everything is read, or a reason is given."""
 
 import struct
 from pathlib import Path
@@ -13,12 +13,12 @@ from model.sound import decode_sound
 from tests.model.test_sound_format import ID3V2_3, Make, encoded, noise
 
 
-def wav(samples: int, riff: int, data: int, before: bytes = b"", behind: bytes = b"", order: str = "<") -> bytes:
+def wav(samples: int, riff: int, data: int, before: bytes = b"", after: bytes = b"", order: str = "<") -> bytes:
     """A WAV of 16-bit mono with these two lengths in its header, whatever it holds."""
     sound = (1000 * np.arange(1, samples + 1, dtype=np.int16)).astype(f"{order}i2").tobytes()
     head = struct.pack(f"{order}4sI4s", b"RIFF" if order == "<" else b"RIFX", riff, b"WAVE")
     fmt = struct.pack(f"{order}4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 16_000, 2, 16)
-    return head + fmt + before + struct.pack(f"{order}4sI", b"data", data) + sound + behind
+    return head + fmt + before + struct.pack(f"{order}4sI", b"data", data) + sound + after
 
 
 UNKNOWN = [0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, *(0x7FFFF000 + n for n in (0, 36)), 0xFFFFFFF7, 0x80000024]
@@ -27,7 +27,7 @@ UNKNOWN = [0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, *(0x7FFFF000 + n for n in (0, 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("riff", UNKNOWN)
 @pytest.mark.parametrize("data", [400, *UNKNOWN])
-def test_a_wav_whose_writer_knew_no_length_is_whole(tmp_path: Path, order: str, riff: int, data: int) -> None:
+def test_a_wav_without_a_known_length_is_whole(tmp_path: Path, order: str, riff: int, data: int) -> None:
     (tmp_path / "a.wav").write_bytes(wav(200, riff, data, order=order))
     assert len(decode_sound(tmp_path / "a.wav", 8000).samples) == 200
 
@@ -40,10 +40,10 @@ WHOLE_WAVS = {
     "data too large": wav(200, 436, 9000),
     "no padding": wav(200, 436, 400, b"note\x03\0\0\0abc"),
     "padding": wav(200, 448, 400, b"note\x03\0\0\0abc\0"),
-    "half a frame": wav(200, 437, 401, behind=b"\1"),
+    "half a frame": wav(200, 437, 401, after=b"\1"),
     "half a frame missing": wav(200, 437, 401),
-    "cut LIST": wav(200, 5000, 400, behind=b"LIST" + struct.pack("<I", 4000) + b"INFO"),
-    "junk": wav(200, 436, 400, behind=b"\xff" * 1000),
+    "cut LIST": wav(200, 5000, 400, after=b"LIST" + struct.pack("<I", 4000) + b"INFO"),
+    "junk": wav(200, 436, 400, after=b"\xff" * 1000),
     "tag before": ID3V2_3 + wav(200, 436, 400),
     "fmt with a tail": wav(200, 436, 400)
     .replace(b"fmt \x10\0\0\0", b"fmt \x12\0\0\0")
@@ -58,7 +58,7 @@ def test_a_wav_with_wrong_lengths_is_whole(tmp_path: Path, name: str) -> None:
 
 
 def test_a_wav_without_sound_has_none(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(wav(0, 36 + 12, 0, behind=b"LIST\x04\0\0\0INFO"))
+    (tmp_path / "a.wav").write_bytes(wav(0, 36 + 12, 0, after=b"LIST\x04\0\0\0INFO"))
     with pytest.raises(SoundError, match="0 samples"):
         decode_sound(tmp_path / "a.wav", 8000)
 
@@ -91,7 +91,7 @@ def chunk(name: bytes, content: bytes, pad: bytes = b"\0") -> bytes:
 ODD = [b"bext", b"JUNK", b"PEAK", b"cue ", b"id3 ", b"ID3 ", b"iXML", b"smpl", b"inst", b"_PMX", b"LIST", b"fact"]
 
 
-# A letter that makes up for the length is told from a name only where one of the usual ones follows.
+# A padding byte that is a letter is recognised only where a usual chunk name follows.
 @pytest.mark.parametrize(
     ("name", "pad"), [*((name, pad) for name in ODD for pad in (b"", b"\0")), (b"LIST", b"x"), (b"fact", b"x")]
 )
@@ -104,8 +104,8 @@ def test_an_odd_chunk_may_lack_its_padding(tmp_path: Path, name: bytes, pad: byt
 HIT = (1000 * np.arange(1, 201, dtype=np.int16)).astype("<i2").tobytes()
 MORE: dict[str, bytes] = {
     "at once": chunk(b"data", HIT),
-    "behind others": chunk(b"LIST", b"INFO") + chunk(b"junk", b"abc") + chunk(b"data", HIT),
-    "behind an empty one": chunk(b"data", b"") + chunk(b"data", HIT),
+    "after others": chunk(b"LIST", b"INFO") + chunk(b"junk", b"abc") + chunk(b"data", HIT),
+    "after an empty one": chunk(b"data", b"") + chunk(b"data", HIT),
     "of unknown length": b"data\xff\xff\xff\xff" + HIT,
     "of length 0": b"data" + bytes(4) + HIT,
     "cut": chunk(b"data", HIT)[:-50],
@@ -114,8 +114,8 @@ MORE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", MORE)
 def test_two_data_chunks_are_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "a.wav").write_bytes(wav(200, 436 + len(MORE[name]), 400, behind=MORE[name]))
-    with pytest.raises(SoundError, match="has two data chunks: more sound stands behind 400 bytes of it"):
+    (tmp_path / "a.wav").write_bytes(wav(200, 436 + len(MORE[name]), 400, after=MORE[name]))
+    with pytest.raises(SoundError, match="has two data chunks: more sound stands after 400 bytes of it"):
         decode_sound(tmp_path / "a.wav", 8000)
 
 
@@ -129,16 +129,16 @@ FIRST_EMPTY: dict[str, bytes] = {
 
 @pytest.mark.parametrize("length", [400, 0, 0xFFFFFFFF])
 @pytest.mark.parametrize("name", FIRST_EMPTY)
-def test_behind_an_empty_data_chunk_the_full_one_is_read(tmp_path: Path, name: str, length: int) -> None:
+def test_after_an_empty_data_chunk_the_full_one_is_read(tmp_path: Path, name: str, length: int) -> None:
     (tmp_path / "a.wav").write_bytes(wav(200, 436 + len(FIRST_EMPTY[name]), length, FIRST_EMPTY[name]))
     sound = decode_sound(tmp_path / "a.wav", 8000)
     assert len(sound.samples) == 200
     assert sound.peak > 0.9
 
 
-@pytest.mark.parametrize("behind", [EMPTY, b"", chunk(b"LIST", b"INFO") + EMPTY, b"junk" * 30])
-def test_what_is_no_sound_behind_the_data_does_no_harm(tmp_path: Path, behind: bytes) -> None:
-    (tmp_path / "a.wav").write_bytes(wav(200, 436 + len(behind), 400, behind=behind))
+@pytest.mark.parametrize("after", [EMPTY, b"", chunk(b"LIST", b"INFO") + EMPTY, b"junk" * 30])
+def test_other_bytes_after_the_data_do_no_harm(tmp_path: Path, after: bytes) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(200, 436 + len(after), 400, after=after))
     assert len(decode_sound(tmp_path / "a.wav", 8000).samples) == 200
 
 
@@ -157,7 +157,7 @@ CUT: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_what_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.wav").write_bytes(CUT[name]())
     with pytest.raises(SoundError, match="cut short"):
         decode_sound(tmp_path / "a.wav", 8000)

@@ -57,7 +57,7 @@ def test_cgroup_v1(tmp_path: Path, cpus: int, quota: str, wanted: int, mount: st
     assert available_cpus(tmp_path) == wanted
 
 
-def test_a_nested_group_is_bound_by_those_it_is_in(tmp_path: Path, cpus: int) -> None:
+def test_a_nested_group_has_the_limits_of_the_groups_around_it(tmp_path: Path, cpus: int) -> None:
     base = "sys/fs/cgroup"
     write(
         tmp_path,
@@ -91,7 +91,7 @@ def test_in_a_container_the_mount_is_the_groups_own(tmp_path: Path, cpus: int) -
     assert available_cpus(tmp_path) == 2
 
 
-def test_affinity_is_a_bound_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_affinity_is_a_limit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
     write(tmp_path, **{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "400000 100000"})
     assert available_cpus(tmp_path) == 1
@@ -117,7 +117,7 @@ def test_shares(cpus: int, workers: int | None, shares: ThreadShares) -> None:
     assert share_threads(cpus, workers) == shares
 
 
-def test_shares_of_nothing() -> None:
+def test_numbers_below_1_are_refused() -> None:
     for cpus, workers in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="cannot share"):
             share_threads(cpus, workers)

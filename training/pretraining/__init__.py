@@ -1,1 +1,1 @@
-"""Making the pretrained bundle: from labelled files and ImageNet's knowledge to INT8 towers and a model card."""
+"""Making the pretrained bundle: from labelled files and an ImageNet prior to INT8 towers and a model card."""

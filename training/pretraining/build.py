@@ -1,4 +1,4 @@
-"""Making the pretrained bundle: fit on frozen features, calibrate on sources left out, export, quantise, weigh."""
+"""Making the pretrained bundle: features, heads, calibration on held-out sources, export, INT8, model card."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _PARITY_PICTURES, _PARITY_SOUNDS = 400, 800
 
 @dataclass(frozen=True)
 class Built:
-    """The bundle, what the recipe scored on each source left out, and what 8 bits cost."""
+    """The bundle, the scores of the recipe on each held-out source, and the loss by INT8."""
 
     bundle: Bundle
     scores: Mapping[str, FoldScores]
@@ -53,11 +53,11 @@ def build_pretrained(
 ) -> Built:
     """Write the bundle `target`, its image tower in INT8, with its model card, from the labelled files of `data`.
 
-    Files without an open licence are measured on and never fitted on. Features stay in `work`, so that an
-    interrupted run goes on and a second one with other strengths takes seconds. Files of the source `leave_out` are
-    neither fitted nor measured on. Raises TrainingError, before anything is computed, for a source to leave out
-    that there is not and where fewer than two are left; later as `gather` does, and as `export_bundle` where the
-    exported towers differ.
+    Files without an open licence are used for measuring only, never for fitting. Features are kept in `work`: an
+    interrupted run continues from them, and a run with other strengths takes seconds. Files of the source
+    `leave_out` are not used at all. Raises TrainingError before anything is computed where `leave_out` is no source
+    of `data` or fewer than two sources are left; later as `gather`, and as `export_bundle` where the exported
+    towers differ.
     """
     _check_sources(data, leave_out)
     with exclusive(work):
@@ -97,7 +97,7 @@ def build_pretrained(
 
 
 def _check_sources(data: Path, leave_out: str | None) -> None:
-    """One source is left out at a time, to calibrate on; another must be there to fit on."""
+    """Raise TrainingError unless there is a source to fit on while another one is held out for calibration."""
     pictures, sounds = (read_material_files(data, kind) for kind in ("image", "sound"))
     if leave_out is not None:
         sources = sorted({*pictures.source.tolist(), *sounds.source.tolist()})
@@ -106,7 +106,7 @@ def _check_sources(data: Path, leave_out: str | None) -> None:
         pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
     for files, kind in ((pictures, "pictures"), (sounds, "sounds")):
         names, counts = np.unique(files.source[files.open_licence], return_counts=True)
-        # Without the largest source there must be files to tell a spread from.
+        # Without the largest source there must still be enough files for a standard deviation.
         if len(names) < _LEAST_SOURCES or counts.sum() - counts.max() < _LEAST_FILES:
             raise TrainingError(
                 f"the {kind} with an open licence come from fewer than {_LEAST_SOURCES} sources, or are fewer than "
@@ -119,7 +119,7 @@ def _open(data: PretrainingData) -> str:
 
 
 def _some(files: MaterialFiles, rng: np.random.Generator) -> tuple[Path, ...]:
-    """Files with an open licence, at random: what ranges of activations are taken from."""
+    """Random files with an open licence, on which the ranges of activations are measured."""
     rows = np.flatnonzero(files.open_licence)
     return tuple(files.paths[row] for row in rng.permutation(rows)[:_CALIBRATION_FILES])
 
@@ -177,7 +177,7 @@ def _export(
 
 
 def _means(of_parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """The mean over sources of each number of each part; those that there are."""
+    """The mean over sources of each measure in each part of the scoreboard, where there is one."""
     means = {}
     for part, by_source in of_parts.items():
         if by_source:
@@ -187,13 +187,13 @@ def _means(of_parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, flo
 
 
 def _sources(files: MaterialFiles) -> dict[str, int]:
-    """How many files of each source were fitted on."""
+    """The number of files of each source that were fitted on."""
     names, counts = np.unique(files.source[files.open_licence], return_counts=True)
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def _parity(floats: Bundle, trial: Bundle, data: PretrainingData, rng: np.random.Generator, threads: int) -> Parity:
-    """On files that were never fitted on, where there are any."""
+    """The parity on files that were not fitted on, or on all files where there are no such."""
     rows = []
     for files, most in ((data.pictures, _PARITY_PICTURES), (data.sounds, _PARITY_SOUNDS)):
         unseen = np.flatnonzero(~files.open_licence)

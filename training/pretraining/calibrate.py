@@ -1,4 +1,4 @@
-"""Calibrating both heads on sources left out: what probability a direction of the embedding stands for."""
+"""Calibrating both heads on held-out sources: from an embedding to probabilities of the materials."""
 
 from collections.abc import Callable
 
@@ -20,17 +20,17 @@ Labels = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
 
 
-def fit_heads(
+def calibrate_heads(
     pictures: Tensor, picture_material: Labels, picture_weight: Weights,
     sounds: Tensor, sound_material: Labels, sound_weight: Weights,
     bias_decay: float,
 ) -> MaterialHeads:  # fmt: skip
-    """Heads from embeddings `[N, 128]` and `[M, 128]` that towers gave which had not seen their sources.
+    """Heads fitted to embeddings `[N, 128]` and `[M, 128]` from towers that never saw their sources.
 
-    A picture's material is 0..16, or NOTHING; `..._weight [N]`, `[M]` says how much each file counts. One
-    factor for a material's own direction, one for nothing's, one for the constant's, and a bias of each material.
-    `bias_decay` draws a material's bias towards the mean of all, which is what one without any example keeps: a
-    material that one source alone has would else get the bias of "never there" where that source is left out.
+    A picture's material is 0 to 16, or NOTHING; `..._weight [N]`, `[M]` is the weight of each file. The heads have
+    one factor for a material's own dimension, one for that of nothing, one for the constant, and a bias for each
+    material. `bias_decay` regularises each bias towards the mean of all: otherwise a material that only one source
+    has would get the bias of a material that never occurs while that source is held out.
     """
     picture_weights, picture_bias = _fit_pictures(pictures, picture_material, picture_weight, bias_decay)
     sound_weights, sound_bias = _fit_sounds(sounds, sound_material, sound_weight, bias_decay)
@@ -38,7 +38,7 @@ def fit_heads(
 
 
 def balanced_weights(material: Labels, source: npt.NDArray[np.str_]) -> Weights:
-    """Weights `[N]`, sum 1: every source counts the same, and in it every material."""
+    """Weights `[N]`, sum 1: every source has the same weight, and within a source every material."""
     pairs = np.array([f"{one}/{of}" for one, of in zip(source, material, strict=True)])
     _, which, counts = np.unique(pairs, return_inverse=True, return_counts=True)
     weights: Weights = 1.0 / counts[which]
@@ -106,10 +106,10 @@ def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
 
 
 def recognition_threshold(probable: npt.NDArray[np.float64], nothing: npt.NDArray[np.float64]) -> float:
-    """The threshold that parts pictures of materials from pictures of nothing best, by their likeliest material.
+    """The threshold on the largest probability that best separates pictures of materials from pictures of nothing.
 
-    `probable [N]` and `nothing [M]` are the largest probabilities of pictures left out. The threshold makes the
-    mean of both shares that are judged right largest; rounded to 2 decimals.
+    `probable [N]` and `nothing [M]` are the largest probabilities of held-out pictures of both kinds. The threshold
+    maximises the mean of the two accuracies (balanced accuracy); it has 2 decimals.
     """
     thresholds = np.round(np.arange(0.05, 0.96, 0.01), 2)
     right = [((probable >= t).mean() + (nothing < t).mean()) / 2 for t in thresholds]

@@ -1,4 +1,4 @@
-"""The model card: what the bundle is for, what it was made from, how it measures and where it fails."""
+"""The model card: what the bundle is for, what it was made from, its measures and its weaknesses."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -140,7 +140,7 @@ def _synthetic(data: PretrainingData, recipe: PretrainingRecipe) -> str:
 
 
 def _unseen(data: PretrainingData) -> str:
-    """The twins are compared on files without an open licence, where there are any of a kind."""
+    """The words for the files that both bundles are compared on: those not fitted on, where there are any."""
     closed = [not files.open_licence.all() for files in (data.pictures, data.sounds)]
     return " not fitted on" if all(closed) else ""
 

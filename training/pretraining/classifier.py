@@ -1,4 +1,4 @@
-"""A linear classifier on a frozen network's pooled features, drawn towards what is known beforehand."""
+"""A linear classifier on the pooled features of a frozen network, regularised towards a prior."""
 
 from dataclasses import dataclass
 
@@ -22,11 +22,11 @@ class LinearClassifier:
 
 
 def prior_classifier(features: Tensor, rows: Tensor, knowledge: Tensor, strength: float) -> LinearClassifier:
-    """The classifier that `knowledge [C, 1000]` makes of an ImageNet head's `rows [1000, 1280]`.
+    """A classifier from the weights `rows [1000, 1280]` of an ImageNet head, combined by `knowledge [C, 1000]`.
 
-    Each class's logit has mean 0 and deviation `strength` over `features [N, 1280]`.
+    The logit of each class has mean 0 and standard deviation `strength` over `features [N, 1280]`.
     """
-    # What all classes of ImageNet have in common says nothing.
+    # The mean of all ImageNet classes carries no information.
     weight = knowledge @ (rows - rows.mean(dim=0))
     logits = features @ weight.T
     scale = strength / logits.std(dim=0)
@@ -38,8 +38,8 @@ def fit_classifier(
 ) -> LinearClassifier:
     """Class-balanced multinomial logistic regression by L-BFGS; deterministic.
 
-    `features [N, 1280]`, `labels [N]`. `decay` times the squared distance from `prior` (0 without one) is added to
-    the loss, in units in which features have a mean length of 10. A class without examples stays at its prior.
+    `features [N, 1280]`, `labels [N]`. The loss has a penalty of `decay` times the squared distance from `prior`
+    (from 0 without one), for features scaled to a mean length of 10. A class without examples keeps its prior.
     """
     scale = 10.0 / features.norm(dim=1).mean()
     scaled = features * scale

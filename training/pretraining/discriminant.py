@@ -1,4 +1,4 @@
-"""Linear discriminant analysis with shrinkage, in which no source speaks for all: how sounds are told apart."""
+"""Linear discriminant analysis with shrinkage and weighted sources: the classifier of sounds."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,12 @@ from training.pretraining.classifier import LinearClassifier
 def fit_discriminant(
     features: Tensor, weight: Tensor, labels: Tensor, classes: int, shrinkage: float, deviation: float
 ) -> LinearClassifier:
-    """Classes of one covariance (Fisher 1936), drawn to a multiple of the identity by `shrinkage` (0 to 1).
+    """Linear discriminant analysis (Fisher 1936) with shrinkage of the covariance.
 
-    `features [N, F]`, `labels [N]`, `weight [N]` how much a row counts. Classes with examples are taken as equally
-    likely; one without any is never likelier than all of these: it gets no weights and the lowest bias. Over the
-    rows the logits of a row, centred, have `deviation`.
+    `shrinkage`, 0 to 1, mixes the covariance with a multiple of the identity.
+    `features [N, F]`, `labels [N]`, `weight [N]` of each row. Classes with examples have equal prior probability. A
+    class without examples gets weights 0 and the lowest bias, so that it is never the likeliest. The logits are
+    centred in each row and scaled to the standard deviation `deviation`.
     """
     share = weight / weight.sum()
     present = sorted(set(labels.tolist()))
@@ -39,9 +40,9 @@ def fit_discriminant(
 
 
 def source_weights(labels: npt.NDArray[np.int64], source: npt.NDArray[np.str_], power: float) -> Tensor:
-    """Weights `[N]` of rows: materials count the same; in each, a source of n rows counts n to the `power`.
+    """Weights `[N]` of rows: the same for all materials; within one, a source of n rows has n to the `power`.
 
-    With power 1 every row of a material counts the same, with 0 every source.
+    With power 1 all rows of a material have the same weight, with 0 all its sources.
     """
     pairs = np.array([f"{label}/{name}" for label, name in zip(labels, source, strict=True)])
     _, which, counts = np.unique(pairs, return_inverse=True, return_counts=True)

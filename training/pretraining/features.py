@@ -1,7 +1,7 @@
-"""Pooled features of labelled pictures and sounds, from networks that saw ImageNet and are not trained on.
+"""Pooled features of labelled pictures and sounds, from frozen networks pretrained on ImageNet.
 
-Computing them is the long part of making a bundle, so they are kept beside it and read again where the files, the
-network and the way they are brought to it are the same.
+Computing them takes most of the time of making a bundle, so they are kept in files and read again where the media
+files, the network and the preprocessing are the same.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ class PictureFeatures(nn.Module):
 
 
 def read_pictures(paths: tuple[Path, ...], spec: PictureSpec) -> Iterator[Pictures]:
-    """Each file as uint8 `[size, size, 3]`. Raises TrainingError naming the file that is no picture."""
+    """Each file as uint8 `[size, size, 3]`. Raises TrainingError with the name of a file that is no picture."""
     for path in paths:
         try:
             yield picture_array(path.read_bytes(), spec.size, spec.resize)
@@ -63,7 +63,7 @@ def read_pictures(paths: tuple[Path, ...], spec: PictureSpec) -> Iterator[Pictur
 
 
 def read_clips(paths: tuple[Path, ...], spec: ClipSpec) -> Iterator[Clips]:
-    """The clip around each file's hit, float32 `[samples]`. Raises TrainingError naming a file that is no sound."""
+    """The clip around each file's hit, float32 `[samples]`. Raises TrainingError with the name of a bad file."""
     for path in paths:
         try:
             sound = decode_sound(path, spec.sample_rate)
@@ -73,7 +73,7 @@ def read_clips(paths: tuple[Path, ...], spec: ClipSpec) -> Iterator[Clips]:
 
 
 def clip_of(samples: Samples, spec: ClipSpec) -> Clips:
-    """The window of `spec` around the hit of `samples`."""
+    """The clip of `spec` around the hit in `samples`."""
     return cut_clip(samples, spec.sample_rate, find_hit(samples, spec.sample_rate), spec.before, spec.after)
 
 
@@ -91,8 +91,8 @@ def features_of(module: nn.Module, inputs: Iterator[npt.NDArray[np.generic]], co
     return torch.cat(found).clone()
 
 
-def kept(file: Path, identity: dict[str, object], compute: Callable[[], Tensor]) -> Tensor:
-    """What `compute` gives, from `file` where it was computed for the same `identity` before."""
+def cached(file: Path, identity: dict[str, object], compute: Callable[[], Tensor]) -> Tensor:
+    """The result of `compute`, from `file` where it was computed for the same `identity` before."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     if file.exists():
         try:

@@ -1,4 +1,4 @@
-"""Fitting both heads on frozen features, and answering each source by heads that never saw it."""
+"""Fitting the classifiers of pictures and of sounds on frozen features, and for each source one without it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ Fitted = TypeVar("Fitted")
 def fit_pictures(
     features: Tensor, material: Labels, nothing: Tensor, rows: Tensor, recipe: PretrainingRecipe
 ) -> LinearClassifier:
-    """Logits of the 17 materials and of nothing, from pictures' features `[N, F]` and what ImageNet knows.
+    """A classifier of the 17 materials and of nothing, from pictures' features `[N, F]` and the ImageNet prior.
 
-    `nothing [M, F]` are features of pictures of nothing, `rows [1000, F]` the ImageNet head's weights.
+    `nothing [M, F]` are features of pictures without a material, `rows [1000, F]` the weights of the ImageNet head.
     """
     all_features = torch.cat([features, nothing])
     labels = torch.cat([torch.from_numpy(material), torch.full((len(nothing),), NOTHING)])
@@ -36,7 +36,7 @@ def fit_pictures(
 
 @dataclass(frozen=True)
 class SoundClassifier:
-    """Logits of the 17 materials from features that are standardised first."""
+    """Standardises features, then gives logits of the 17 materials."""
 
     standardise: Standardise
     linear: LinearClassifier
@@ -55,7 +55,7 @@ def fit_sounds(
     synthetic_material: Labels,
     recipe: PretrainingRecipe,
 ) -> SoundClassifier:
-    """Logits of the 17 materials from recordings' features `[N, F]` and the synthetic ones `[M, F]`.
+    """A classifier of the 17 materials, from features of recordings `[N, F]` and of synthetic sounds `[M, F]`.
 
     `blocks` are those of `SoundFeatures`; the synthetic sounds count as one source.
     """
@@ -76,12 +76,12 @@ def fit_sounds(
 def left_out(
     source: Sources, trained_on: npt.NDArray[np.bool_], fit: Callable[[npt.NDArray[np.bool_]], Fitted]
 ) -> dict[str, Fitted]:
-    """For each source the classifier that was fitted on `trained_on [N]` without it."""
+    """For each source, a classifier fitted on the rows `trained_on [N]` without that source."""
     fitted: dict[str, Fitted] = {}
     whole: Fitted | None = None
     for name in sorted(set(source.tolist())):
         rest = trained_on & (source != name)
-        if (rest == trained_on).all():  # never trained on: one fit serves all such sources
+        if (rest == trained_on).all():  # none of its rows are trained on: one fit is enough for all such sources
             whole = whole or fit(rest)
             fitted[name] = whole
         else:

@@ -1,4 +1,7 @@
-"""Every picture and sound as towers embed it that never saw its source: what calibration and figures rest on."""
+"""Held-out embeddings: each picture and sound embedded by heads that never saw its source.
+
+Calibration and all measures are made on them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from torch.nn.functional import normalize
 
 from model.heads import MaterialHeads
 from model.torch_towers.networks import EMBEDDING_SIZE
-from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
+from training.pretraining.calibrate import balanced_weights, calibrate_heads, recognition_threshold
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.fit_heads import Fitted, SoundClassifier, fit_pictures, fit_sounds, left_out
 from training.pretraining.imagenet_prior import NOTHING
@@ -25,7 +28,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Vectors of pictures `[N, 128]`, sounds `[M, 128]` and pictures of nothing, none seen by what gave them."""
+    """Held-out embeddings of pictures `[N, 128]`, sounds `[M, 128]` and pictures without a material `[K, 128]`."""
 
     pictures: Tensor
     sounds: Tensor
@@ -33,14 +36,16 @@ class HeldOut:
 
 
 def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> LinearClassifier:
-    """The pictures' classifier, fitted on `rows [N]` of them."""
+    """The classifier of pictures, fitted on those in the mask `rows [N]`."""
     features, material = data.picture_features[torch.from_numpy(rows)], data.pictures.material[rows]
     return fit_pictures(features, material, data.nothing, data.imagenet_rows, recipe)
 
 
 def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> SoundClassifier:
-    """The sounds' classifier, fitted on `rows [M]` and the synthetic ones of materials of which
-    these are few."""
+    """The classifier of sounds, fitted on those in the mask `rows [M]`.
+
+    Materials with few of them get synthetic sounds as well.
+    """
     counts = np.bincount(data.sounds.material[rows], minlength=NOTHING)
     few = np.isin(data.synthetic_material, np.flatnonzero(counts < recipe.few_recordings))
     return fit_sounds(
@@ -61,7 +66,7 @@ def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
 
 
 def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple[Tensor, Tensor]:
-    """Pictures `[N, 128]`, and other drawings of nothing than were fitted on, seen by the whole classifier."""
+    """Held-out embeddings of pictures `[N, 128]`, and of drawings without a material that were not fitted on."""
     files = data.pictures
     fitted = left_out(files.source, files.open_licence, lambda rows: fit_whole_pictures(data, recipe, rows))
 
@@ -74,7 +79,7 @@ def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple
 
 
 def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
-    """Sounds `[M, 128]`."""
+    """Held-out embeddings of sounds `[M, 128]`."""
     files = data.sounds
     fitted = left_out(files.source, files.open_licence, lambda rows: fit_whole_sounds(data, recipe, rows))
     return _embed(
@@ -88,15 +93,15 @@ def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
 def calibrate(
     data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe, without: str = ""
 ) -> tuple[MaterialHeads, float]:
-    """The heads, and from what probability on a picture counts as recognised, from all sources but `without`.
+    """The heads, and the probability from which a picture counts as recognised, from all sources except `without`.
 
-    Pictures of nothing together weigh as much as a source.
+    Pictures without a material together have the weight of one source.
     """
     seen, heard = data.pictures.source != without, data.sounds.source != without
     material = np.concatenate([data.pictures.material[seen], np.full(len(held_out.nothing), NOTHING)])
     source = np.concatenate([data.pictures.source[seen], np.full(len(held_out.nothing), "nothing drawn")])
     pictures = torch.cat([held_out.pictures[torch.from_numpy(seen)], held_out.nothing])
-    heads = fit_heads(
+    heads = calibrate_heads(
         pictures,
         material,
         balanced_weights(material, source),

@@ -1,8 +1,9 @@
-"""What an ImageNet classifier already knows of materials: a hand-written table from its classes, as a prior.
+"""A prior for the classifier of pictures: a hand-written table of the materials of ImageNet's classes.
 
-A class weighs for a material as imagenet_materials.toml says. The mean of the rows of weights of its classes, so
-weighed, is a linear classifier that has seen no picture of ours: it knows plastic bags, teapots, fountains and
-doormats where labelled pictures are few. Classes that the table names nowhere (animals, food) speak for "nothing".
+imagenet_materials.toml gives each class a weight for its materials. The weighted mean of these classes' rows in the
+ImageNet head is a linear classifier that needs no labelled picture: it knows plastic bags, teapots, fountains and
+doormats, of which there are few labelled pictures. Classes that are not in the table (animals, food) count for
+"nothing".
 """
 
 import tomllib

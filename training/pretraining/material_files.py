@@ -1,4 +1,4 @@
-"""Labelled pictures or sounds of a manifest, each of one material, with the source that each comes from."""
+"""Labelled pictures or sounds of a manifest, each of one material, with their sources and licences."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ MANIFEST = "manifest.csv"
 class MaterialFiles:
     """N files of one kind: paths, `material [N]` (ids 0..16), `source [N]` and whether the licence is open `[N]`.
 
-    `licences` are what the manifest says of each source.
+    `licences`: the manifest's licences of each source. `skipped`: rows without exactly one of the 17 materials.
     """
 
     paths: tuple[Path, ...]
@@ -30,7 +30,7 @@ class MaterialFiles:
         return len(self.paths)
 
     def only(self, rows: npt.NDArray[np.bool_]) -> "MaterialFiles":
-        """Those of the files for which `rows [N]` is true."""
+        """The files in the mask `rows [N]`."""
         kept = tuple(path for path, keep in zip(self.paths, rows, strict=True) if keep)
         return replace(
             self,
@@ -45,7 +45,7 @@ def read_material_files(data: Path, kind: str) -> MaterialFiles:
     """The files of `kind` (image or sound) that the manifest `data`, or `data`/manifest.csv, lists.
 
     Rows without exactly one of the 17 materials are skipped and counted. Raises ManifestError as `read_rows`, and
-    TrainingError where a listed file is not there or there is none of the kind.
+    TrainingError where a listed file is missing or no file of the kind is listed.
     """
     file = data / MANIFEST if data.is_dir() else data
     rows = [row for row in read_rows(file) if row.kind == kind]

@@ -1,4 +1,7 @@
-"""Pictures of nothing that can be touched, drawn: pages of text, blank and blurred surfaces, skies, faces."""
+"""Drawn pictures without a material that can be touched: pages of text, blank or blurred surfaces, skies, faces.
+
+They are examples of the class "nothing".
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +12,7 @@ _LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
 
 
 def nothing_pictures(count: int, size: int, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """`count` pictures uint8 `[count, size, size, 3]`, of each kind in turn; the same seed gives the same ones."""
+    """Draw pictures uint8 `[count, size, size, 3]`, of each kind in turn; the same seed gives the same pictures."""
     pictures = []
     for number in range(count):
         random = np.random.default_rng([seed, number])
@@ -91,7 +94,7 @@ def _face(random: np.random.Generator, size: int) -> Image.Image:
 
 
 def _smooth(random: np.random.Generator, size: int, radius: float) -> npt.NDArray[np.float64]:
-    """Noise `[size, size]` of mean 0 and deviation 1 that changes over `radius` pixels."""
+    """Noise `[size, size]` of mean 0 and standard deviation 1 that changes over `radius` pixels."""
     cells = max(3, round(size / radius))
     grid = Image.fromarray(random.normal(0, 1, (cells, cells)).astype(np.float32))
     noise = np.asarray(grid.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What a bundle loses by being computed in 8 bits: how far its answers are those of its float twin."""
+"""What a bundle loses by INT8: how far its embeddings and answers agree with those of the float bundle."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,10 +18,11 @@ K = 10
 
 @dataclass(frozen=True)
 class Parity:
-    """Cosines between the twins' embeddings (median, and the 5 % that are lowest end at `..._p5`).
+    """The agreement of a float bundle and its INT8 version, on `pictures` pictures and `sounds` sounds.
 
-    `overlap`: share of the float bundle's first 10 sounds among the other's first 10. `p_at_10`, `p_at_10_int8`: of
-    pictures whose material has a sound.
+    `..._cosine`, `..._cosine_p5`: median and 5th percentile of the cosines between both embeddings of a file.
+    `overlap`: the share of the float bundle's first 10 sounds that are among the first 10 of the other.
+    `p_at_10`, `p_at_10_int8`: precision@10 of both, over pictures whose material has a sound.
     """
 
     pictures: int
@@ -48,7 +49,7 @@ def measure_parity(
     sound_material: Ids,
     threads: int,
 ) -> Parity:
-    """Answer `pictures` from `sounds` with both bundles. A tower that both share embeds once."""
+    """Recommend `sounds` for `pictures` with both bundles. A tower that is the same in both embeds only once."""
     twins = (floats, quantised)
     seen = _of_both(twins, IMAGE_TOWER, pictures, _of_picture, threads)
     heard = _of_both(twins, SOUND_TOWER, sounds, _of_sound, threads)
@@ -79,7 +80,7 @@ def _of_both(
     embed: Callable[[TowerRuntime, Path], Vectors],
     threads: int,
 ) -> tuple[Vectors, Vectors]:
-    """The embeddings `[n, d]` of files by the `tower` of both twins, computed once where it is the same."""
+    """The embeddings `[n, d]` of files by the `tower` of both bundles, computed once where it is the same."""
     found: dict[tuple[str, PictureSpec, ClipSpec], Vectors] = {}
     keys = [(twin.spec.files[tower].sha256, twin.spec.picture, twin.spec.clip) for twin in twins]
     for key, twin in zip(keys, twins, strict=True):

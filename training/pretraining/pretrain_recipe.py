@@ -1,4 +1,4 @@
-"""How the pretrained bundle is fitted: the values that were chosen on sources left out, as one small value."""
+"""The recipe of the pretrained bundle: all values that were chosen on held-out sources."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -6,14 +6,14 @@ from model.bundle import ClipSpec, PictureSpec
 
 
 class PretrainingRecipe(BaseModel):
-    """Networks, inputs and the strengths of what is added to the data.
+    """Networks, their inputs, and the strengths of regularisation and of added data.
 
     `picture_decay`: see `fit_classifier`. `sound_shrinkage` and `sound_deviation` (of the logits): see
-    `fit_discriminant`, `source_power`: see `source_weights`. `knowledge`: deviation of the logits that ImageNet's
-    classes give a material before a labelled picture is seen. `nothing`: drawn pictures of nothing that can be
-    touched. `synthetic`: synthetic sounds that stand for each material with fewer recordings than `few_recordings`;
-    added to the recordings of the others, they made these be told worse. `bias_decay`: see `fit_heads`.
-    `label_strength`: how far an index draws the vector of a labelled sound towards its material.
+    `fit_discriminant`. `source_power`: see `source_weights`. `knowledge`: standard deviation of a material's logits
+    in the ImageNet prior. `nothing`: number of drawn pictures without a material. `synthetic`: number of synthetic
+    sounds for each material with fewer recordings than `few_recordings` (for the others they lowered accuracy).
+    `bias_decay`: see `calibrate_heads`. `label_strength`: how far an index moves the vector of a labelled sound
+    towards its material.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

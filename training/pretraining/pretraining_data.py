@@ -1,4 +1,4 @@
-"""All that the heads are fitted on: features, materials and sources of pictures, sounds and what is added."""
+"""The data that the heads are fitted on: features, materials and sources of pictures and sounds, also synthetic."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from model.sound import HIGH_PASS_HERTZ
 from training.pretraining.features import (
     PictureFeatures,
+    cached,
     features_of,
-    kept,
     pretrained_network,
     read_clips,
     read_pictures,
@@ -26,12 +26,12 @@ from training.pretraining.spectra import ClearedLogMel
 from training.synthesis.demo_library import write_library
 
 _NOTHING_SEED = 1000
-"""Added to the seed for the pictures of nothing that calibration sees, and not fitting."""
+"""Added to the seed for the pictures without a material that are held out for calibration."""
 
 
 @dataclass(frozen=True)
 class PretrainingData:
-    """Features of pictures `[N, F]`, sounds `[M, F]`, synthetic sounds and pictures of nothing."""
+    """Features of pictures `[N, F]`, sounds `[M, F]`, synthetic sounds and, in `nothing`, of drawn pictures."""
 
     pictures: MaterialFiles
     picture_features: Tensor
@@ -47,7 +47,7 @@ class PretrainingData:
     synthetic_material: npt.NDArray[np.int64]
 
     def without(self, source: str) -> "PretrainingData":
-        """The same data as it is to somebody who never got a file of `source`."""
+        """The same data without the files of `source`."""
         seen, heard = self.pictures.source != source, self.sounds.source != source
         return replace(
             self,
@@ -59,7 +59,7 @@ class PretrainingData:
 
 
 def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData:
-    """Read the labelled files of `data` and compute their features, those that are in `work` already not again.
+    """Read the labelled files of `data` and compute their features, except those that `work` has already.
 
     Raises TrainingError as `read_material_files` does, and naming a file that cannot be decoded.
     """
@@ -67,7 +67,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     network = pretrained_network(recipe.image_network)
     see = PictureFeatures(network).eval()
     size = recipe.picture.size
-    of_pictures = kept(
+    of_pictures = cached(
         work / f"pictures-{recipe.image_network}-{size}.npz",
         {"files": _contents(pictures), "network": recipe.image_network, "picture": recipe.picture.model_dump()},
         lambda: features_of(see, read_pictures(pictures.paths, recipe.picture), len(pictures), "pictures"),
@@ -112,7 +112,7 @@ def sound_features(
     work: Path,
     what: str,
 ) -> Tensor:
-    """Features `[N, F]` of sounds by the networks of `recipe`, kept in `work` under the name of `what` they are."""
+    """Features `[N, F]` of sounds by the networks of `recipe`, cached in `work` under the name `what`."""
     identity = {
         "files": _contents(files),
         "network": recipe.sound_network,
@@ -121,7 +121,7 @@ def sound_features(
         "size": recipe.spectrogram_size,
         "blocks": hear.blocks,
     }
-    return kept(
+    return cached(
         work / f"{what}-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
         identity,
         lambda: features_of(nn.Sequential(log_mel, hear), read_clips(files.paths, recipe.clip), len(files), what),
@@ -129,7 +129,7 @@ def sound_features(
 
 
 def _contents(files: MaterialFiles) -> list[str]:
-    """SHA-256 of each file, for telling whether features are of the same files, wherever these lie."""
+    """SHA-256 of each file: features are reused for the same content, wherever the files are."""
     digests = []
     for path in files.paths:
         with path.open("rb") as handle:

@@ -1,4 +1,4 @@
-"""Towers in INT8, with ranges of activations found on real inputs."""
+"""Quantising a tower to INT8, with the ranges of activations measured on real inputs."""
 
 import logging
 import tempfile
@@ -23,7 +23,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 Inputs = npt.NDArray[Any]
 
 FIRST_IN_FLOAT = 2
-"""Convolutions at the beginning that stay in float: what they round off, all that follow make larger."""
+"""The first convolutions stay in float: all later ones would amplify their rounding errors."""
 _BATCH = 16
 
 
@@ -46,18 +46,18 @@ def quantise_tower(
     corrected: bool = True,
     any_pair: bool = False,
 ) -> None:
-    """Write the INT8 twin of the tower at `tower` to `target`; activations take their range on `inputs [N, ...]`.
+    """Write the INT8 version of the tower at `tower` to `target`, with activation ranges from `inputs [N, ...]`.
 
-    Convolutions alone are computed in 8 bits: what comes before them (pixels to floats, the spectrogram) and after
-    (projection, length 1) costs little. A ReLU6 must be named beside them: its bounds then are the range of the
-    convolution's output. Otherwise that takes the range of what the ReLU6 cuts off too, which depthwise
-    convolutions, whose channels differ most, do not survive, and each ReLU6 is computed in float.
-    The ranges of the weights are such that every processor computes the same, unless `any_pair` of neighbours will
-    do: see `weight_ranges`.
+    Only convolutions are computed in 8 bits: what comes before them (pixels to floats, the spectrogram) and after
+    (projection, normalisation) costs little. Each ReLU6 is quantised with its convolution, so that its bounds are
+    the range of the convolution's output. Otherwise the range would include values that the ReLU6 clips, which
+    ruins depthwise convolutions, whose channels differ most, and each ReLU6 would be computed in float.
+    `first_in_float`: number of first convolutions that stay in float. `corrected`: with bias correction.
+    `any_pair`: allow weights whose sums saturate on some processors, see `weight_ranges`.
     """
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
-        # Folds batch normalisation into the convolutions; without it their outputs are quantised twice.
+        # Merges batch normalisation into the convolutions; otherwise their outputs are quantised twice.
         quant_pre_process(str(tower), str(prepared), skip_symbolic_shape=True)
         model = onnx.load(str(prepared))
         in_float = _in_float(model.graph, first_in_float)
@@ -85,21 +85,23 @@ def quantise_tower(
 
 
 def weight_ranges(weight: npt.NDArray[np.float32], *, any_pair: bool = False) -> npt.NDArray[np.float32]:
-    """What 127 stands for in each output channel `[channels]` of `weight [channels, inputs, rows, columns]`.
+    """The value of the 8-bit weight 127, in each output channel, `[channels]`.
 
-    On x86 without VNNI, ONNX Runtime multiplies 8-bit inputs (0 to 255) by weights and adds two neighbours, in the
-    order rows, columns, inputs, in 16 bits, where what is above 32,767 is cut off. So no two neighbours may add up
-    to more than 127: when both are rounded up it is 128, and 255 times that fits. Depthwise convolutions have a
-    kernel of their own, which adds in 32 bits: there `any_pair` will do.
+    `weight` is `[channels, inputs, rows, columns]`.
+
+    On x86 without VNNI, ONNX Runtime multiplies 8-bit inputs (0 to 255) by weights and adds the products of two
+    neighbours (in the order rows, columns, inputs) in 16 bits, where sums above 32,767 saturate. So no two
+    neighbours may add up to more than 127: if both are rounded up it is 128, and 255 times that still fits.
+    Depthwise convolutions have a kernel of their own that adds in 32 bits: there `any_pair` is allowed.
     """
     ranges: npt.NDArray[np.float32] = np.abs(weight).max(axis=(1, 2, 3))
     return ranges if any_pair else np.maximum(ranges, np.abs(_pairs(weight)).max(axis=1))
 
 
 def largest_pair(tower: Path) -> int:
-    """The largest sum of two neighbouring 8-bit weights of the file `tower`, whatever its sign; 0 without such.
+    """The largest absolute sum of two neighbouring 8-bit weights of the file `tower`; 0 without 8-bit weights.
 
-    Up to 128, no kernel cuts a sum off: see `weight_ranges`.
+    Up to 128, no kernel saturates: see `weight_ranges`.
     """
     graph = onnx.load(str(tower)).graph
     stored = {one.name: one for one in graph.initializer}
@@ -114,7 +116,7 @@ def largest_pair(tower: Path) -> int:
 
 
 def _pairs(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Sums `[channels, pairs]` of neighbours. Of opposite sign, two are never further from 0 than one of them."""
+    """Sums `[channels, pairs]` of two neighbours; those of opposite sign are never larger than one of the two."""
     in_order = weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
     in_order = np.pad(in_order, ((0, 0), (0, in_order.shape[1] % 2)))
     sums: npt.NDArray[Any] = in_order[:, ::2] + in_order[:, 1::2]
@@ -122,7 +124,7 @@ def _pairs(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _in_float(graph: Any, first: int) -> list[str]:
-    """The first convolutions, their ReLU6, and every other Clip that follows no convolution (a spectrogram's)."""
+    """Names of the first convolutions, their ReLU6, and each Clip that follows no convolution (a spectrogram's)."""
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     outputs = {name for node in convolutions[first:] for name in node.output}
     clips = [node for node in graph.node if node.op_type == "Clip" and not outputs.intersection(node.input)]
@@ -144,17 +146,17 @@ def _ranges(graph: Any, node: Any, any_pair: bool) -> npt.NDArray[np.float32]:
 
 
 def _is_depthwise(node: Any, weight: npt.NDArray[Any]) -> bool:
-    """Whether each channel is seen by one output alone; `weight` is `[channels, 1, rows, columns]` then."""
+    """Whether each input channel has one output channel; then `weight` is `[channels, 1, rows, columns]`."""
     groups = [attribute.i for attribute in node.attribute if attribute.name == "group"]
     return groups == [len(weight)] and weight.shape[1] == 1 < len(weight)
 
 
 def _correct_biases(model: Any, in_float: list[str], inputs: Inputs, any_pair: bool) -> None:
-    """Take from each bias, in place, what rounding the weights adds to the convolution's output on average.
+    """Subtract from each bias, in place, what rounding the weights adds to the convolution's output on average.
 
     Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.2, with
-    the mean inputs `[channels]` found on `inputs` rather than told from batch normalisation. Padding is left out of
-    account.
+    the mean inputs `[channels]` measured on `inputs` rather than taken from batch normalisation. Padding is
+    ignored.
     """
     weights = {initializer.name: initializer for initializer in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv" and node.name not in in_float]
@@ -168,7 +170,7 @@ def _correct_biases(model: Any, in_float: list[str], inputs: Inputs, any_pair: b
         added = rounded_off[:, 0] * mean if _is_depthwise(node, weight) else rounded_off @ mean
         bias = weights[node.input[2]] if any(node.input[2:]) else None
         before = numpy_helper.to_array(bias) if bias is not None else np.zeros(len(weight), np.float32)
-        if bias is None or biases.count(bias.name) > 1:  # it gets one of its own
+        if bias is None or biases.count(bias.name) > 1:  # it gets a bias of its own
             del node.input[2:]
             node.input.append(f"{node.output[0]}_bias")
             bias = model.graph.initializer.add()

@@ -1,4 +1,4 @@
-"""How good the recipe is on sources left out: the scoreboard's numbers, from heads that never saw the source."""
+"""The scores of the recipe on each source, from heads that never saw that source."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ def score_left_out(
 ) -> Mapping[str, FoldScores]:
     """The scores of each source by name.
 
-    Every picture and every sound was embedded by heads fitted without its source; the library is all sounds. The
+    Every picture and every sound is embedded by heads fitted without its source; the library is all sounds. The
     probabilities are calibrated on the other sources.
     """
     scores = {}

@@ -1,4 +1,4 @@
-"""What a frozen picture network says of a sound: statistics of its early feature maps of three spectrograms."""
+"""Features of a sound: statistics of the early feature maps of a frozen picture network on three spectrograms."""
 
 import torch
 from torch import Tensor, nn
@@ -8,18 +8,18 @@ from model.torch_towers.efficientnet_lite import EFFICIENTNET_LITE
 from model.torch_towers.networks import PooledNetwork
 
 _STAGES = 4
-"""Stages of EfficientNet-Lite that are kept. The late ones know objects; they told materials of sounds worse."""
+"""Stages of EfficientNet-Lite that are used. The later ones detect objects; they classified sounds worse."""
 
 
 class SoundFeatures(nn.Module):
     """Planes `[B, 3, size, size]` of `ClearedLogMel` to features `[B, F]`, in blocks of `blocks` features.
 
-    Each plane is seen by itself. The blocks are the statistics of the last stage's map of the three planes, and of
-    the last but one's of the third.
+    The network sees each plane by itself. The blocks are statistics of feature maps: of the last used stage for
+    each of the three planes, and of the stage before it for the third plane.
     """
 
     def __init__(self, name: str, network: PooledNetwork) -> None:
-        """Raises TrainingError for a network that is no EfficientNet-Lite, whose stages are meant."""
+        """Raises TrainingError for a network that is no EfficientNet-Lite."""
         if name not in EFFICIENTNET_LITE:
             raise TrainingError(f"the sound network is {name}; it must be one of {', '.join(EFFICIENTNET_LITE)}")
         super().__init__()
@@ -46,8 +46,11 @@ class SoundFeatures(nn.Module):
 
 
 def statistics(maps: Tensor) -> Tensor:
-    """Of feature maps `[B, C, frequencies, times]`, `[B, 3C]`: mean, mean deviation over time, deviation over
-    frequency of the mean over time."""
+    """Statistics `[B, 3C]` of feature maps `[B, C, frequencies, times]`.
+
+    The mean, the mean over frequency of the standard deviation over time, and the standard deviation over frequency
+    of the mean over time.
+    """
     return torch.cat(
         [maps.mean(dim=(2, 3)), _deviation(maps, 3).mean(dim=2), _deviation(maps.mean(dim=3), 2)], dim=1
     )

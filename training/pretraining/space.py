@@ -1,11 +1,10 @@
-"""The space that both towers of the pretrained bundle embed into, in which 17 of 128 dimensions are the materials.
+"""The embedding space of the pretrained bundle: 17 of its 128 dimensions are the materials.
 
-A picture's vector is, before it is normalised, its centred logits of the 17 materials and of nothing and a
-constant: a picture in which nothing stands out points to the constant. A sound's is its probabilities of the 17
-materials, filled up to length 1 by dimensions in which pictures are 0 and that tell sounds of one material apart.
-So the cosine orders sounds for a picture by the mean of its logits under the sound's probabilities: what a sound
-may be made of counts as far as it is in the picture. A head that is linear in the pooled features keeps the
-picture's cells.
+A picture's vector, before normalisation, is its centred logits of the 17 materials and of nothing, and a constant:
+where no logit stands out, the vector points to the constant. A sound's vector is its probabilities of the 17
+materials, and further dimensions that bring it to length 1; there pictures are 0, and sounds of one material
+differ. So for a picture the cosine orders sounds by the mean of the picture's logits weighted by the sound's
+probabilities. Because the picture's vector is linear in the pooled features, a picture has cells.
 """
 
 import torch
@@ -19,16 +18,16 @@ from training.pretraining.fit_heads import SoundClassifier
 
 COUNT = len(MATERIALS)
 CONSTANT = COUNT + 1
-"""Dimension of the picture's constant; the one before it is nothing's."""
+"""The dimension of the picture's constant; the dimension before it is that of nothing."""
 CONSTANT_LENGTH = 6.0
-"""The constant: about half the length that a clear picture's logits have."""
+"""The constant: about half the length of a clear picture's logits."""
 SHARPNESS = 2.0
-"""What a sound's logits are multiplied by before the softmax."""
+"""Factor on a sound's logits before the softmax (an inverse temperature)."""
 REST = EMBEDDING_SIZE - CONSTANT - 1
 
 
 def picture_projection(classifier: LinearClassifier) -> nn.Linear:
-    """The layer from pooled features `[B, 1280]` to the picture's vector `[B, 128]`, not yet normalised."""
+    """The layer from pooled features `[B, 1280]` to the picture's vector `[B, 128]` before normalisation."""
     layer = nn.Linear(classifier.weight.shape[1], EMBEDDING_SIZE)
     with torch.no_grad():
         layer.weight.zero_()
@@ -43,7 +42,7 @@ class SoundProjection(nn.Module):
     """From features `[B, F]` of `SoundFeatures` to the sound's unit vector `[B, 128]`."""
 
     def __init__(self, classifier: SoundClassifier, features: Tensor) -> None:
-        """`features [N, F]` of sounds: their principal directions become the dimensions that fill up."""
+        """The principal directions of `features [N, F]` of sounds become the further dimensions."""
         super().__init__()
         self.standardise = classifier.standardise
         self.classifier = nn.Linear(features.shape[1], COUNT)
@@ -52,7 +51,7 @@ class SoundProjection(nn.Module):
         mean = standard.mean(dim=0)
         values, vectors = torch.linalg.eigh((standard - mean).T @ (standard - mean))
         directions = vectors[:, values.argsort(descending=True)[:REST]].T
-        # The sign of an eigenvector is arbitrary: the largest coordinate counts as positive.
+        # The sign of an eigenvector is arbitrary; its largest coordinate is made positive.
         largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
         directions = directions * largest.sign()
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Log-mel spectrograms of one clip, cleared of the colour that room and microphone give it."""
+"""Three log-mel spectrograms of a clip: as it is, and without the colour of acoustics and microphone."""
 
 import torch
 from torch import Tensor
@@ -11,11 +11,11 @@ _BROAD = 33  # bands of 128: about two octaves where mel is logarithmic
 
 
 class ClearedLogMel(LogMel):
-    """Clips `[B, samples]` to three different planes `[B, 3, size, size]`, each scaled as `LogMel` scales.
+    """Clips `[B, samples]` to three different planes `[B, 3, size, size]`, each scaled as in `LogMel`.
 
     The first is the spectrogram as it is. In the second each band is divided by the clip's mean spectrum over time,
-    smoothed over 33 bands: a broad colour, which comes from microphone and distance, is gone. In the third it is
-    divided by the mean spectrum itself (cepstral mean normalisation; Atal 1974): what is left is how bands decay.
+    smoothed over 33 bands: this removes the broad colour of microphone and distance. In the third it is divided by
+    the mean spectrum itself (cepstral mean normalisation; Atal 1974): this leaves the decay of the bands.
     """
 
     def forward(self, clips: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Bringing the features of sounds, blocks of very different spread, to one measure before they are told apart."""
+"""Standardising the features of sounds, whose blocks have very different scales, before they are classified."""
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ _LENGTH = 3.0
 class Standardise(nn.Module):
     """Features `[B, F]` to features `[B, F]` of length 3.
 
-    Each is brought to mean 0 and deviation 1 over the recordings that are fitted on, at most 6 away; each block of
-    features counts the same, however many it has. The common length keeps recordings that are far from all others
-    from being told with a certainty that they do not deserve.
+    Each feature is scaled to mean 0 and standard deviation 1 over the fitted recordings and clipped at 6; each
+    block has the same weight, whatever its number of features. The fixed length keeps recordings that are far from
+    all others from being classified with too much confidence.
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""In which precision a tower computes, read from its graph: what a model card says of it."""
+"""The precision in which a tower computes, read from its graph, as a sentence for the model card."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ import onnx
 
 
 def precision_of(tower: Path, name: str) -> str:
-    """A sentence on the file `tower`, called `name`: how many of its convolutions are in INT8, and which not."""
+    """A sentence about the file `tower`, called `name`: how many of its convolutions are in INT8, and which not."""
     graph = onnx.load(str(tower), load_external_data=False).graph
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     dequantised = {output for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
-    # Quantised weights are what makes one: an input alone may come in 8 bits from the layer before it.
+    # A convolution is in INT8 if its weights are: its input alone may be in 8 bits because of the layer before.
     eight = [node.input[1] in dequantised for node in convolutions]
     if not any(eight):
         return f"The {name} is computed in float."

@@ -12,7 +12,7 @@ from training.pretraining.space import SoundProjection, picture_projection
 
 
 def sound_projection(data: PretrainingData, classifier: SoundClassifier) -> SoundProjection:
-    """The sound tower's last layers; what fills its vectors up is told from the sounds with an open licence."""
+    """The last layers of the sound tower, with further dimensions from the sounds with an open licence."""
     return SoundProjection(classifier, data.sound_features[torch.from_numpy(data.sounds.open_licence)])
 
 

@@ -1,4 +1,4 @@
-"""Where a bundle fails, from what it was fitted on and from its scores on sources left out: lines for its card."""
+"""The weaknesses of a bundle, from its training data and its scores on held-out sources, as lines for the card."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -10,21 +10,22 @@ from training.measures.scoreboard import COMMONEST, RECOMMENDED, TOLD_PICTURES, 
 from training.measures.sources import FoldScores, Ids, Least, Scored, mean_over
 
 LINE = 116
-"""The card's lines are no longer."""
+"""The longest line of the card."""
 _RIGHT = 0.5
-"""Materials that are told right less often are named."""
+"""Materials with a lower top-1 accuracy are named."""
 _FITTING = 0.2
-"""Materials whose pictures get fewer fitting recordings among ten are named."""
+"""Materials whose pictures have a lower precision@10 are named."""
 _PAIRS = 5
-"""So many confusions are named."""
+"""At most so many confusions are named."""
 _OFTEN = 0.1
-"""The least share of a material's files that a named confusion takes."""
+"""A confusion is named from this share of a material's files on."""
 
 
 def weaknesses(shown: Ids, scores: Mapping[str, FoldScores], least: Least) -> str:
-    """Lines of Markdown: materials told badly, given sounds that do not fit, confused or hardly shown.
+    """Lines of Markdown: materials with low accuracy, with unfitting sounds, confused, or with few pictures.
 
-    `shown [N]` are the materials of the pictures that were fitted on; `least` files make a material count.
+    `shown [N]` are the materials of the pictures that were fitted on. Only materials with at least `least` files
+    are judged.
     """
     of_parts = parts(scores)
     pictures, sounds = (list(of_parts[part].values()) for part in (TOLD_PICTURES, TOLD_SOUNDS))
@@ -51,7 +52,7 @@ def weaknesses(shown: Ids, scores: Mapping[str, FoldScores], least: Least) -> st
 
 
 def _weak(scored: Sequence[Scored], number: str, enough: float, least: int) -> str:
-    """Materials with enough files whose mean `number` is below `enough`, the worst first."""
+    """Materials with at least `least` files whose mean `number` is below `enough`, the worst first."""
     material, right = _of(scored), np.concatenate([np.empty(0), *(one.each[number] for one in scored)])
     shares = {
         one.name: float(right[material == one.id].mean())
@@ -62,7 +63,7 @@ def _weak(scored: Sequence[Scored], number: str, enough: float, least: int) -> s
 
 
 def _no_better(ours: Mapping[str, Scored], commonest: Mapping[str, Scored]) -> str:
-    """The sources where ours is not above: `trashnet (0.22 beside 0.25)`."""
+    """The sources where ours is not better: `trashnet (0.22 beside 0.25)`."""
     number = "P@10"
     beside = {
         source: (float(scored.each[number].mean()), float(commonest[source].each[number].mean()))
@@ -72,12 +73,12 @@ def _no_better(ours: Mapping[str, Scored], commonest: Mapping[str, Scored]) -> s
     return _listed([f"{source} ({a:.2f} beside {b:.2f})" for source, (a, b) in beside.items() if a <= b])
 
 
-def _confused(told: Sequence[Scored], least: int) -> str:
-    """The wrong materials that take most of another's files: `plastic for glass (0.20)`."""
-    material = _of(told)
-    said = np.concatenate([np.empty(0, np.int64), *(one.told for one in told if one.told is not None)])
+def _confused(scored: Sequence[Scored], least: int) -> str:
+    """The most frequent confusions, with the share of the material's files: `plastic for glass (0.20)`."""
+    material = _of(scored)
+    predicted = np.concatenate([np.empty(0, np.int64), *(one.told for one in scored if one.told is not None)])
     shares = {
-        f"{own.name} for {other.name}": float((said[material == own.id] == other.id).mean())
+        f"{own.name} for {other.name}": float((predicted[material == own.id] == other.id).mean())
         for own in MATERIALS
         if (material == own.id).sum() >= least
         for other in MATERIALS
@@ -92,9 +93,9 @@ def _few(material: Ids, least: int) -> str:
     return _listed([f"{one.name} ({counts[one.id]})" for one in MATERIALS if counts[one.id] < least])
 
 
-def _of(told: Sequence[Scored]) -> Ids:
+def _of(scored: Sequence[Scored]) -> Ids:
     """The materials of all files."""
-    return np.concatenate([np.empty(0, np.int64), *(one.material for one in told)])
+    return np.concatenate([np.empty(0, np.int64), *(one.material for one in scored)])
 
 
 def _listed(texts: Sequence[str]) -> str:

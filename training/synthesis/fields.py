@@ -23,8 +23,7 @@ def fractal(
     finest: float = 0.0,
     stretch: tuple[float, float] = (1.0, 1.0),
 ) -> Field:
-    """Noise of power 1/frequency^slope, mean 0 and standard deviation 1, `[height, width]`, periodic at its
-    borders.
+    """Periodic noise `[height, width]` of power 1/frequency^slope, mean 0 and standard deviation 1.
 
     Its wavelengths are between `finest` and `coarsest` picture heights, times `stretch` (down, across).
     """

@@ -1,4 +1,4 @@
-"""Labelled pictures and sounds of three sources, small, and a recipe that is quick on them."""
+"""A few small labelled pictures and sounds of three sources, and a recipe that is quick on them."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the card says of a bundle beyond its tables, told from its towers and its scores."""
+"""The sentences of the model card about precision and weaknesses."""
 
 from pathlib import Path
 
@@ -49,9 +49,9 @@ def test_precision_is_read_from_the_graph(tmp_path: Path, layers: str, sentence:
     assert precision_of(tmp_path / "tower.onnx", "tower") == sentence
 
 
-def told(said: list[int]) -> npt.NDArray[np.float64]:
-    """Probabilities whose likeliest material is the one that is said."""
-    probabilities: npt.NDArray[np.float64] = 0.1 + 0.5 * (np.array(said)[:, None] == np.arange(len(MATERIALS)))
+def certain(predicted: list[int]) -> npt.NDArray[np.float64]:
+    """Probabilities whose likeliest materials are `predicted`."""
+    probabilities: npt.NDArray[np.float64] = 0.1 + 0.5 * (np.array(predicted)[:, None] == np.arange(len(MATERIALS)))
     return probabilities
 
 
@@ -62,24 +62,24 @@ def test_weaknesses_are_counted() -> None:
         sound_material=np.array([METAL] * 3),
         library_material=library,
         scores=np.ones((8, 1)),
-        picture_probabilities=told([WOOD] * 4 + [PLASTIC] * 2 + [GLASS] * 2),
-        sound_probabilities=told([METAL, WOOD, WOOD]),
+        picture_probabilities=certain([WOOD] * 4 + [PLASTIC] * 2 + [GLASS] * 2),
+        sound_probabilities=certain([METAL, WOOD, WOOD]),
     )
     far = Fold(
         picture_material=np.array([GLASS] * 4 + [PLASTIC]),
         sound_material=np.zeros(0, np.int64),
         library_material=library,
         scores=np.ones((5, 1)),
-        picture_probabilities=told([METAL, PLASTIC, PLASTIC, PLASTIC, WOOD]),
+        picture_probabilities=certain([METAL, PLASTIC, PLASTIC, PLASTIC, WOOD]),
     )
     scores = {"near": score_fold(near, Least(4, 3)), "far": score_fold(far, Least(4, 3))}
     text = weaknesses(np.array([WOOD] * 9 + [GLASS] * 2), scores, Least(4, 3))
     assert max(len(line) for line in text.splitlines()) <= LINE
     lines = " ".join(text.split()).split(" - ")
-    # Of eight pictures of glass two are told right, five are told plastic; plastic has too few to count.
+    # Of eight pictures of glass two are predicted right and five as plastic; plastic has too few to count.
     assert lines[0] == "- Pictures told right less than half the time: glass (0.25)."
     assert lines[1] == "Sounds told right less than half the time: metal (0.33)."
-    # The library is one sound of wood, which is all that its pictures get; glass has none.
+    # The library has one sound of wood, which its pictures get; glass has none.
     assert lines[2].endswith("fewer than two fit on average: none.")
     assert lines[3].endswith("commonest material alone fit at least as often: near (1.00 beside 1.00).")
     assert (
@@ -97,7 +97,7 @@ def test_weaknesses_are_counted() -> None:
     assert lines[7].startswith("Of sources that it has never met, 0.38 of the pictures and 0.33 of the sounds")
 
 
-def test_nothing_to_complain_of_is_said_too() -> None:
+def test_a_bundle_without_weaknesses_says_none() -> None:
     text = weaknesses(np.repeat(np.arange(len(MATERIALS)), 4), {}, Least(4, 3))
     assert "- Pictures told right less than half the time: none." in text
     assert "- Shown fewer than 4 pictures of: none." in text

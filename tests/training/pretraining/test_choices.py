@@ -85,13 +85,13 @@ def test_the_choice_of_sounds_is_made_on_data_that_never_had_the_source(
     whole, least = gather(opened, work, SMALL), Least(1, 1)
     recipes = {name: SMALL.model_copy(update=change) for name, change in changes.items()}
 
-    def told(some: PretrainingData, recipe: PretrainingRecipe) -> dict[str, float]:
+    def top_1(some: PretrainingData, recipe: PretrainingRecipe) -> dict[str, float]:
         scores = score_left_out(some, hold_out(some, recipe), recipe, least)
         return {source: one.sounds.numbers["top-1 macro"] for source, one in scores.items() if one.sounds}
 
-    of_all = {name: told(whole, recipe) for name, recipe in recipes.items()}
+    of_all = {name: top_1(whole, recipe) for name, recipe in recipes.items()}
     for source in ("first", "second", "closed"):
-        others = {name: np.mean(list(told(whole.without(source), one).values())) for name, one in recipes.items()}
+        others = {name: np.mean(list(top_1(whole.without(source), one).values())) for name, one in recipes.items()}
         assert found["chosen"][source] == max(others, key=others.__getitem__)
         chosen = found["chosen_scores"][source]["top-1 macro"]
         assert chosen == pytest.approx(of_all[found["chosen"][source]][source])

@@ -1,4 +1,4 @@
-"""Classifiers drawn towards what is known, left out by source, and calibrated."""
+"""Classifiers with a prior, leaving out sources, calibration, and the steps between features and vectors."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from model.materials import MATERIALS, material_named
-from training.pretraining.calibrate import balanced_weights, fit_heads, recognition_threshold
+from training.pretraining.calibrate import balanced_weights, calibrate_heads, recognition_threshold
 from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
 from training.pretraining.discriminant import fit_discriminant, source_weights
 from training.pretraining.fit_heads import fit_pictures, fit_sounds, left_out
@@ -28,7 +28,7 @@ def features(count: int, classes: int, seed: int = 0) -> tuple[Tensor, np.ndarra
     return torch.from_numpy(noisy.astype(np.float32)), labels
 
 
-def test_a_classifier_tells_what_it_has_seen_and_a_class_without_examples_stays_at_its_prior() -> None:
+def test_a_classifier_fits_its_examples_and_a_class_without_examples_keeps_its_prior() -> None:
     seen, labels = features(300, 5)
     prior = LinearClassifier(torch.randn(6, WIDTH, generator=torch.manual_seed(0)), torch.zeros(6))
     fitted = fit_classifier(seen, torch.from_numpy(labels), 6, 1e-3, prior)
@@ -38,18 +38,18 @@ def test_a_classifier_tells_what_it_has_seen_and_a_class_without_examples_stays_
     torch.testing.assert_close(alone.weight, prior.weight, atol=0.02, rtol=0.02)
 
 
-def test_knowledge_is_a_mean_over_classes_for_every_material_and_for_nothing() -> None:
+def test_the_prior_is_a_mean_over_classes_for_every_material_and_for_nothing() -> None:
     table = material_knowledge()
     assert table.shape == (len(MATERIALS) + 1, 1000)
     torch.testing.assert_close(table.sum(dim=1), torch.ones(len(table)))
     bag = material_named("plastic-bag")
     assert bag is not None
     assert int(table[bag.id].argmax()) == 728  # ImageNet's "plastic bag"
-    told = table[:NOTHING].sum(dim=0) > 0
-    assert not (told & (table[NOTHING] > 0)).any()
+    listed = table[:NOTHING].sum(dim=0) > 0
+    assert not (listed & (table[NOTHING] > 0)).any()
 
 
-def test_a_prior_is_scaled_over_the_features_it_is_for() -> None:
+def test_a_prior_is_scaled_on_the_given_features() -> None:
     seen, _ = features(100, 3)
     rows = torch.randn(1000, WIDTH, generator=torch.manual_seed(1))
     logits = prior_classifier(seen, rows, material_knowledge(), 2.0)(seen)
@@ -57,7 +57,7 @@ def test_a_prior_is_scaled_over_the_features_it_is_for() -> None:
     torch.testing.assert_close(logits.mean(dim=0), torch.zeros(18), atol=1e-3, rtol=1e-3)
 
 
-def test_a_source_is_answered_by_what_never_saw_it_and_one_fit_serves_all_that_are_never_trained_on() -> None:
+def test_each_source_gets_a_fit_without_it_and_sources_never_trained_on_share_one() -> None:
     source = np.array(["a", "a", "b", "c", "d"])
     trained_on = np.array([True, True, True, False, False])
     asked: list[list[bool]] = []
@@ -93,46 +93,46 @@ def test_every_source_weighs_the_same_and_in_it_every_material() -> None:
     assert weights == pytest.approx([1 / 12, 1 / 12, 1 / 12, 1 / 4, 1 / 2])
 
 
-def test_calibrated_probabilities_are_shares() -> None:
+def test_calibrated_probabilities_are_frequencies() -> None:
     random = np.random.default_rng(0)
     count = 6000
     material = random.integers(0, 17, count)
-    told = np.where(random.random(count) < 0.6, material, random.integers(0, 17, count))
+    predicted = np.where(random.random(count) < 0.6, material, random.integers(0, 17, count))
     vectors = np.zeros((count, 128), np.float32)
-    vectors[np.arange(count), told] = 0.8
+    vectors[np.arange(count), predicted] = 0.8
     vectors[:, CONSTANT] = 0.6
     unit = torch.from_numpy(vectors)
     even = np.full(count, 1 / count)
-    heads = fit_heads(unit, material, even, unit, material, even, 1.0)
+    heads = calibrate_heads(unit, material, even, unit, material, even, 1.0)
     for probabilities in (heads.pictures(vectors), heads.sounds(vectors)):
-        top = probabilities[np.arange(count), told]
-        assert top.mean() == pytest.approx((material == told).mean(), abs=0.02)
+        top = probabilities[np.arange(count), predicted]
+        assert top.mean() == pytest.approx((material == predicted).mean(), abs=0.02)
 
 
-def test_the_threshold_parts_pictures_of_something_from_those_of_nothing() -> None:
+def test_the_threshold_separates_pictures_of_materials_from_those_of_nothing() -> None:
     threshold = recognition_threshold(np.array([0.5, 0.6, 0.9, 0.3]), np.array([0.1, 0.2, 0.35]))
     assert 0.35 < threshold <= 0.5
 
 
-def test_a_class_without_examples_is_never_told_and_sources_weigh_as_asked() -> None:
+def test_a_class_without_examples_is_never_predicted_and_sources_have_their_weight() -> None:
     seen, labels = features(300, 3)
     weight = source_weights(labels, np.full(300, "one"), 0.5)
     fitted = fit_discriminant(seen, weight, torch.from_numpy(labels), 17, 0.6, 0.8)
-    told = fitted(torch.cat([seen, torch.randn(200, WIDTH, generator=torch.manual_seed(0))])).argmax(dim=1)
-    assert (told[:300].numpy() == labels).mean() > 0.95
-    assert int(told.max()) < 3
+    predicted = fitted(torch.cat([seen, torch.randn(200, WIDTH, generator=torch.manual_seed(0))])).argmax(dim=1)
+    assert (predicted[:300].numpy() == labels).mean() > 0.95
+    assert int(predicted.max()) < 3
     assert fitted(seen)[:, :3].std().item() == pytest.approx(0.8, rel=0.01)
     weights = source_weights(np.array([0, 0, 0, 0, 0, 1]), np.array(["a", "a", "a", "a", "b", "b"]), 0.5)
     # Of class 0 a source of four rows counts twice as much as one of one row.
     assert weights.tolist() == pytest.approx([1 / 6] * 4 + [1 / 3, 1.0])
 
 
-def test_features_without_spread_are_standardised_too() -> None:
+def test_constant_features_are_standardised_too() -> None:
     standardise = Standardise(torch.ones(2, 6), (2, 4))
     assert torch.isfinite(standardise(torch.tensor([[1.0, 1.0, 1.0, 2.0, 1.0, 1.0]]))).all()
 
 
-def test_clearing_takes_the_colour_out_and_silence_stays_finite() -> None:
+def test_clearing_removes_the_colour_and_silence_stays_finite() -> None:
     log_mel = ClearedLogMel(16_000, 8_000, 32)
     noise = torch.randn(1, 8_000, generator=torch.manual_seed(0)) * torch.linspace(1, 0.01, 8_000)
     coloured = noise.clone()

@@ -1,4 +1,4 @@
-"""Measures of recommendations and of told materials, against their definitions written out."""
+"""Measures of recommendations and of predicted materials, against their definitions written out."""
 
 import numpy as np
 import numpy.typing as npt

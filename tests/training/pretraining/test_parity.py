@@ -1,4 +1,4 @@
-"""A bundle beside its twin: what differs is measured, and what both share is computed once."""
+"""Two bundles compared: differences are measured, and a tower of both is computed once."""
 
 from pathlib import Path
 from typing import Any

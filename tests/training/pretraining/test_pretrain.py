@@ -14,7 +14,7 @@ from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
-from training.pretraining import sources as gathered
+from training.pretraining import pretraining_data as gathered
 from training.pretraining.held_out import fit_whole_sounds, hold_out_sounds
 from training.pretraining.pretrain_commands import pretrain
 from training.pretraining.towers import sound_projection
@@ -58,7 +58,7 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
     assert "| closed | 12 |" not in card
 
 
-def test_it_tells_what_it_was_shown(bundle: Bundle, data: Path) -> None:
+def test_it_recognises_what_it_was_fitted_on(bundle: Bundle, data: Path) -> None:
     heads = MaterialHeads.load(bundle)
     assert heads is not None
     runtime = TowerRuntime(bundle)
@@ -72,13 +72,13 @@ def test_it_tells_what_it_was_shown(bundle: Bundle, data: Path) -> None:
         np.testing.assert_allclose(mean / np.linalg.norm(mean), found.embedding[0], atol=1e-4)
 
 
-def test_the_same_bundle_answers_the_same_to_the_last_bit(bundle: Bundle, data: Path) -> None:
+def test_the_same_bundle_gives_the_same_bits(bundle: Bundle, data: Path) -> None:
     picture = (data / "0.png").read_bytes()
     answers = {TowerRuntime(bundle).embed_picture(picture).embedding.tobytes() for _ in range(3)}
     assert len(answers) == 1
 
 
-def test_features_are_taken_up_again(
+def test_features_are_read_from_the_cache(
     made: tuple[Path, Result], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, _ = made
@@ -125,7 +125,7 @@ def test_a_source_that_is_left_out_is_not_measured_on(
         ("second", "fewer than 2 sources"),
     ],
 )
-def test_what_cannot_be_left_out_is_refused_before_anything_is_read(
+def test_an_impossible_source_to_leave_out_is_refused_before_anything_is_read(
     data: Path, tmp_path: Path, source: str, reason: str
 ) -> None:
     result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "bundle"), "--leave-out", source])
@@ -135,13 +135,13 @@ def test_what_cannot_be_left_out_is_refused_before_anything_is_read(
     assert not list(tmp_path.iterdir()), "neither features nor a lock"
 
 
-def test_a_source_is_told_as_if_it_had_never_been_there(made: tuple[Path, Result], data: Path) -> None:
+def test_a_held_out_source_is_embedded_as_if_it_had_never_been_there(made: tuple[Path, Result], data: Path) -> None:
     found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
     without = found.without("second")
     fitted = fit_whole_sounds(without, SMALL, without.sounds.open_licence)
     rows = torch.from_numpy(found.sounds.source == "second")
-    told = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
-    torch.testing.assert_close(hold_out_sounds(found, SMALL)[rows][:, : len(MATERIALS)], told.detach())
+    expected = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
+    torch.testing.assert_close(hold_out_sounds(found, SMALL)[rows][:, : len(MATERIALS)], expected.detach())
 
 
 def test_what_8_bits_cost_is_measured(data: Path, made: tuple[Path, Result]) -> None:
@@ -156,7 +156,7 @@ def test_what_8_bits_cost_is_measured(data: Path, made: tuple[Path, Result]) -> 
     assert len(rows) == 12
     cosines = {name: float(numbers[0]) for name, numbers in rows.items()}
     assert cosines["float"] == 1.0
-    # A tower of any pair is what x86 without VNNI computes otherwise; that of the others is the same everywhere.
+    # Only the tower with `any_pair` gives other results on x86 without VNNI.
     same = {name: numbers for name, numbers in rows.items() if not name.endswith("any pair")}
     assert min(cosines[name] for name in same) > 0.9
     assert {float(numbers[2]) for numbers in same.values()} == {1.0}

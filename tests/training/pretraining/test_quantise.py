@@ -1,4 +1,4 @@
-"""A tower in INT8: which of its nodes are, that its outputs are right on average, and the same on any processor."""
+"""A tower in INT8: which nodes are, no mean error in its outputs, and the same results on every processor."""
 
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def inputs() -> npt.NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("biases", ["own", "shared", "none"])
-def test_correction_takes_the_mean_error_away(tmp_path: Path, inputs: npt.NDArray[np.float32], biases: str) -> None:
+def test_correction_removes_the_mean_error(tmp_path: Path, inputs: npt.NDArray[np.float32], biases: str) -> None:
     tower = tmp_path / "tower.onnx"
     write_tower(tower, biases=biases)
     whole, errors = embedded(tower, inputs), []

@@ -1,4 +1,4 @@
-"""`thud synthesize` as a person runs it."""
+"""`thud synthesize` as a user runs it."""
 
 import csv
 import hashlib

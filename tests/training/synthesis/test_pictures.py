@@ -1,4 +1,4 @@
-"""Textures and scenes: every material can be drawn, differs with the seed, and is where the labels say."""
+"""Textures and scenes: every material is drawn, differs with the seed, and is where the labels say."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -78,7 +78,7 @@ def test_frames_of_a_scene_jitter_a_little() -> None:
     assert 0.005 < changed.mean() < 0.3
 
 
-def test_scene_of_nothing_or_something_unknown_is_refused() -> None:
+def test_a_scene_without_or_with_unknown_materials_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one material"):
         draw_scene([], np.random.default_rng(0), 72, 128)
     with pytest.raises(KeyError):

@@ -30,7 +30,7 @@ def log_mel(samples: Samples) -> npt.NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_strikes_sound_and_die_away(name: str) -> None:
+def test_strikes_sound_and_decay(name: str) -> None:
     for seed in range(6):
         rng = np.random.default_rng(seed)
         samples = strike(draw_object(name, rng), rng, RATE, 1.2)

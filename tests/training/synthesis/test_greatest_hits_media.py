@@ -1,4 +1,4 @@
-"""The stand-in for Greatest Hits: its layout, its contents, going on after an interruption, refusing mixtures."""
+"""Synthetic media of Greatest Hits: layout, contents, continuing after an interruption, refusing other folders."""
 
 import io
 import json
@@ -93,14 +93,14 @@ def test_events_sound_at_their_times(annotations: Path, tmp_path: Path) -> None:
     assert np.abs(quiet).max() < 0.1 * np.abs(samples).max() + 0.1
 
 
-def test_going_on_skips_what_is_finished(annotations: Path, tmp_path: Path) -> None:
+def test_a_second_run_skips_what_is_finished(annotations: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     synthesize_greatest_hits(annotations, out, OPTIONS, workers=1)
     before = contents(out)
     stamps = {file.name: file.stat().st_mtime_ns for file in out.glob("2015*")}
     assert len(synthesize_greatest_hits(annotations, out, OPTIONS, workers=1).skipped) == 4
     assert {file.name: file.stat().st_mtime_ns for file in out.glob("2015*")} == stamps
-    # As an interruption leaves it: the sound is written, the labels, which come last, are not.
+    # As after an interruption: the sound is written, but not the labels, which come last.
     (out / f"{WHOLE}_times.txt").unlink()
     (out / f"{FIRST_CUT}_denoised.mp4").unlink()
     done = synthesize_greatest_hits(annotations, out, OPTIONS, workers=1)
@@ -118,7 +118,7 @@ def test_worker_count_changes_nothing(annotations: Path, tmp_path: Path) -> None
     assert alone == {name: contents(tmp_path / "one")[name] for name in alone}
 
 
-def test_interrupted_run_leaves_nothing_half_done(annotations: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_no_partial_video(annotations: Path, tmp_path: Path) -> None:
     for number in range(40):
         (annotations / f"2015-03-02-10-00-00-{number}_times.txt").write_text(LABELS[WHOLE])
     out = tmp_path / "out"
