@@ -111,7 +111,7 @@ def _left_by_the_dead(parent: Path, prefix: str, suffix: str) -> Iterator[Path]:
     with os.scandir(parent) as entries:
         found = [Path(entry.path) for entry in entries if name.fullmatch(entry.name)]
     for path in found:
-        lock = _lock(path, must=True)
+        lock = _lock(path, strict=True)
         if lock is not None:
             try:
                 yield path
@@ -119,16 +119,16 @@ def _left_by_the_dead(parent: Path, prefix: str, suffix: str) -> Iterator[Path]:
                 os.close(lock)
 
 
-def _lock(path: Path, *, must: bool = False) -> int | None:
+def _lock(path: Path, *, strict: bool = False) -> int | None:
     """A descriptor that locks the file or folder; None where another process holds it or it is gone.
 
-    Where the file system has no locks, the descriptor locks nothing, or with `must` is None.
+    Where the file system has no locks, the descriptor locks nothing, or with `strict` is None.
     """
     kind = os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_NONBLOCK
     try:
         lock = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        if must or error.errno == errno.ENOENT:
+        if strict or error.errno == errno.ENOENT:
             return None
         raise
     try:
@@ -136,7 +136,7 @@ def _lock(path: Path, *, must: bool = False) -> int | None:
         if os.path.samestat(os.fstat(lock), path.stat()):
             return lock
     except OSError as error:
-        if not must and error.errno not in (errno.EWOULDBLOCK, errno.ENOENT):
+        if not strict and error.errno not in (errno.EWOULDBLOCK, errno.ENOENT):
             return lock
     os.close(lock)
     return None

@@ -2,32 +2,18 @@
 
 import io
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
 import soxr
 
 from model.errors import SoundError
 from model.sound import HighPass, decode_sound
-
-RATE = 22_050
-Make = Callable[[], bytes]
-
-
-def noise(seconds: float, level: float = 0.3, rate: int = RATE, channels: int = 1) -> npt.NDArray[np.float32]:
-    samples = level * np.random.default_rng(0).standard_normal((round(seconds * rate), channels)).clip(-3, 3)
-    return samples.astype(np.float32)
-
-
-def encoded(kind: str, samples: npt.NDArray[np.float32], rate: int = RATE, subtype: str | None = None) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind, subtype=subtype)
-    return file.getvalue()
+from tests.model.sounds import ID3V2_3, RATE, Make, encoded, id3, noise
 
 
 def mp3(seconds: float, kbits: int = 64, level: float = 0.3, rate: int = RATE, info: bool = False) -> bytes:
@@ -72,12 +58,6 @@ def mp3_in_wav(frames: bytes, length: int | None = None) -> bytes:
     )
 
 
-def id3(content: bytes) -> bytes:
-    """An ID3v2 tag around `content`."""
-    size = bytes(len(content) >> shift & 127 for shift in (21, 14, 7, 0))
-    return b"ID3\x03\0\0" + size + content
-
-
 def flac(seconds: float, total: int | None = None, channels: int = 1, subtype: str = "PCM_16") -> bytes:
     """A FLAC stream whose header says that it has `total` samples; 0 stands for "not known"."""
     data = bytearray(encoded("FLAC", noise(seconds, channels=channels), subtype=subtype))
@@ -101,7 +81,6 @@ COVER = id3(b"APIC" + np.random.default_rng(1).bytes(40_000))
 ID3V1 = b"TAG" + bytes(125)
 APE = b"APETAGEX" + struct.pack("<5I", 2000, 3032, 1, 0, 0) + bytes(3) + b"x" * 3000
 NO_PAGE = b"OggS\0\0" + b"\xff" * 300
-ID3V2_3 = id3(bytes(range(1, 100)))
 
 MP3S: dict[str, tuple[Make, float]] = {
     "without Info": (lambda: mp3(1.0), 1.0),

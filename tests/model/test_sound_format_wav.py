@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.errors import SoundError
 from model.sound import decode_sound
-from tests.model.test_sound_format import ID3V2_3, Make, encoded, noise
+from tests.model.sounds import ID3V2_3, Make, encoded, noise
 
 
 def wav(samples: int, riff: int, data: int, before: bytes = b"", after: bytes = b"", order: str = "<") -> bytes:

@@ -14,7 +14,7 @@ from model.materials import MATERIALS, material_named
 from model.picture import fit_picture
 from training.data.items import ClipItem, Item, PictureItem
 from training.synthesis.scenes import draw_scene
-from training.synthesis.sounds import OUTDOORS, draw_object, draw_room, record, scratch, strike
+from training.synthesis.sounds import OUTDOORS, draw_acoustics, draw_object, record, scratch, strike
 from training.synthesis.videos import draw_material_sets, occurrence
 
 _HEIGHT, _WIDTH = 144, 256
@@ -74,7 +74,7 @@ def make_scene(task: SceneTask, picture: PictureSpec, clip: ClipSpec) -> Item:
     random = np.random.default_rng([task.seed, 1, task.number])
     scene = draw_scene(task.materials, random, _HEIGHT, _WIDTH)
     pixels = fit_picture(Image.fromarray(scene.frame(random)), picture.size, picture.resize)
-    room = draw_room(random, any(name in OUTDOORS for name in task.materials))
+    room = draw_acoustics(random, any(name in OUTDOORS for name in task.materials))
     objects = {name: draw_object(name, random) for name in task.materials}
     clips = []
     for number in range(task.clips):
