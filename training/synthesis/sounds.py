@@ -274,9 +274,8 @@ def _reflections(acoustics: Acoustics, sample_rate: int) -> Signal:
     """Impulse response of the place without the direct sound; its energy is `acoustics.wet` dB."""
     samples = max(2, round(acoustics.rt60 * sample_rate))
     time = np.arange(samples) / sample_rate
-    response = np.random.default_rng(acoustics.seed).standard_normal(samples) * 10.0 ** (
-        -3.0 * time / acoustics.rt60
-    )
+    decay = 10.0 ** (-3.0 * time / acoustics.rt60)
+    response = np.random.default_rng(acoustics.seed).standard_normal(samples) * decay
     response[: round(_FIRST_REFLECTION * sample_rate)] = 0.0
     response = lfilter([0.5], [1.0, -0.5], response)  # walls absorb high frequencies most
     scaled: Signal = response * (10.0 ** (acoustics.wet / 20.0) / np.sqrt(np.sum(response * response)))

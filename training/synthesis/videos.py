@@ -153,6 +153,7 @@ def sound_track(
             samples *= np.float32(_HANDLING_LEVEL)
         start = round(event.time * rate)
         mixed[start : start + len(samples)] += samples[: len(mixed) - start]
+    # The word "room" is a part of the seed: another word would give other sounds.
     acoustics = draw_acoustics(seeded(place, "room"), outdoors)
     return record(mixed, acoustics, seeded(options.seed, video_id, "background"), rate)
 
