@@ -9,7 +9,7 @@ from model.errors import ThudError
 
 COMMANDS = {
     "synthesize": "training.synthesis.synthesize_commands:synthesize",
-    "prepare": "training.data.prepare_commands:prepare",
+    "prepare": "training.prepare_commands:prepare",
     "train": "training.train_commands:train",
     "evaluate": "training.train_commands:evaluate",
     "reproduce": "training.reproduction.reproduce_commands:reproduce",

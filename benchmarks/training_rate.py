@@ -46,16 +46,16 @@ from model.torch_towers.two_tower import pair_score
 from training.data.dataset import Dataset, load_dataset
 from training.data.pairs import draw_pairs
 from training.data.prepare import PrepareOptions, prepare
-from training.data.synthetic import SyntheticScenes
-from training.loop.curves import Curves
 from training.loop.device_data import DeviceData
-from training.loop.distributed import Share
-from training.loop.fit import Fitting
+from training.loop.distributed import World
+from training.loop.fit import Trainer
 from training.loop.fit_options import FitOptions
+from training.loop.history import Curves
 from training.loop.optimizer import build_optimizer
 from training.loop.plan import Batch, plan_epoch, samples
-from training.systems.recipe import Recipe, load_recipe
-from training.systems.systems import build_system, clip_window
+from training.synthesis.scene_source import SyntheticScenes
+from training.systems.recipe import Recipe, clip_window, load_recipe
+from training.systems.systems import build_system
 
 GOALS = {"cpu": 0.90, "cuda": 0.85}
 STEPS = {"cpu": 10, "cuda": 100}
@@ -110,20 +110,19 @@ class Bare:
         self.optimizer = build_optimizer(work.recipe, self.system, device)
         self.steps = [
             (step.seen, step.heard, step.truth)
-            for step in DeviceData(work.dataset, device).steps(work.batches, Share())
+            for step in DeviceData(work.dataset, device).steps(work.batches, World())
         ]
         widest = max(work.batches, key=lambda batch: len(batch.pictures))
         longest = max(work.batches, key=lambda batch: len(batch.clips))
         with torch.no_grad():
-            self.pictures = self.system.normalise(
-                torch.from_numpy(work.dataset.pictures[widest.pictures]).to(device)
-            )
+            towers = (self.system.image, self.system.sound)
+            assert towers[0] is not None
+            assert towers[1] is not None
+            self.pictures = towers[0].normalise(torch.from_numpy(work.dataset.pictures[widest.pictures]).to(device))
             clips = torch.from_numpy(work.dataset.clips[longest.clips]).to(device)
-            spectrograms = self.system.log_mel(self.system.augmenter.windows(clips))
+            spectrograms = towers[1].log_mel(self.system.augmenter.windows(clips))
         self.spectrograms = spectrograms.contiguous(memory_format=torch.channels_last)
-        assert self.system.image is not None
-        assert self.system.sound is not None
-        self.image, self.sound = self.system.image, self.system.sound
+        self.image, self.sound = towers[0].network, towers[1].network
         size = work.dataset.info.picture.size
         seen, heard = mean_shapes(work.batches)
         self.flops = seen * flops(self.image, size) + heard * flops(self.sound, size)
@@ -145,30 +144,30 @@ class Bare:
 
 
 class Thud:
-    """What `thud train` does, through its own `Fitting`."""
+    """What `thud train` does, through its own `Trainer`."""
 
     def __init__(self, work: Work, run: Path) -> None:
         self.work, self.device = work, work.options.device
-        self.fitting = Fitting(
-            work.dataset, work.recipe, run, work.options, Share(), self.device, lambda line: None
+        self.trainer = Trainer(
+            work.dataset, work.recipe, run, work.options, World(), self.device, lambda line: None
         )
-        self.data = DeviceData(self.fitting.dataset, self.device)
+        self.data = DeviceData(self.trainer.dataset, self.device)
         self.run = run
 
     def __call__(self) -> float:
         """Samples per second of one pass over the batches, the planning of them included."""
         with Curves(self.run, 0, click.echo) as curves:
             began = settled(self.device)
-            self.fitting._train(self.data, self.work.batches, 0, curves)
+            self.trainer._train(self.data, self.work.batches, 0, curves)
             seconds = settled(self.device) - began
         return samples(self.work.batches) / (seconds + self.work.plan_seconds)
 
     def end_of_epoch(self) -> tuple[float, float]:
         """Seconds of validation, and of writing a checkpoint."""
         began = settled(self.device)
-        self.fitting._validate()
+        self.trainer._validate()
         validated = settled(self.device)
-        self.fitting._save()
+        self.trainer._save()
         return validated - began, settled(self.device) - validated
 
 

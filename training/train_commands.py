@@ -141,8 +141,7 @@ def export(run: Path, bundle: Path, name: str | None, best: bool | None) -> None
     """Export both towers of the run RUN to ONNX as the bundle BUNDLE, checked against the trained towers."""
     from training.loop.checkpoint import load_judged
     from training.systems.export import export_bundle
-    from training.systems.recipe import Recipe
-    from training.systems.systems import clip_window
+    from training.systems.recipe import Recipe, clip_window
 
     checkpoint = load_judged(run, best)
     recipe = Recipe.model_validate(checkpoint.recipe)

@@ -1,14 +1,29 @@
-"""TT_AGG: the image tower, the sound tower, and the score of a pair (paper, 3.4.2)."""
+"""The paper's networks: the image tower, the sound tower, and TT_AGG of both, the score of a pair (3.3 and 3.4.2).
 
+This is the one definition: training (`training.systems`), pretraining, evaluation and export all use these modules.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from model.torch_towers.networks import ImagenetNormalise, PooledNetwork
 from model.torch_towers.spectrogram import LogMel
 
+Cosines = TypeVar("Cosines", Tensor, npt.NDArray[np.float32])
+
 
 class ImageTower(nn.Module):
-    """Pictures uint8 `[B, size, size, 3]` to unit vectors `[B, 128]`."""
+    """Pictures uint8 `[B, size, size, 3]` to unit vectors `[B, 128]`, ImageNet's normalisation included.
+
+    Args:
+        network: Pictures `[B, 3, size, size]` of ImageNet's mean and deviation to `[B, N]`. N is 128 where the
+            tower
+            embeds, or the number of classes where the network alone is trained to tell them.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -20,12 +35,16 @@ class ImageTower(nn.Module):
         """Whether the network's head is pooling and one linear layer, so that cells can be given."""
         return isinstance(self.network, PooledNetwork)
 
+    def outputs(self, pictures: Tensor) -> Tensor:
+        """The network's outputs `[B, N]` for pictures, uint8 or float in [0, 255], `[B, size, size, 3]`."""
+        return self.network(self.normalise(pictures))  # type: ignore[no-any-return]
+
     def forward(self, pictures: Tensor) -> Tensor:
-        """Embed pictures uint8 `[B, size, size, 3]` to L2-normalised `[B, 128]`."""
-        return normalize(self.network(self.normalise(pictures)), dim=1)
+        """Embed pictures uint8 `[B, size, size, 3]`: the network's outputs, L2-normalised, `[B, 128]`."""
+        return normalize(self.outputs(pictures), dim=1)
 
     def with_cells(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """The embedding `[B, 128]` and, before normalisation, the cells `[B, rows, columns, 128]`."""
+        """The embedding `[B, 128]` and the cells `[B, rows, columns, 128]`, which are not normalised."""
         assert isinstance(self.network, PooledNetwork)
         projected, cells = self.network.with_cells(self.normalise(pictures))
         return normalize(projected, dim=1), cells
@@ -34,7 +53,9 @@ class ImageTower(nn.Module):
 class SoundTower(nn.Module):
     """Clips float32 `[B, samples]` to unit vectors `[B, 128]`, the log-mel spectrogram included.
 
-    `log_mel` gives the network's pictures `[B, 3, size, size]` of clips.
+    Args:
+        network: Spectrograms `[B, 3, size, size]` in [-1, 1] to `[B, N]`; N as for `ImageTower`.
+        log_mel: Clips `[B, samples]` to these spectrograms. Training changes what lies between the two.
     """
 
     def __init__(self, network: nn.Module, log_mel: LogMel) -> None:
@@ -43,7 +64,7 @@ class SoundTower(nn.Module):
         self.network = network
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Embed clips `[B, samples]` to L2-normalised `[B, 128]`."""
+        """Embed clips `[B, samples]` in [-1, 1]: the network's outputs, L2-normalised, `[B, 128]`."""
         return normalize(self.network(self.log_mel(clips)), dim=1)
 
 
@@ -59,10 +80,15 @@ class TwoTower(nn.Module):
         self.sound = sound
 
     def forward(self, pictures: Tensor, clips: Tensor) -> Tensor:
-        """Score in [0, 1] of each pair: pictures uint8 `[B, size, size, 3]` with clips `[B, samples]`."""
+        """The score `[B]` in [0, 1] of each pair: pictures uint8 `[B, size, size, 3]` with clips `[B, samples]`."""
         return pair_score(self.image(pictures), self.sound(clips))
 
 
 def pair_score(images: Tensor, sounds: Tensor) -> Tensor:
-    """The dot product of unit vectors `[B, 128]` scaled from [-1, 1] to [0, 1] (paper, 3.4.2): `[B]`."""
-    return ((images * sounds).sum(dim=1) + 1.0) / 2.0
+    """The score `[B]` in [0, 1] of each pair of unit vectors `[B, 128]`, row by row (paper, 3.4.2)."""
+    return scaled_cosine((images * sounds).sum(dim=1))
+
+
+def scaled_cosine(cosines: Cosines) -> Cosines:
+    """Cosines in [-1, 1], of any shape, as scores in [0, 1] (paper, 3.4.2)."""
+    return (cosines + 1.0) / 2.0

@@ -69,7 +69,7 @@ class Checkpoint:
     def build(self) -> System:
         """The system with the weights to use, on the CPU."""
         system = build_system(Recipe.model_validate(self.recipe), self.dataset, self.seed, pretrained=False)
-        system.load_state_dict(self.weights)
+        system.load_weights(self.weights)
         return system.eval()
 
     def towers(self) -> TwoTower:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.data.dataset import Dataset
 from training.loop.device import numbered
-from training.loop.distributed import Share
+from training.loop.distributed import World
 from training.loop.plan import Batch
 from training.systems.systems import Truth
 
@@ -57,15 +57,15 @@ class DeviceData:
             pictures, clips = pictures.to(device), clips.to(device)
         self._pictures, self._clips = pictures, clips
 
-    def steps(self, batches: Sequence[Batch], share: Share) -> Iterator[Step]:
+    def steps(self, batches: Sequence[Batch], world: World) -> Iterator[Step]:
         """The batches in order, each process's part of them."""
-        moved = _Epoch(batches, share, self.device)
+        moved = _Epoch(batches, world, self.device)
         if self.resident:
             media: Iterator[tuple[Tensor, Tensor]] = (
                 (self._pictures[seen], self._clips[heard]) for seen, heard in zip(*moved.mine, strict=True)
             )
         else:
-            media = self._streamed(batches, share)
+            media = self._streamed(batches, world)
         for at, (batch, (pictures, clips)) in enumerate(zip(batches, media, strict=True)):
             yield Step(
                 pictures,
@@ -78,21 +78,21 @@ class DeviceData:
                 batch.samples,
             )
 
-    def _streamed(self, batches: Sequence[Batch], share: Share) -> Iterator[tuple[Tensor, Tensor]]:
+    def _streamed(self, batches: Sequence[Batch], world: World) -> Iterator[tuple[Tensor, Tensor]]:
         """Pictures and clips of each batch; a thread reads some batches ahead into pinned memory."""
         with ThreadPoolExecutor(1) as reader:
             waiting: deque[Future[tuple[Tensor, Tensor]]] = deque()
             for batch in batches:
-                waiting.append(reader.submit(self._read, batch, share))
+                waiting.append(reader.submit(self._read, batch, world))
                 if len(waiting) > READ_AHEAD:
                     yield self._sent(waiting.popleft().result())
             while waiting:
                 yield self._sent(waiting.popleft().result())
 
-    def _read(self, batch: Batch, share: Share) -> tuple[Tensor, Tensor]:
+    def _read(self, batch: Batch, world: World) -> tuple[Tensor, Tensor]:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # of this thread; a new one begins on the first GPU
-        media = (self._pictures[share.part(batch.pictures)], self._clips[share.part(batch.clips)])
+        media = (self._pictures[world.scatter(batch.pictures)], self._clips[world.scatter(batch.clips)])
         return (media[0].pin_memory(), media[1].pin_memory()) if self.device.type == "cuda" else media
 
     def _sent(self, media: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -108,16 +108,16 @@ class DeviceData:
 class _Epoch:
     """All index and draw arrays of the batches, moved to the device in one copy each."""
 
-    def __init__(self, batches: Sequence[Batch], share: Share, device: torch.device) -> None:
+    def __init__(self, batches: Sequence[Batch], world: World, device: torch.device) -> None:
         self.pictures = _moved([batch.pictures for batch in batches], device)
         self.clips = _moved([batch.clips for batch in batches], device)
         self.partner = _moved([batch.partner for batch in batches], device)
         self.mine = (
-            _moved([share.part(batch.pictures) for batch in batches], device),
-            _moved([share.part(batch.clips) for batch in batches], device),
+            _moved([world.scatter(batch.pictures) for batch in batches], device),
+            _moved([world.scatter(batch.clips) for batch in batches], device),
         )
-        self.picture_draws = _moved([share.part(batch.picture_draws) for batch in batches], device)
-        self.clip_draws = _moved([share.part(batch.clip_draws) for batch in batches], device)
+        self.picture_draws = _moved([world.scatter(batch.picture_draws) for batch in batches], device)
+        self.clip_draws = _moved([world.scatter(batch.clip_draws) for batch in batches], device)
 
 
 def _moved(arrays: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, ...]:

@@ -1,4 +1,7 @@
-"""Sharing a batch among processes: torchrun starts them, each computes its part, the gradients are the whole's."""
+"""One training run in several processes: torchrun starts them, each computes its part of a batch.
+
+All judge the whole batch, and their gradients add up to those of one process.
+"""
 
 import os
 from collections.abc import Iterator
@@ -21,38 +24,38 @@ Row = TypeVar("Row", bound=np.generic)
 
 
 @dataclass(frozen=True)
-class Share:
-    """Which of `count` processes this one is."""
+class World:
+    """The processes of a run, and which of them this one is; one alone where nothing else is said."""
 
     rank: int = 0
-    count: int = 1
+    size: int = 1
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes, validates and speaks for all."""
+        """Whether this process writes, validates and prints for all."""
         return self.rank == 0
 
-    def part(self, rows: npt.NDArray[Row]) -> npt.NDArray[Row]:
-        """This process's part of `rows`. All parts are equally long: the last row stands in where they run out.
+    def scatter(self, rows: npt.NDArray[Row]) -> npt.NDArray[Row]:
+        """This process's part of `rows`. All parts are equally long: the last row is repeated where they run out.
 
-        What stands in counts for no loss, but for the statistics of batch normalisation.
+        Repeated rows count for no loss, but for the statistics of batch normalisation.
         """
-        if self.count == 1:
+        if self.size == 1:
             return rows
-        size = -(-len(rows) // self.count)
-        padded = np.concatenate([rows, np.repeat(rows[-1:], size * self.count - len(rows), axis=0)])
-        return padded[self.rank * size : (self.rank + 1) * size]
+        length = -(-len(rows) // self.size)
+        padded = np.concatenate([rows, np.repeat(rows[-1:], length * self.size - len(rows), axis=0)])
+        return padded[self.rank * length : (self.rank + 1) * length]
 
     def gather(self, part: Tensor, length: int) -> Tensor:
         """The outputs of all processes in the order of the rows, `[length, ...]`; gradients flow back to each."""
-        if self.count == 1:
+        if self.size == 1:
             return part
         gathered: Tensor = _Gather.apply(part, self)
         return gathered[:length]
 
-    def told(self, value: T) -> T:
-        """What the leading process has here, on every process."""
-        if self.count == 1:
+    def broadcast(self, value: T) -> T:
+        """What the leading process has as `value`, on every process."""
+        if self.size == 1:
             return value
         box = [value]
         dist.broadcast_object_list(box, src=0)
@@ -68,39 +71,39 @@ class _Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, part: Tensor, share: Share) -> Tensor:
-        ctx.share, ctx.size = share, len(part)
+    def forward(ctx: Any, part: Tensor, world: World) -> Tensor:
+        ctx.world, ctx.length = world, len(part)
         part = part.contiguous()
-        parts = [torch.empty_like(part) for _ in range(share.count)]
+        parts = [torch.empty_like(part) for _ in range(world.size)]
         dist.all_gather(parts, part)
         return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        start = ctx.share.rank * ctx.size
-        return gradients[0][start : start + ctx.size] * ctx.share.count, None
+        start = ctx.world.rank * ctx.length
+        return gradients[0][start : start + ctx.length] * ctx.world.size, None
 
 
 def is_leading() -> bool:
-    """Whether torchrun has started this process as the one that speaks for all."""
+    """Whether this process, started by torchrun or alone, is the one that prints for all."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[Share, torch.device]]:
-    """This process's share and its device: of a group if torchrun has started it, else all of it.
+def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
+    """The processes of this run and this process's device: a group if torchrun has started it, else it is alone.
 
-    NCCL joins GPUs, gloo anything else.
+    NCCL connects GPUs, gloo anything else.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        yield Share(), device
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(), device
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     try:
-        yield Share(dist.get_rank(), dist.get_world_size()), device
+        yield World(dist.get_rank(), dist.get_world_size()), device
     finally:
         dist.destroy_process_group()

@@ -7,15 +7,14 @@ from model.errors import NoDataError, TrainingError
 from training.data.dataset import Dataset
 from training.data.pairs import concerns, hold_out
 from training.loop.checkpoint import checkpoint_to_resume
-from training.loop.device import enough_memory
+from training.loop.device import enough_memory, memory_advice
 from training.loop.device_data import DeviceData
-from training.loop.distributed import Share
-from training.loop.fit import Objective, memory_advice
+from training.loop.distributed import World
+from training.loop.fit import Objective, new_system
 from training.loop.fit_options import FitOptions
 from training.loop.plan import plan_epoch, samples
 from training.measures.evaluate import measure_epoch
 from training.systems.recipe import Recipe
-from training.systems.systems import build_system, weigh
 
 
 def describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) -> str:
@@ -31,12 +30,11 @@ def _describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) 
     before = checkpoint_to_resume(run, recipe, dataset.info.id, options)
     held_out = hold_out(dataset, options.validation)
     batches = plan_epoch(held_out, recipe, options.seed, 0)[: options.steps]
-    system = build_system(recipe, dataset.info, options.seed)
-    weigh(system, held_out)
+    system = new_system(held_out, recipe, options.seed)
     system.to(options.device)
     data = DeviceData(held_out, options.device)
-    step = next(data.steps(batches[:1], Share()))
-    loss = Objective(system, Share(), options.bf16).train()(step)
+    step = next(data.steps(batches[:1], World()))
+    loss = Objective(system, World(), options.bf16).train()(step)
     loss.backward()
     first = float(loss.detach())
     if not math.isfinite(first):

@@ -1,4 +1,8 @@
-"""Fitting a system by a recipe: epochs of steps, a checkpoint after each, and going on where it stopped."""
+"""Training a system by a recipe: epochs of steps, a checkpoint after each epoch, and going on where a run stopped.
+
+Read from top to bottom: `fit` takes the run's folder, `Trainer` sets up what a run needs, `run_epochs` is the loop
+over epochs, `_train` the loop over the steps of one, `_step` one step, and `Objective` what a step computes.
+"""
 
 import math
 import time
@@ -17,44 +21,23 @@ from model.progress import progress
 from training.data.dataset import Dataset
 from training.data.pairs import concerns, hold_out
 from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, checkpoint_to_resume, save_checkpoint
-from training.loop.curves import Curves, best_epoch, finished, told
-from training.loop.device import enough_memory
+from training.loop.device import enough_memory, memory_advice
 from training.loop.device_data import DeviceData, Step
-from training.loop.distributed import Share, joined
+from training.loop.distributed import World, joined
 from training.loop.fit_options import FitOptions
+from training.loop.history import Curves, best_epoch, epoch_line, finished
 from training.loop.optimizer import WeightAverage, build_optimizer, set_rate
 from training.loop.plan import Batch, plan_epoch, samples
 from training.measures.evaluate import measure_epoch
 from training.measures.results import versions
 from training.systems.recipe import Recipe
-from training.systems.systems import System, build_system, weigh
+from training.systems.systems import System, VisualNetwork, build_system
 
 CHECK_EVERY = 100
 """Steps between two looks at the loss; each look makes a GPU wait for the CPU."""
 
-
-class Objective(nn.Module):
-    """The loss of one step: this process's part is seen and heard, the outputs gathered, the whole batch judged."""
-
-    def __init__(self, system: System, share: Share, bf16: bool) -> None:
-        super().__init__()
-        self.system = system
-        self.share = share
-        self.bf16 = bf16
-
-    def forward(self, step: Step) -> Tensor:
-        """The loss of the whole batch, a scalar, the same on every process."""
-        system = self.system
-        with torch.autocast(step.truth.present.device.type, torch.bfloat16, enabled=self.bf16):
-            images = system.see(step.pictures, step.picture_draws) if system.image is not None else _NOTHING
-            sounds = system.hear(step.clips, step.clip_draws) if system.sound is not None else _NOTHING
-        # Cosines and losses in float32.
-        images = self.share.gather(images.float(), step.seen) if system.image is not None else images
-        sounds = self.share.gather(sounds.float(), step.heard) if system.sound is not None else sounds
-        return system.objective(images, sounds, step.truth)
-
-
-_NOTHING = torch.empty(0)
+_NO_OUTPUTS = torch.empty(0)
+"""Of a network that the system has not."""
 
 
 def fit(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions, say: Callable[[str], None]) -> Checkpoint:
@@ -66,19 +49,19 @@ def fit(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions, say: C
     dataset, if there is nothing to train on, if the loss stops being a number, or if memory or disk run out.
     """
     with ExitStack() as stack:
-        share, device = stack.enter_context(joined(options.device))
-        if share.leads:
+        world, device = stack.enter_context(joined(options.device))
+        if world.leads:
             stack.enter_context(exclusive(run))
             try:
                 run.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise TrainingError(f"{run} cannot be made: {error.strerror}") from error
         stack.enter_context(enough_memory(memory_advice(recipe)))
-        fitting = Fitting(dataset, recipe, run, options, share, device, say if share.leads else _silent)
-        return fitting.run_epochs()
+        trainer = Trainer(dataset, recipe, run, options, world, device, say if world.leads else _silent)
+        return trainer.run_epochs()
 
 
-class Fitting:
+class Trainer:
     """One training run in one process: what `fit` does, epoch by epoch."""
 
     def __init__(
@@ -87,73 +70,86 @@ class Fitting:
         recipe: Recipe,
         run: Path,
         options: FitOptions,
-        share: Share,
+        world: World,
         device: torch.device,
         say: Callable[[str], None],
     ) -> None:
         self.recipe, self.run, self.options = recipe, run, options
-        self.share, self.device, self.say = share, device, say
+        self.world, self.device, self.say = world, device, say
         self.info = dataset.info
         self.dataset = hold_out(dataset, options.validation)
         for concern in concerns(self.dataset):
             say(concern)
-        checkpoint = checkpoint_to_resume(run, recipe, dataset.info.id, options)
-        self.system = build_system(recipe, dataset.info, options.seed, pretrained=checkpoint is None)
-        weigh(self.system, self.dataset)
-        if checkpoint is not None:
-            self.system.load_state_dict(checkpoint.system)
-            say(f"going on after epoch {checkpoint.epoch} of {recipe.epochs}")
-        self.system.to(device).to(memory_format=torch.channels_last)
-        objective = Objective(self.system, share, options.bf16)
-        if device.type == "cuda" and share.count > 1:
-            # In place: the modules are replaced inside `system`.
-            nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
-        elif share.count > 1 and any(isinstance(module, nn.BatchNorm2d) for module in objective.modules()):
-            say("each process normalises its own part of a batch: together they do not learn quite what one would")
-        self.average = WeightAverage(self.system, recipe.average) if recipe.average else None
-        self.optimizer = build_optimizer(recipe, self.system, device)
-        if checkpoint is not None:
-            self.optimizer.load_state_dict(checkpoint.optimizer)
-            if self.average is not None:
-                assert checkpoint.average is not None
-                self.average.load(checkpoint.average)
-        if may_compile(options, objective, say):
-            for network in (self.system.image, self.system.sound):
-                if network is not None:
-                    network.compile()
-        self.objective: nn.Module = objective
-        if share.count > 1:
-            self.objective = DistributedDataParallel(
-                objective, device_ids=[device] if device.type == "cuda" else None
-            )
-        self.history: list[dict[str, Any]] = [] if checkpoint is None else list(checkpoint.history)
-        self.checkpoint = checkpoint
+        self.history: list[dict[str, Any]] = []
         self.unmeasured = ""
         """Why validation could not be measured, once that was said."""
+        self.checkpoint = checkpoint_to_resume(run, recipe, dataset.info.id, options)
+        self.system = self._build_system()
+        self.average = WeightAverage(self.system, recipe.average) if recipe.average else None
+        self.optimizer = build_optimizer(recipe, self.system, device)
+        if self.checkpoint is not None:
+            self._resume(self.checkpoint)
+        self.objective = self._build_objective()
+
+    def _build_system(self) -> System:
+        """The system on its device, as it begins."""
+        system = new_system(self.dataset, self.recipe, self.options.seed, pretrained=self.checkpoint is None)
+        system.to(self.device).to(memory_format=torch.channels_last)
+        if self.device.type == "cuda" and self.world.size > 1:
+            # In place: the modules are replaced inside `system`.
+            nn.SyncBatchNorm.convert_sync_batchnorm(system)  # type: ignore[no-untyped-call]
+        return system
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of this run."""
+        self.system.load_weights(checkpoint.system)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        if self.average is not None:
+            assert checkpoint.average is not None
+            self.average.load(checkpoint.average)
+        self.history = list(checkpoint.history)
+        self.say(f"going on after epoch {checkpoint.epoch} of {self.recipe.epochs}")
+
+    def _build_objective(self) -> nn.Module:
+        """What a step computes, compiled and shared among processes as it should be."""
+        objective = Objective(self.system, self.world, self.options.bf16)
+        if may_compile(self.options, objective, self.say):
+            for tower in (self.system.image, self.system.sound):
+                if tower is not None:
+                    tower.network.compile()
+        if self.world.size == 1:
+            return objective
+        if self.device.type == "cuda":
+            return DistributedDataParallel(objective, device_ids=[self.device])
+        if any(isinstance(module, nn.BatchNorm2d) for module in objective.modules()):
+            self.say(
+                "each process normalises its own part of a batch: together they do not learn quite what one would"
+            )
+        return DistributedDataParallel(objective)
 
     def run_epochs(self) -> Checkpoint:
         """Train until the recipe's epochs are done, or validation has not become better for its patience."""
         data: DeviceData | None = None
         steps = self.history[-1]["step"] if self.history else 0
-        with Curves(self.run, steps, self.say, self.share.leads) as curves:
+        with Curves(self.run, steps, self.say, self.world.leads) as curves:
             while not finished(self.recipe, self.history):
                 epoch = len(self.history)
                 data = data or DeviceData(self.dataset, self.device)
                 # All randomness of an epoch comes from the seed and its number; nothing else need be remembered.
                 # Dropout alone differs between processes, as it does between the rows of a batch.
-                torch.manual_seed((self.options.seed * 100_003 + epoch) * 1009 + self.share.rank)
+                torch.manual_seed((self.options.seed * 100_003 + epoch) * 1009 + self.world.rank)
                 batches = plan_epoch(self.dataset, self.recipe, self.options.seed, epoch)[: self.options.steps]
                 record: dict[str, Any] = {"epoch": epoch + 1, "step": (epoch + 1) * len(batches)}
                 record |= self._train(data, batches, epoch, curves)
-                if self.share.leads:
+                if self.world.leads:
                     record |= self._validate()
                 # All must know what validation said: it can end the run.
-                self.history.append(self.share.told(record))
-                self.say(told(record, self.recipe.epochs))
-                if self.share.leads:
+                self.history.append(self.world.broadcast(record))
+                self.say(epoch_line(record, self.recipe.epochs))
+                if self.world.leads:
                     self._save()
                     curves.epoch(record)
-        assert self.checkpoint is not None or not self.share.leads
+        assert self.checkpoint is not None or not self.world.leads
         return self.checkpoint or self._state()
 
     @property
@@ -166,8 +162,8 @@ class Fitting:
         total, seen = torch.zeros((), device=self.device), 0
         started = time.perf_counter()
         title = f"epoch {epoch + 1}"
-        with progress(title, samples(batches), "sample", quiet=not self.share.leads) as bar:
-            for at, step in enumerate(data.steps(batches, self.share)):
+        with progress(title, samples(batches), "sample", quiet=not self.world.leads) as bar:
+            for at, step in enumerate(data.steps(batches, self.world)):
                 rate = set_rate(self.optimizer, self.recipe, (epoch + at / len(batches)) / self.recipe.epochs)
                 total += self._step(step) * step.samples
                 seen += step.samples
@@ -220,7 +216,7 @@ class Fitting:
             raise self._diverged(f"validation: {error}") from error
 
     def _state(self) -> Checkpoint:
-        average = None if self.average is None else self.average.system.state_dict()
+        average = None if self.average is None else self.average.system.weights()
         return Checkpoint(
             epoch=len(self.history),
             recipe=self.recipe.model_dump(),
@@ -232,7 +228,7 @@ class Fitting:
             steps=self.options.steps,
             command=self.options.command,
             info=self.info.model_dump(),
-            system=self.system.state_dict(),
+            system=self.system.weights(),
             average=average,
             optimizer=self.optimizer.state_dict(),
             history=self.history,
@@ -244,6 +240,41 @@ class Fitting:
         if best_epoch(self.history) == len(self.history):
             save_checkpoint(self.checkpoint, self.run / BEST_FILE)
         save_checkpoint(self.checkpoint, self.run / CHECKPOINT_FILE)
+
+
+class Objective(nn.Module):
+    """What one step computes: this process sees and hears its part, and judges the whole batch by all outputs."""
+
+    def __init__(self, system: System, world: World, bf16: bool) -> None:
+        super().__init__()
+        self.system = system
+        self.world = world
+        self.bf16 = bf16
+
+    def forward(self, step: Step) -> Tensor:
+        """The loss of the whole batch, a scalar, the same on every process."""
+        system = self.system
+        with torch.autocast(step.truth.present.device.type, torch.bfloat16, enabled=self.bf16):
+            images = system.see(step.pictures, step.picture_draws) if system.image is not None else _NO_OUTPUTS
+            sounds = system.hear(step.clips, step.clip_draws) if system.sound is not None else _NO_OUTPUTS
+        # Cosines and losses in float32.
+        images = self.world.gather(images.float(), step.seen) if system.image is not None else images
+        sounds = self.world.gather(sounds.float(), step.heard) if system.sound is not None else sounds
+        return system.objective(images, sounds, step.truth)
+
+
+def new_system(dataset: Dataset, recipe: Recipe, seed: int, *, pretrained: bool = True) -> System:
+    """The recipe's system for the dataset, as it begins (see `build_system`).
+
+    A visual network whose recipe is weighted has a `pos_weight` for each material: negative by positive training
+    pictures, at most 100.
+    """
+    system = build_system(recipe, dataset.info, seed, pretrained=pretrained)
+    if isinstance(system, VisualNetwork) and recipe.weighted:
+        present = dataset.labels.picture_materials[dataset.pictures_of("train")]
+        positive = torch.from_numpy(present.sum(axis=0))
+        system.pos_weight.copy_(((len(present) - positive) / positive.clamp_min(1)).clamp(max=100.0))
+    return system
 
 
 def may_compile(options: FitOptions, network: nn.Module, say: Callable[[str], None]) -> bool:
@@ -260,15 +291,6 @@ def may_compile(options: FitOptions, network: nn.Module, say: Callable[[str], No
     if together and options.compiles:
         say("not compiled: several GPUs normalise a batch together, which torch.compile cannot do")
     return options.compiles and not together
-
-
-def memory_advice(recipe: Recipe) -> str:
-    """What to do when memory runs out."""
-    also = f" or pictures_per_batch ({recipe.pictures_per_batch})" if recipe.sampling == "grid" else ""
-    return (
-        f"lower batch_size (now {recipe.batch_size}){also} in the recipe, or prepare smaller pictures; the "
-        "checkpoint of the last epoch is kept"
-    )
 
 
 def _silent(line: str) -> None:

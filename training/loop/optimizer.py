@@ -72,7 +72,7 @@ class WeightAverage:
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from the average of a checkpoint."""
-        self.system.load_state_dict(state)
+        self.system.load_weights(state)
         self._begun = True
 
 

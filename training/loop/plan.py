@@ -10,8 +10,8 @@ from model.errors import TrainingError
 from model.materials import MATERIALS
 from training.data.dataset import UNPAIRED, Dataset
 from training.data.pairs import Pairs, draw_pairs
-from training.systems.augment_pictures import DRAWS as PICTURE_DRAWS
-from training.systems.augment_sounds import DRAWS as SOUND_DRAWS
+from training.systems.augment_pictures import PICTURE_DRAWS
+from training.systems.augment_sounds import SOUND_DRAWS
 from training.systems.recipe import Recipe
 
 Rows = npt.NDArray[np.int64]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from model.errors import NoDataError
 from model.progress import progress
+from model.torch_towers.two_tower import scaled_cosine
 from training.data.dataset import Dataset, Split
 from training.data.pairs import draw_pairs
 from training.measures.classification import measure_classes, measure_labels, measure_pairs
@@ -133,7 +134,7 @@ def _tt_agg(
 ) -> dict[str, Any]:
     pairs = draw_pairs(dataset, split, (seed, VALIDATION_DRAW), system.recipe.clips_per_picture)
     images, sounds = _pair_outputs(system, dataset, pairs.picture, pairs.clip, device, unit=True)
-    scores = ((images * sounds).sum(axis=1) + 1.0) / 2.0
+    scores = scaled_cosine((images * sounds).sum(axis=1))
     groups = dataset.labels.picture_id[pairs.picture]
     measured = measure_pairs(scores, pairs.match, groups, seed, intervals=intervals)
     if intervals:

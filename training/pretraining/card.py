@@ -21,7 +21,7 @@ from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.score import LEAST
 from training.pretraining.tower_precision import precision_of
 from training.pretraining.weaknesses import LINE, weaknesses
-from training.systems.pretrained import weights_of
+from training.systems.imagenet import weights_of
 
 CARD = "MODEL_CARD.md"
 

@@ -23,7 +23,7 @@ from model.picture import picture_array
 from model.progress import progress
 from model.sound import Samples, decode_sound
 from model.torch_towers.networks import ImagenetNormalise, PooledNetwork, build_network
-from training.systems.pretrained import load_pretrained
+from training.systems.imagenet import load_imagenet_weights
 
 Pictures = npt.NDArray[np.uint8]
 Clips = npt.NDArray[np.float32]
@@ -35,7 +35,7 @@ _BATCH = 32
 def pretrained_network(name: str) -> PooledNetwork:
     """The network `name` with ImageNet's weights, its last layer included, in evaluation mode."""
     network = build_network(name, outputs=IMAGENET_CLASSES)
-    load_pretrained(network, name, last_layer=True)
+    load_imagenet_weights(network, name, last_layer=True)
     if not isinstance(network, PooledNetwork):
         raise TrainingError(f"{name} has no pooled features; choose a network that is a feature map and one layer")
     return network.eval()

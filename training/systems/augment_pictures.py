@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-DRAWS = 10
+PICTURE_DRAWS = 10
 """Uniform numbers in [0, 1) that one picture takes, whatever is turned on."""
 
-(_FLIP, _AREA, _ASPECT, _LEFT, _TOP, _BRIGHTNESS, _CONTRAST, _SATURATION, _BLUR, _SIGMA) = range(DRAWS)
+(_FLIP, _AREA, _ASPECT, _LEFT, _TOP, _BRIGHTNESS, _CONTRAST, _SATURATION, _BLUR, _SIGMA) = range(PICTURE_DRAWS)
 
 _LARGEST_ASPECT = 4 / 3
 _BLUR_RADIUS = 2
@@ -44,7 +44,7 @@ class PictureAugment(BaseModel):
 def augment_pictures(pictures: Tensor, draws: Tensor, augment: PictureAugment) -> Tensor:
     """Pictures uint8 `[B, S, S, 3]` to float32 `[B, S, S, 3]` in [0, 255], each varied by its row of `draws`.
 
-    `draws` is float32 `[B, DRAWS]` in [0, 1) on the pictures' device. With all but `flip` off the result is
+    `draws` is float32 `[B, PICTURE_DRAWS]` in [0, 1) on the pictures' device. With all but `flip` off the result is
     exactly the flipped pictures.
     """
     cropped = augment.crop < 1.0

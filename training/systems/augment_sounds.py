@@ -18,11 +18,11 @@ from model.bundle import ClipSpec
 from model.errors import TrainingError
 from model.torch_towers.spectrogram import LogMel
 
-DRAWS = 11
+SOUND_DRAWS = 11
 """Uniform numbers in [0, 1) that one clip takes, whatever is turned on."""
 
 (_SHIFT, _SPEED, _TAIL, _NOISE, _NOISE_LEVEL, _NOISE_PLACE, _TILT) = range(7)
-(_TIME_WIDTH, _TIME_PLACE, _BAND_WIDTH, _BAND_PLACE) = range(7, DRAWS)
+(_TIME_WIDTH, _TIME_PLACE, _BAND_WIDTH, _BAND_PLACE) = range(7, SOUND_DRAWS)
 
 _FADE_SECONDS = 0.010
 _LEVEL_SECONDS = 0.020
@@ -75,9 +75,9 @@ class SoundAugment(BaseModel):
 class SoundAugmenter(nn.Module):
     """Cuts windows out of stored clips and varies them and their spectrograms.
 
-    `stored` is the clips' extent around the hit, `window` the one that the sound tower takes; the window may be
-    the wider one, there is silence where the clip holds nothing. Both methods take the same `draws`, float32
-    `[B, DRAWS]` in [0, 1) on the clips' device, or None, which varies nothing. Raises TrainingError if the two
+    `stored` is the clips' extent around the hit, `window` the one that the sound tower takes; the window may be the
+    wider one, there is silence where the clip holds nothing. Both methods take the same `draws`, float32 `[B,
+    SOUND_DRAWS]` in [0, 1) on the clips' device, or None, which varies nothing. Raises TrainingError if the two
     differ in sample rate.
     """
 

@@ -8,12 +8,16 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from model.bundle import ClipSpec
 from model.errors import TrainingError
 from training.systems.augment_pictures import PictureAugment
 from training.systems.augment_sounds import SoundAugment
 from training.systems.losses import LOSSES
 
-System = Literal["sound", "visual", "fc_agg", "tt_agg"]
+SystemName = Literal["sound", "visual", "fc_agg", "tt_agg"]
+
+SHORTEST_WINDOW = 0.01
+"""Seconds of a clip that are something to hear at all."""
 
 
 _OF_GRIDS = ("pictures_per_batch", "balance", "positives", "uncertain")
@@ -29,7 +33,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(min_length=1)
-    system: System = "tt_agg"
+    system: SystemName = "tt_agg"
 
     image_network: str = "resnet18"
     sound_network: str = "resnet18"
@@ -170,3 +174,25 @@ def _over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _shipped() -> Traversable:
     return files("training.systems") / "recipes"
+
+
+def clip_window(recipe: Recipe, stored: ClipSpec) -> ClipSpec:
+    """The part of the stored clips that the recipe's networks hear. Raises TrainingError if they do not hold it."""
+    before = stored.before if recipe.before is None else recipe.before
+    after = stored.after if recipe.after is None else recipe.after
+    if before > stored.before or after > stored.after:
+        wider = f"--before {max(before, stored.before):g} --after {max(after, stored.after):g}"
+        raise TrainingError(
+            f"the recipe {recipe.name} hears {before:g} s before and {after:g} s after a hit, the dataset holds "
+            f"{stored.before:g} and {stored.after:g}; prepare it with {wider}"
+        )
+    if recipe.highest_hertz is not None and recipe.highest_hertz > stored.sample_rate / 2:
+        raise TrainingError(
+            f"the recipe {recipe.name} hears up to {recipe.highest_hertz:g} Hz, the dataset's clips hold "
+            f"{stored.sample_rate / 2:g} Hz at most; prepare it with --sample-rate {2 * recipe.highest_hertz:g}"
+        )
+    if before + after < SHORTEST_WINDOW:
+        raise TrainingError(
+            f"the recipe {recipe.name} hears {before + after:g} s of a clip; {SHORTEST_WINDOW:g} s are the least"
+        )
+    return ClipSpec(sample_rate=stored.sample_rate, before=before, after=after)

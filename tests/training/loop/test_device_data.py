@@ -17,7 +17,7 @@ from tests.training.tiny import CPU, GRID, PAIRS, recipe, train, weights
 from training.data.dataset import Dataset
 from training.loop.device import numbered
 from training.loop.device_data import READ_AHEAD, DeviceData, Step, fits
-from training.loop.distributed import Share
+from training.loop.distributed import World
 from training.loop.fit import Objective
 from training.loop.plan import Batch, plan_epoch
 from training.systems.recipe import Recipe
@@ -44,10 +44,10 @@ def tensors(step: Step) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("chosen", RECIPES, ids=lambda chosen: str(chosen.system))
-@pytest.mark.parametrize("share", [Share(), Share(1, 3)])
-def test_streamed_steps_are_the_resident_ones(dataset: Dataset, chosen: Recipe, share: Share) -> None:
+@pytest.mark.parametrize("world", [World(), World(1, 3)])
+def test_streamed_steps_are_the_resident_ones(dataset: Dataset, chosen: Recipe, world: World) -> None:
     batches = plan_epoch(dataset, chosen, 0, 0)
-    here, there = (list(data.steps(batches, share)) for data in (DeviceData(dataset, CPU), streamed(dataset)))
+    here, there = (list(data.steps(batches, world)) for data in (DeviceData(dataset, CPU), streamed(dataset)))
     assert len(here) == len(there) == len(batches)
     for batch, one, other in zip(batches, here, there, strict=True):
         for kept, sent in zip(tensors(one), tensors(other), strict=True):
@@ -70,7 +70,7 @@ def test_a_gpu_without_a_number_is_streamed_to(dataset: Dataset, monkeypatch: py
     data = DeviceData(dataset, torch.device("cuda"))
 
     assert not data.resident
-    assert len(list(data.steps(batches, Share()))) == len(batches)
+    assert len(list(data.steps(batches, World()))) == len(batches)
     assert told == [1] * len(batches)
     assert [numbered(device) for device in (CPU, torch.device("cuda", 3))] == [CPU, torch.device("cuda", 3)]
 
@@ -78,7 +78,7 @@ def test_a_gpu_without_a_number_is_streamed_to(dataset: Dataset, monkeypatch: py
 def test_a_step_is_what_the_plan_says(dataset: Dataset) -> None:
     labels = dataset.labels
     batches = plan_epoch(dataset, recipe(PAIRS), 0, 0)
-    for batch, step in zip(batches, DeviceData(dataset, CPU).steps(batches, Share()), strict=True):
+    for batch, step in zip(batches, DeviceData(dataset, CPU).steps(batches, World()), strict=True):
         assert np.array_equal(step.pictures.numpy(), dataset.pictures[batch.pictures])
         assert np.array_equal(step.clips.numpy(), dataset.clips[batch.clips])
         assert np.array_equal(step.truth.present.numpy(), labels.picture_materials[batch.pictures])
@@ -122,12 +122,12 @@ def test_nothing_in_a_step_waits_for_the_device(
 ) -> None:
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no meta device
     system = build_system(chosen, dataset.info, 0).to("meta")
-    step = next(DeviceData(dataset, CPU).steps(plan_epoch(dataset, chosen, 0, 0), Share()))
+    step = next(DeviceData(dataset, CPU).steps(plan_epoch(dataset, chosen, 0, 0), World()))
     truth = type(step.truth)(*(value.to("meta") for value in step.truth))
     media = {name: value.to("meta") for name, value in step._asdict().items() if isinstance(value, Tensor)}
     there = step._replace(truth=truth, **media)  # type: ignore[arg-type] # of tensors alone
     with OnlyOnMeta():
-        loss = Objective(system, Share(), bf16=False).train()(there)
+        loss = Objective(system, World(), bf16=False).train()(there)
         loss.backward()
     assert loss.shape == ()
     assert all(weights.grad is not None for weights in system.parameters())
@@ -137,13 +137,13 @@ def test_reading_ahead_is_bounded_and_its_errors_come_out(dataset: Dataset) -> N
     batches = plan_epoch(dataset, recipe(PAIRS, batch_size=8), 0, 0)
     assert len(batches) > READ_AHEAD + 2
     broken = [*batches[:2], replace(batches[2], clips=np.full(8, 10_000)), *batches[3:]]
-    steps = streamed(dataset).steps(broken, Share())
+    steps = streamed(dataset).steps(broken, World())
     next(steps)
     next(steps)
     with pytest.raises(IndexError):
         next(steps)
     # Left in the middle, nothing keeps running.
-    left: Any = streamed(dataset).steps(batches, Share())
+    left: Any = streamed(dataset).steps(batches, World())
     next(left)
     left.close()
 
@@ -152,7 +152,7 @@ def test_reading_ahead_is_bounded_and_its_errors_come_out(dataset: Dataset) -> N
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_parts_are_equally_long_and_make_the_whole(rows: int, count: int) -> None:
     whole = np.arange(rows) * 10
-    parts = [Share(rank, count).part(whole) for rank in range(count)]
+    parts = [World(rank, count).scatter(whole) for rank in range(count)]
     assert len({len(part) for part in parts}) == 1
     assert np.concatenate(parts)[:rows].tolist() == whole.tolist()
     # What fills the last part up is a row that is there.
@@ -160,12 +160,12 @@ def test_parts_are_equally_long_and_make_the_whole(rows: int, count: int) -> Non
 
 
 def test_the_parts_of_processes_make_the_steps_of_one(dataset: Dataset) -> None:
-    def step_of(share: Share, batches: list[Batch]) -> Step:
-        return next(iter(DeviceData(dataset, CPU).steps(batches, share)))
+    def step_of(world: World, batches: list[Batch]) -> Step:
+        return next(iter(DeviceData(dataset, CPU).steps(batches, world)))
 
     batches = plan_epoch(dataset, recipe(PAIRS, batch_size=15), 0, 0)[:1]
-    whole = step_of(Share(), batches)
-    parts = [step_of(Share(rank, 2), batches) for rank in range(2)]
+    whole = step_of(World(), batches)
+    parts = [step_of(World(rank, 2), batches) for rank in range(2)]
     for column in ("pictures", "clips", "picture_draws", "clip_draws"):
         joined = torch.cat([getattr(part, column) for part in parts])
         assert torch.equal(joined[: len(getattr(whole, column))], getattr(whole, column))

@@ -16,10 +16,11 @@ from model.errors import TrainingError
 from tests.training.tiny import CPU, GRID, PAIRS, recipe
 from training.data.dataset import Dataset
 from training.loop.device_data import DeviceData
-from training.loop.distributed import Share
+from training.loop.distributed import World
 from training.loop.plan import plan_epoch
+from training.systems.frequency import StreamingFrequency, StreamingShare
 from training.systems.losses import LOSSES, PairLoss, Relation, SigmoidLoss, SoftmaxLoss, build_loss
-from training.systems.systems import StreamingFrequency, StreamingShare, TtAgg, build_system
+from training.systems.systems import TtAgg, build_system
 
 Cells = list[list[bool]]
 
@@ -193,7 +194,7 @@ def of_a_system(dataset: Dataset, **changes: Any) -> tuple[TtAgg, Any, Tensor, T
     (batch, *_) = plan_epoch(dataset, chosen, 0, 0)
     system = build_system(chosen, dataset.info, 0)
     assert isinstance(system, TtAgg)
-    (step,) = DeviceData(dataset, CPU).steps([batch], Share())
+    (step,) = DeviceData(dataset, CPU).steps([batch], World())
     random = torch.Generator().manual_seed(0)
     # Outputs of networks, which nothing has normalised.
     images = 3.0 * torch.randn(len(batch.pictures), 128, generator=random)

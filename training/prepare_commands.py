@@ -98,11 +98,11 @@ def manifest(
 
     Without a test source and without a column `split`, a fifth is drawn as test data, by object.
     """
-    from training.data.paired_files import Manifest
+    from training.data.manifest_source import ManifestSource
 
     if file.is_dir():
         file = file / "manifest.csv"
-    source = Manifest(file, test_sources, exclude_sources, open_licence)
+    source = ManifestSource(file, test_sources, exclude_sources, open_licence)
     _run(source, dataset, test_share=0.0 if test_sources else 0.2, **options)
 
 
@@ -113,7 +113,7 @@ def manifest(
 @_with_options
 def synthetic(dataset: Path, scenes: int, clips: int, **options: Any) -> None:
     """Prepare synthetic scenes with synthetic sounds as DATASET. For tests and demos: it does not transfer."""
-    from training.data.synthetic import SyntheticScenes
+    from training.synthesis.scene_source import SyntheticScenes
 
     _run(SyntheticScenes(scenes, clips, options["seed"]), dataset, test_share=0.2, **options)
 

@@ -13,14 +13,15 @@ from click.testing import CliRunner
 from model.bundle import load_bundle
 from model.errors import TrainingError
 from model.runtime import TowerRuntime
+from model.torch_towers.networks import build_network
 from tests.training.test_report import measures
-from tests.training.tiny import CPU, GRID, PAIRS, SQUEEZENET, STEPS, recipe, train
+from tests.training.tiny import CPU, GRID, PAIRS, SHUFFLENET, SQUEEZENET, STEPS, recipe, train
 from training.data.dataset import Dataset
 from training.loop.checkpoint import CHECKPOINT_FILE, load_checkpoint
 from training.measures.evaluate import hear, see
 from training.measures.results import RunResult, load_result
 from training.systems.recipe import Recipe
-from training.systems.systems import build_system
+from training.systems.systems import TtAgg, build_system
 from training.train_commands import evaluate as evaluate_command
 from training.train_commands import export as export_command
 
@@ -124,6 +125,46 @@ def test_what_is_exported_is_what_was_trained(dataset: Dataset, tmp_path: Path) 
     train(dataset, chosen.model_copy(update={"epochs": 2}), run)
     CliRunner().invoke(export_command, [str(run), str(tmp_path / "later")], catch_exceptions=False)
     assert load_bundle(tmp_path / "later").spec.metrics.keys() == {"export_parity"}
+
+
+def test_the_papers_network_is_what_is_trained(dataset: Dataset, run: Path) -> None:
+    """What training and evaluation see and hear is `TwoTower`, of which the bundle is made."""
+    checkpoint = load_checkpoint(run)
+    system, towers = checkpoint.build(), checkpoint.towers()
+    assert isinstance(system, TtAgg)
+    assert (system.towers().image, system.towers().sound) == (system.image, system.sound)
+    rows = np.arange(8)
+    images, sounds = see(system, dataset, rows, CPU, unit=True), hear(system, dataset, rows, CPU, unit=True)
+    pictures, clips = torch.from_numpy(np.array(dataset.pictures[:8])), torch.from_numpy(dataset.clip_batch(rows))
+    with torch.inference_mode():
+        assert np.array_equal(towers.image(pictures), images)
+        assert np.array_equal(towers.sound(clips), sounds)
+        assert towers(pictures, clips).tolist() == pytest.approx(((images * sounds).sum(axis=1) + 1) / 2, abs=1e-6)
+
+
+def test_a_checkpoint_names_the_weights_as_before_there_were_towers(dataset: Dataset, tmp_path: Path) -> None:
+    chosen = recipe(GRID, **SHUFFLENET, loss="softmax", log_q=0.5, heads=0.5, average=0.9, epochs=1)
+    train(dataset, chosen, tmp_path / "run", steps=1)
+    checkpoint = load_checkpoint(tmp_path / "run")
+    torch.manual_seed(7)
+    networks = {name: build_network("shufflenet_v2_x0_5") for name in ("image", "sound")}
+    of_networks = {
+        f"{of}.{name}": value for of, net in networks.items() for name, value in net.state_dict().items()
+    }
+    others = {"loss.log_scale", *(f"frequency.{name}" for name in ("step", "last", "gap"))}
+    others |= {f"{of}_head.{name}" for of in networks for name in ("weight", "bias")}
+    assert checkpoint.average is not None
+    assert checkpoint.system.keys() == checkpoint.average.keys() == of_networks.keys() | others
+    # Such names are read, and each weight comes to where it belongs.
+    system = build_system(chosen, dataset.info, 0)
+    system.load_weights(checkpoint.system | of_networks)
+    assert system.image is not None
+    assert system.sound is not None
+    for tower, network in ((system.image, networks["image"]), (system.sound, networks["sound"])):
+        found, wanted = tower.network.state_dict(), network.state_dict()
+        assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    with pytest.raises(RuntimeError, match=r"Missing key.*head\.weight"):
+        system.load_weights(of_networks)
 
 
 def test_rare_labels_weigh_more_up_to_a_hundred(dataset: Dataset, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from model.torch_towers.spectrogram import LogMel
 from tests.training.meta import OnlyOnMeta
 from training.systems import augment_pictures as pictures_room
 from training.systems import augment_sounds as sounds_room
-from training.systems.augment_pictures import PictureAugment, augment_pictures
-from training.systems.augment_sounds import SoundAugment, SoundAugmenter
+from training.systems.augment_pictures import PICTURE_DRAWS, PictureAugment, augment_pictures
+from training.systems.augment_sounds import SOUND_DRAWS, SoundAugment, SoundAugmenter
 
 RATE = 8_000
 STORED = ClipSpec(sample_rate=RATE, before=0.3, after=0.7)
@@ -44,7 +44,7 @@ def rows(count: int) -> st.SearchStrategy[Tensor]:
 
 def draws(count: int, size: int = 1, **columns: float | Sequence[float]) -> Tensor:
     """Draws in the middle of their range but for the columns named, by the room's names for them."""
-    room = sounds_room if count == sounds_room.DRAWS else pictures_room
+    room = sounds_room if count == SOUND_DRAWS else pictures_room
     values = torch.full((size, count), 0.5)
     for name, value in columns.items():
         values[:, getattr(room, f"_{name.upper()}")] = torch.as_tensor(value)
@@ -52,11 +52,11 @@ def draws(count: int, size: int = 1, **columns: float | Sequence[float]) -> Tens
 
 
 def sound_draws(size: int = 1, **columns: float | Sequence[float]) -> Tensor:
-    return draws(sounds_room.DRAWS, size, **columns)
+    return draws(SOUND_DRAWS, size, **columns)
 
 
 def picture_draws(size: int = 1, **columns: float | Sequence[float]) -> Tensor:
-    return draws(pictures_room.DRAWS, size, **columns)
+    return draws(PICTURE_DRAWS, size, **columns)
 
 
 def random_pictures(count: int, low: int = 0, high: int = 256) -> Tensor:
@@ -98,7 +98,7 @@ def gradient(size: int = 64) -> Tensor:
     return picture.to(torch.uint8)
 
 
-@given(rows(pictures_room.DRAWS), st.floats(0.1, 0.99))
+@given(rows(PICTURE_DRAWS), st.floats(0.1, 0.99))
 @settings(max_examples=60, deadline=None)
 def test_a_crop_keeps_its_area_and_aspect_and_stays_inside(values: Tensor, crop: float) -> None:
     picture = gradient()
@@ -127,7 +127,7 @@ def test_crops_reach_every_side_and_a_whole_crop_is_the_picture() -> None:
     torch.testing.assert_close(whole, random_pictures(1).float(), atol=0.05, rtol=0)
 
 
-@given(rows(pictures_room.DRAWS), st.floats(0.05, 0.3))
+@given(rows(PICTURE_DRAWS), st.floats(0.05, 0.3))
 @settings(max_examples=30, deadline=None)
 def test_jitter_is_brightness_then_contrast_then_saturation(values: Tensor, jitter: float) -> None:
     pictures = random_pictures(3, 110, 140)  # so that nothing needs clamping on the way
@@ -159,7 +159,7 @@ def test_blur_is_gaussian_and_leaves_pictures_that_are_not_chosen_alone() -> Non
     torch.testing.assert_close(augment_pictures(plain, values[:1], PictureAugment(blur=1.0)), plain.float())
 
 
-@given(rows(pictures_room.DRAWS))
+@given(rows(PICTURE_DRAWS))
 @settings(max_examples=40, deadline=None)
 def test_varied_pictures_are_finite_and_in_range(values: Tensor) -> None:
     result = augment_pictures(random_pictures(3), values, PictureAugment(flip=0.5, crop=0.1, jitter=0.9, blur=1.0))
@@ -306,7 +306,7 @@ def test_loud_noise_scales_down_instead_of_clipping_and_silence_stays_silent() -
     assert torch.equal(result[1], torch.zeros(WINDOW.samples))
 
 
-@given(rows(sounds_room.DRAWS))
+@given(rows(SOUND_DRAWS))
 @settings(max_examples=40, deadline=None)
 def test_varied_windows_and_spectrograms_are_finite_and_in_range(values: Tensor) -> None:
     room = SoundAugmenter(ALL_SOUNDS, STORED, WINDOW)
@@ -322,8 +322,8 @@ def test_varied_windows_and_spectrograms_are_finite_and_in_range(values: Tensor)
 
 def test_a_draw_that_rounding_made_one_is_the_last() -> None:
     room = augmenter(shift=0.05, noise=1.0, time_mask=0.5)
-    ones = torch.ones(2, sounds_room.DRAWS)
-    last = torch.full((2, sounds_room.DRAWS), LARGEST)
+    ones = torch.ones(2, SOUND_DRAWS)
+    last = torch.full((2, SOUND_DRAWS), LARGEST)
     for values in (ones, last):
         values[:, sounds_room._NOISE] = 0.0
     torch.testing.assert_close(room.windows(random_clips(2), ones), room.windows(random_clips(2), last))
@@ -411,8 +411,8 @@ def test_tilt_leaves_silence_alone() -> None:
 def test_a_row_does_not_hang_on_the_others_of_its_batch() -> None:
     generator = torch.Generator().manual_seed(5)
     pictures, clips = random_pictures(4), random_clips(4)
-    of_pictures = torch.rand(4, pictures_room.DRAWS, generator=generator)
-    of_sounds = torch.rand(4, sounds_room.DRAWS, generator=generator)
+    of_pictures = torch.rand(4, PICTURE_DRAWS, generator=generator)
+    of_sounds = torch.rand(4, SOUND_DRAWS, generator=generator)
     of_sounds[:, sounds_room._NOISE] = 0.0
     room, log_mel = SoundAugmenter(ALL_SOUNDS, STORED, WINDOW), LogMel(RATE, WINDOW.samples, 32)
 
@@ -431,10 +431,10 @@ def test_a_row_does_not_hang_on_the_others_of_its_batch() -> None:
 def test_nothing_waits_for_the_device(options: SoundAugment) -> None:
     room = SoundAugmenter(options, STORED, WINDOW).to("meta")
     pictures = random_pictures(3).to("meta")
-    values = torch.rand(3, sounds_room.DRAWS, device="meta")
+    values = torch.rand(3, SOUND_DRAWS, device="meta")
     clips, log_mels = random_clips(3).to("meta"), torch.rand(3, 3, 32, 32, device="meta")
     with OnlyOnMeta():
-        assert augment_pictures(pictures, values[:, : pictures_room.DRAWS], ALL_PICTURES).shape == (3, 32, 32, 3)
+        assert augment_pictures(pictures, values[:, :PICTURE_DRAWS], ALL_PICTURES).shape == (3, 32, 32, 3)
         assert room.windows(clips, values).shape == (3, WINDOW.samples)
         assert room.spectrograms(log_mels, values).shape == (3, 3, 32, 32)
 

@@ -12,8 +12,8 @@ from tests.training.tiny import GRID, PAIRS, recipe
 from training.data.dataset import Dataset
 from training.data.pairs import draw_pairs
 from training.loop.plan import Batch, plan_epoch, samples
-from training.systems.augment_pictures import DRAWS as PICTURE_DRAWS
-from training.systems.augment_sounds import DRAWS as SOUND_DRAWS
+from training.systems.augment_pictures import PICTURE_DRAWS
+from training.systems.augment_sounds import SOUND_DRAWS
 
 
 def planned(dataset: Dataset, keys: dict[str, Any], seed: int = 0, epoch: int = 0, **changes: Any) -> list[Batch]:

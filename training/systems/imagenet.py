@@ -23,7 +23,7 @@ _LITE_FILES = {
 """The package that holds each network's weights, and their file, whose name ends in its SHA-256's first digits."""
 
 
-def load_pretrained(network: nn.Module, name: str, *, last_layer: bool = False) -> None:
+def load_imagenet_weights(network: nn.Module, name: str, *, last_layer: bool = False) -> None:
     """Fill `network`, which `build_network(name)` built, with weights trained on ImageNet, in place.
 
     Its last layer, which makes the embedding, stays as it was drawn, unless `last_layer` asks for ImageNet's 1,000

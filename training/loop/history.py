@@ -1,4 +1,4 @@
-"""The curves of a run for TensorBoard, in RUN/tensorboard."""
+"""The history of a run, one record an epoch: what it says, a line on each, and its curves in RUN/tensorboard."""
 
 import threading
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def finished(recipe: Recipe, history: list[dict[str, Any]]) -> bool:
     return tired or len(history) >= recipe.epochs
 
 
-def told(record: dict[str, Any], epochs: int) -> str:
+def epoch_line(record: dict[str, Any], epochs: int) -> str:
     """One line on an epoch: loss, speed, validation, and the time that the training steps still take."""
     text = (
         f"epoch {record['epoch']}/{epochs}: loss {record['loss']:.4f}, {record['samples_per_second']:.1f} samples/s"

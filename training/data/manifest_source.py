@@ -34,7 +34,7 @@ class FileTask:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ManifestSource:
     """A manifest file; everything from one of `test_sources` is test data, `exclude_sources` is left out.
 
     Rows that share a value in the column `pair` belong together: one picture and its sounds. The column

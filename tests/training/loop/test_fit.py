@@ -36,11 +36,11 @@ from tests.training.tiny import (
 from training.data.dataset import Dataset
 from training.loop import fit as fit_module
 from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint, load_judged, save_checkpoint
-from training.loop.curves import FOLDER, Curves, best_epoch, finished
 from training.loop.device import choose_device
 from training.loop.device_data import Step
 from training.loop.fit import fit, may_compile
 from training.loop.fit_options import FitOptions
+from training.loop.history import FOLDER, Curves, best_epoch, finished
 from training.measures.results import RESULT_FILE
 from training.systems.systems import System
 from training.train_commands import evaluate as evaluate_command
@@ -134,14 +134,14 @@ def test_interrupted_it_says_how_to_go_on(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write_recipe(tmp_path / "mine.toml", PAIRS)
-    validate = fit_module.Fitting._validate
+    validate = fit_module.Trainer._validate
 
-    def interrupted(fitting: fit_module.Fitting) -> dict[str, Any]:
-        if len(fitting.history) == 1:
+    def interrupted(trainer: fit_module.Trainer) -> dict[str, Any]:
+        if len(trainer.history) == 1:
             raise KeyboardInterrupt
-        return validate(fitting)
+        return validate(trainer)
 
-    monkeypatch.setattr(fit_module.Fitting, "_validate", interrupted)
+    monkeypatch.setattr(fit_module.Trainer, "_validate", interrupted)
     result = command(dataset, tmp_path / "run", "--recipe", file)
     assert result.exit_code == 1
     assert "interrupted; the same command goes on after the last finished epoch" in result.output
@@ -326,15 +326,15 @@ def test_weights_that_the_last_step_broke_are_not_kept(
         train(dataset, recipe(PAIRS, learning_rate=3e38), tmp_path / "new", steps=1)
     assert not (tmp_path / "new" / CHECKPOINT_FILE).exists()
     kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run", steps=1))
-    whole = fit_module.Fitting._step
+    whole = fit_module.Trainer._step
 
-    def breaking(fitting: fit_module.Fitting, step: Step) -> torch.Tensor:
-        loss = whole(fitting, step)
+    def breaking(trainer: fit_module.Trainer, step: Step) -> torch.Tensor:
+        loss = whole(trainer, step)
         with torch.no_grad():
-            next(fitting.system.parameters()).fill_(torch.inf)
+            next(trainer.system.parameters()).fill_(torch.inf)
         return loss
 
-    monkeypatch.setattr(fit_module.Fitting, "_step", breaking)
+    monkeypatch.setattr(fit_module.Trainer, "_step", breaking)
     with pytest.raises(TrainingError, match=r"are no longer finite after epoch 2: .*before it is kept here$"):
         train(dataset, recipe(PAIRS, epochs=2), tmp_path / "run", steps=1)
     assert weights(load_checkpoint(tmp_path / "run")) == kept
@@ -439,15 +439,15 @@ def test_curves_are_those_of_a_run_that_was_never_interrupted(
     monkeypatch.setattr(fit_module, "CHECK_EVERY", 2)
     chosen = recipe(PAIRS)
     whole = train(dataset, chosen, tmp_path / "whole")
-    validate = fit_module.Fitting._validate
+    validate = fit_module.Trainer._validate
 
-    def interrupted(fitting: fit_module.Fitting) -> dict[str, Any]:
-        if len(fitting.history) == 1:
+    def interrupted(trainer: fit_module.Trainer) -> dict[str, Any]:
+        if len(trainer.history) == 1:
             raise KeyboardInterrupt  # steps of the second epoch are in the curves, its end is not
-        return validate(fitting)
+        return validate(trainer)
 
     with monkeypatch.context() as patched:
-        patched.setattr(fit_module.Fitting, "_validate", interrupted)
+        patched.setattr(fit_module.Trainer, "_validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(dataset, chosen, tmp_path / "run")
     assert [step for step, _ in scalars(tmp_path / "run")["step/loss"]] == [2, 4, 6, 8, 11, 13, 15, 17]

@@ -10,8 +10,8 @@ import torch
 from tests.training.tiny import CPU, GRID, PAIRS, SQUEEZENET, recipe, start, train, write_recipe
 from training.data.dataset import Dataset
 from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, load_checkpoint
-from training.loop.curves import FOLDER
 from training.loop.distributed import joined
+from training.loop.history import FOLDER
 
 STILL: dict[str, Any] = SQUEEZENET | {"optimizer": "sgd", "momentum": 0.9, "epochs": 2, "batch_size": 15}
 DISTRIBUTED = {
@@ -92,9 +92,9 @@ def test_two_processes_train_as_one(dataset: Dataset, tmp_path: Path, name: str)
 
 def test_alone_there_is_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with joined(CPU) as (share, device):
-        assert (share.rank, share.count, share.leads, device) == (0, 1, True, CPU)
+    with joined(CPU) as (world, device):
+        assert (world.rank, world.size, world.leads, device) == (0, 1, True, CPU)
         assert not torch.distributed.is_initialized()
         rows = torch.ones(3, requires_grad=True)
-        assert share.gather(rows, 3) is rows
-        assert share.told("this") == "this"
+        assert world.gather(rows, 3) is rows
+        assert world.broadcast("this") == "this"
