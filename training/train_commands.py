@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps")
 
 
-_SEED = click.IntRange(0, 2**32 - 1)  # torch's generators take 64 bits, which also hold the epoch
+_SEED = click.IntRange(0, 2**32 - 1)  # torch's generators take 64 bits, which must hold the epoch as well
 _best = click.option(
     "--best/--last",
     default=None,
@@ -235,14 +235,14 @@ def _print_recommend(console: Any, found: dict[str, Any]) -> None:
     table = Table("", "own clips", "macro", "all materials", "macro", title=title)
     truths = (found["own_clips"], found["all_events"])
 
-    def told(score: dict[str, Any], mean: str) -> str:
+    def cell(score: dict[str, Any], mean: str) -> str:
         if f"{mean}_interval" not in score:
             return f"{score[mean]:.4f}"
         low, high = score[f"{mean}_interval"]
         return f"{score[mean]:.4f} ({low:.2f} to {high:.2f})"
 
     def row(name: str, scores: list[dict[str, Any]]) -> None:
-        table.add_row(name, *(told(score, mean) for score in scores for mean in ("micro", "macro")))
+        table.add_row(name, *(cell(score, mean) for score in scores for mean in ("micro", "macro")))
 
     for measure, title in (("p_at", "P"), ("coverage_at", "coverage")):
         for k in truths[0][measure]:

@@ -1,7 +1,7 @@
 """EfficientNet-Lite 0 to 2: EfficientNet without squeeze-and-excitation, with ReLU6, for small processors.
 
-Source: Tan and Le, EfficientNet (2019), and the Lite variants' model card in TensorFlow's TPU models (2020). What a
-Lite network differs in from torchvision's EfficientNet is said here; the rest is torchvision's.
+Source: Tan and Le, EfficientNet (2019), and the Lite variants' model card in TensorFlow's TPU models (2020). This
+file says in what a Lite network differs from torchvision's EfficientNet; the rest is torchvision's.
 """
 
 from functools import partial
@@ -33,7 +33,7 @@ def efficientnet_lite(name: str, outputs: int) -> nn.Module:
     """The untrained network `name`: torchvision's EfficientNet, changed; `features` and `classifier` as there.
 
     It takes pictures `[B, 3, H, W]` of any size as `(value - 127) / 128`, value in [0, 255], which is what the
-    published weights were trained on (torchvision's take ImageNet's mean and deviation), and gives `[B, outputs]`.
+    published weights were trained on (torchvision's take standardised pictures), and gives `[B, outputs]`.
     The weights are drawn from torch's global generator. KeyError for another name.
     """
     width, depth, dropout = EFFICIENTNET_LITE[name]
@@ -70,13 +70,13 @@ def _make_lite(module: nn.Module) -> None:
 class _SamePaddedConv2d(nn.Conv2d):
     """A convolution with TensorFlow's "same" padding.
 
-    `ceil(size / stride)` outputs, and where the padding is odd, the greater half after the picture, while
-    torch's is the same on both sides: at an even size and stride 2 they see different cells.
+    It has `ceil(size / stride)` outputs, and where the padding is odd, the larger half comes after the picture.
+    torch pads both sides alike: at an even size and stride 2 it sees other pixels.
     """
 
     @classmethod
     def like(cls, other: nn.Conv2d) -> "_SamePaddedConv2d":
-        """A convolution with the shape of `other` and its very weights."""
+        """A convolution with the shape and the weights of `other`."""
         assert isinstance(other.kernel_size, tuple)
         same = cls(
             other.in_channels,

@@ -1,4 +1,4 @@
-"""Picture networks by name, torchvision's and EfficientNet-Lite, that give an embedding, not ImageNet's classes."""
+"""Networks by name, torchvision's and EfficientNet-Lite, with an embedding in place of ImageNet's classes."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ EMBEDDING_SIZE = 128
 class PooledNetwork(nn.Module):
     """A network that is a feature map, its mean, and one linear layer.
 
-    `forward` gives `[B, size]`. `cells` gives the same projection of every cell of the feature map,
+    `forward` gives `[B, size]`. `with_cells` also gives the same projection of every cell of the feature map,
     `[B, rows, columns, size]`; their mean over the picture is what `forward` gives (in eval mode), because
     pooling and a linear layer commute.
     """
@@ -39,7 +39,7 @@ class PooledNetwork(nn.Module):
 
 
 def build_network(name: str, outputs: int = EMBEDDING_SIZE) -> nn.Module:
-    """The network `name`, untrained: pictures `[B, 3, H, W]` of ImageNet's mean and deviation to `[B, outputs]`.
+    """The network `name`, untrained: pictures `[B, 3, H, W]`, standardised, to `[B, outputs]`.
 
     `name` is one of torchvision's classification networks or of EFFICIENTNET_LITE. Where its head is pooling and
     one linear layer (ResNet, EfficientNet, MobileNetV2, RegNet, ShuffleNet, ...), a `PooledNetwork`, which has
@@ -150,9 +150,10 @@ _DEVIATION = (0.229, 0.224, 0.225)
 
 
 class ImagenetNormalise(nn.Module):
-    """Pictures `[B, H, W, 3]` in [0, 255], uint8 or float, to `[B, 3, H, W]` with ImageNet's mean 0, deviation 1.
+    """Pictures `[B, H, W, 3]` in [0, 255], uint8 or float, to `[B, 3, H, W]`, standardised.
 
-    Its constants are buffers: made anew in every step, they would have a GPU wait for the CPU.
+    ImageNet's mean becomes 0 and its standard deviation 1 in each channel. The constants are buffers: if they were
+    made in every step, a GPU would wait for the CPU.
     """
 
     mean: Tensor
@@ -176,7 +177,7 @@ class ImagenetNormalise(nn.Module):
 class _TensorFlowRange(nn.Module):
     """What `ImagenetNormalise` gives, as the `(value - 127) / 128` that EfficientNet-Lite takes.
 
-    A module of its own, because folded into the first convolution it would change what that pads with.
+    It is a module of its own: folded into the first convolution it would change the value that this pads with.
     """
 
     scale: Tensor

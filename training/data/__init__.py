@@ -1,1 +1,1 @@
-"""From recordings or files to a prepared dataset and its pairs."""
+"""From recordings and files to a prepared dataset, its splits and its pairs."""

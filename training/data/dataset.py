@@ -31,6 +31,10 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 UNPAIRED = -1
+"""In `clip_picture`: the clip has no picture of its own."""
+
+FULL_SCALE = 32767.0
+"""The sample of a stored clip that stands for 1.0."""
 
 Validation = Literal["recording", "video", "sample"]
 """What validation data must not share with training data: the recording, the video, or (the paper's way, as far
@@ -38,8 +42,10 @@ as can be told) no more than the sample, a clip with its picture."""
 
 
 class DatasetInfo(BaseModel):
-    """`dataset.json`. `source` tells where the data came from; `skipped` counts what was left out, or
-    is fewer than was asked for, by reason."""
+    """`dataset.json`. `source` says where the data came from.
+
+    `skipped` counts, by reason, what was left out and what has fewer clips than were asked for.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -115,7 +121,7 @@ class Dataset:
 
     def clip_batch(self, clips: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
         """The clips as float32 `[B, samples]` in [-1, 1]."""
-        return self.clips[clips].astype(np.float32) / np.float32(32767.0)
+        return self.clips[clips].astype(np.float32) / np.float32(FULL_SCALE)
 
     def summary(self) -> str:
         """Pictures and clips per split, and clips per material, in a few lines."""

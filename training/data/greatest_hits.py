@@ -1,6 +1,11 @@
-"""The Greatest Hits dataset (Owens et al., CC BY 4.0) as a source: its folder as it unzips.
+"""The Greatest Hits dataset (Owens et al. 2016, CC BY 4.0) as a source: its folder as it unzips.
 
-<id>_denoised.mp4, <id>_denoised.wav, <id>_times.txt, and train.txt and test.txt with bare ids
+  <id>_times.txt       the events of a video, one a line: time, material, action, reaction
+  <id>_denoised.wav    its sound
+  <id>_denoised.mp4    its pictures
+  train.txt, test.txt  the ids of each split
+
+In this file: the annotations, the middle frame of a video, and the source that `prepare` reads.
 """
 
 import json
@@ -26,7 +31,12 @@ from training.data.items import ClipItem, Item, PictureItem, stamps
 
 Action = Literal["hit", "scratch"]
 
-TIMES_SUFFIX = "_times.txt"
+TIMES_SUFFIX, SOUND_SUFFIX, VIDEO_SUFFIX = "_times.txt", "_denoised.wav", "_denoised.mp4"
+SYNTHESIS_FILE = "synthesis.json"
+"""Stands in a folder whose media are synthetic, and says how they were made."""
+TAKE_LIMITS = SoundLimits(max_seconds=3600.0)
+"""Takes last up to half a minute; the bound only keeps a broken header from filling the memory."""
+
 _ACTIONS: dict[str, Action | None] = {"hit": "hit", "scratch": "scratch", "None": None}
 _ID_PARTS = 6  # year, month, day, hour, minute, second
 
@@ -142,14 +152,6 @@ def _image(frame: av.VideoFrame) -> Image.Image:
     return Image.fromarray(frame.to_ndarray(format="rgb24"))
 
 
-# Takes run to half a minute; the bound only keeps a broken header from filling the memory.
-TAKE_LIMITS = SoundLimits(max_seconds=3600.0)
-
-
-SYNTHESIS_FILE = "synthesis.json"
-"""Stands in a folder whose media are synthetic, and says how they were made."""
-
-
 @dataclass(frozen=True)
 class VideoTask:
     """One video: where it lies, which list names it, which of its events become clips, and its files' stamps."""
@@ -192,7 +194,7 @@ class GreatestHits:
         """A task a video, in the order of the ids. Videos in neither list are reported when they are read."""
         if not self.folder.is_dir():
             raise TrainingError(f"{self.folder} is not a folder")
-        ids = sorted(path.name.removesuffix("_times.txt") for path in self.folder.glob("*_times.txt"))
+        ids = sorted(path.name.removesuffix(TIMES_SUFFIX) for path in self.folder.glob(f"*{TIMES_SUFFIX}"))
         if not ids:
             raise TrainingError(f"{self.folder} holds no <id>_times.txt: it is not a Greatest Hits folder")
         # "" is drawn into train or validation; "neither" is refused by `read_video`, where skips are counted.
@@ -208,7 +210,7 @@ class GreatestHits:
                 lists.get(name, "neither"),
                 self.clips_per_video,
                 self.seed,
-                stamps(*(self.folder / f"{name}{end}" for end in ("_times.txt", "_denoised.wav", "_denoised.mp4"))),
+                stamps(*(self.folder / f"{name}{end}" for end in (TIMES_SUFFIX, SOUND_SUFFIX, VIDEO_SUFFIX))),
             )
             for name in sorted({*ids, *lists})
         ]
@@ -224,11 +226,11 @@ def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
     if task.split == "neither":
         raise TrainingError("the video is in neither train.txt nor test.txt")
     folder = Path(task.folder)
-    named = [event for event in read_events(folder / f"{task.id}_times.txt") if event.material]
+    named = [event for event in read_events(folder / f"{task.id}{TIMES_SUFFIX}") if event.material]
     touches = [event for event in named if event.action]
     if not touches:
         raise TrainingError("the video has no event with a material and an action")
-    sound = decode_sound(folder / f"{task.id}_denoised.wav", clip.sample_rate, TAKE_LIMITS)
+    sound = decode_sound(folder / f"{task.id}{SOUND_SUFFIX}", clip.sample_rate, TAKE_LIMITS)
     clips, skipped = [], []
     if len(touches) < task.clips:
         skipped.append(f"the video has fewer than the {task.clips} events asked for; all that it has are taken")
@@ -243,7 +245,7 @@ def read_video(task: VideoTask, picture: PictureSpec, clip: ClipSpec) -> Item:
         clips.append(ClipItem(name, samples, _material_id(event), event.action or ""))
     if not clips:
         raise SoundError("every clip of the video is silent")
-    frame = middle_frame(folder / f"{task.id}_denoised.mp4")
+    frame = middle_frame(folder / f"{task.id}{VIDEO_SUFFIX}")
     pixels = fit_picture(frame, picture.size, picture.resize)
     materials = tuple(sorted({_material_id(event) for event in named}))
     return Item(

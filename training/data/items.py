@@ -1,4 +1,4 @@
-"""What a source of data hands to `prepare`: items of at most one picture and its clips, or a reason to skip."""
+"""What a source of data gives to `prepare`: items of at most one picture and its clips, or a reason to skip."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ class Source(Protocol):
 def stamps(*files: Path) -> tuple[tuple[int, int], ...]:
     """Size and time of change of each file, zeros where it is missing.
 
-    As part of a task they let an interrupted preparation see that its files were changed since.
+    As part of a task they show an interrupted preparation that its files have changed since.
     """
     found = []
     for file in files:

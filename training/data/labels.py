@@ -11,13 +11,16 @@ from model.materials import MATERIALS
 from training.data.dataset import SPLITS, UNPAIRED, Labels
 from training.data.items import material_vector
 
+Row = dict[str, Any]
+"""One journal line: id, group, source, split, picture {id, materials} or None, clips [...], skipped [...]."""
+
 
 def draw_groups(groups: Iterable[str], share: float, seed: int) -> set[str]:
     """Groups that together hold about `share` of the entries in `groups` (one entry a picture or clip).
 
-    The order in which groups are tried depends only on their names and the seed, so that adding data moves
-    few of them. A group that would overshoot by more than a tenth of that share stays out: one large group
-    must not swallow a material on one side.
+    The order in which groups are tried depends only on their names and the seed, so that few of them move when data
+    is added. A group that would overshoot by more than a tenth of that share stays out: one large group must not
+    swallow a material on one side.
     """
     sizes = Counter(groups)
     total = sizes.total()
@@ -35,10 +38,6 @@ def draw_groups(groups: Iterable[str], share: float, seed: int) -> set[str]:
 
 def _order(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}:{name}".encode()).digest()
-
-
-Row = dict[str, Any]
-"""One journal line: id, group, source, split, picture {id, materials} or None, clips [...], skipped [...]."""
 
 
 def build_labels(rows: list[Row], val_share: float, test_share: float, seed: int) -> Labels:

@@ -1,4 +1,4 @@
-"""Pictures and sounds listed in a manifest as a source: paired, or unpaired and meeting in the material."""
+"""Pictures and sounds that a manifest lists as a source: paired, or unpaired and related by material alone."""
 
 import math
 import re
@@ -38,7 +38,7 @@ class ManifestSource:
     """A manifest file; everything from one of `test_sources` is test data, `exclude_sources` is left out.
 
     Rows that share a value in the column `pair` belong together: one picture and its sounds. The column
-    `group` names what must stay in one split; without it, it is the file name without its trailing number
+    `group` names what must stay in one split; where it is empty, the file name without its trailing number does
     (the object, where names show it).
     """
 

@@ -1,4 +1,4 @@
-"""Drawing pairs of a picture and a clip: as many that belong together as do not (paper, 3.4.2)."""
+"""What is drawn from a dataset: pairs of a picture and a clip (paper, 3.4.2), and the validation data."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -100,13 +100,13 @@ def hold_out(dataset: Dataset, validation: Validation, seed: int = 0) -> Dataset
 
 
 def _draw(members: npt.NDArray[np.intp], share: float, seed: int) -> npt.NDArray[np.int8]:
-    """For each member, whether it is held out; members stand for themselves."""
+    """Splits of `members`, rows of pictures or clips, each drawn alone, about `share` of them for validation."""
     chosen = draw_groups(map(str, members), share, seed)
     return np.array([_VAL if str(member) in chosen else _TRAIN for member in members], np.int8)
 
 
 def concerns(dataset: Dataset) -> list[str]:
-    """What a user should know before training: materials that a split lacks, in words."""
+    """Lines that a user should read before training: materials that a split lacks, and pictures without pairs."""
     labels, found = dataset.labels, []
     for split in SPLITS:
         heard = np.bincount(labels.clip_material[dataset.clips_of(split)], minlength=len(MATERIALS)) > 0

@@ -1,7 +1,7 @@
 """Turning a source of items into a prepared dataset: in parallel, interruptible, and going on where it stopped.
 
 While it runs, `DATASET.building/` holds the arrays as they grow and a journal with one line a finished item.
-After an interruption the arrays are cut back to what the journal vouches for, and the work goes on from there.
+After an interruption the arrays are cut back to the items in the journal, and the work goes on from there.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from model.errors import ThudError, TrainingError
 from model.progress import progress
 from training.data.dataset import (
     CLIPS_FILE,
+    FULL_SCALE,
     INFO_FILE,
     LABELS_FILE,
     PICTURES_FILE,
@@ -58,9 +59,9 @@ def prepare(
 ) -> Dataset:
     """Prepare `source` as the dataset `target` and open it.
 
-    Parts that cannot be used are skipped, counted in dataset.json and listed with their reason in skipped.tsv;
-    `say` is told what an earlier, interrupted run left. Raises TrainingError if
-    `target` exists, or if nothing is left to train on.
+    Parts that cannot be used are skipped, counted in dataset.json and listed with their reason in skipped.tsv.
+    `say` takes a line on what an earlier, interrupted run left, and on splits that could not be drawn. Raises
+    TrainingError if `target` exists, or if nothing is left to train on.
     """
     if target.exists():
         raise TrainingError(f"{target} exists already; remove it or choose another name")
@@ -87,7 +88,7 @@ def _prepare(source: Source, target: Path, options: PrepareOptions, say: Callabl
     try:
         _finish(building, source, options, say)
     except TrainingError:
-        # What was read is no use, and kept it would stand in the way of a run on mended files.
+        # What was read is of no use; if it were kept, a run on corrected files would go on from it.
         shutil.rmtree(building)
         raise
     building.rename(target)
@@ -183,7 +184,7 @@ def _append_clips(file: BinaryIO, item: Item) -> list[float]:
     """Write the item's clips scaled to full range; returns each one's own peak."""
     peaks = [float(np.abs(clip.samples).max()) for clip in item.clips]
     scaled = [
-        np.round(clip.samples * (32767.0 / peak)).astype("<i2")
+        np.round(clip.samples * (FULL_SCALE / peak)).astype("<i2")
         for clip, peak in zip(item.clips, peaks, strict=True)
     ]
     _append(file, scaled)

@@ -1,1 +1,1 @@
-"""An epoch and a run."""
+"""Training a system: epochs of steps, checkpoints, resuming, curves, and several processes."""

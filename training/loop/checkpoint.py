@@ -1,4 +1,4 @@
-"""The checkpoint: everything a training run needs to go on where it stopped, or to be used."""
+"""The checkpoint: everything that a run needs to go on where it stopped, to be measured and to be exported."""
 
 import hashlib
 import pickle
@@ -27,8 +27,8 @@ BEST_FILE = "best.pt"
 class Checkpoint:
     """The state after `epoch` finished epochs of `recipe` with `seed` on the dataset that `info` describes.
 
-    `system` holds the weights that are trained, `average` those that are used (the same unless the recipe
-    averages). `history` has one record an epoch.
+    `system` holds the weights that are trained, `average` their moving average where the recipe has one. `history`
+    has one record an epoch (see `training.loop.history`).
     """
 
     epoch: int
@@ -81,7 +81,7 @@ class Checkpoint:
 
 
 def result_of(checkpoint: Checkpoint, measured: dict[str, Any], command: str) -> RunResult:
-    """The result of a checkpoint that measured as `training.measures.evaluate.evaluate` says, by `command`."""
+    """The result of a run: its checkpoint, what `evaluate` measured of it, and the command that measured."""
     seconds = sum(record["seconds"] for record in checkpoint.history)
     samples = sum(record["seconds"] * record["samples_per_second"] for record in checkpoint.history)
     return RunResult(
@@ -116,10 +116,10 @@ def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
 
 
 def load_judged(run: Path, best: bool | None = None) -> Checkpoint:
-    """The checkpoint of a run that is to be used: the last epoch's, or the one that validation found best.
+    """The checkpoint of a run to measure or export: of its last epoch, or of the one that validation found best.
 
-    By default the last, but the best where the recipe stops early: the last is then one of those that were no
-    better. Raises TrainingError if there is none, or if it is broken.
+    By default the last, but the best where the recipe stops early, since the last epochs were then no better.
+    Raises TrainingError if there is none, or if it is broken.
     """
     last = load_checkpoint(run)
     if best is None:
@@ -154,7 +154,7 @@ def load_checkpoint(run: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
 
 
 def checkpoint_to_resume(run: Path, recipe: Recipe, dataset_id: str, options: FitOptions) -> Checkpoint | None:
-    """The checkpoint in `run`, None if there is none.
+    """The checkpoint in `run` to go on from, None if there is none.
 
     Raises TrainingError if it is of another recipe, seed, validation, dataset, number of steps or precision: what
     a run reports must hold for all of its epochs. More epochs of a recipe whose learning rate is constant are

@@ -1,4 +1,4 @@
-"""The prepared data where the networks are: on the device as a whole if it fits, else streamed to it."""
+"""The prepared data on the device that trains: all of it if it fits, else sent batch by batch."""
 
 import warnings
 from collections import deque
@@ -17,8 +17,9 @@ from training.loop.plan import Batch
 from training.systems.systems import Truth
 
 READ_AHEAD = 3
+"""Batches that are read before they are needed, where data is sent batch by batch."""
 RESIDENT_SHARE = 0.5
-"""Of the GPU's free memory that the data may take; the rest is for the networks."""
+"""Share of the GPU's free memory that the data may take; the rest is for the networks."""
 
 
 class Step(NamedTuple):
@@ -35,10 +36,11 @@ class Step(NamedTuple):
 
 
 class DeviceData:
-    """The dataset's training side on `device`. Labels always lie there; media do where they fit.
+    """A dataset's pictures, clips and labels for training on `device`. Labels are always there.
 
-    On the CPU the memory-mapped files are read in place. On a GPU they are copied there once, or, where they take
-    more than half of its free memory, batch by batch through pinned memory by a thread that reads ahead.
+    On the CPU the memory-mapped files are read in place. On a GPU pictures and clips are copied there once, or,
+    where they would take more than half of its free memory, batch by batch through pinned memory by a thread that
+    reads ahead.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
@@ -96,7 +98,7 @@ class DeviceData:
         return (media[0].pin_memory(), media[1].pin_memory()) if self.device.type == "cuda" else media
 
     def _sent(self, media: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The copy runs on the stream that computes: behind the steps before it, and nothing waits for it."""
+        """The copy runs on the stream that computes: after the steps before it; the CPU does not wait."""
         return media[0].to(self.device, non_blocking=True), media[1].to(self.device, non_blocking=True)
 
     def _truth(self, pictures: Tensor, clips: Tensor, partner: Tensor) -> Truth:
@@ -126,9 +128,9 @@ def _moved(arrays: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, 
 
 
 def fits(device: torch.device, size: int) -> bool:
-    """Whether media of `size` bytes are to lie on the device: not where they take too much of a GPU's free memory.
+    """Whether `size` bytes of pictures and clips are kept on the device: not if they fill a GPU too much.
 
-    On the CPU they are read where they are mapped, and Apple's GPU shares its memory.
+    On the CPU they are read where they are mapped, and Apple's GPU shares the machine's memory.
     """
     if device.type != "cuda":
         return True

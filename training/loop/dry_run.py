@@ -1,4 +1,4 @@
-"""What `thud train --dry-run` says: is the data fit to train on, and what would be done."""
+"""`thud train --dry-run`: whether dataset and recipe can be trained on, and what would be done."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ from training.systems.recipe import Recipe
 
 
 def describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) -> str:
-    """Check dataset and recipe against each other by one real step and one validation; tell what would be done.
+    """Check dataset and recipe against each other by one real step and one validation; say what would be done.
 
     Nothing is written to `run` or elsewhere. Raises TrainingError for whatever would stop training at its start.
     """

@@ -37,7 +37,7 @@ CHECK_EVERY = 100
 """Steps between two looks at the loss; each look makes a GPU wait for the CPU."""
 
 _NO_OUTPUTS = torch.empty(0)
-"""Of a network that the system has not."""
+"""Stands for the outputs of a network that the system does not have."""
 
 
 def fit(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions, say: Callable[[str], None]) -> Checkpoint:
@@ -92,7 +92,7 @@ class Trainer:
         self.objective = self._build_objective()
 
     def _build_system(self) -> System:
-        """The system on its device, as it begins."""
+        """The system on its device, with the weights that it begins with."""
         system = new_system(self.dataset, self.recipe, self.options.seed, pretrained=self.checkpoint is None)
         system.to(self.device).to(memory_format=torch.channels_last)
         if self.device.type == "cuda" and self.world.size > 1:
@@ -111,7 +111,7 @@ class Trainer:
         self.say(f"going on after epoch {checkpoint.epoch} of {self.recipe.epochs}")
 
     def _build_objective(self) -> nn.Module:
-        """What a step computes, compiled and shared among processes as it should be."""
+        """What a step computes, its networks compiled and its gradients shared among processes where asked for."""
         objective = Objective(self.system, self.world, self.options.bf16)
         if may_compile(self.options, objective, self.say):
             for tower in (self.system.image, self.system.sound):
@@ -135,7 +135,7 @@ class Trainer:
             while not finished(self.recipe, self.history):
                 epoch = len(self.history)
                 data = data or DeviceData(self.dataset, self.device)
-                # All randomness of an epoch comes from the seed and its number; nothing else need be remembered.
+                # All randomness of an epoch comes from the seed and its number; a checkpoint need not hold more.
                 # Dropout alone differs between processes, as it does between the rows of a batch.
                 torch.manual_seed((self.options.seed * 100_003 + epoch) * 1009 + self.world.rank)
                 batches = plan_epoch(self.dataset, self.recipe, self.options.seed, epoch)[: self.options.steps]
@@ -191,10 +191,10 @@ class Trainer:
         return loss
 
     def _check_weights(self, title: str) -> None:
-        """The loss tells nothing of what the last step did to the weights; broken ones must not be kept."""
+        """The loss does not show what the last step did to the weights; broken ones must not be saved."""
         for system in (self.system, self.trained):
-            sound = [value.isfinite().all() for value in system.state_dict().values() if value.is_floating_point()]
-            if not bool(torch.stack(sound).all()):
+            finite = [value.isfinite().all() for value in system.state_dict().values() if value.is_floating_point()]
+            if not bool(torch.stack(finite).all()):
                 raise self._diverged(f"weights are no longer finite after {title}")
 
     def _diverged(self, what: str) -> TrainingError:
@@ -236,7 +236,7 @@ class Trainer:
 
     def _save(self) -> None:
         self.checkpoint = self._state()
-        # The best first: killed between the two, the run repeats this epoch and its best again.
+        # The best first: if the run is killed between the two, it repeats this epoch and writes its best again.
         if best_epoch(self.history) == len(self.history):
             save_checkpoint(self.checkpoint, self.run / BEST_FILE)
         save_checkpoint(self.checkpoint, self.run / CHECKPOINT_FILE)
@@ -264,7 +264,7 @@ class Objective(nn.Module):
 
 
 def new_system(dataset: Dataset, recipe: Recipe, seed: int, *, pretrained: bool = True) -> System:
-    """The recipe's system for the dataset, as it begins (see `build_system`).
+    """The recipe's system with the weights that it begins with (see `build_system`).
 
     A visual network whose recipe is weighted has a `pos_weight` for each material: negative by positive training
     pictures, at most 100.
@@ -282,15 +282,15 @@ def may_compile(options: FitOptions, network: nn.Module, say: Callable[[str], No
 
     torch cannot compile that inside DistributedDataParallel. Raises TrainingError where it was asked for.
     """
-    together = any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
-    if together and options.compile:
+    synchronised = any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
+    if synchronised and options.compile:
         raise TrainingError(
             "several GPUs normalise a batch together, which torch.compile cannot do: leave out --compile, or train "
             "on one GPU"
         )
-    if together and options.compiles:
+    if synchronised and options.compiles:
         say("not compiled: several GPUs normalise a batch together, which torch.compile cannot do")
-    return options.compiles and not together
+    return options.compiles and not synchronised
 
 
 def _silent(line: str) -> None:

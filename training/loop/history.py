@@ -1,4 +1,8 @@
-"""The history of a run, one record an epoch: what it says, a line on each, and its curves in RUN/tensorboard."""
+"""The history of a run, one record an epoch: its best epoch, whether it is finished, and its curves in TensorBoard.
+
+A record holds `epoch` (from 1), `step` (steps so far), `loss`, `seconds`, `samples_per_second` and, where there is
+validation data, `val` with its measures.
+"""
 
 import threading
 from collections.abc import Callable
@@ -12,9 +16,12 @@ from torch.utils.tensorboard import SummaryWriter
 from training.measures.evaluate import MONITOR
 from training.systems.recipe import Recipe
 
+FOLDER = "tensorboard"
+"""Of the curves, in the run's folder."""
+
 
 def best_epoch(history: list[dict[str, Any]]) -> int | None:
-    """Number of the epoch (from 1) that validation found best, the earliest of equals; None without validation."""
+    """The number, from 1, of the epoch that validation found best, the first of equals; None without validation."""
     judged = [(record["val"][MONITOR], -record["epoch"]) for record in history if "val" in record]
     return -max(judged)[1] if judged else None
 
@@ -22,8 +29,8 @@ def best_epoch(history: list[dict[str, Any]]) -> int | None:
 def finished(recipe: Recipe, history: list[dict[str, Any]]) -> bool:
     """Whether a run with this history is done: all epochs, or none better for `patience` epochs."""
     best = best_epoch(history)
-    tired = recipe.patience > 0 and best is not None and len(history) - best >= recipe.patience
-    return tired or len(history) >= recipe.epochs
+    no_better = recipe.patience > 0 and best is not None and len(history) - best >= recipe.patience
+    return no_better or len(history) >= recipe.epochs
 
 
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
@@ -41,13 +48,17 @@ def _flat(measures: dict[str, Any]) -> list[tuple[str, float]]:
     return [(name, value) for name, value in measures.items() if isinstance(value, float) and name != MONITOR]
 
 
-FOLDER = "tensorboard"
-
-
 class Curves:
-    """Writes loss, learning rate, speed and validation measures; a run that goes on writes over what it repeats.
+    """Writes loss, learning rate, speed and validation measures to RUN/tensorboard, for TensorBoard.
 
-    Where they cannot be written that is said once, and training goes on: its checkpoints hold the same numbers.
+    A resumed run replaces the steps that it repeats. Where the curves cannot be written, that is said once, and
+    training goes on: its checkpoints hold the same numbers.
+
+    Args:
+        run: The run's folder.
+        steps_done: Steps of the epochs that are finished.
+        say: Takes the line that says why there are no curves.
+        writes: Whether this process writes; of several, one does.
     """
 
     def __init__(self, run: Path, steps_done: int, say: Callable[[str], None], writes: bool = True) -> None:
@@ -62,11 +73,11 @@ class Curves:
                 self._ended(error)
 
     def step(self, step: int, loss: float, rate: float) -> None:
-        """A look within an epoch: the mean loss of the epoch so far, and the learning rate."""
+        """Within an epoch: write the mean loss of the epoch so far, and the learning rate."""
         self._add({"step/loss": loss, "step/learning_rate": rate}, step)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """A finished epoch: every number of its record, at the step that ended it."""
+        """After an epoch: write every number of its record, at the step that ended it."""
         found = {f"epoch/{name}": value for name, value in _numbers(record, "") if name not in ("epoch", "step")}
         self._add(found, record["step"], flush=True)
 
@@ -88,11 +99,11 @@ class Curves:
     def _close(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            with suppress(OSError):  # what cannot be written was said before
+            with suppress(OSError):  # it was said before that the curves cannot be written
                 writer.close()
 
     def _of_a_thread(self, args: threading.ExceptHookArgs) -> None:
-        # The writer's thread keeps what it met for the next call, which tells it; no traceback besides.
+        # The writer's thread keeps its error for the next call, which raises it: no traceback is needed here.
         if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
             self._other_threads(args)
 

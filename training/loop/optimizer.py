@@ -1,4 +1,4 @@
-"""The optimiser of a recipe, and the learning rate over its steps."""
+"""The optimiser of a recipe, the learning rate over its steps, and the moving average of the weights."""
 
 import copy
 import math
@@ -14,9 +14,11 @@ BASE_RATE = "base_rate"
 
 
 def build_optimizer(recipe: Recipe, system: System, device: torch.device) -> torch.optim.Optimizer:
-    """SGD or AdamW over all parameters; pretrained layers at `backbone_rate` of the learning rate.
+    """SGD or AdamW over all parameters.
 
-    Fused: one pass over the weights, which is what a network as large as VGG waits for.
+    Layers that begin with ImageNet's weights learn at `backbone_rate` times the recipe's rate.
+
+    Fused, so that a step is one pass over the weights: a network as large as VGG is slowed down by more.
     """
     backbone = {id(parameter) for parameter in system.backbone()}
     rates: dict[float, list[torch.nn.Parameter]] = {}
@@ -33,7 +35,7 @@ def build_optimizer(recipe: Recipe, system: System, device: torch.device) -> tor
 def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> float:
     """Set the learning rate for the step at `done` in [0, 1) of the run; returns the factor on the recipe's rate.
 
-    It depends on nothing but `done`, so that a resumed run needs no memory of it.
+    It depends on `done` alone, so that a checkpoint need not hold it.
     """
     factor = 1.0
     if recipe.schedule == "cosine":
@@ -77,6 +79,6 @@ class WeightAverage:
 
 
 def _picked(system: System, names: list[str]) -> list[Tensor]:
-    """The tensors themselves: they are changed in place and never replaced."""
+    """The tensors themselves, not copies: training changes them in place and never replaces them."""
     state = system.state_dict(keep_vars=True)
     return [state[name].detach() for name in names]

@@ -1,4 +1,4 @@
-"""The plan of an epoch: which pictures and clips stand in each batch, and all the random numbers of the step."""
+"""The plan of an epoch: which pictures and clips are in each batch, and the random numbers of its augmentation."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,16 +17,17 @@ from training.systems.recipe import Recipe
 Rows = npt.NDArray[np.int64]
 
 NOBODY = -1
+"""The partner of a clip that was drawn with no picture."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step. Each distinct picture stands once, however many clips it is compared with.
+    """One step. Each picture is there once, however many clips it is compared with.
 
     `pictures [P]` and `clips [B]` are rows of the dataset, `partner [B]` the place in `pictures` of the picture
     that a clip was drawn with (NOBODY in a grid); either is empty where the system has no such network. The draws
-    are uniform in [0, 1): the whole chance of augmenting this batch, so that it does not depend on the device or
-    on how many processes share the work.
+    are uniform in [0, 1): all random numbers that augmenting this batch takes, so that the result does not depend
+    on the device or on the number of processes.
     """
 
     pictures: Rows
@@ -42,7 +43,7 @@ class Batch:
 
 
 def plan_epoch(dataset: Dataset, recipe: Recipe, seed: int, epoch: int) -> list[Batch]:
-    """All batches of an epoch; the same arguments give the same plan. Raises TrainingError if there is nothing."""
+    """All batches of an epoch; the same arguments give the same plan. Raises TrainingError if there are none."""
     random = np.random.default_rng((seed, epoch))
     if recipe.system == "visual":
         drawn = _visual(dataset, recipe, random)
@@ -95,7 +96,7 @@ def _pairs(dataset: Dataset, recipe: Recipe, seed: tuple[int, int], random: np.r
 
 
 def _grid(dataset: Dataset, recipe: Recipe, random: np.random.Generator) -> _Drawn:
-    """As many steps as the training clips fill; each with clips, and pictures drawn apart from them."""
+    """As many steps as the training clips fill; each has clips, and pictures drawn independently of them."""
     labels, clips = dataset.labels, dataset.clips_of("train")
     pictures = dataset.pictures_of("train")
     if not len(clips) or not len(pictures):

@@ -1,7 +1,8 @@
 """Augmentation of training pictures, a whole batch at a time on the device.
 
-All randomness comes in as uniform numbers, so that a run repeats, resumes and splits over processes exactly.
-Nothing here waits for the device: no loop over the batch, no value read back, no shape that hangs on data.
+All randomness is handed in as uniform numbers, so that a run can be repeated, resumed and shared among processes
+exactly. Nothing here waits for the device: no loop over the batch, no value read back, no shape that depends on
+data.
 """
 
 import math
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 PICTURE_DRAWS = 10
-"""Uniform numbers in [0, 1) that one picture takes, whatever is turned on."""
+"""Uniform numbers in [0, 1) for each picture, whatever is turned on."""
 
 (_FLIP, _AREA, _ASPECT, _LEFT, _TOP, _BRIGHTNESS, _CONTRAST, _SATURATION, _BLUR, _SIGMA) = range(PICTURE_DRAWS)
 
@@ -37,7 +38,7 @@ class PictureAugment(BaseModel):
         0.0, ge=0.0, le=0.9, description="brightness, contrast and saturation factors lie within 1 ± this"
     )
     blur: float = Field(
-        0.0, ge=0.0, le=1.0, description="probability of a Gaussian blur of 0.3 to 1 pixels deviation"
+        0.0, ge=0.0, le=1.0, description="probability of a Gaussian blur of 0.3 to 1 pixels standard deviation"
     )
 
 

@@ -1,7 +1,8 @@
 """Cutting the window that the sound tower takes out of stored clips, and its augmentation, on the device.
 
-All randomness comes in as uniform numbers, so that a run repeats, resumes and splits over processes exactly.
-Nothing here waits for the device: no loop over the batch, no value read back, no shape that hangs on data.
+All randomness is handed in as uniform numbers, so that a run can be repeated, resumed and shared among processes
+exactly. Nothing here waits for the device: no loop over the batch, no value read back, no shape that depends on
+data.
 """
 
 import math
@@ -17,9 +18,10 @@ from torch.nn.functional import pad
 from model.bundle import ClipSpec
 from model.errors import TrainingError
 from model.torch_towers.spectrogram import LogMel
+from training.data.dataset import FULL_SCALE
 
 SOUND_DRAWS = 11
-"""Uniform numbers in [0, 1) that one clip takes, whatever is turned on."""
+"""Uniform numbers in [0, 1) for each clip, whatever is turned on."""
 
 (_SHIFT, _SPEED, _TAIL, _NOISE, _NOISE_LEVEL, _NOISE_PLACE, _TILT) = range(7)
 (_TIME_WIDTH, _TIME_PLACE, _BAND_WIDTH, _BAND_PLACE) = range(7, SOUND_DRAWS)
@@ -95,7 +97,7 @@ class SoundAugmenter(nn.Module):
         self.before = round(window.before * self.sample_rate)
         self.shifts = self._possible_shifts()
         # A tensor, because CUDA divides by a plain number by multiplying with its reciprocal, which rounds.
-        self.register_buffer("full_scale", torch.tensor(32767.0), persistent=False)
+        self.register_buffer("full_scale", torch.tensor(FULL_SCALE), persistent=False)
         self.full_scale: Tensor
         if augment.noise > 0.0:
             noise = _pink_noise(max(round(_NOISE_SECONDS * self.sample_rate), self.samples), self.sample_rate)
@@ -202,7 +204,7 @@ class SoundAugmenter(nn.Module):
         return noisy / noisy.abs().amax(1, keepdim=True).clamp_min(1.0)
 
     def _loudest(self, sounds: Tensor) -> Tensor:
-        """RMS `[B]` of the loudest 20 ms: unlike that of the whole, it does not hang on how long a hit rings."""
+        """RMS `[B]` of the loudest 20 ms: unlike that of the whole, it does not depend on how long a hit rings."""
         frame = min(round(_LEVEL_SECONDS * self.sample_rate), self.samples)
         frames = sounds[:, : self.samples // frame * frame].reshape(len(sounds), -1, frame)
         levels: Tensor = frames.square().mean(2).amax(1).sqrt()
@@ -217,9 +219,9 @@ def _whole(draws: Tensor, count: int | Tensor) -> Tensor:
 
 def _stretch(width: Tensor, place: Tensor, first: Tensor, length: int, share: float) -> Tensor:
     """bool `[B, length]`: a stretch of 0 to `share` of the length, at or after `first`, drawn by the two draws."""
-    room = length - first
-    taken = torch.minimum(_whole(width, math.floor(share * length + 1e-6) + 1), room)
-    start = first + _whole(place, room - taken + 1)
+    free = length - first
+    taken = torch.minimum(_whole(width, math.floor(share * length + 1e-6) + 1), free)
+    start = first + _whole(place, free - taken + 1)
     cells = torch.arange(length, device=width.device)
     return (cells >= start[:, None]) & (cells < (start + taken)[:, None])
 
@@ -238,7 +240,7 @@ def _tilted(log_mels: Tensor, decibels: Tensor) -> Tensor:
 
 
 def _pink_noise(samples: int, sample_rate: int) -> npt.NDArray[np.float32]:
-    """Noise of power 1/f above 40 Hz and RMS 1, whose end joins its beginning; always the same."""
+    """Noise of power 1/f above 40 Hz and RMS 1, which can be looped without a click; always the same."""
     frequencies = np.fft.rfftfreq(samples, 1.0 / sample_rate)
     audible = frequencies >= _NOISE_LOWEST
     random = np.random.default_rng(_NOISE_SEED)

@@ -1,4 +1,4 @@
-"""Towers that start from ImageNet: published weights for all of a network but its last layer."""
+"""ImageNet's published weights, for all of a network but its last layer."""
 
 import hashlib
 import sys
@@ -64,7 +64,7 @@ def _torchvision_state(name: str) -> dict[str, Tensor]:
     if file.exists():  # torch checks only what it downloads
         _check_digest(file, "delete it, and it is downloaded again")
     try:
-        # torch tells of a download on stdout, which is not for progress.
+        # torch prints the progress of a download on stdout, which is for results.
         with redirect_stdout(sys.stderr):
             source: nn.Module = torchvision.models.get_model(name, weights=weights, progress=True)
     except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: the download's hash

@@ -126,8 +126,8 @@ def recipe_names() -> list[str]:
 def load_recipe(name_or_file: str) -> Recipe:
     """A recipe by the name it ships under, or from a TOML file. Raises TrainingError naming the wrong key.
 
-    A recipe may name another as its `base`: it is that one with the keys changed that it gives. A file is looked
-    for from the folder of the recipe that names it.
+    A recipe may name another as its `base`: it takes that one's keys but for those that it gives itself. A base
+    that is a file is looked for from the folder of the recipe that names it.
     """
     try:
         return Recipe.model_validate(_read(name_or_file, ()))
@@ -139,7 +139,7 @@ def load_recipe(name_or_file: str) -> Recipe:
 
 
 def _read(name_or_file: str, above: tuple[str, ...]) -> dict[str, Any]:
-    """The keys of a recipe, those of its base included; `above` are the recipes that it is the base of."""
+    """The keys of a recipe, with those of its base; `above` are the recipes that it is the base of."""
     if name_or_file in above:
         raise TrainingError(f"the recipe {name_or_file} is its own base")
     try:

@@ -72,7 +72,7 @@ class System(nn.Module):
     def hear(self, clips: Tensor, draws: Tensor | None = None) -> Tensor:
         """Outputs `[B, N]` for stored clips int16 `[B, samples]`, augmented where draws are given."""
         assert self.sound is not None
-        # Powers of a spectrum span more than bfloat16 can tell apart.
+        # The powers of a spectrum span more than bfloat16 can tell apart.
         with torch.autocast(clips.device.type, enabled=False):
             spectrograms = self.sound.log_mel(self.augmenter.windows(clips, draws))
             spectrograms = self.augmenter.spectrograms(spectrograms, draws)
