@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from click.testing import CliRunner, Result
 
 from training.data.dataset import Dataset
 from training.loop.checkpoint import Checkpoint
 from training.loop.fit import fit
 from training.loop.fit_options import FitOptions
 from training.systems.recipe import Recipe
+from training.train_commands import train as train_command
 
 CPU = torch.device("cpu")
 SHUFFLENET = {"image_network": "shufflenet_v2_x0_5", "sound_network": "shufflenet_v2_x0_5"}
@@ -38,6 +40,17 @@ GRID: dict[str, Any] = {
     "optimizer": "adamw",
     "learning_rate": 0.003,
     "momentum": 0.0,
+}
+EVERYTHING: dict[str, Any] = GRID | {
+    "name": "everything",
+    "balance": True,
+    "heads": 0.5,
+    "schedule": "cosine",
+    "warm_up": 0.2,
+    "average": 0.9,
+    "weight_decay": 0.05,
+    "pictures": {"flip": 0.5, "crop": 0.5, "jitter": 0.2, "blur": 0.3},
+    "sounds": {"shift": 0.02, "speed": 0.1, "least_tail": 0.1, "noise": 0.5, "time_mask": 0.2, "band_mask": 0.2},
 }
 STEPS: dict[str, Any] = {
     "name": "tiny-steps",
@@ -67,6 +80,12 @@ def write_recipe(file: Path, keys: dict[str, Any], **changes: Any) -> Path:
 
 def train(dataset: Dataset, chosen: Recipe, run: Path, say: Any = lambda _: None, **options: Any) -> Checkpoint:
     return fit(dataset, chosen, run, FitOptions(CPU, **options), say)
+
+
+def command(dataset: Dataset, run: Path, *options: object) -> Result:
+    """`thud train` in this process, on the CPU."""
+    arguments = [dataset.folder, run, "--device", "cpu", *options]
+    return CliRunner().invoke(train_command, [str(argument) for argument in arguments])
 
 
 def weights(checkpoint: Checkpoint) -> dict[str, bytes]:
