@@ -8,9 +8,10 @@ A loss is a module whose `forward(images, sounds, relation)` gives a scalar:
               picture, and whether the cell counts
 
 To add a loss, write such a module and name it in `LOSSES` at the end of this file: recipes choose it by that name
-(`loss = "..."`), and tests/training/systems/test_losses.py checks all that are named there. What it learns itself,
-a temperature for example, is a parameter of the module. A loss must not make a GPU wait for the CPU: no value is
-read back, and no shape depends on the data (`_mean` rather than `cells[known]`).
+(`loss = "..."`). tests/training/systems/test_losses.py compares every loss in `LOSSES` with its definition in plain
+Python, for which it has a table `BY_HAND`. What a loss learns itself, a temperature for example, is a parameter of
+the module. A loss must not make a GPU wait for the CPU: no value is read back, and no shape depends on the data
+(`_mean` rather than `cells[known]`).
 """
 
 import math
@@ -27,7 +28,9 @@ FIRST_SCALE = 10.0
 """What cosines are multiplied by before a learned scale has learned anything: the temperature is 0.1."""
 
 _EDGE = 1e-7
+"""What scores are kept away from 0 and 1: a cosine can be 1 up to rounding."""
 _NOTHING = -1e4
+"""A logit whose exponential is 0, and whose gradient is finite."""
 
 
 class Relation(NamedTuple):
@@ -35,9 +38,7 @@ class Relation(NamedTuple):
 
     positive: Tensor  # bool [P, B] the clip's material is in the picture
     known: Tensor  # bool [P, B] the cell counts: it is positive or negative for certain, and is to be compared
-    log_q: (
-        Tensor  # float32 [B] logarithm of how often the clip is drawn, times the recipe's share; 0 = no correction
-    )
+    log_q: Tensor  # float32 [B] log of how often the clip is drawn, times the recipe's share; 0 = no correction
 
 
 class PairLoss(nn.Module):
