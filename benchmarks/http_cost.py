@@ -37,12 +37,14 @@ import service.routes.recommend
 import service.server.process
 from model import PRETRAINED
 from model.bundle import load_bundle
-from service.app import create_app, with_edge
+from service.app import create_app
 from service.logs import log_config
+from service.metrics import Metrics
 from service.routes.recommend import DirectRoute
 from service.server.process import keep_freed_memory
 from service.server.signals import early_signals
 from service.settings import Settings, read_settings
+from service.state import state_of
 from service.upload import picture_in_form
 
 _BOUNDARY = "5d1f8a3c"
@@ -137,18 +139,17 @@ def _serve(flag: str, index: str) -> None:
 async def _loop_us(settings: Settings, route: type[APIRoute], body: bytes, requests: int) -> float:
     """Microseconds of this thread for one request."""
     vars(service.routes.recommend)["DirectRoute"] = route
-    app = create_app(settings)
+    app = create_app(settings, Metrics())
     if type(app.router.routes[0]) is not route:
         raise SystemExit("the application has another route than the one to measure")
     async with app.router.lifespan_context(app):
-        recommender = app.state.current.recommender
-        answer = recommender.recommend(picture_in_form(body, _CONTENT_TYPE, settings.form_limits), 10)
+        recommender: Any = state_of(app).served.recommender
+        answer = recommender.recommend(picture_in_form(body, _CONTENT_TYPE, settings), 10)
         recommender.recommend = lambda *_, **__: answer
-        edge = with_edge(app, settings, app.state.metrics)
         for number in range(requests + requests // 5):
             if number == requests // 5:
                 began = time.thread_time()
-            await _ask(edge, body)
+            await _ask(app, body)
         return 1e6 * (time.thread_time() - began) / requests
 
 

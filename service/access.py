@@ -1,4 +1,4 @@
-"""Answering only those who have a key."""
+"""Who may use the service and how often: API keys, and a rate for each client."""
 
 import hashlib
 import hmac
@@ -10,10 +10,13 @@ from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
 
-from starlette.datastructures import MutableHeaders, QueryParams
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import QueryParams
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.problems import problem_response
+from service.request import Headers, application_path, is_post_to, with_headers
+
+# Keys
 
 KEY = "key"
 """Where `scope["state"]` has the digest of the key that the request came with."""
@@ -43,7 +46,7 @@ class ApiKeys:
         key = self._key(scope)
         if key is not None:
             scope.setdefault("state", {})[KEY] = key
-            await self.app(scope, receive, _privately(send))
+            await self.app(scope, receive, with_headers(send, _privately))
             return
         detail = "this needs a key, as Authorization: Bearer KEY or as X-API-Key: KEY"
         await problem_response(401, detail, headers={"WWW-Authenticate": "Bearer"})(scope, receive, send)
@@ -70,21 +73,16 @@ def as_sent(key: str) -> list[bytes]:
     return forms
 
 
-def _privately(send: Send) -> Send:
-    """Send what no cache may give to others (RFC 9111, 3.5): they have no key."""
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            if "public" in headers.get("cache-control", ""):
-                headers["cache-control"] = headers["cache-control"].replace("public", "private")
-        await send(message)
-
-    return sent
+def _privately(headers: Headers) -> Headers:
+    """The same, so that no cache gives the answer to others (RFC 9111, 3.5): they have no key."""
+    return [
+        (name, value.replace(b"public", b"private") if name == b"cache-control" else value)
+        for name, value in headers
+    ]
 
 
 def _is_open(scope: Scope) -> bool:
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = application_path(scope)
     if path == "/readyz" and "verbose" in QueryParams(scope["query_string"]):
         return False
     return path in _OPEN or path.startswith(_OPEN_FOLDERS)
@@ -93,6 +91,8 @@ def _is_open(scope: Scope) -> bool:
 def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
+
+# Rates
 
 _MOST_CLIENTS = 10_000
 """Those who asked last; whoever has been forgotten may ask anew."""
@@ -139,12 +139,7 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
-        if (
-            scope["type"] == "http"
-            and self._buckets is not None
-            and scope["method"] == "POST"
-            and scope["path"] == scope.get("root_path", "") + self.path
-        ):
+        if self._buckets is not None and is_post_to(scope, self.path):
             wait = self._buckets.take(_client(scope))
             if wait:
                 seconds = math.ceil(wait)

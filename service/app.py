@@ -1,4 +1,4 @@
-"""The web application: routes, limits, errors and the page, put together."""
+"""The web application: its middlewares, its state and its routes, put together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,58 +9,32 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi_offline import FastAPIOffline
-from starlette.datastructures import Headers
-from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.middleware import Middleware
+from starlette.middleware.errors import ServerErrorMiddleware
 
 from service.access import ApiKeys, RateLimit
-from service.hot_swap import Current, Watcher, fingerprint, open_proved
+from service.hot_swap import ServedRecommender, Watcher, fingerprint, open_proved
 from service.load import PictureQueue, PixelRoom
 from service.metrics import Metrics
-from service.middleware import Backpressure, BodyLimit, EveryAnswer, Head, OneHost, Prefix
-from service.observed import Logged, Observed, traced
-from service.problems import add_problems, document_problems, problem_response
-from service.request_id import RequestId
-from service.routes import library as sounds
-from service.routes import probes
-from service.routes.page import PageFiles, WholeFiles
-from service.routes.probes import Prober, Share
-from service.routes.recommend import PATH, add_recommend
+from service.middleware import (
+    Backpressure,
+    BodyLimit,
+    Cors,
+    EveryAnswer,
+    Head,
+    OneHost,
+    Prefix,
+    RequestId,
+    WholeFiles,
+)
+from service.observability import Logged, Observed, tracing
+from service.problems import add_problems, document_problems, internal_error
+from service.readiness import Prober, SoundsFolder
+from service.routes import library, probes
+from service.routes.page import PageFiles
+from service.routes.recommend import PATH, recommend_route
 from service.settings import Settings
-
-_ASKED = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "If-Range", "Range"]
-_ASKED += ["X-API-Key", "X-Request-ID"]
-_TOLD = ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "Server-Timing"]
-_TOLD += ["X-Request-ID"]
-
-
-class _Origins(CORSMiddleware):
-    """Starlette's middleware, which refuses a preflight in plain text, with problems."""
-
-    def preflight_response(self, request_headers: Headers) -> Response:
-        response = super().preflight_response(request_headers)
-        if response.status_code < 400:
-            return response
-        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
-        return problem_response(response.status_code, bytes(response.body).decode(), headers=kept)
-
-
-def with_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> ASGIApp:
-    """`app` with its edge. Raises TracingError where tracing is asked for and not installed."""
-    app = OneHost(app)
-    if settings.origins:
-        app = _Origins(
-            app,
-            allow_origins=settings.origins,
-            allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=_ASKED,
-            expose_headers=_TOLD,
-        )
-    logged = Logged(settings.keys)
-    app = EveryAnswer(RequestId(Observed(app, metrics, logged), logged.without_keys))
-    return traced(app, logged) if settings.tracing else app
-
+from service.state import State, keep_state
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -81,13 +55,12 @@ Limits of this service, all of them settings of `thud serve`:
 _OTHER_LIMITS = ("queue", "rate", "burst")
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
     """The application. Its lifespan opens the bundle and the index, and proves them with the probe picture.
 
-    Entering the lifespan raises BundleError or LibraryError where they cannot be used.
+    Raises TracingError where tracing is asked for and not installed. Entering the lifespan raises BundleError or
+    LibraryError where bundle and index cannot be used.
     """
-
-    metrics = Metrics()
     queue = PictureQueue(settings.threads, settings.queue, metrics.queue, settings.deadline_seconds)
 
     @asynccontextmanager
@@ -97,17 +70,14 @@ def create_app(settings: Settings) -> FastAPI:
         room = PixelRoom(settings.max_pixels_at_once)
         # No name here for what is opened: it would keep the first index in memory when another has taken its place.
         with (
-            closing(Current(open_proved(settings, room))) as current,
-            closing(Prober(current)) as prober,
-            closing(Share(current)) as share,
+            closing(ServedRecommender(open_proved(settings, room))) as served,
+            closing(Prober(served)) as prober,
+            closing(SoundsFolder(served)) as sounds,
             closing(queue),
         ):
-            metrics.loaded(
-                current.recommender.model_id, current.recommender.index.id, len(current.recommender.index)
-            )
-            watcher = Watcher(settings, seen, current, metrics, prober.forget)
-            app.state.current, app.state.prober, app.state.watcher = current, prober, watcher
-            app.state.share = share
+            metrics.loaded(served.recommender.model_id, served.recommender.index.id, len(served.recommender.index))
+            watcher = Watcher(settings, seen, served, metrics, prober.forget)
+            keep_state(app, State(metrics, queue, served, prober, sounds, watcher))
             watching = asyncio.ensure_future(watcher.run())
             yield
             watching.cancel()
@@ -120,23 +90,14 @@ def create_app(settings: Settings) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redirect_slashes=False,
         lifespan=lifespan,
-        # Tracing and metrics are the edge's; FastAPI looks for both anew at each request.
+        middleware=_middlewares(settings, metrics, queue),
+        # Looked at first, before those of the documentation, because it is what is asked for most.
+        routes=[recommend_route(settings, queue)],
+        # Tracing and metrics are ours; FastAPI looks for both anew at each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.metrics, app.state.queue, app.state.draining = metrics, queue, False
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(RateLimit, rate=settings.rate, burst=settings.burst, path=PATH)
-    # Before the rate, so that what is refused here does not count as asked.
-    app.add_middleware(Backpressure, queue=queue, path=PATH)
-    app.add_middleware(ApiKeys, keys=settings.keys)
-    app.add_middleware(WholeFiles)
-    app.add_middleware(Head)
-    app.add_middleware(Prefix, root_path=settings.root_path)
     add_problems(app)
-    add_recommend(app, settings, queue)
-    # Looked at before the documentation's routes, which stand first.
-    app.router.routes.insert(0, app.router.routes.pop())
-    app.include_router(sounds.router)
+    app.include_router(library.router)
     app.include_router(probes.router)
     app.mount("/page", PageFiles(directory=_PAGE), name="page")
 
@@ -146,6 +107,43 @@ def create_app(settings: Settings) -> FastAPI:
 
     document_problems(app, secured=bool(settings.keys))
     return app
+
+
+def _middlewares(settings: Settings, metrics: Metrics, queue: PictureQueue) -> list[Middleware]:
+    """All middlewares, in the order in which a request meets them; its answer meets them the other way round."""
+    logged = Logged(settings.keys)
+    return [
+        # The edge: what holds for every answer, whoever gives it.
+        # Around all others, so that a span has the whole time.
+        *([tracing(logged)] if settings.tracing else []),
+        # Around all that answer, so that none of their answers lacks a header.
+        Middleware(EveryAnswer),
+        # Before the log, which writes the id.
+        Middleware(RequestId, without_keys=logged.without_keys),
+        # Around whatever refuses or fails, so that each is logged and counted once.
+        Middleware(Observed, metrics=metrics, logged=logged),
+        # Before anything refuses: a page may read a refusal only with these headers. A preflight ends here.
+        *([Middleware(Cors, origins=settings.origins)] if settings.origins else []),
+        # Before anybody looks at the Host.
+        Middleware(OneHost),
+        # The application.
+        # FastAPI's own stands around this list, where its answer would be neither logged nor complete.
+        Middleware(ServerErrorMiddleware, handler=internal_error),
+        # Before all that look at the path.
+        Middleware(Prefix, root_path=settings.root_path),
+        # Before all that look at the method; a key or a limit is no other for HEAD.
+        Middleware(Head),
+        # Around the files of the page and of the documentation, whose answers it changes.
+        Middleware(WholeFiles),
+        # Before anything is computed or counted for who has no key.
+        Middleware(ApiKeys, keys=settings.keys),
+        # Before the rate, so that what is refused here does not count as asked.
+        Middleware(Backpressure, queue=queue, path=PATH),
+        # After the keys, which tell the client; before the body is read.
+        Middleware(RateLimit, rate=settings.rate, burst=settings.burst, path=PATH),
+        # Next to the route that reads the body: what was refused before is not read.
+        Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+    ]
 
 
 def _limits(settings: Settings) -> str:

@@ -1,19 +1,19 @@
-"""Taking over a new bundle or index while requests are answered by the one before."""
+"""Taking over a new bundle or index while requests are answered by the one before.
+
+In reading order: what is served and may be replaced, the watcher that replaces it, how a change on disk is seen.
+"""
 
 import asyncio
 import contextlib
 import logging
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
-
-from fastapi import Depends, Request
 
 from index.generation import GENERATIONS, POINTER, pointed_to
 from service.load import PixelRoom
@@ -29,8 +29,8 @@ class _Counted:
     retired: bool = False
 
 
-class Current:
-    """Holds one recommender at a time. Safe to use from several threads."""
+class ServedRecommender:
+    """The recommender that answers, which another may replace at any time. Safe to use from several threads."""
 
     def __init__(self, first: Recommender) -> None:
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class Current:
 
     @property
     def recommender(self) -> Recommender:
-        """The one in use, for a look at it that needs it to be open no longer than this moment."""
+        """The one in use, for a short look: it may be closed at any time after another has taken its place."""
         return self._counted.recommender
 
     @contextmanager
@@ -77,15 +77,6 @@ class Current:
             counted.recommender.close()
 
 
-async def _leased(request: Request) -> AsyncIterator[Recommender]:
-    current: Current = request.app.state.current
-    with current.lease() as recommender:
-        yield recommender
-
-
-CurrentRecommender = Annotated[Recommender, Depends(_leased)]
-
-
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
@@ -113,10 +104,15 @@ class Watcher:
     """
 
     def __init__(
-        self, settings: Settings, seen: Fingerprint, current: Current, metrics: Metrics, taken: Callable[[], None]
+        self,
+        settings: Settings,
+        seen: Fingerprint,
+        served: ServedRecommender,
+        metrics: Metrics,
+        taken: Callable[[], None],
     ) -> None:
         self._settings = settings
-        self._current = current
+        self._served = served
         self._metrics = metrics
         self._taken = taken
         self._woken = asyncio.Event()
@@ -165,7 +161,7 @@ class Watcher:
             return
         self._seen = seen
         try:
-            following = await asyncio.to_thread(open_proved, self._settings, self._current.recommender.room)
+            following = await asyncio.to_thread(open_proved, self._settings, self._served.recommender.room)
         except Exception as error:  # whatever is wrong with it, what is in use serves on
             self._put_off(longer=again)
             reason = str(error) or type(error).__name__
@@ -176,8 +172,8 @@ class Watcher:
             _log.warning("not taken over, the one before serves on: %s", reason)
             return
         self._again_at = math.inf
-        before = self._current.recommender
-        self._current.replace(following)
+        before = self._served.recommender
+        self._served.replace(following)
         self._metrics.loaded(following.model_id, following.index.id, len(following.index))
         self._metrics.swap("taken")
         self._taken()

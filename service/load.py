@@ -1,16 +1,185 @@
-"""The bounded queue before the network: at most so many pictures wait, the rest are refused at once."""
+"""How much the service takes on at once: bytes of uploads, pictures in the queue, pixels that are decoded.
 
+In the order in which a picture meets them. What does not fit waits or is refused, and the slowest gives way.
+"""
+
+import asyncio
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from time import monotonic, perf_counter
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from starlette.requests import Request
+from starlette.types import Message
+
+from service.access import network
 from service.problems import ProblemError
 
 T = TypeVar("T")
+
+# The slowest, of uploads and of connections
+
+_WINDOW_SECONDS = 5.0
+"""A pace is measured over the last one to two such times, and of somebody new it is not known for so long."""
+
+_START_BYTES = 2**16
+"""What everybody counts as having sent at first: of several that are new, the newest is not the slowest."""
+
+
+class Pace:
+    """The bytes a second of one body, or of one answer, in the last seconds."""
+
+    def __init__(self) -> None:
+        self._began = self._before_at = self._now_at = monotonic()
+        self._before_bytes = _START_BYTES
+        self._now_bytes = 0
+
+    def count(self, size: int) -> None:
+        """Count `size` bytes that have just come."""
+        now = monotonic()
+        if now - self._now_at > _WINDOW_SECONDS:
+            self._before_bytes, self._before_at = self._now_bytes, self._now_at
+            self._now_bytes, self._now_at = 0, now
+        self._now_bytes += size
+
+    def bytes_a_second(self, now: float) -> float:
+        """The pace at the time `now`."""
+        return (self._before_bytes + self._now_bytes) / max(now - self._before_at, 1e-3)
+
+    def known(self, now: float) -> bool:
+        """Whether it can be judged at the time `now`."""
+        return now - self._began > _WINDOW_SECONDS
+
+
+class Paced(Protocol):
+    """An upload or a connection, which may give way to others."""
+
+    @property
+    def client_host(self) -> str:
+        """The address of the client, as far as it is known."""
+
+    @property
+    def pace(self) -> Pace | None:
+        """The pace, None while nothing waits for the client."""
+
+
+P = TypeVar("P", bound=Paced)
+
+
+def slowest(candidates: Iterable[P], most: float = math.inf) -> P | None:
+    """The slowest whose pace is known, None where nobody's is.
+
+    With `most`, instead the slowest of the client with most of them, None where that has no more than so many.
+    """
+    paced = [(one, pace, network(one.client_host)) for one in candidates if (pace := one.pace) is not None]
+    now = monotonic()
+    if most == math.inf:
+        slow = [(one, pace) for one, pace, _ in paced if pace.known(now)]
+    else:
+        client, count = next(iter(Counter(client for _, _, client in paced).most_common(1)), ("", 0))
+        slow = [(one, pace) for one, pace, whose in paced if whose == client] if count > most else []
+    return min(slow, key=lambda pair: pair[1].bytes_a_second(now), default=(None, None))[0]
+
+
+# Bytes of uploads
+
+
+class UploadMemory:
+    """The bytes that all uploads together may take, counted as they arrive.
+
+    Bytes are counted, not requests: many that send next to nothing take next to nothing away from the others. Where
+    there is no room, one that has become slow gives way.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._coming: dict[UploadShare, None] = {}
+        self.used = 0
+
+    @contextmanager
+    def share(self, client_host: str = "") -> Iterator["UploadShare"]:
+        """The share of one request, given back at the end."""
+        share = UploadShare(self, client_host)
+        self._coming[share] = None
+        try:
+            yield share
+        finally:
+            self.whole(share)
+            self.used -= share.used
+
+    def whole(self, share: "UploadShare") -> None:
+        """All of the upload has come: it does not give way any more."""
+        self._coming.pop(share, None)
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes. Raises ProblemError (503) where there is no room for them."""
+        if self.used + size > self._most:
+            slow = slowest(one for one in self._coming if one.used >= size)
+            if slow is None:
+                raise _no_room()
+            slow.give_way()
+        self.used += size
+
+
+@dataclass(eq=False)
+class UploadShare:
+    """What one request takes of the upload memory."""
+
+    memory: UploadMemory
+    client_host: str = ""
+    used: int = 0
+    pace: Pace = field(default_factory=Pace)
+    gave_way: bool = False
+    _task: "asyncio.Task[object] | None" = None
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes of this request. Raises ProblemError as `UploadMemory.take`."""
+        self.pace.count(size)
+        self.memory.take(size)
+        if self.gave_way:  # it was the slowest itself
+            self.memory.used -= size
+            raise _no_room()
+        self.used += size
+
+    async def next_message(self, request: Request) -> Message:
+        """What comes next of this request's body. Raises ProblemError (503) where the upload has given way."""
+        if self.gave_way:
+            raise _no_room()
+        self._task = asyncio.current_task()
+        try:
+            return await request.receive()
+        except asyncio.CancelledError:
+            if self.gave_way and self._task is not None and not self._task.uncancel():
+                raise _no_room() from None
+            raise
+        finally:
+            self._task = None
+
+    def give_way(self) -> None:
+        """Give back what is used, and end the upload."""
+        self.memory.whole(self)
+        self.memory.used -= self.used
+        self.used = 0
+        self.gave_way = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _no_room() -> ProblemError:
+    return ProblemError(
+        503,
+        "too many uploads are under way; try again in 1 s",
+        headers={"Retry-After": "1"},
+        reason="upload_memory",
+    )
+
+
+# Pictures in the queue
 
 _FIRST_GUESS = 0.05
 _WEIGHT = 0.1
@@ -19,8 +188,8 @@ _WEIGHT = 0.1
 class PictureQueue:
     """Work on `threads` threads of its own; at most `places` pieces of it wait for one, first come, first served.
 
-    `changed` is told how many wait and how many run. A piece counts until its thread is done with it, also where
-    nobody waits for the result any more, as nobody does `deadline` seconds after it began.
+    `changed` is called with how many wait and how many run. A piece counts until its thread is done with it, also
+    where nobody waits for the result any more, as nobody does `deadline` seconds after it began.
     """
 
     def __init__(

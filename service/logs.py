@@ -15,7 +15,7 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-from service.request_id import request_id
+from service.request import request_id
 
 _MOST_BYTES = 2**20
 """Bytes of lines that wait for each stream; some ten thousand lines."""
@@ -32,11 +32,11 @@ _NOTICE = "%d lines of the log are missing here: they could not be written in ti
 class LineWriter:
     """Writes lines to the file `descriptor`, in their order, on a thread of its own.
 
-    At most `most_bytes` wait; `told` hears how many lines were lost, `notice` words the line that says so.
+    At most `most_bytes` wait. `on_lost` is called with how many lines were lost; `notice` makes the line about it.
     """
 
     def __init__(self, descriptor: int, most_bytes: int = _MOST_BYTES) -> None:
-        self.told: Callable[[int], None] = lambda lost: None
+        self.on_lost: Callable[[int], None] = lambda lost: None
         self.notice: Callable[[int], str] = lambda lost: _NOTICE % lost
         self._descriptor = descriptor
         self._most_bytes = most_bytes
@@ -61,7 +61,7 @@ class LineWriter:
                 self._say_lost()
                 self._append(data)
         if lost:
-            self.told(1)
+            self.on_lost(1)
 
     def flush(self, seconds: float = _FLUSH_SECONDS) -> bool:
         """Wait until everything is written, for at most `seconds`; whether it is."""
@@ -100,7 +100,7 @@ class LineWriter:
                     self._say_lost()
                 self._changed.notify_all()
             if not written:
-                self.told(len(piece))
+                self.on_lost(len(piece))
 
 
 class LineHandler(logging.Handler):
@@ -156,19 +156,19 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
-        said: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
         }
         fields = getattr(record, "fields", None)
         if fields is None:
-            said |= {"message": record.getMessage(), "request_id": request_id()}
+            entry |= {"message": record.getMessage(), "request_id": request_id()}
         else:
-            said |= fields
+            entry |= fields
         if record.exc_info:
-            said["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False)
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
 
 
 class TextFormatter(logging.Formatter):

@@ -1,153 +1,21 @@
-"""The header Host, of which RFC 9112 (3.2) wants exactly one, with a host in it."""
+"""Middlewares that look at one request or one answer and keep nothing, in the order of the list in service/app.py.
+
+Those for keys and rates are in service/access.py, the one for the log and the metrics in service/observability.py.
+"""
 
 import re
+from collections.abc import Callable
 
-from starlette.datastructures import Headers
-from starlette.responses import RedirectResponse
+from starlette.datastructures import Headers as HeaderLookup
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.load import PictureQueue
 from service.problems import ProblemError, problem_response
+from service.request import Headers, application_path, is_post_to, new_request_id, set_request_id, with_headers
 
-# The letters of a host and a port (RFC 3986, 3.2.2); it may be empty where the address has no host.
-_HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
-
-
-class OneHost:
-    """Middleware that answers 400 to a request with several Hosts, or without one, which HTTP/1.0 allows."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the request or pass it on."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        detail = None
-        if len(hosts) > 1:
-            detail = "the request has more than one Host header"
-        elif not hosts and scope["http_version"] == "1.1":
-            detail = "the request has no Host header"
-        elif hosts and not _HOST.fullmatch(hosts[0]):
-            detail = "the Host header of the request is no host"
-        if detail is not None:
-            await problem_response(400, detail)(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
-
-
-class BodyLimit:
-    """Middleware that ends a request whose body has more than `max_bytes` bytes with problem 413.
-
-    A body that declares its length is refused before its first byte is read, a chunked one with the first
-    chunk over the limit. Starlette's own middleware for this answers in plain text where the route does not
-    read the body.
-    """
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its body counted."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        detail = f"the request body is too large; at most {self.max_bytes:,} bytes are accepted"
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            await problem_response(413, detail)(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise ProblemError(413, detail)
-            return message
-
-        await self.app(scope, counted, send)
-
-
-class Head:
-    """Middleware that lets the application answer HEAD as it would answer GET, and sends the headers alone.
-
-    An answer that would be long can look into `scope["state"]["head"]` and spare itself the body.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self.app(scope, receive, send)
-            return
-        scope["method"] = "GET"
-        scope.setdefault("state", {})["head"] = True
-
-        async def bodiless(message: Message) -> None:
-            scope["method"] = "HEAD"  # the server and the log look at what was asked
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-        await self.app(scope, receive, bodiless)
-
-
-class Prefix:
-    """Middleware that gives every request's path the prefix, whether the proxy took it away or left it.
-
-    ASGI wants the path with its `root_path`; mounted applications are only found that way.
-    """
-
-    def __init__(self, app: ASGIApp, root_path: str) -> None:
-        self.app = app
-        self.root_path = root_path
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on under the prefix; the prefix alone is redirected to its slash."""
-        if scope["type"] == "http" and self.root_path:
-            path = scope["path"]
-            if path == self.root_path:
-                # The page's own addresses are relative to the slash.
-                await RedirectResponse(f"{self.root_path}/")(scope, receive, send)
-                return
-            if not path.startswith(f"{self.root_path}/"):
-                path = self.root_path + path
-            # In place: what stands around this learns from the same scope which route was taken.
-            scope.update(root_path=self.root_path, path=path)
-        await self.app(scope, receive, send)
-
-
-class Backpressure:
-    """Middleware that answers 503 with Retry-After at once to `POST path` while `queue` is full.
-
-    It stands before routing and parsing, so that a refusal costs next to nothing. The body that may follow is
-    read and thrown away by the server.
-    """
-
-    def __init__(self, app: ASGIApp, queue: PictureQueue, path: str) -> None:
-        self.app = app
-        self.queue = queue
-        self.path = path
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the request or pass it on."""
-        if (
-            scope["type"] == "http"
-            and self.queue.full
-            and scope["method"] == "POST"
-            and scope["path"] == scope.get("root_path", "") + self.path
-        ):
-            refusal = self.queue.refusal()
-            scope.setdefault("state", {})["refused"] = refusal.reason
-            await problem_response(503, refusal.detail, headers=refusal.headers)(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
-
+# The headers of every answer
 
 _ALONE = "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
@@ -179,7 +47,7 @@ _HEADERS = [
 ]
 
 
-def completed(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def completed(headers: Headers) -> Headers:
     """The headers of an answer, whose names are in small letters, with those that it does not have itself."""
     has = {name for name, _ in headers}
     return headers + [header for header in _HEADERS if header[0] not in has]
@@ -197,21 +65,235 @@ class EveryAnswer:
             await self.app(scope, receive, send)
             return
 
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", []))
-                policy = _POLICIES.get(application_path(scope))
-                if policy is not None:
-                    headers.append((b"content-security-policy", policy.encode()))
-                message["headers"] = completed(headers)
-            await send(message)
+        def change(headers: Headers) -> Headers:
+            policy = _POLICIES.get(application_path(scope))
+            if policy is not None:
+                headers.append((b"content-security-policy", policy.encode()))
+            return completed(headers)
 
-        await self.app(scope, receive, sent)
+        await self.app(scope, receive, with_headers(send, change))
 
 
-def application_path(scope: Scope) -> str:
-    """The path of a request without the prefix under which the service is published."""
-    # Starlette keeps the application's own prefix aside where it descends into a folder.
-    prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
-    path: str = scope["path"]
-    return path.removeprefix(prefix)
+# The request's id
+
+_ID_HEADER = b"x-request-id"
+_ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestId:
+    """Middleware that takes the id from `X-Request-ID`, or makes one where that has none that is safe to log.
+
+    Safe are 1 to 128 letters, digits, dots, dashes and underscores, of which `without_keys` takes nothing away.
+    """
+
+    def __init__(self, app: ASGIApp, without_keys: Callable[[bytes], bytes]) -> None:
+        self.app = app
+        self.without_keys = without_keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; its answer gets the id."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == _ID_HEADER), b"")
+        safe = _ACCEPTED_ID.fullmatch(given) and self.without_keys(given) == given
+        identity = given.decode() if safe else new_request_id()
+        # Not reset at the end: what uvicorn logs of a crash belongs to the request too, and its task ends there.
+        set_request_id(identity)
+        header = (_ID_HEADER, identity.encode())
+        await self.app(scope, receive, with_headers(send, lambda headers: [*headers, header]))
+
+
+# What a request may be before it is routed
+
+_REQUEST_HEADERS = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "If-Range", "Range"]
+_REQUEST_HEADERS += ["X-API-Key", "X-Request-ID"]
+_EXPOSED_HEADERS = ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "Server-Timing"]
+_EXPOSED_HEADERS += ["X-Request-ID"]
+
+
+class Cors(CORSMiddleware):
+    """Starlette's middleware for the `origins` whose pages may use the service; it refuses with problem details.
+
+    Starlette's own refuses a preflight in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, origins: list[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_EXPOSED_HEADERS,
+        )
+
+    def preflight_response(self, request_headers: HeaderLookup) -> Response:
+        """The answer to a preflight."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return problem_response(response.status_code, bytes(response.body).decode(), headers=kept)
+
+
+# The letters of a host and a port (RFC 3986, 3.2.2); it may be empty where the address has no host.
+_HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
+
+
+class OneHost:
+    """Middleware that answers 400 to a request that has not one valid Host, as RFC 9112 (3.2) wants.
+
+    HTTP/1.0 may leave it out.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request or pass it on."""
+        wrong = _wrong_host(scope) if scope["type"] == "http" else None
+        await (self.app if wrong is None else problem_response(400, wrong))(scope, receive, send)
+
+
+def _wrong_host(scope: Scope) -> str | None:
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) > 1:
+        return "the request has more than one Host header"
+    if not hosts and scope["http_version"] == "1.1":
+        return "the request has no Host header"
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        return "the Host header of the request is no host"
+    return None
+
+
+class Prefix:
+    """Middleware that gives every request's path the prefix, whether the proxy took it away or left it.
+
+    ASGI wants the path with its `root_path`; mounted applications are only found that way.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self.app = app
+        self.root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on under the prefix; the prefix alone is redirected to its slash."""
+        if scope["type"] == "http" and self.root_path:
+            path = scope["path"]
+            if path == self.root_path:
+                # The page's own addresses are relative to the slash.
+                await RedirectResponse(f"{self.root_path}/")(scope, receive, send)
+                return
+            if not path.startswith(f"{self.root_path}/"):
+                path = self.root_path + path
+            # In place: what stands around this learns from the same scope which route was taken.
+            scope.update(root_path=self.root_path, path=path)
+        await self.app(scope, receive, send)
+
+
+# How a request is answered
+
+
+class Head:
+    """Middleware that lets the application answer HEAD as it would answer GET, and sends the headers alone.
+
+    An answer that would be long can look into `scope["state"]["head"]` and spare itself the body.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        scope["method"] = "GET"
+        scope.setdefault("state", {})["head"] = True
+
+        async def bodiless(message: Message) -> None:
+            scope["method"] = "HEAD"  # the server and the log look at what was asked
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self.app(scope, receive, bodiless)
+
+
+class WholeFiles:
+    """Middleware that sends whatever is no sound as a whole, as a server may (RFC 9110, 14.2): it is small.
+
+    Starlette's own answers to a Range that is odd or too far are no problem details.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, without its Range."""
+        if scope["type"] == "http" and not application_path(scope).startswith("/sounds/"):
+            scope["headers"] = _without(scope["headers"], b"range")
+            send = with_headers(send, lambda headers: _without(headers, b"accept-ranges"))
+        await self.app(scope, receive, send)
+
+
+def _without(headers: Headers, name: bytes) -> Headers:
+    return [header for header in headers if header[0] != name]
+
+
+# How much of it is taken
+
+
+class Backpressure:
+    """Middleware that answers 503 with Retry-After at once to `POST path` while `queue` is full.
+
+    It stands before routing and parsing, so that a refusal costs next to nothing. The body that may follow is
+    read and thrown away by the server.
+    """
+
+    def __init__(self, app: ASGIApp, queue: PictureQueue, path: str) -> None:
+        self.app = app
+        self.queue = queue
+        self.path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request or pass it on."""
+        if self.queue.full and is_post_to(scope, self.path):
+            refusal = self.queue.refusal()
+            scope.setdefault("state", {})["refused"] = refusal.reason
+            await problem_response(503, refusal.detail, headers=refusal.headers)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+class BodyLimit:
+    """Middleware that ends a request whose body has more than `max_bytes` bytes with problem 413.
+
+    A body that declares its length is refused before its first byte is read, a chunked one with the first
+    chunk over the limit. Starlette's own middleware for this answers in plain text where the route does not
+    read the body.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body counted."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        detail = f"the request body is too large; at most {self.max_bytes:,} bytes are accepted"
+        declared = HeaderLookup(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > self.max_bytes:
+            await problem_response(413, detail)(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_bytes:
+                raise ProblemError(413, detail)
+            return message
+
+        await self.app(scope, counted, send)

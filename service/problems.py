@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from model.errors import DamagedIndexError, PictureError, PictureFormatError, PictureTooLargeError
-from service.request_id import request_id
+from service.request import request_id
 
 _log = logging.getLogger("thud")
 
@@ -109,7 +109,7 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(MemoryError, _no_memory)
     app.add_exception_handler(RuntimeError, _no_thread)
     app.add_exception_handler(ClientDisconnect, _client_gone)
-    app.add_exception_handler(Exception, _internal_error)
+    app.add_exception_handler(Exception, internal_error)
 
 
 _LIVENESS, _READINESS = "/livez", "/readyz"
@@ -204,7 +204,8 @@ async def _client_gone(request: Request, error: Exception) -> JSONResponse:
     return problem_response(400, "the request was broken off before its body was complete")
 
 
-async def _internal_error(request: Request, error: Exception) -> JSONResponse:
+async def internal_error(request: Request, error: Exception) -> JSONResponse:
+    """The problem for an error that nobody foresaw."""
     # The traceback is in the server's log, which Starlette and uvicorn see to; the client learns nothing of it.
     return problem_response(
         500, "the service failed on this request; it has been logged and others are not affected"

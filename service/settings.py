@@ -11,7 +11,6 @@ from model.errors import ThudError
 from model.picture import PictureLimits
 from model.threads import available_cpus
 from service.environment import ENV_PREFIX, Environment, slips
-from service.limits import ConnectionLimits, FormLimits
 
 SHORTEST_KEY = 16
 """Of an API key, in characters."""
@@ -93,40 +92,32 @@ class Settings(BaseSettings):
         json_schema_extra={"default_text": "two of the largest pictures"},
     )
     max_connections: int = Field(
-        ConnectionLimits.max_connections,
+        1000,
         ge=1,
         description="Most connections to each process, besides probes; an idle one gives way, else the slowest.",
     )
-    max_url_bytes: int = Field(ConnectionLimits.max_url_bytes, ge=256, description="Longest address, in bytes.")
-    max_header_bytes: int = Field(
-        ConnectionLimits.max_header_bytes, ge=1024, description="Most bytes of all headers of a request."
-    )
-    header_seconds: float = Field(
-        ConnectionLimits.header_seconds, gt=0, description="Time for a request's address and headers to arrive."
-    )
+    max_url_bytes: int = Field(8192, ge=256, description="Longest address, in bytes.")
+    max_header_bytes: int = Field(32_768, ge=1024, description="Most bytes of all headers of a request.")
+    header_seconds: float = Field(10.0, gt=0, description="Time for a request's address and headers to arrive.")
     send_seconds: float = Field(
-        ConnectionLimits.send_seconds,
+        30.0,
         gt=0,
         description="Time in which a client must take what waits for it, where it reads more slowly than is sent, "
         "and the end of the last answer of a connection.",
     )
     linger_bytes: int = Field(
-        ConnectionLimits.linger_bytes,
+        64 * 2**20,
         ge=0,
         description="Most bytes of a refused body that are thrown away, so that its client can read the answer.",
     )
-    linger_seconds: float = Field(
-        ConnectionLimits.linger_seconds, gt=0, description="Time for which they are, in seconds."
-    )
+    linger_seconds: float = Field(10.0, gt=0, description="Time for which they are, in seconds.")
     keep_alive_seconds: int = Field(
         5, ge=1, description="Time for which a connection without a request stays open, in seconds."
     )
-    max_parts: int = Field(FormLimits.max_parts, ge=1, description="Most parts of a multipart form.")
-    max_part_headers: int = Field(
-        FormLimits.max_part_headers, ge=2, description="Most headers of a part of a multipart form."
-    )
+    max_parts: int = Field(16, ge=1, description="Most parts of a multipart form.")
+    max_part_headers: int = Field(8, ge=2, description="Most headers of a part of a multipart form.")
     max_part_header_bytes: int = Field(
-        FormLimits.max_part_header_bytes,
+        4096,
         ge=256,
         description="Largest header of a part of a multipart form, in bytes.",
     )
@@ -239,27 +230,9 @@ class Settings(BaseSettings):
         return PictureLimits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
 
     @property
-    def connection_limits(self) -> ConnectionLimits:
-        """What a connection may be."""
-        return ConnectionLimits(
-            max_connections=self.max_connections,
-            max_url_bytes=self.max_url_bytes,
-            max_header_bytes=self.max_header_bytes,
-            header_seconds=self.header_seconds,
-            send_seconds=self.send_seconds,
-            linger_bytes=self.linger_bytes,
-            linger_seconds=self.linger_seconds,
-        )
-
-    @property
     def longest_stop_seconds(self) -> float:
         """After so long, a process that was told to stop is killed; 3 s are for its last lines and connections."""
         return self.drain_seconds + self.stop_seconds + 3.0
-
-    @property
-    def form_limits(self) -> FormLimits:
-        """What a form may be."""
-        return FormLimits(self.max_parts, self.max_part_headers, self.max_part_header_bytes)
 
 
 def read_settings(flags: dict[str, Any]) -> Settings:

@@ -115,7 +115,7 @@ class AudioResponse(StreamingResponse):
             media_type = f"multipart/byteranges; boundary={boundary}"
         headers["Content-Length"] = str(sum(map(len, pieces)))
         chunks = _chunks(sound, pieces)
-        # The first before the head is sent: what cannot be read at all is told as a problem.
+        # The first before the head is sent: what cannot be read at all is answered with a problem.
         super().__init__(
             _following(next(chunks, b""), chunks), 206 if ranges else 200, headers, media_type=media_type
         )
@@ -150,7 +150,7 @@ def _chunks(sound: SoundFile, pieces: list[bytes | range]) -> Iterator[bytes]:
             yield sound.read(start, min(_CHUNK_BYTES, piece.stop - start))
 
 
-def _ranges(asked: Headers, told: dict[str, str], size: int) -> list[range] | None:
+def _ranges(asked: Headers, headers: dict[str, str], size: int) -> list[range] | None:
     """The ranges to send, in order and apart; None where all of it is to be sent.
 
     That is so for a Range that is not understood (RFC 9110, 14.2), and where If-Range names another content. What
@@ -162,7 +162,7 @@ def _ranges(asked: Headers, told: dict[str, str], size: int) -> list[range] | No
     if (
         unit.strip().lower() != "bytes"
         or not 0 < len(found) <= _MOST_RANGES
-        or (if_range is not None and if_range not in (told["ETag"], told["Last-Modified"]))
+        or (if_range is not None and if_range not in (headers["ETag"], headers["Last-Modified"]))
     ):
         return None
     inside = []

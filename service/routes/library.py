@@ -10,12 +10,11 @@ from fastapi.concurrency import run_in_threadpool
 from index.catalogue import UNLABELLED, SoundRecord
 from model.errors import DamagedIndexError, LibraryError, SoundsAwayError
 from model.materials import MATERIALS, material_named
-from service.hot_swap import CurrentRecommender
 from service.problems import ProblemError, problem_responses
 from service.recommender import Recommender
 from service.routes.audio import audio_response, unreadable
-from service.routes.probes import Share
 from service.schemas import MaterialCount, Materials, Sound, SoundPage, WholeNumber
+from service.state import LeasedRecommender, state_of
 
 router = APIRouter(tags=["library"])
 
@@ -41,15 +40,15 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     responses=_AUDIO | problem_responses(404, 410, 412, 416, 500, 503),
 )
-async def audio(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -> Response:
+async def audio(sound_id: SoundId, recommender: LeasedRecommender, request: Request) -> Response:
     """Send the file of a sound."""
-    share: Share = request.app.state.share
+    sounds = state_of(request.app).sounds
     record = await run_in_threadpool(_record, recommender, sound_id)
-    await share.check()
+    await sounds.check()
     try:
         return await audio_response(recommender.index, record, request)
     except SoundsAwayError as error:
-        raise share.gone(str(error)) from error
+        raise sounds.gone(str(error)) from error
     except LibraryError as error:
         # The reason names the folder, which is nobody's business but the server's.
         reason = str(error).replace(str(recommender.index.root), "the library")
@@ -64,7 +63,7 @@ async def audio(sound_id: SoundId, recommender: CurrentRecommender, request: Req
     response_description="The sound's record.",
     responses=problem_responses(404, 500, 503),
 )
-def info(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -> Sound:
+def info(sound_id: SoundId, recommender: LeasedRecommender, request: Request) -> Sound:
     """The record of a sound."""
     return Sound.of(_record(recommender, sound_id), request.scope.get("root_path", ""))
 
@@ -78,7 +77,7 @@ def info(sound_id: SoundId, recommender: CurrentRecommender, request: Request) -
     responses=problem_responses(422, 500, 503),
 )
 def catalogue(
-    recommender: CurrentRecommender,
+    recommender: LeasedRecommender,
     request: Request,
     material: Annotated[str | None, Query(description="Name of a material.", examples=["metal"])] = None,
     after: Annotated[
@@ -112,7 +111,7 @@ def catalogue(
     response_description="The 17 materials in the order of their ids.",
     responses=problem_responses(500, 503),
 )
-def materials(recommender: CurrentRecommender) -> Materials:
+def materials(recommender: LeasedRecommender) -> Materials:
     """Count the library's sounds by material."""
     counts = recommender.index.materials()
     return Materials(

@@ -8,9 +8,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, PathLike, StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from service.middleware import application_path
+from starlette.types import Scope
 
 
 class PageFiles(StaticFiles):
@@ -26,31 +24,6 @@ class PageFiles(StaticFiles):
         if self.is_not_modified(response.headers, Headers(scope=scope)):
             return NotModifiedResponse(response.headers)
         return response
-
-
-class WholeFiles:
-    """Middleware that sends whatever is no sound as a whole, as a server may (RFC 9110, 14.2): it is small.
-
-    Starlette's own answers to a Range that is odd or too far are no problems.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, without its Range."""
-        if scope["type"] != "http" or application_path(scope).startswith("/sounds/"):
-            await self.app(scope, receive, send)
-            return
-        scope["headers"] = [header for header in scope["headers"] if header[0] != b"range"]
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message.get("headers", [])
-                message["headers"] = [header for header in headers if header[0] != b"accept-ranges"]
-            await send(message)
-
-        await self.app(scope, receive, sent)
 
 
 @lru_cache(maxsize=64)

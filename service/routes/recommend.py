@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import Annotated, Any, get_type_hints
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
@@ -14,15 +14,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from model.picture import REGION_SIDE, Region
-from service.hot_swap import Current
-from service.limits import FormLimits
-from service.load import PictureQueue
-from service.metrics import Metrics
+from service.load import PictureQueue, UploadMemory
 from service.problems import ProblemError, problem_responses
 from service.recommender import Recommender, Stages
 from service.schemas import Recommendation, WholeNumber, decimal
 from service.settings import Settings
-from service.upload import REQUEST_BODY, Upload, UploadMemory, client_gone, receive_upload
+from service.state import state_of
+from service.upload import REQUEST_BODY, Upload, client_gone, receive_upload
 
 
 class DirectRoute(APIRoute):
@@ -134,8 +132,8 @@ class _Computed:
         return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in self.seconds.items())
 
 
-def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None:
-    """Give `app` the route, with the limits that `settings` give; its pictures wait in `queue`."""
+def recommend_route(settings: Settings, queue: PictureQueue) -> DirectRoute:
+    """The route, with the limits that `settings` give; its pictures wait in `queue`."""
     memory = UploadMemory(settings.upload_memory_bytes)
 
     class AskedCount(BaseModel):
@@ -157,7 +155,7 @@ def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None
                 with memory.share(request.client.host if request.client else "") as share:
                     upload = await receive_upload(request, share)
                     received = True
-                    computed = await _computed(request, upload, asked.k, part, until, queue, settings.form_limits)
+                    computed = await _computed(request, upload, asked.k, part, until, queue, settings)
         except TimeoutError:
             limit = f"{settings.deadline_seconds:g} s"
             if not received:
@@ -170,11 +168,10 @@ def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None
             ) from None
         return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})
 
-    app.router.add_api_route(
+    return DirectRoute(
         PATH,
         recommend,
         methods=["POST"],
-        route_class_override=DirectRoute,
         tags=["recommending"],
         summary="Recommend sounds for a picture",
         description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
@@ -196,19 +193,18 @@ async def _computed(
     part: Region | None,
     until: float,
     queue: PictureQueue,
-    limits: FormLimits,
+    settings: Settings,
 ) -> _Computed:
     """The answer, computed when it is its turn. Raises ClientDisconnect where the client goes first."""
-    current: Current = request.app.state.current
-    metrics: Metrics = request.app.state.metrics
+    state = state_of(request.app)
     root_path = request.scope.get("root_path", "")
 
     submitted = perf_counter()
 
     def compute() -> _Computed:
         waited = perf_counter() - submitted
-        picture = upload.picture(limits)
-        with current.lease() as recommender:
+        picture = upload.picture(settings)
+        with state.served.lease() as recommender:
             body, stages = _answer(recommender, picture, k, part, until, root_path)
         return _Computed(body, {"queue": waited} | vars(stages))
 
@@ -224,7 +220,7 @@ async def _computed(
     finally:
         gone.cancel()
     for stage, seconds in computed.seconds.items():
-        metrics.stage(stage, seconds)
+        state.metrics.stage(stage, seconds)
     return computed
 
 

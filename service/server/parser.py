@@ -1,8 +1,8 @@
 """httptools' parser, with bounds on numbers and chunks, which reads on where a client offers another protocol.
 
-Nobody here takes such an offer, and a server may then ignore it (RFC 9110, 7.8): HTTP/2 on clear text, which Java's
-own client and `curl --http2` offer with their first request, TLS, WebSocket. llhttp, under httptools, takes every
-offer for agreed, and what follows the head, which is the body, for the other protocol.
+No such offer is taken here, and a server may ignore it (RFC 9110, 7.8): HTTP/2 on clear text, which Java's own
+client and `curl --http2` offer with their first request, TLS, WebSocket. llhttp, under httptools, takes every
+offer as agreed, and what follows the head, which is the body, for the other protocol.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _MOST_DIGITS = 20
 _SMALL_CHUNKS = 2**14
 _CHUNK_BYTES = 64
 """A body may have `_SMALL_CHUNKS`, and one more for each that many bytes. Each takes the event loop's time, however
-small it is: a body of the largest size in chunks of one byte took 9 s."""
+small it is: a body of the largest size in chunks of one byte took 9 s. nginx passes an upload on as it comes."""
 
 
 class Parser:

@@ -1,16 +1,16 @@
-"""Who gives way when there is no place left: the slowest, and first of all a slow one of many of one client.
+"""Who gives way when there is no place left: the slowest, and first of all a slow one of a client that has many.
 
-Nobody gives way while there are places, and nobody is judged by his first moments: a bad network is no offence.
+Nobody gives way while there are places, and nobody is judged by the first moments: a network may be bad at first.
+uvicorn's `limit_concurrency` refuses whoever comes last, so that a few slow clients keep all others out. nginx's
+`limit_conn` bounds one address, but does not see who is slow; and the service may run without it.
 """
 
-import math
 from collections import Counter
-from collections.abc import Iterable
-from time import monotonic
-from typing import Protocol, TypeVar, cast
+from typing import cast
 
 from service.access import network
-from service.server.leaving import Leaving
+from service.load import Pace, slowest
+from service.server.lingering import Lingering
 from service.server.refusal import RefusalError
 
 SPARE_CONNECTIONS = 200
@@ -26,69 +26,8 @@ _TURNED_AWAY_SECONDS = 2.0
 _FAIR_SHARE = 10
 """A client whose connections take more than one in so many of the places is the first to give way."""
 
-_WINDOW_SECONDS = 5.0
-"""A pace is that of the last one to two such times, and of somebody new for so long not known."""
 
-_START_BYTES = 2**16
-"""What everybody counts as having sent at first: of several that are new, the newest is not the slowest."""
-
-
-class Pace:
-    """The bytes a second of late of one body, or of one answer."""
-
-    def __init__(self) -> None:
-        self._began = self._before_at = self._now_at = monotonic()
-        self._before_bytes = _START_BYTES
-        self._now_bytes = 0
-
-    def count(self, size: int) -> None:
-        """Count `size` bytes that have just come."""
-        now = monotonic()
-        if now - self._now_at > _WINDOW_SECONDS:
-            self._before_bytes, self._before_at = self._now_bytes, self._now_at
-            self._now_bytes, self._now_at = 0, now
-        self._now_bytes += size
-
-    def bytes_a_second(self, now: float) -> float:
-        """So many at the time `now`."""
-        return (self._before_bytes + self._now_bytes) / max(now - self._before_at, 1e-3)
-
-    def known(self, now: float) -> bool:
-        """Whether it can be judged at the time `now`."""
-        return now - self._began > _WINDOW_SECONDS
-
-
-class Moving(Protocol):
-    """Something under way that may give way."""
-
-    @property
-    def client_host(self) -> str:
-        """The address of the client, as far as it is known."""
-
-    @property
-    def pace(self) -> Pace | None:
-        """The pace, None while nothing waits for the client."""
-
-
-M = TypeVar("M", bound=Moving)
-
-
-def slowest(moving: Iterable[M], most: float = math.inf) -> M | None:
-    """The slowest whose pace is known, None where nobody's is.
-
-    With `most`, instead the slowest of the client with most of them, None where that has no more than so many.
-    """
-    paced = [(one, pace, network(one.client_host)) for one in moving if (pace := one.pace) is not None]
-    now = monotonic()
-    if most == math.inf:
-        slow = [(one, pace) for one, pace, _ in paced if pace.known(now)]
-    else:
-        client, count = next(iter(Counter(client for _, _, client in paced).most_common(1)), ("", 0))
-        slow = [(one, pace) for one, pace, whose in paced if whose == client] if count > most else []
-    return min(slow, key=lambda pair: pair[1].bytes_a_second(now), default=(None, None))[0]
-
-
-class Placed(Leaving):
+class Placed(Lingering):
     """A connection with a place or without: those are `turned_away`, or `probing`, before a probe or in it."""
 
     turned_away: "set[Placed]"
@@ -106,10 +45,10 @@ class Placed(Leaving):
     def take_place(self) -> bool:
         """Take a place, for which another may have to go; without one, a probe may be asked for, and False."""
         taken = len(self.connections) - len(self.turned_away) - len(self.probing)
-        if taken <= self.limits.max_connections or self._make_room():
+        if taken <= self.settings.max_connections or self._make_room():
             return True
         if len(self.probing) >= SPARE_CONNECTIONS // 2:
-            undecided = next((one for one in self.probing if not one.gone and not one.answering()), None)
+            undecided = next((one for one in self.probing if not one.finished and not one.answering()), None)
             if undecided is not None:
                 undecided.turn_away()
         if len(self.probing) < SPARE_CONNECTIONS // 2:
@@ -128,15 +67,15 @@ class Placed(Leaving):
         self._without_place()
         self.refuse(too_many())
 
-    def leave_place(self, *, sending: bool) -> None:
-        """Take leave, in haste where there is no place."""
+    def linger_in_place(self, *, sending: bool) -> None:
+        """Linger, and only for a moment where there is no place."""
         if self in self.probing:  # others may ask now
             self._without_place()
         if self in self.turned_away:
             few = len(self.turned_away) <= SPARE_CONNECTIONS // 2
-            self.leave(sending=sending and few, seconds=_TURNED_AWAY_SECONDS, patient=False)
+            self.linger(sending=sending and few, seconds=_TURNED_AWAY_SECONDS, may_give_way=False)
         else:
-            self.leave(sending=sending, seconds=self.limits.linger_seconds)
+            self.linger(sending=sending, seconds=self.settings.linger_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -155,8 +94,10 @@ class Placed(Leaving):
     def _make_room(self) -> bool:
         """Let the slowest of a client go that has too many, else a connection that waits for its next request, else
         the slowest of all; False where there is none."""
-        others = [one for one in cast("set[Placed]", self.connections) if not one.deaf and one not in self.probing]
-        slow = slowest(others, max(1, self.limits.max_connections // _FAIR_SHARE))
+        others = [
+            one for one in cast("set[Placed]", self.connections) if not one.discarding and one not in self.probing
+        ]
+        slow = slowest(others, max(1, self.settings.max_connections // _FAIR_SHARE))
         idle = self._longest_waiting() if slow is None else None
         if idle is not None:
             self.waiting.pop(idle)
@@ -168,7 +109,7 @@ class Placed(Leaving):
         slow._give_way()
         return True
 
-    def _longest_waiting(self) -> Leaving | None:
+    def _longest_waiting(self) -> Lingering | None:
         """Of the client with most connections that wait, the one that has waited longest."""
         waiting = [(one, network(cast("Placed", one).client_host)) for one in self.waiting]
         counts = Counter(client for _, client in waiting)

@@ -1,4 +1,7 @@
-"""One process that serves: the application on uvicorn, a clean start and a clean stop."""
+"""One process that serves: the application on uvicorn, a clean start and a clean stop.
+
+In reading order: uvicorn's version, memory, serving, the server.
+"""
 
 import asyncio
 import ctypes
@@ -13,24 +16,54 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import metadata
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.app import create_app, with_edge
-from service.hot_swap import Current, Watcher
-from service.load import PictureQueue
+from model.errors import ThudError
+from service.app import create_app
 from service.logs import line_writer, start_logging
 from service.metrics import Metrics
-from service.observed import refusals
+from service.observability import log_refusals
 from service.routes.audio import on_disk
-from service.routes.probes import Prober, Share
 from service.server.places import SPARE_CONNECTIONS
-from service.server.protocol import Connection, connection_within
+from service.server.protocol import Connection, connection_class
 from service.server.proxies import TrustedProxies
 from service.server.signals import EarlySignals
 from service.settings import Settings
+from service.state import state_of
+
+NEEDED: dict[type, tuple[str, ...]] = {
+    HttpToolsProtocol: (
+        *("connection_made", "connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing"),
+        *("on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"),
+        *("on_response_complete", "shutdown", "timeout_keep_alive_handler"),
+        *("_start_asgi_task", "_unset_keepalive_if_required"),
+    ),
+    uvicorn.Server: ("startup", "shutdown", "handle_exit", "capture_signals"),
+}
+"""The methods of uvicorn that are overridden here or called, which no version promises to have."""
+
+
+class UvicornError(ThudError):
+    """A version of uvicorn on which the service would not do what it says."""
+
+
+def check_uvicorn() -> None:
+    """Raise UvicornError where uvicorn lacks a method: what overrides it would never be called, without a word."""
+    lacking = [
+        f"{cls.__name__}.{name}" for cls, names in NEEDED.items() for name in names if not hasattr(cls, name)
+    ]
+    if lacking:
+        wanted = [one for one in metadata.requires("thud") or [] if one.startswith("uvicorn")]
+        raise UvicornError(
+            f"uvicorn {uvicorn.__version__} has no {', '.join(lacking)}, which the service needs; "
+            f"install {wanted[0] if wanted else 'another version'}"
+        )
+
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -76,25 +109,27 @@ def serve(
 
     `started` is called, with the towers' precision, when requests are answered; until then `signals` see to
     signals. `parent` is a descriptor that ends with the parent process, and serving with it. Raises BundleError or
-    LibraryError where the bundle or the index cannot be used, and TracingError where tracing cannot.
+    LibraryError where the bundle or the index cannot be used, TracingError where tracing cannot, and UvicornError
+    where uvicorn is of a version that cannot.
     """
+    check_uvicorn()
     _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_freed_memory(settings.threads)
     start_logging(as_json=settings.log_format == "json")
-    app = create_app(settings)
-    metrics: Metrics = app.state.metrics
+    metrics = Metrics()
+    app = create_app(settings, metrics)
     for descriptor, stream in ((1, "stdout"), (2, "stderr")):
-        line_writer(descriptor).told = partial(metrics.lines_dropped, stream)
-    proxies = TrustedProxies(with_edge(app, settings, metrics), settings.proxies)
-    protocol = connection_within(settings.connection_limits, refusals(metrics))
+        line_writer(descriptor).on_lost = partial(metrics.lines_dropped, stream)
+    proxies = TrustedProxies(app, settings.proxies)
+    protocol = connection_class(settings, log_refusals(metrics))
     config = uvicorn.Config(
         proxies,
         http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
-        access_log=False,  # the edge logs requests, with their ids
+        access_log=False,  # service/observability.py logs requests, with their ids
         server_header=False,
         proxy_headers=False,  # `proxies` sees to them
         timeout_keep_alive=settings.keep_alive_seconds,
@@ -133,7 +168,8 @@ async def _serve(
 
     # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
     async with app.router.lifespan_context(app):
-        watcher: Watcher = app.state.watcher
+        state = state_of(app)
+        watcher = state.watcher
         loop.add_signal_handler(signal.SIGHUP, watcher.wake)
         if signals.hung_up:
             watcher.wake()
@@ -144,10 +180,8 @@ async def _serve(
         finally:
             watching.cancel()
             loop.remove_reader(parent)
-    queue: PictureQueue = app.state.queue
-    prober: Prober = app.state.prober
-    share: Share = app.state.share
-    if queue.running or prober.busy or watcher.busy or proxies.busy or share.busy or on_disk.borrowed_tokens:
+    looking = (state.prober, state.sounds, watcher, proxies)
+    if state.queue.running or on_disk.borrowed_tokens or any(one.busy for one in looking):
         # A thread at work cannot be ended, and Python would wait for it. Clients have had their answers.
         logging.shutdown()
         os._exit(0)
@@ -176,12 +210,11 @@ class _Server(uvicorn.Server):
         # and more, again and again (benchmarks/http_cost.py).
         gc.collect()
         gc.freeze()
-        current: Current = self.app.state.current
-        self._started(current.recommender.towers.precision)
+        self._started(state_of(self.app).served.recommender.towers.precision)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Become unready, then stop accepting, then finish what is under way."""
-        self.app.state.draining = True
+        state_of(self.app).draining = True
         await asyncio.sleep(self._settings.drain_seconds)
         self._protocol.stopping = True
         listeners = [listener.dup() for listener in sockets or []]
@@ -192,7 +225,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop. A second signal changes nothing: this process and the one that watches are often told both."""
+        """Stop. A second signal changes nothing: the supervisor and this process often get both."""
         self.should_exit = True
 
     def stop(self) -> None:

@@ -1,11 +1,11 @@
 """One connection: uvicorn's own HTTP/1.1 protocol on httptools, with bounds on what a client may send.
 
-httptools bounds nothing by itself: an address or a header may be endless, and uvicorn waits for ever for the end
-of a request's head. Requests that are no HTTP are answered as problems here; uvicorn would answer in plain text.
+httptools bounds nothing. uvicorn waits for ever for the end of a head, and for a client that does not read; its
+settings bound only the time between two requests, which is used. nginx bounds all of these, but the service may
+run without it. What is no HTTP is answered with a problem; uvicorn would answer in plain text.
 """
 
 import asyncio
-from asyncio import TimerHandle
 from functools import partial
 from typing import Any
 
@@ -13,30 +13,33 @@ import httptools
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.limits import ConnectionLimits
+from service.load import Pace
+from service.observability import OnRefused
 from service.problems import ProblemError
 from service.server.parser import Parser
-from service.server.places import Pace, Placed, too_many
-from service.server.refusal import RefusalError, Told, answer
+from service.server.places import Placed, too_many
+from service.server.refusal import RefusalError, answer
+from service.settings import Settings
 
-_FAREWELL_SECONDS = 1.0
-"""How long a connection without a request stays open when the service stops: one may be on its way."""
+_LAST_REQUEST_SECONDS = 1.0
+"""When the service stops, a request that is on its way is waited for so long; uvicorn would close at once."""
 
 _MOST_PIPELINED = 100
+"""Requests that wait behind one. uvicorn has no bound; nginx sends none ahead."""
 
 _MUCH_BYTES = 2**18
 """Of a body that nobody will read: where more is still to come, closing costs both sides less than sending it."""
 
 
 class Connection(Placed):
-    """A connection within `limits`; `told` hears of what is refused."""
+    """A connection within the bounds of `settings`; `on_refused` is called for what is refused."""
 
-    told: Told
+    on_refused: OnRefused
 
     stopping = False
     """Whether the service stops. Set in the class: a connection may be accepted before that and made after it."""
 
-    _stalled: TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
     _broken: RequestResponseCycle | None = None
     _refusal: RefusalError | None = None
     _in_head = False
@@ -66,7 +69,7 @@ class Connection(Placed):
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, unless the connection has been refused."""
-        if self.deaf:
+        if self.discarding:
             self.discard(len(data))
             return
         self._unset_keepalive_if_required()
@@ -79,16 +82,16 @@ class Connection(Placed):
             self.refuse(cause if isinstance(cause, RefusalError) else malformed)
             return
         # What has arrived since the last whole head, piece of a body or end of a message lies in the parser.
-        if self._loose_bytes > self.limits.max_header_bytes + self.limits.max_url_bytes:
+        if self._loose_bytes > self.settings.max_header_bytes + self.settings.max_url_bytes:
             self.refuse(self._too_long_head())
         elif not self._in_message and self._timer is None and not self.answering():
             self._await_head()  # it sent line ends between two requests, which are nothing
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Nothing more comes, and the client waits for its answers or has left. True where it may wait."""
-        if self._in_message and not self._in_head and self.answering() and not self.deaf:
+        if self._in_message and not self._in_head and self.answering() and not self.discarding:
             self.refuse(RefusalError(400, "the request was broken off before its body was complete", "client_gone"))
-        return self.stay_to_answer()
+        return self.answer_half_closed()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -103,8 +106,8 @@ class Connection(Placed):
     def on_url(self, url: bytes) -> None:
         """A piece of the address."""
         super().on_url(url)
-        if len(self.url) > self.limits.max_url_bytes:
-            detail = f"the address is longer than {self.limits.max_url_bytes:,} bytes"
+        if len(self.url) > self.settings.max_url_bytes:
+            detail = f"the address is longer than {self.settings.max_url_bytes:,} bytes"
             raise RefusalError(414, detail, "head_too_large")
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -112,7 +115,7 @@ class Connection(Placed):
         if not self._in_head:
             return
         self._head_bytes += len(name) + len(value) + len(b": \r\n")
-        if self._head_bytes > self.limits.max_header_bytes:
+        if self._head_bytes > self.settings.max_header_bytes:
             raise self._too_long_head()
         super().on_header(name, value)
 
@@ -153,7 +156,7 @@ class Connection(Placed):
 
     def on_response_complete(self) -> None:
         """The answer is sent: to the next request, or to what was refused behind this one."""
-        if self.gone:
+        if self.finished:
             return
         super().on_response_complete()
         if self.transport.is_closing():
@@ -163,24 +166,24 @@ class Connection(Placed):
                 self.flow.pause_reading()  # uvicorn reads on, and would pile up what is sent ahead without end
             return
         if self._refusal is not None:
-            self._say(self._refusal)
+            self._send_refusal(self._refusal)
             return
         self.waiting[self] = None
         if self._in_message:
             self._unset_keepalive_if_required()
             if not self._in_head:  # the rest of a body that nobody reads may come for a while
-                self.start_timer(self.limits.linger_seconds, self.transport.abort)
+                self.start_timer(self.settings.linger_seconds, self.transport.abort)
 
     def shutdown(self) -> None:
         """Finish: a request that is on its way is answered, and its answer says that it is the last."""
-        if self.gone:
+        if self.finished:
             # Where the end of an answer is on its way, that has its time already.
             if not self.transport.get_write_buffer_size():
-                self.start_timer(_FAREWELL_SECONDS, self.transport.abort)
+                self.start_timer(_LAST_REQUEST_SECONDS, self.transport.abort)
         elif self.answering():
             super().shutdown()
         else:
-            self.start_timer(_FAREWELL_SECONDS, self.close)
+            self.start_timer(_LAST_REQUEST_SECONDS, self.close)
 
     def timeout_keep_alive_handler(self) -> None:
         """No other request has come for long enough."""
@@ -192,7 +195,7 @@ class Connection(Placed):
         super().pause_writing()
         if self._stalled is None:
             self.pace = self.pace or Pace()
-            self._stalled = self.loop.call_later(self.limits.send_seconds, self.break_off)
+            self._stalled = self.loop.call_later(self.settings.send_seconds, self.break_off)
 
     def resume_writing(self) -> None:
         """The client reads again."""
@@ -204,8 +207,8 @@ class Connection(Placed):
                 self.pace = None
 
     def finish(self) -> None:
-        """Take leave after the last answer."""
-        self.leave_place(sending=self._in_message or bool(self.pipeline) or self.deaf)
+        """Close after the last answer, lingering where the client still sends."""
+        self.linger_in_place(sending=self._in_message or bool(self.pipeline) or self.discarding)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         async def unbroken(scope: Scope, receive: Receive, send: Send) -> None:
@@ -251,21 +254,21 @@ class Connection(Placed):
         self._in_head = True
         if not self.answering():
             self.waiting[self] = None
-        self.start_timer(self.limits.header_seconds, self._head_is_late)
+        self.start_timer(self.settings.header_seconds, self._head_is_late)
 
     def _head_is_late(self) -> None:
         self._timer = None
         if self.answering():
             self._await_head()  # of a request behind the one that is being answered
         elif self._in_message:
-            detail = f"the head did not arrive within {self.limits.header_seconds:g} s"
+            detail = f"the head did not arrive within {self.settings.header_seconds:g} s"
             self.refuse(RefusalError(408, detail, "slow_head"))
         else:
             self.close()
 
     def refuse(self, refusal: RefusalError) -> None:
         """Take nothing more from the client, and tell it why, after the answers to what came before."""
-        self.deaf = True
+        self.discarding = True
         self.stop_timer()
         self.waiting.pop(self, None)
         in_body = self._in_message and not self._in_head
@@ -273,7 +276,7 @@ class Connection(Placed):
             if in_body:
                 self.finish()  # it has its answer, and goes on sending
             else:
-                self._say(refusal)
+                self._send_refusal(refusal)
             return
         self._refusal = refusal
         if in_body:
@@ -281,17 +284,17 @@ class Connection(Placed):
             self.cycle.keep_alive = False
             self.cycle.message_event.set()
 
-    def _say(self, refusal: RefusalError) -> None:
+    def _send_refusal(self, refusal: RefusalError) -> None:
         client = self.client[0] if self.client else "-"
-        self.transport.write(answer(refusal, client, self.server_state.default_headers, self.told))
+        self.transport.write(answer(refusal, client, self.server_state.default_headers, self.on_refused))
         self.finish()
 
     def _too_long_head(self) -> RefusalError:
-        detail = f"the headers are longer than {self.limits.max_header_bytes:,} bytes"
+        detail = f"the headers are longer than {self.settings.max_header_bytes:,} bytes"
         return RefusalError(431, detail, "head_too_large")
 
 
-def connection_within(limits: ConnectionLimits, told: Told) -> type[Connection]:
-    """The protocol class for one server. uvicorn makes the instances, so that the limits stand in the class."""
-    shared = {"limits": limits, "told": staticmethod(told), "waiting": {}, "turned_away": set(), "probing": {}}
-    return type("Connection", (Connection,), shared)
+def connection_class(settings: Settings, on_refused: OnRefused) -> type[Connection]:
+    """The protocol class of one server. uvicorn makes the instances, so what they share stands in the class."""
+    shared = {"waiting": {}, "turned_away": set(), "probing": {}, "settings": settings}
+    return type("Connection", (Connection,), {**shared, "on_refused": staticmethod(on_refused)})

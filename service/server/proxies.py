@@ -1,4 +1,7 @@
-"""Believing what a reverse proxy says of its clients, where the proxy is one that is trusted."""
+"""Believing what a reverse proxy says of its clients, where the proxy is one that is trusted.
+
+uvicorn's own settings take addresses and networks. The proxy of a compose file has a name, whose address changes.
+"""
 
 import asyncio
 import ipaddress
@@ -12,7 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _LOOK_UP_SECONDS = 10.0
 _MISSED_SECONDS = 300.0
-"""For so long a name may not be found before its addresses are trusted no more: they may have become another's."""
+"""For so long a name may not be found before its addresses are trusted no more: they may be another's by then."""
 
 _log = logging.getLogger("thud")
 

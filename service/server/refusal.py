@@ -1,16 +1,16 @@
-"""What is refused before there is a request that the application could answer."""
+"""What is refused before there is a request that the application could answer.
 
-from collections.abc import Callable
+nginx has its own answers to such; uvicorn sends plain text, without an id, and counts nothing.
+"""
+
 from contextvars import copy_context
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.middleware import completed
+from service.observability import OnRefused
 from service.problems import problem_message
-from service.request_id import new_request_id, set_request_id
-
-Told = Callable[[int, str, str, int], None]
-"""Told of each such answer: its status, the reason for the metrics, the client, and the bytes of the answer."""
+from service.request import Headers, new_request_id, set_request_id
 
 
 class RefusalError(Exception):
@@ -23,8 +23,8 @@ class RefusalError(Exception):
         self.reason = reason
 
 
-def answer(refusal: RefusalError, client: str, default_headers: list[tuple[bytes, bytes]], told: Told) -> bytes:
-    """The problem as HTTP, which is the last on its connection; it has an id of its own, and is `told`."""
+def answer(refusal: RefusalError, client: str, default_headers: Headers, on_refused: OnRefused) -> bytes:
+    """The problem as HTTP, the last answer on its connection, with an id of its own; `on_refused` is called."""
     context = copy_context()
     identity = new_request_id()
     context.run(set_request_id, identity)
@@ -33,5 +33,5 @@ def answer(refusal: RefusalError, client: str, default_headers: list[tuple[bytes
     lines = [STATUS_LINE[refusal.status]]
     for name, value in [*default_headers, *completed(headers), (b"connection", b"close")]:
         lines += [name, b": ", value, b"\r\n"]
-    context.run(told, refusal.status, refusal.reason, client, len(body))
+    context.run(on_refused, refusal.status, refusal.reason, client, len(body))
     return b"".join([*lines, b"\r\n", body])

@@ -1,4 +1,7 @@
-"""Signals that come before the service can act on them: told to stop it stops, and a hang-up waits."""
+"""Signals that come while the service starts: SIGTERM and SIGINT end it, and SIGHUP is remembered.
+
+uvicorn handles signals only once it serves; until then Python's defaults would leave a traceback, or die of SIGHUP.
+"""
 
 import os
 import signal
@@ -12,9 +15,9 @@ _ALL = {*_STOP, signal.SIGHUP}
 
 
 class EarlySignals:
-    """Handlers for the time until there are others: told to stop, the process ends as one that has stopped.
+    """Handlers for the time until there are others: SIGTERM and SIGINT end the process with success.
 
-    A hang-up, which asks to look for a new index, is remembered: the start may have looked already.
+    SIGHUP, which asks to look for a new index, is remembered: the start may have looked already.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,9 @@
-"""The processes that serve one address, one or several, and the one that watches over them.
+"""The workers, which are the processes that serve one address, and their supervisor.
 
-One that serves may be ended by what it decodes or by a lack of memory: the one that watches does nothing else,
-imports next to nothing, and starts another. They share the listening socket, so that one that dies takes along only
+In reading order: a worker as the supervisor sees it, supervising, a worker's own start, the socket.
+
+A worker may be ended by what it decodes or by a lack of memory: the supervisor does nothing but watch, imports next
+to nothing, and starts another. Workers share the listening socket, so that one that dies takes along only
 what it had accepted: with SO_REUSEPORT each would have a queue of its own in the kernel, and lose it. uvicorn's own
 supervisor is not used because it drops the reason for which a worker could not start.
 """
@@ -33,10 +35,10 @@ _spawn = multiprocessing.get_context("spawn")
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _TICK_SECONDS = 0.2
 _LONGEST_PAUSE = 30.0
-_WELL_SECONDS = 60.0
+_STABLE_SECONDS = 60.0
 """A worker that has served for so long has started well: when it dies, the next one is started at once."""
 _AGAIN_SECONDS = 0.2
-"""Whoever stops a process and its group tells it twice at once; only later it is told again."""
+"""Whoever stops a process and its group sends the signal twice at once; only later it is a second order to stop."""
 _REAP_SECONDS = 1.0
 """What even SIGKILL does not end in time waits for a disk, and is left to the system."""
 
@@ -82,8 +84,8 @@ class _Worker:
         self._ready_at = 0.0
         self.again_at = 0.0
 
-    def hear(self) -> None:
-        """Take the news of the process: that it is `ready`, and its `precision`, or why it could not start."""
+    def read_message(self) -> None:
+        """Read what the process reports: that it is `ready`, and its `precision`, or why it could not start."""
         try:
             if not self.pipe.poll():
                 return
@@ -93,18 +95,18 @@ class _Worker:
         if self.reason is None:
             self._ready_at = time.monotonic()
 
-    def bury(self) -> int:
-        """Forget the dead process and plan another; its id."""
+    def reap(self) -> int:
+        """Collect the dead process and plan another; its id."""
         self.process.join()
         self.pipe.close()
         pid = self.process.pid
         assert pid is not None, "it was started"
-        self.put_off()
+        self.back_off()
         return pid
 
-    def put_off(self) -> None:
+    def back_off(self) -> None:
         """Plan the next start, after a pause that grows with every one that did not last."""
-        if self.ready and time.monotonic() - self._ready_at > _WELL_SECONDS:
+        if self.ready and time.monotonic() - self._ready_at > _STABLE_SECONDS:
             self._pause = 0.0
         self.again_at = time.monotonic() + self._pause
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause + 1)
@@ -118,9 +120,9 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
     WorkerError where one cannot start at first.
     """
     start_logging(as_json=settings.log_format == "json")
-    told: list[int] = []
+    received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: told.append(number))
+        signal.signal(number, lambda number, frame: received.append(number))
     # One worker alone keeps its numbers to itself.
     several = settings.workers > 1
     with TemporaryDirectory(prefix="thud-metrics-") if several else nullcontext() as folder:
@@ -135,59 +137,59 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
             while True:
                 wait([worker.process.sentinel for worker in workers if not worker.again_at], _TICK_SECONDS)
                 # Looked at before the workers: whoever stops the whole group of processes stops them too.
-                if {signal.SIGTERM, signal.SIGINT} & set(told):
+                if {signal.SIGTERM, signal.SIGINT} & set(received):
                     break
-                _see_to(workers, folder, first=not announced)
+                _check(workers, folder, first=not announced)
                 if not announced and all(worker.ready for worker in workers):
                     announced = True
                     started(workers[0].precision)
-                while signal.SIGHUP in told:
-                    told.remove(signal.SIGHUP)
+                while signal.SIGHUP in received:
+                    received.remove(signal.SIGHUP)
                     _signal(workers, signal.SIGHUP)
         finally:
             listener.close()
-            _stop(workers, settings.longest_stop_seconds, told)
+            _stop(workers, settings.longest_stop_seconds, received)
             # Python takes its own handlers away as it ends, and would die of a signal that comes late.
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
 
 
-def _see_to(workers: list[_Worker], folder: str | None, *, first: bool) -> None:
-    """Take the news of the workers and replace those that are dead; at `first`, none may die."""
+def _check(workers: list[_Worker], folder: str | None, *, first: bool) -> None:
+    """Read what the workers report and replace those that are dead; at `first`, none may die."""
     for worker in workers:
         if worker.again_at:
             if time.monotonic() >= worker.again_at:
                 try:
                     worker.start()
                 except OSError as error:
-                    worker.put_off()
+                    worker.back_off()
                     _log.warning("a worker process could not be started, and is tried again: %s", error)
             continue
         dead = not worker.process.is_alive()
-        worker.hear()  # afterwards, so that its last words are heard
+        worker.read_message()  # afterwards, so that none is missed
         if first and worker.reason is not None:
             raise WorkerError(worker.reason)
         if dead:
             code = worker.process.exitcode
             if first:
                 raise WorkerError(f"a worker process ended with {code} while it started")
-            pid = worker.bury()
+            pid = worker.reap()
             if folder is not None:
                 _forget_gauges(pid, folder)
             why = f": {worker.reason}" if worker.reason else ""
             _log.warning("worker %d ended with %s and is replaced%s", pid, code, why)
 
 
-def _stop(workers: list[_Worker], seconds: float, told: list[int]) -> None:
-    """End all workers, with force those that take longer than `seconds`, and all when `told` to stop again."""
+def _stop(workers: list[_Worker], seconds: float, received: list[int]) -> None:
+    """End all workers; kill those that take longer than `seconds`, and all where another signal is `received`."""
     _signal(workers, signal.SIGTERM)
     began = time.monotonic()
     again = False
     while running := [worker.process for worker in workers if worker.process.is_alive()]:
         took = time.monotonic() - began
         if took < _AGAIN_SECONDS:
-            told.clear()
-        again = bool({signal.SIGTERM, signal.SIGINT} & set(told))
+            received.clear()
+        again = bool({signal.SIGTERM, signal.SIGINT} & set(received))
         if again or took > seconds:
             break
         wait([process.sentinel for process in running], min(_TICK_SECONDS, seconds))
@@ -223,7 +225,7 @@ def _serve(settings: Settings, listener: socket.socket, folder: str | None, pipe
         with listener:
             serve(settings, listener, lambda precision: pipe.send((precision, None)), signals, pipe.fileno())
     except (ThudError, OSError) as error:
-        with suppress(BrokenPipeError):  # nobody is left to be told, and that may be the error
+        with suppress(BrokenPipeError):  # nobody reads it any more, and that may be the error
             pipe.send(("", str(error)))
         sys.exit(1)
 

@@ -18,10 +18,12 @@ from model.errors import BundleError, DamagedIndexError
 from model.picture import PictureLimits, Region
 from model.runtime import TowerRuntime
 from service.app import create_app
-from service.hot_swap import Current
+from service.hot_swap import ServedRecommender
 from service.load import PixelRoom
+from service.metrics import Metrics
 from service.recommender import Recommender, Stages
 from service.settings import Settings
+from service.state import state_of
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, running
 from tests.service.test_bad_requests import check_problem
 
@@ -156,15 +158,15 @@ class _HangingRecommender(Recommender):
 
 
 @asynccontextmanager
-async def started(library: Library, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Current]]:
+async def started(library: Library, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, ServedRecommender]]:
     """The application without a server, and a client of it."""
-    app = create_app(Settings(bundle=library.bundle.folder, index=library.index, **settings))
+    app = create_app(Settings(bundle=library.bundle.folder, index=library.index, **settings), Metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://thud", timeout=30) as client,
     ):
-        yield client, app.state.current
+        yield client, state_of(app).served
 
 
 def other(kind: type[Recommender], library: Library) -> Recommender:
@@ -173,11 +175,11 @@ def other(kind: type[Recommender], library: Library) -> Recommender:
 
 
 def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.routes.probes.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("service.readiness.PROBE_SECONDS", 0.1)
 
     async def ask() -> tuple[httpx.Response, httpx.Response]:
-        async with started(library) as (client, current):
-            current.replace(other(_HangingRecommender, library))
+        async with started(library) as (client, served):
+            served.replace(other(_HangingRecommender, library))
             try:
                 return await client.get("/readyz"), await client.get("/livez")
             finally:
@@ -191,14 +193,14 @@ def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypat
 
 def test_a_crash_is_a_problem_that_tells_nothing(library: Library, encode: Encode) -> None:
     async def ask() -> tuple[httpx.Response, ...]:
-        async with started(library) as (client, current):
-            current.replace(other(_BrokenRecommender, library))
+        async with started(library) as (client, served):
+            served.replace(other(_BrokenRecommender, library))
             during = [
                 await client.post("/recommend", files={"image": encode()}),
                 await client.get("/readyz"),
                 await client.get("/livez"),
             ]
-            current.replace(other(Recommender, library))
+            served.replace(other(Recommender, library))
             await asyncio.sleep(1.1)  # a probe is shared for a second
             return *during, await client.get("/readyz")
 

@@ -17,10 +17,12 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from service.app import create_app, with_edge
-from service.observed import refusals
-from service.server.protocol import connection_within
+from service.app import create_app
+from service.metrics import Metrics
+from service.observability import log_refusals
+from service.server.protocol import connection_class
 from service.settings import Settings
+from service.state import state_of
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_limits import answer_to
@@ -47,12 +49,12 @@ def upload(size: int, *lines: bytes) -> bytes:
 def stalled(library: Library, **given: Any) -> Iterator[tuple[tuple[str, int], FastAPI, threading.Event]]:
     """A server whose one thread is at work until the event is set: its address, its application and the event."""
     settings = Settings(bundle=library.bundle.folder, index=library.index, threads=1, **given)
-    app = create_app(settings)
-    protocol = connection_within(settings.connection_limits, refusals(app.state.metrics))
-    edge = with_edge(app, settings, app.state.metrics)
+    metrics = Metrics()
+    app = create_app(settings, metrics)
+    protocol = connection_class(settings, log_refusals(metrics))
     server = uvicorn.Server(
         uvicorn.Config(
-            edge,
+            app,
             http=protocol,
             ws="none",
             lifespan="off",
@@ -64,7 +66,7 @@ def stalled(library: Library, **given: Any) -> Iterator[tuple[tuple[str, int], F
 
     async def serve(listener: socket.socket) -> None:
         async with app.router.lifespan_context(app):
-            app.state.queue.submit(go_on.wait)
+            state_of(app).queue.submit(go_on.wait)
             await server.serve(sockets=[listener])
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -136,7 +138,7 @@ def test_the_head_of_a_further_request_does_not_cut_the_answer(library: Library,
         socket.create_connection(address, timeout=30) as connection,
     ):
         connection.sendall(upload(len(picture)) + picture + b"GET /livez HTTP/1.1\r\nHo")
-        while not app.state.queue.waiting:
+        while not state_of(app).queue.waiting:
             time.sleep(0.01)
         check_problem(httpx.get(f"http://127.0.0.1:{address[1]}/sounds"), 503, "connections")
         go_on.set()
@@ -270,7 +272,7 @@ def test_whoever_is_one_too_many_reads_it_too(library: Library) -> None:
 
 def test_what_a_full_queue_refuses_is_not_counted_as_asked(library: Library, encode: Encode) -> None:
     with stalled(library, queue=1, rate=0.001, burst=1) as (address, app, go_on):
-        base, queue, picture = f"http://{address[0]}:{address[1]}", app.state.queue, encode()
+        base, queue, picture = f"http://{address[0]}:{address[1]}", state_of(app).queue, encode()
         with httpx.Client(base_url=base, timeout=60) as client:
             assert client.get("/livez").status_code == 200  # its one thread is at work from now on
             while not queue.full:

@@ -35,11 +35,11 @@ async def until(client: httpx.AsyncClient, status: int) -> httpx.Response:
 
 def test_threads_that_are_all_stuck_make_it_unready(library: Library, encode: Encode) -> None:
     async def ask() -> tuple[list[httpx.Response], list[httpx.Response]]:
-        async with started(library, threads=2, queue=4, deadline_seconds=0.3) as (client, current):
+        async with started(library, threads=2, queue=4, deadline_seconds=0.3) as (client, served):
             hanging = Hanging.instead_of(library)
-            current.replace(hanging)
+            served.replace(hanging)
             given_up = [await client.post("/recommend", content=b"x") for _ in range(2)]
-            current.replace(other(Recommender, library))
+            served.replace(other(Recommender, library))
             stuck = await until(client, 503)
             waiting = await client.post("/recommend", content=encode())
             alive = await client.get("/livez")
@@ -160,11 +160,11 @@ class _Failing(Recommender):
 @pytest.mark.parametrize("error", [MemoryError, PictureError])
 def test_what_a_failure_holds_goes_with_its_answer(library: Library, error: type[Exception]) -> None:
     async def ask() -> list[bool]:
-        async with started(library, threads=1) as (client, current):
+        async with started(library, threads=1) as (client, served):
             failing = other(_Failing, library)
             assert isinstance(failing, _Failing)
             failing.watched, failing.error = [], error
-            current.replace(failing)
+            served.replace(failing)
             gc.collect()
             gc.disable()  # it would come too late for hundreds of megabytes
             try:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from service.state import state_of
 from tests.service.conftest import Encode, Library, Server
 from tests.service.test_connection import CHUNKED, LIVEZ, read_answer, stalled, upload
 
@@ -69,9 +70,9 @@ def test_nothing_is_computed_for_one_that_has_left(library: Library, encode: Enc
     with stalled(library, queue=1) as (address, app, go_on):
         with socket.create_connection(address, timeout=30) as connection:
             connection.sendall((upload(len(picture)) + picture).replace(b"HTTP/1.1", version))
-            while not app.state.queue.waiting:
+            while not state_of(app).queue.waiting:
                 pass
-        while app.state.queue.waiting:  # its thread is at work all the time
+        while state_of(app).queue.waiting:  # its thread is at work all the time
             pass
         assert not go_on.is_set()
 

@@ -136,6 +136,47 @@ def test_a_form_over_the_limits(client: httpx.Client, body: bytes, status: int, 
     check_problem(response, status, words)
 
 
+SMALLEST = {
+    "--max-url-bytes": "256",
+    "--max-header-bytes": "1024",
+    "--max-parts": "2",
+    "--max-part-headers": "2",
+    "--max-part-header-bytes": "256",
+}
+
+
+@pytest.fixture(scope="module")
+def strict(library: Library) -> Iterator[Server]:
+    """A server with the smallest limits of heads and forms, and one part more than the picture's."""
+    with running(library, *(word for setting in SMALLEST.items() for word in setting)) as server:
+        yield server
+
+
+def test_the_limits_of_heads_are_settings(strict: Server) -> None:
+    assert httpx.get(f"{strict.url}/livez?{'x' * 240}", timeout=60).status_code == 200
+    assert httpx.get(f"{strict.url}/livez", headers={"A": "x" * 700}, timeout=60).status_code == 200
+
+    status, problem = answer_to(strict, b"GET /livez?" + b"x" * 260 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (status, "256" in problem["detail"]) == (414, True)
+    status, problem = answer_to(strict, b"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 1100 + b"\r\n\r\n")
+    assert (status, "1,024" in problem["detail"]) == (431, True)
+
+
+def test_the_limits_of_forms_are_settings(strict: Server, encode: Encode) -> None:
+    note, headers = b'Content-Disposition: form-data; name="a"\r\n', b"B: x\r\n"
+    picture = b'Content-Disposition: form-data; name="image"; filename="x"\r\n\r\n' + encode()
+
+    def send(*parts: bytes) -> httpx.Response:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        return httpx.post(f"{strict.url}/recommend", content=form(*parts), headers=headers, timeout=60)
+
+    assert send(note + headers + b"\r\nx", picture).status_code == 200
+    assert send(note + b"B: " + b"x" * 200 + b"\r\n\r\nx", picture).status_code == 200
+    check_problem(send(note + b"\r\nx", note + b"\r\nx", picture), 413, "more than 2 parts")
+    check_problem(send(note + 2 * headers + b"\r\nx", picture), 400, "header")
+    check_problem(send(note + b"B: " + b"x" * 300 + b"\r\n\r\nx", picture), 400, "header")
+
+
 def test_other_fields_of_a_form_are_passed_over(client: httpx.Client, encode: Encode) -> None:
     answer = client.post("/recommend", data={"note": "x" * 100_000}, files={"image": encode()})
 

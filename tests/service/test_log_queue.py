@@ -1,4 +1,4 @@
-"""The log's way to stdout and stderr: nobody waits for whoever reads it, and what is lost is told."""
+"""The log's way to stdout and stderr: nobody waits for whoever reads it, and what is lost is counted."""
 
 import os
 import signal
@@ -23,9 +23,9 @@ class Pipe:
         self.read_end, self.write_end = os.pipe()
         self.lost = 0
         self.writer = LineWriter(self.write_end, most_bytes=10_000)
-        self.writer.told = self._told
+        self.writer.on_lost = self._on_lost
 
-    def _told(self, lost: int) -> None:
+    def _on_lost(self, lost: int) -> None:
         self.lost += lost
 
     def read(self, last: str) -> list[str]:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from service.observed import Logged
+from service.observability import Logged
 from tests.service.conftest import Library, Server, running
 from tests.service.test_metrics import within
 
@@ -128,7 +128,7 @@ def test_a_key_in_other_words_is_not_shown() -> None:
 
 def test_an_address_is_decoded_no_more_often_where_there_are_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     decode = Mock(wraps=unquote_to_bytes)
-    monkeypatch.setattr("service.observed.unquote_to_bytes", decode)
+    monkeypatch.setattr("service.observability.unquote_to_bytes", decode)
     keys = [f"key-0123456789-{number:03}" for number in range(100)]
     scope = {"raw_path": b"/sounds/%2541" + keys[7].encode(), "path": "", "query_string": b""}
 

@@ -16,8 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
-from service.limits import ConnectionLimits
-from service.server.protocol import connection_within
+from service.server.protocol import connection_class
+from service.settings import Settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_connection import LIVEZ
@@ -49,7 +49,7 @@ def test_a_stop_under_load_drops_no_response(library: Library, encode: Encode, w
 
 def test_a_connection_that_is_made_late_has_one_answer() -> None:
     """One that was accepted just before the service stopped accepting, and that nobody could tell to finish."""
-    protocol = connection_within(ConnectionLimits(), lambda status, reason, client, sent: None)
+    protocol = connection_class(Settings(), lambda status, reason, client, sent: None)
     protocol.stopping = True
     config = uvicorn.Config(FastAPI(), http=protocol, log_config=None)
 

@@ -94,18 +94,18 @@ def test_workers_that_die_again_and_again_are_replaced_ever_later(library: Libra
     with socket.create_server(("127.0.0.1", 0)) as listener:
         worker = workers._Worker(Settings(bundle=library.bundle.folder, index=library.index), listener, None)
         worker.process.kill()
-        worker.bury()
+        worker.reap()
         pauses = []
         for served in (1.0, 2.0, 1.0, 3600.0, 1.0):
             worker._ready_at = time.monotonic() - served
-            worker.put_off()
+            worker.back_off()
             pauses.append(round(worker.again_at - time.monotonic()))
     assert pauses == [1, 3, 7, 0, 1]
 
 
-def test_the_process_that_watches_loads_no_model() -> None:
+def test_the_supervisor_loads_no_model() -> None:
     heavy = "{'numpy', 'PIL', 'soundfile', 'onnxruntime', 'faiss', 'fastapi', 'uvicorn', 'prometheus_client'}"
-    code = f"import sys, thud, service.commands, service.server; print({heavy} & set(sys.modules))"
+    code = f"import sys, thud, service.serve_commands, service.server.workers; print({heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"
 
@@ -150,17 +150,17 @@ def test_a_worker_that_cannot_be_started_is_tried_again(
         worker = workers._Worker(settings, listener, folder)
         try:
             worker.process.kill()
-            worker.bury()
+            worker.reap()
             monkeypatch.setattr(workers, "ensure_running", no_process)
             monkeypatch.setattr(workers._log, "propagate", True)
             for _ in range(2):
                 worker.again_at = 1e-9
-                workers._see_to([worker], folder, first=False)
+                workers._check([worker], folder, first=False)
             assert worker.again_at > time.monotonic()  # ever later
             assert caplog.messages[-1].endswith("no process to give")
             monkeypatch.undo()
             worker.again_at = 1e-9
-            workers._see_to([worker], folder, first=False)
+            workers._check([worker], folder, first=False)
             assert worker.process.is_alive()
             assert not worker.again_at
         finally:

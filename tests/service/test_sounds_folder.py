@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import soundfile
 
-import service.routes.probes
+import service.readiness
 from index.build import build_index
 from model.errors import SoundsAwayError
-from service.hot_swap import Current
+from service.hot_swap import ServedRecommender
 from service.problems import ProblemError
+from service.readiness import SoundsFolder
 from service.recommender import Recommender
-from service.routes.probes import Share
 from tests.service.conftest import Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_metrics import read_metrics, value, within
@@ -219,21 +219,21 @@ class _Hanging:
 def test_a_share_that_does_not_answer_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(service.routes.probes, "SHARE_SECONDS", 0.05)
+    monkeypatch.setattr(service.readiness, "FOLDER_SECONDS", 0.05)
     hanging = _Hanging()
 
     async def asked() -> None:
-        with closing(Share(Current(cast("Recommender", hanging)))) as share:
+        with closing(SoundsFolder(ServedRecommender(cast("Recommender", hanging)))) as folder:
             for _ in range(5):
                 with pytest.raises(ProblemError, match="cannot be reached") as refused:
-                    await share.check()
+                    await folder.check()
                 assert refused.value.status_code == 503
-            assert share.busy
-            assert share.away is not None
+            assert folder.busy
+            assert folder.away is not None
             hanging.there.set()
-            await asyncio.to_thread(within, 10, lambda: not share.busy)
-            await share.check()
-            assert share.away is None
+            await asyncio.to_thread(within, 10, lambda: not folder.busy)
+            await folder.check()
+            assert folder.away is None
 
     with caplog.at_level("INFO", logger="thud"):
         asyncio.run(asked())

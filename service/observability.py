@@ -1,22 +1,26 @@
-"""One line in the log and one count in the metrics for each request that is answered."""
+"""What is seen of each request: a line in the log, a count in the metrics and, where it is asked for, a span.
+
+In reading order: what may be logged of a request, the middleware for log and metrics, refusals before there is a
+request, tracing.
+"""
 
 import asyncio
 import logging
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import ThudError
 from service.access import as_sent
 from service.metrics import Metrics
 from service.problems import problem_response
-from service.request_id import request_id
-from service.server.refusal import Told
+from service.request import request_id
 from service.settings import SHORTEST_KEY
 
 _MOST_ADDRESS = 512
@@ -161,17 +165,21 @@ class Observed:
             _write(client, scope["method"], address, status, sent, seconds, reason, broken=broken)
 
 
-def refusals(metrics: Metrics) -> Told:
-    """Counts and logs what was refused before it was a request; of such, neither method nor address is known.
+OnRefused = Callable[[int, str, str, int], None]
+"""Called with the status, the reason for the metrics, the client, and the size of the body in bytes."""
 
-    Its client is the other end of the connection, whoever that asks for.
+
+def log_refusals(metrics: Metrics) -> OnRefused:
+    """A callback that counts and logs a refusal before there was a request, of which method and path are not known.
+
+    The client is the other end of the connection, which may be a proxy.
     """
 
-    def told(status: int, reason: str, client: str, sent: int) -> None:
+    def on_refused(status: int, reason: str, client: str, sent: int) -> None:
         metrics.rejected(reason)
         _write(client, "-", "-", status, sent, 0.0, reason)
 
-    return told
+    return on_refused
 
 
 def _write(
@@ -219,8 +227,8 @@ class TracingError(ThudError):
     """Tracing was asked for and cannot be."""
 
 
-def traced(app: ASGIApp, logged: Logged) -> ASGIApp:
-    """`app` within OpenTelemetry's own middleware, which exports to OTEL_EXPORTER_OTLP_ENDPOINT.
+def tracing(logged: Logged) -> Middleware:
+    """OpenTelemetry's own middleware, which exports to OTEL_EXPORTER_OTLP_ENDPOINT.
 
     A span says of an address what the log says, as `logged` has it, and nowhere a key.
 
@@ -235,7 +243,7 @@ def traced(app: ASGIApp, logged: Logged) -> ASGIApp:
     except ModuleNotFoundError as error:
         raise TracingError(f"tracing needs {error.name}; install Thud with it: pip install '.[otel]'") from error
 
-    def tell(span: Any, scope: Scope) -> None:
+    def describe(span: Any, scope: Scope) -> None:
         if not span.is_recording():
             return
         address = logged.address(scope)
@@ -249,13 +257,10 @@ def traced(app: ASGIApp, logged: Logged) -> ASGIApp:
     # OTEL_SERVICE_NAME wins over this name, as OTEL_RESOURCE_ATTRIBUTES does.
     provider = TracerProvider(resource=Resource({"service.name": "thud"}).merge(Resource.create()))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return cast(
-        "ASGIApp",
-        OpenTelemetryMiddleware(
-            app,
-            server_request_hook=tell,
-            excluded_urls="livez,readyz,metrics",
-            tracer_provider=provider,
-            exclude_spans=["send", "receive"],
-        ),
+    return Middleware(
+        OpenTelemetryMiddleware,
+        server_request_hook=describe,
+        excluded_urls="livez,readyz,metrics",
+        tracer_provider=provider,
+        exclude_spans=["send", "receive"],
     )

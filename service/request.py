@@ -1,0 +1,58 @@
+"""What every layer needs of a request: its id, its path in the application, a way to change its answer's headers.
+
+The id is in the answer, in its problem, and in every line that is logged about the request.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from random import getrandbits
+
+from starlette.types import Message, Scope, Send
+
+Headers = list[tuple[bytes, bytes]]
+
+_current: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+def new_request_id() -> str:
+    """32 hex digits that no other request has."""
+    # An id is no secret. The system's random numbers, and uuid4 with them, are waited for without the GIL.
+    return f"{getrandbits(128):032x}"
+
+
+def set_request_id(identity: str) -> None:
+    """Set the id of the request that this task, or this context, answers from now on."""
+    _current.set(identity)
+
+
+def request_id() -> str | None:
+    """The id of the request that is being answered, None outside of one."""
+    return _current.get()
+
+
+def application_path(scope: Scope) -> str:
+    """The path of a request without the prefix under which the service is published."""
+    # Starlette keeps the application's own prefix aside where it descends into a folder.
+    prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
+    path: str = scope["path"]
+    return path.removeprefix(prefix)
+
+
+def is_post_to(scope: Scope, path: str) -> bool:
+    """Whether this is `POST path`; for middlewares, which see the request before it is routed."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "POST"
+        and bool(scope["path"] == scope.get("root_path", "") + path)
+    )
+
+
+def with_headers(send: Send, change: Callable[[Headers], Headers]) -> Send:
+    """`send`, which sends the headers of the answer as `change` returns them. Their names are in small letters."""
+
+    async def changed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = change(list(message.get("headers", [])))
+        await send(message)
+
+    return changed

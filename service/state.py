@@ -1,0 +1,46 @@
+"""What the application holds while it runs, for its routes and for the server."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+
+from service.hot_swap import ServedRecommender, Watcher
+from service.load import PictureQueue
+from service.metrics import Metrics
+from service.readiness import Prober, SoundsFolder
+from service.recommender import Recommender
+
+
+@dataclass
+class State:
+    """Made when the application starts. `draining` says that it is about to stop, and so is not ready."""
+
+    metrics: Metrics
+    queue: PictureQueue
+    served: ServedRecommender
+    prober: Prober
+    sounds: SoundsFolder
+    watcher: Watcher
+    draining: bool = False
+
+
+def keep_state(app: FastAPI, state: State) -> None:
+    """Give `app` its state."""
+    app.state.thud = state
+
+
+def state_of(app: FastAPI) -> State:
+    """The state of a running application, of a request that of `request.app`."""
+    state: State = app.state.thud
+    return state
+
+
+async def _leased(request: Request) -> AsyncIterator[Recommender]:
+    with state_of(request.app).served.lease() as recommender:
+        yield recommender
+
+
+LeasedRecommender = Annotated[Recommender, Depends(_leased)]
+"""The parameter of a route that uses the recommender, which stays open until the answer is sent."""

@@ -1,0 +1,50 @@
+"""The process that serves: it needs a uvicorn whose methods are those that it overrides."""
+
+import os
+import socket
+from importlib import metadata
+from typing import cast
+
+import pytest
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.server import process
+from service.server.process import NEEDED, UvicornError, check_uvicorn
+from service.server.protocol import Connection
+from service.server.signals import EarlySignals
+from service.settings import Settings
+from tests.service.conftest import Library
+
+
+def overridden(ours: type, theirs: type) -> set[str]:
+    """The names of `theirs` that `ours`, or a class between the two, defines anew."""
+    between = ours.__mro__[: ours.__mro__.index(theirs)]
+    plain = {name for one in between for name in vars(one) if not name.startswith("__")}
+    return {name for name in plain if hasattr(theirs, name)}
+
+
+def test_all_that_is_overridden_is_checked() -> None:
+    assert overridden(Connection, HttpToolsProtocol) <= set(NEEDED[HttpToolsProtocol])
+    assert overridden(process._Server, uvicorn.Server) == set(NEEDED[uvicorn.Server])
+    check_uvicorn()
+
+
+def test_a_uvicorn_without_a_method_is_refused_at_start(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(HttpToolsProtocol, "_start_asgi_task")
+    settings = Settings(bundle=library.bundle.folder, index=library.index)
+    parent, ours = socket.socketpair()
+
+    with (
+        parent,
+        ours,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(UvicornError) as raised,
+    ):
+        process.serve(settings, listener, lambda precision: os._exit(1), cast("EarlySignals", None), ours.fileno())
+
+    said = str(raised.value)
+    assert f"uvicorn {uvicorn.__version__} has no HttpToolsProtocol._start_asgi_task" in said
+    wanted = next(one for one in metadata.requires("thud") or [] if one.startswith("uvicorn"))
+    assert said.endswith(f"install {wanted}")
+    assert "\n" not in said
