@@ -26,7 +26,7 @@ _OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
 
 
 class ApiKeys:
-    """Middleware that answers 401 to whoever has none of `keys`; without keys, everybody is answered.
+    """Middleware that answers 401 to requests with none of `keys`; without keys, all are answered.
 
     Probes, the page and the documentation are open: they give away nothing of the library and compute nothing. The
     details of `/readyz?verbose` are not.
@@ -95,10 +95,10 @@ def _digest(key: bytes) -> bytes:
 # Rates
 
 _MOST_CLIENTS = 10_000
-"""Those who asked last; whoever has been forgotten may ask anew."""
+"""So many clients are remembered, those that asked last; one that is forgotten begins with a full bucket."""
 
 _IPV6_PREFIX = 64
-"""One client has that many addresses at least, and could use another for each picture."""
+"""A client has a network of this size at least, and could use another address for each picture."""
 
 
 class Buckets:
@@ -160,7 +160,7 @@ def _client(scope: Scope) -> str:
 
 @lru_cache(_MOST_CLIENTS)
 def network(host: str) -> str:
-    """What one client has for itself: an address of IPv4, a network of IPv6; anything else as it is."""
+    """What counts as one client: an address of IPv4, a network of IPv6; any other text as it is."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

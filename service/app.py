@@ -139,7 +139,7 @@ def _middlewares(settings: Settings, metrics: Metrics, queue: PictureQueue) -> l
         Middleware(ApiKeys, keys=settings.keys),
         # Before the rate, so that what is refused here does not count as asked.
         Middleware(Backpressure, queue=queue, path=PATH),
-        # After the keys, which tell the client; before the body is read.
+        # After the keys, by which clients are counted; before the body is read.
         Middleware(RateLimit, rate=settings.rate, burst=settings.burst, path=PATH),
         # Next to the route that reads the body: what was refused before is not read.
         Middleware(BodyLimit, max_bytes=settings.max_body_bytes),

@@ -162,7 +162,7 @@ class Watcher:
         self._seen = seen
         try:
             following = await asyncio.to_thread(open_proved, self._settings, self._served.recommender.room)
-        except Exception as error:  # whatever is wrong with it, what is in use serves on
+        except Exception as error:  # in any case the one in use goes on serving
             self._put_off(longer=again)
             reason = str(error) or type(error).__name__
             if again and self.refused is not None and self.refused.reason == reason:
@@ -221,7 +221,7 @@ def _states(folder: Path) -> Fingerprint:
 
 
 def _state(file: Path) -> tuple[int, ...]:
-    """Changes with whatever is done to a file, though its size and time were put back afterwards."""
+    """Changes with every change of a file, even if its size and time are put back afterwards."""
     try:
         state = file.stat()
     except OSError as error:

@@ -25,10 +25,10 @@ T = TypeVar("T")
 # The slowest, of uploads and of connections
 
 _WINDOW_SECONDS = 5.0
-"""A pace is measured over the last one to two such times, and of somebody new it is not known for so long."""
+"""A pace is measured over the last one to two such windows; for the first window it is not known."""
 
 _START_BYTES = 2**16
-"""What everybody counts as having sent at first: of several that are new, the newest is not the slowest."""
+"""Each starts as if it had sent so much: of several that are new, the newest is not the slowest."""
 
 
 class Pace:
@@ -72,9 +72,9 @@ P = TypeVar("P", bound=Paced)
 
 
 def slowest(candidates: Iterable[P], most: float = math.inf) -> P | None:
-    """The slowest whose pace is known, None where nobody's is.
+    """The slowest of those whose pace is known, None where there are none.
 
-    With `most`, instead the slowest of the client with most of them, None where that has no more than so many.
+    With `most`, instead the slowest of the client that has most of them, None where it has no more than `most`.
     """
     paced = [(one, pace, network(one.client_host)) for one in candidates if (pace := one.pace) is not None]
     now = monotonic()

@@ -71,7 +71,7 @@ class Metrics:
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
-        # Whatever clients make up must not become a label.
+        # A method that a client makes up must not become a label.
         self._requests(route, method if method in _METHODS else "other", str(status)).inc()
         self._request_seconds(route).observe(seconds)
 
@@ -84,12 +84,12 @@ class Metrics:
         self._stage_seconds(name).observe(seconds)
 
     def queue(self, waiting: int, running: int) -> None:
-        """Say how many pictures wait and how many are computed."""
+        """Set how many pictures wait and how many are computed."""
         self._waiting.set(waiting)
         self._running.set(running)
 
     def loaded(self, bundle: str, index: str, sounds: int) -> None:
-        """Say what answers from now on."""
+        """Set what answers from now on."""
         if self._loaded is not None:
             self._info.labels(*self._loaded).set(0)
         self._loaded = (bundle, index)

@@ -27,19 +27,19 @@ _MOST_ADDRESS = 512
 _MOST_CLIENT = 64
 
 _AS_IT_IS = string.punctuation.translate({ord(sign): None for sign in '"\\'})
-"""With letters and digits all that stands as it was sent; the rest, what could end a line or a field, as %XX."""
+"""With letters and digits, all that is logged as it was sent; the rest could end a line or a field, and is %XX."""
 
 _KNOWN = re.compile(rb"(box|at)=[\d.,%a-fA-F+-]{0,100}|after=[0-9a-f]{20}")
 """The parameters of the service that may be long."""
 
 _SECRET = re.compile(rb"key|token|secret|pass|pwd|auth|sig|cred|session|jwt|bearer|code", re.IGNORECASE)
-"""What names of parameters have in them, whose values are nobody's business however short."""
+"""What a parameter has in its name whose value is not logged, however short it is."""
 
 _HIDDEN = b"***"
 
 
 class Logged:
-    """What may be logged of a request to a service with these API `keys`, given to it in a wrong place or not."""
+    """What may be logged of a request to a service with these API `keys`: no key, wherever a client put it."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         forms = {form for key in keys for sent in as_sent(key) for form in (sent, sent.replace(b" ", b"+"))}
@@ -49,22 +49,22 @@ class Logged:
         """The path and the query as they were sent, still encoded; without what may be a key, right or wrong."""
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         query: bytes = scope["query_string"]
-        said = b"?".join([path, *([_without_secrets(query)] if query else [])])
-        return _escaped(self.without_keys(said), _MOST_ADDRESS)
+        raw = b"?".join([path, *([_without_secrets(query)] if query else [])])
+        return _escaped(self.without_keys(raw), _MOST_ADDRESS)
 
     def client(self, client: str) -> str:
-        """The address of the client, which is whatever a trusted proxy or a client of it says."""
+        """The address of the client, which may be any text that a trusted proxy, or a client of it, sends."""
         return _escaped(self.without_keys(client.encode("latin-1", "replace")), _MOST_CLIENT)
 
     def text(self, text: str) -> str:
-        """What else was said, in letters of any encoding; as it is but for keys."""
-        said = text.encode("latin-1" if all(sign <= "\xff" for sign in text) else "utf-8", "replace")
-        shown = self.without_keys(said)
-        return text if shown == said else shown.decode("utf-8", "replace")
+        """Any other text of the request, in any encoding; as it is but for keys."""
+        raw = text.encode("latin-1" if all(sign <= "\xff" for sign in text) else "utf-8", "replace")
+        shown = self.without_keys(raw)
+        return text if shown == raw else shown.decode("utf-8", "replace")
 
-    def without_keys(self, said: bytes) -> bytes:
+    def without_keys(self, raw: bytes) -> bytes:
         """The same where it has no key in it, encoded or not."""
-        forms = _decoded(said)
+        forms = _decoded(raw)
         for key in self._keys:
             found = next((form for form in forms if key in form), None)
             if found is not None:
@@ -72,10 +72,10 @@ class Logged:
         return forms[0]
 
 
-def _decoded(said: bytes) -> list[bytes]:
+def _decoded(raw: bytes) -> list[bytes]:
     """As it was sent, and decoded once and twice, because some clients encode twice."""
-    once = unquote_to_bytes(said)
-    return [said, once, unquote_to_bytes(once)]
+    once = unquote_to_bytes(raw)
+    return [raw, once, unquote_to_bytes(once)]
 
 
 def _without_secrets(query: bytes) -> bytes:
@@ -92,8 +92,8 @@ def _without_secret(parameter: bytes) -> bytes:
     return shown + equals + (value if short or not equals else _HIDDEN)
 
 
-def _escaped(said: bytes, most: int) -> str:
-    text = quote(said, safe=_AS_IT_IS)
+def _escaped(raw: bytes, most: int) -> str:
+    text = quote(raw, safe=_AS_IT_IS)
     return text if len(text) <= most else f"{text[:most]}..."
 
 
@@ -249,9 +249,9 @@ def tracing(logged: Logged) -> Middleware:
         address = logged.address(scope)
         path, _, query = address.partition("?")
         texts = {name: value for name, value in span.attributes.items() if isinstance(value, str)}
-        said = {name: logged.text(value) for name, value in texts.items()}
-        said |= {"http.url": address, "http.target": path, "url.path": path, "url.query": query}
-        span.set_attributes({name: said[name] for name in said.keys() & span.attributes.keys()})
+        shown = {name: logged.text(value) for name, value in texts.items()}
+        shown |= {"http.url": address, "http.target": path, "url.path": path, "url.query": query}
+        span.set_attributes({name: shown[name] for name in shown.keys() & span.attributes.keys()})
         span.update_name(f"{scope['method']} {path}")
 
     # OTEL_SERVICE_NAME wins over this name, as OTEL_RESOURCE_ATTRIBUTES does.

@@ -74,7 +74,7 @@ def problem_response(
     errors: list[FieldError] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The response that carries a problem. Nobody may keep it: browsers would otherwise cache 404 and 410."""
+    """The response that carries a problem. No cache may keep it: browsers would otherwise cache 404 and 410."""
     problem = Problem(
         title=HTTPStatus(status).phrase, status=status, detail=detail, request_id=request_id(), errors=errors
     )
@@ -192,7 +192,7 @@ async def _no_memory(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _no_thread(request: Request, error: Exception) -> JSONResponse:
-    # Where there is no memory for a thread, Python raises no MemoryError: only these words tell it.
+    # Where there is no memory for a thread, Python raises no MemoryError, and only these words say so.
     if str(error) != "can't start new thread":
         raise error
     return await _no_memory(request, error)
@@ -205,7 +205,7 @@ async def _client_gone(request: Request, error: Exception) -> JSONResponse:
 
 
 async def internal_error(request: Request, error: Exception) -> JSONResponse:
-    """The problem for an error that nobody foresaw."""
+    """The problem for an unexpected error."""
     # The traceback is in the server's log, which Starlette and uvicorn see to; the client learns nothing of it.
     return problem_response(
         500, "the service failed on this request; it has been logged and others are not affected"

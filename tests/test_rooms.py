@@ -54,7 +54,7 @@ def modules(file: Path) -> set[str]:
 
 
 def test_only_the_server_knows_uvicorn() -> None:
-    """Nothing outside of `service/server/` imports uvicorn, and only the entries of commands import `service/server/`."""
+    """Only `service/server/` imports uvicorn, and only what starts commands imports `service/server/`."""
     files = [ROOT / "thud.py", *(file for room in NEVER for file in sorted((ROOT / room).rglob("*.py")))]
     server = ROOT / "service" / "server"
     inside = [file for file in files if server in file.parents]

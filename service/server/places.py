@@ -14,27 +14,28 @@ from service.server.lingering import Lingering
 from service.server.refusal import RefusalError
 
 SPARE_CONNECTIONS = 200
-"""Connections over the limit. Half of them may ask for a probe, which always has a place; the others are kept open
+"""Connections over the limit. Half of them may ask for a probe, which is always answered; the others are kept open
 until their clients have read that there are too many."""
 
 _PROBES = frozenset({b"livez", b"readyz", b"metrics"})
 _PROBE_SECONDS = 1.0
-"""For so long a connection over the limit is waited for to ask for one."""
+"""A connection over the limit has so long to ask for a probe."""
 
 _TURNED_AWAY_SECONDS = 2.0
 
 _FAIR_SHARE = 10
-"""A client whose connections take more than one in so many of the places is the first to give way."""
+"""A client that has more than one in so many of the places is the first that gives way."""
 
 
 class Placed(Lingering):
-    """A connection with a place or without: those are `turned_away`, or `probing`, before a probe or in it."""
+    """A connection with a place; or without, in `turned_away`, or in `probing`, where it may ask for a probe."""
 
     turned_away: "set[Placed]"
     probing: "dict[Placed, None]"
 
     pace: Pace | None = None
-    """That of the body that comes, or of the answer where it waits for its reader: those may give way to others."""
+    """The pace of the body that arrives, or of the answer that waits for its reader, else None. With a pace, the
+    connection may have to give way."""
 
     @property
     def client_host(self) -> str:
@@ -43,7 +44,7 @@ class Placed(Lingering):
         return client[0] if client else ""
 
     def take_place(self) -> bool:
-        """Take a place, for which another may have to go; without one, a probe may be asked for, and False."""
+        """Take a place, for which another may have to go. False without one: only a probe may be asked for then."""
         taken = len(self.connections) - len(self.turned_away) - len(self.probing)
         if taken <= self.settings.max_connections or self._make_room():
             return True
@@ -63,7 +64,7 @@ class Placed(Lingering):
         return self not in self.probing or url.partition(b"?")[0].rpartition(b"/")[2] in _PROBES
 
     def turn_away(self) -> None:
-        """Refuse the connection, which has asked for nothing yet."""
+        """Refuse the connection, which has sent no request yet."""
         self._without_place()
         self.refuse(too_many())
 

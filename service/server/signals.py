@@ -32,7 +32,7 @@ class EarlySignals:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # Nothing is under way yet. An exception could be lost: imports run callbacks in which Python ignores them.
+    # No request is under way yet. An exception could be lost: imports run callbacks in which Python ignores them.
     os._exit(0)
 
 

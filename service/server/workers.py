@@ -36,11 +36,11 @@ METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _TICK_SECONDS = 0.2
 _LONGEST_PAUSE = 30.0
 _STABLE_SECONDS = 60.0
-"""A worker that has served for so long has started well: when it dies, the next one is started at once."""
+"""When a worker that has served for so long dies, the next one is started at once."""
 _AGAIN_SECONDS = 0.2
 """Whoever stops a process and its group sends the signal twice at once; only later it is a second order to stop."""
 _REAP_SECONDS = 1.0
-"""What even SIGKILL does not end in time waits for a disk, and is left to the system."""
+"""A process that SIGKILL has not ended after so long waits for a disk, and is left to the system."""
 
 
 class WorkerError(ThudError):

@@ -62,11 +62,12 @@ def stalled(library: Library, **given: Any) -> Iterator[tuple[tuple[str, int], F
             timeout_keep_alive=settings.keep_alive_seconds,
         )
     )
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     async def serve(listener: socket.socket) -> None:
         async with app.router.lifespan_context(app):
             state_of(app).queue.submit(go_on.wait)
+            begun.set()
             await server.serve(sockets=[listener])
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -75,6 +76,7 @@ def stalled(library: Library, **given: Any) -> Iterator[tuple[tuple[str, int], F
         thread = threading.Thread(target=lambda: asyncio.run(serve(listener)))
         thread.start()
         try:
+            assert begun.wait(60)
             yield address, app, go_on
         finally:
             go_on.set()
