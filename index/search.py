@@ -1,7 +1,10 @@
 """Searching an index: the narrow interface that everything else uses a library of sounds through."""
 
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -33,7 +36,8 @@ class Match:
 
 
 class SoundIndex:
-    """One generation of an index, open for reading. Safe to use from several threads; close it when done.
+    """One generation of an index, open for reading. Safe to use from several threads; close it when done, or
+    use it as a context manager.
 
     It goes on answering from its generation, rightly, after a newer one was published and whatever becomes of its
     files (`index.private`); open it anew to see the newer one.
@@ -47,7 +51,13 @@ class SoundIndex:
         self._sounds = SoundFiles(root, catalogue.rows(spread))
 
     @classmethod
-    def open(cls, folder: Path, bundle: Bundle, threads: int = 1, sounds: Path | None = None) -> "SoundIndex":
+    def open(
+        cls,
+        folder: str | PathLike[str],
+        bundle: Bundle,
+        threads: int = 1,
+        sounds: str | PathLike[str] | None = None,
+    ) -> Self:
         """Open the current generation of the index at `folder`, which `bundle` must have made.
 
         `threads` is the thread count of one search: a single query over a flat index is fastest with 1.
@@ -55,10 +65,11 @@ class SoundIndex:
         `open_generation` does, if a file is damaged or there is no room for a copy of it, and if `sounds` is not a
         folder.
         """
-        generation = open_generation(folder, bundle.id)
+        generation = open_generation(Path(folder), bundle.id)
         spec = generation.spec
-        if sounds is not None and not sounds.is_dir():
-            raise LibraryError(f"{sounds} is not a folder")
+        root = Path(spec.library_root if sounds is None else sounds)
+        if sounds is not None and not root.is_dir():
+            raise LibraryError(f"{root} is not a folder")
         content = private_content(generation.folder / VECTORS, spec.files[VECTORS], FLAT_HEADER_BYTES)
         vectors = VectorIndex.load(content, threads, biased=spec.hubness is not None)
         with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
@@ -70,7 +81,7 @@ class SoundIndex:
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
                 f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
             )
-        return cls(generation, (sounds or Path(spec.library_root)).resolve(), catalogue, vectors)
+        return cls(generation, root.resolve(), catalogue, vectors)
 
     @property
     def id(self) -> str:
@@ -129,3 +140,11 @@ class SoundIndex:
     def close(self) -> None:
         """Close the catalogue."""
         self._catalogue.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

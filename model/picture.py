@@ -9,7 +9,7 @@ from typing import IO, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -118,7 +118,7 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
 class _Opened:
     """A picture before its pixels are decoded; for `pixels` of them its decoder takes memory."""
 
-    image: ImageFile
+    image: Image.Image
     pixels: int
     orientation: int | None
 
@@ -150,6 +150,16 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
         except Exception as error:  # as above
             raise _failure(error, 0) from error
     return _Opened(image, width * height if found.scans else image.width * image.height, turn)
+
+
+def _given(image: Image.Image, limits: PictureLimits) -> _Opened:
+    """A picture that Pillow has opened already, of whatever format it can."""
+    _check_size(*image.size, limits)
+    try:
+        turn = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception as error:  # as above
+        raise _failure(error, 0) from error
+    return _Opened(image, image.width * image.height, turn if isinstance(turn, int) else None)
 
 
 def _check_size(width: int, height: int, limits: PictureLimits) -> None:
@@ -217,7 +227,7 @@ def enough_for(size: int) -> int:
 
 
 def picture_array(
-    data: bytes,
+    data: bytes | Image.Image,
     size: int,
     rule: ResizeRule,
     limits: PictureLimits = PictureLimits(),
@@ -225,6 +235,8 @@ def picture_array(
     room: Room = nullcontext,
 ) -> npt.NDArray[np.uint8]:
     """Bytes of a picture, or a `part` of it, to uint8 `[size, size, 3]`: decode, turn upright, resize.
+
+    A picture that Pillow has opened is taken as well, of any format; of `limits`, the number of bytes is not asked.
 
     Pictures from files come through here in training and in serving, so that a tower sees the same pixels. `room`
     is held while the decoded pixels are in memory. Raises as decode_picture, and PictureError where the part has
@@ -234,7 +246,7 @@ def picture_array(
     if part is not None:
         # The part alone must have enough pixels, so that the whole needs more.
         enough = math.ceil(min(enough / min(part.width, part.height), limits.max_pixels))
-    opened = _opened(data, limits, enough)
+    opened = _opened(data, limits, enough) if isinstance(data, bytes) else _given(data, limits)
     with room(opened.pixels):
         image = _decoded(opened)
         if part is not None:

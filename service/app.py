@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from service.access import ApiKeys, RateLimit
 from service.hot_swap import Current, Watcher, fingerprint, open_proved
-from service.load import PictureQueue, PixelRoom
+from service.load import PictureQueue, PixelBudget
 from service.metrics import Metrics
 from service.middleware import Backpressure, BodyLimit, EveryAnswer, Head, OneHost, Prefix
 from service.observed import Logged, Observed, traced
@@ -94,16 +94,16 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Taken before: what changes while it is read must be seen as changed.
         seen = fingerprint(settings)
-        room = PixelRoom(settings.max_pixels_at_once)
+        pixels = PixelBudget(settings.max_pixels_at_once)
         # No name here for what is opened: it would keep the first index in memory when another has taken its place.
         with (
-            closing(Current(open_proved(settings, room))) as current,
+            closing(Current(open_proved(settings, pixels))) as current,
             closing(Prober(current)) as prober,
             closing(Share(current)) as share,
             closing(queue),
         ):
             metrics.loaded(
-                current.recommender.model_id, current.recommender.index.id, len(current.recommender.index)
+                current.recommender.bundle.id, current.recommender.index.id, len(current.recommender.index)
             )
             watcher = Watcher(settings, seen, current, metrics, prober.forget)
             app.state.current, app.state.prober, app.state.watcher = current, prober, watcher

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from index.catalogue import UNLABELLED, SoundRecord
+from index.recommender import Recommender
 from model.errors import DamagedIndexError, LibraryError, SoundsAwayError
 from model.materials import MATERIALS, material_named
 from service.hot_swap import CurrentRecommender
 from service.problems import ProblemError, problem_responses
-from service.recommender import Recommender
 from service.routes.audio import audio_response, unreadable
 from service.routes.probes import Share
 from service.schemas import MaterialCount, Materials, Sound, SoundPage, WholeNumber

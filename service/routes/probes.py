@@ -12,12 +12,12 @@ import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 
+from index.recommender import Recommender
 from model.errors import SoundsAwayError, ThudError
 from service.hot_swap import Current, Watcher
 from service.load import PictureQueue
 from service.metrics import CONTENT_TYPE, Metrics
 from service.problems import ProblemError, problem_responses
-from service.recommender import Recommender
 from service.schemas import Alive, Ready, ReadyDetails, RefusedSwap
 
 PROBE_SECONDS = 5.0
@@ -139,7 +139,7 @@ async def readyz(
             else None,
         )
     return Ready(
-        model=recommender.model_id, index=recommender.index.id, library=len(recommender.index), details=details
+        model=recommender.bundle.id, index=recommender.index.id, library=len(recommender.index), details=details
     )
 
 

@@ -13,14 +13,16 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from index.recommendation import Recommendation, Stages
+from index.recommender import Recommender
+from model.errors import PictureFormatError
 from model.picture import AROUND, Part
 from service.hot_swap import Current
 from service.limits import FormLimits
 from service.load import PictureQueue
 from service.metrics import Metrics
 from service.problems import ProblemError, problem_responses
-from service.recommender import Recommender, Stages
-from service.schemas import Recommendation, WholeNumber, decimal
+from service.schemas import WholeNumber, decimal
 from service.settings import Settings
 from service.upload import REQUEST_BODY, Upload, UploadMemory, client_gone, receive_upload
 
@@ -231,8 +233,19 @@ async def _computed(
 def _answer(
     recommender: Recommender, picture: bytes, k: int, part: Part | None, until: float, root_path: str
 ) -> tuple[bytes, Stages]:
-    answer, stages = recommender.recommend(picture, k, part, until)
-    index = recommender.index
-    recommendation = Recommendation.of(recommender.model_id, index.id, len(index), k, answer, root_path)
+    try:
+        answer = recommender.recommend(picture, k, part=part, until=until)
+    except PictureFormatError as error:
+        raise PictureFormatError(f"{error}{_advice(picture)}") from error
     # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
-    return recommendation.json(), stages
+    return answer.json(root_path), answer.stages
+
+
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def _advice(picture: bytes) -> str:
+    """What to do about a picture of another format, for the person who has sent it."""
+    if picture[4:8] == b"ftyp" and picture[8:12] in _HEIC_BRANDS:
+        return "; this is HEIC, which iPhones save: share or export it as JPEG and send that"
+    return "; convert it to one of these and send it again"

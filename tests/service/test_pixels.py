@@ -13,11 +13,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from model.errors import PictureError
+from model.errors import BusyError, PictureError
 from model.picture import picture_array
 from model.picture_structure import structure_of
-from service.load import SMALL, PixelRoom
-from service.problems import ProblemError
+from service.load import SMALL, PixelBudget
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Library, Server, running
 from tests.service.test_queue import slow_picture
@@ -56,36 +55,36 @@ def test_large_pictures_take_turns(library: Library) -> None:
 
 
 def test_small_pictures_wait_for_nobody() -> None:
-    room = PixelRoom(most=LARGE)
+    budget = PixelBudget(most=LARGE)
 
-    with room.take(LARGE, math.inf):
-        with room.take(SMALL, monotonic()):
+    with budget.take(LARGE, math.inf):
+        with budget.take(SMALL, monotonic()):
             pass
-        with pytest.raises(ProblemError) as refused, room.take(LARGE, monotonic() + 0.05):
+        with pytest.raises(BusyError) as refused, budget.take(LARGE, monotonic() + 0.05):
             pass
-        assert refused.value.status_code == 503
-    with room.take(LARGE, monotonic()):
+        assert refused.value.retry_after == 5
+    with budget.take(LARGE, monotonic()):
         pass
 
 
 def test_the_largest_is_not_passed_over() -> None:
-    room, order = PixelRoom(most=3 * LARGE), []
+    budget, order = PixelBudget(most=3 * LARGE), []
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with room.take(LARGE, math.inf):
+        with budget.take(LARGE, math.inf):
             begun.set()
             go_on.wait(30)
 
     def take(pixels: int) -> None:
-        with room.take(pixels, math.inf):
+        with budget.take(pixels, math.inf):
             order.append(pixels)
 
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(hold)
         begun.wait(30)
         largest = pool.submit(take, 3 * LARGE)
-        while not room._turn.locked():
+        while not budget._turn.locked():
             pass
         later = pool.submit(take, LARGE)
         go_on.set()
