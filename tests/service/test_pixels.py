@@ -19,6 +19,8 @@ from model.picture_structure import structure_of
 from service.load import SMALL, PixelBudget
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Library, Server, running
+from tests.service.test_bad_requests import check_problem
+from tests.service.test_metrics import read_metrics, value, within
 from tests.service.test_queue import slow_picture
 
 LARGE = SMALL + 1
@@ -52,6 +54,23 @@ def test_large_pictures_take_turns(library: Library) -> None:
         now, peak = memory(server)
         assert peak - before < 1.5 * one
         assert now - before < 0.5 * one  # nothing of it is kept
+
+
+def test_a_large_picture_that_waits_in_vain_is_refused(library: Library) -> None:
+    picture = slow_picture()
+    flags = ["--threads", "4", "--max-pixels-at-once", "52000000", "--deadline-seconds", "0.3"]
+    with (
+        running(library, *flags) as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        answers = list(pool.map(lambda _: client.post("/recommend", content=picture), range(4)))
+        refused = [answer for answer in answers if "large pictures" in answer.text]
+        assert refused
+        for answer in refused:
+            check_problem(answer, 503, "too many large pictures are decoded at the moment; try again in 5 s")
+            assert answer.headers["retry-after"] == "5"
+        within(10, lambda: value(read_metrics(client), "thud_rejected_total", reason="pixels") == len(refused))
 
 
 def test_small_pictures_wait_for_nobody() -> None:
