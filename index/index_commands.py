@@ -1,4 +1,4 @@
-"""The commands of this room: `thud index` and `thud recommend`."""
+"""The commands `thud index` and `thud recommend`."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from index import DEFAULT_INDEX
 from model import PRETRAINED
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def index(
         click.echo(f"labels       drawn into the vectors of labelled sounds, strength {spec.label_strength:g}")
     if spec.hubness is not None:
         before, after = spec.hubness.skew_before, spec.hubness.skew_after
-        told_by = f"told by {spec.hubness.pictures:,} pictures of the bundle"
-        click.echo(f"hubs         skew {before:.2f}, {after:.2f} with their bias; {told_by}")
+        pictures = f"{spec.hubness.pictures:,} pictures of the bundle"
+        click.echo(f"hubs         skew {before:.2f}, {after:.2f} with their bias; told by {pictures}")
     click.echo(f"embedded     {report.embedded:>8,}  in {report.seconds:,.1f} s, {report.rate:,.1f} sounds/s")
     if report.resumed:
         click.echo(f"resumed      {report.resumed:>8,}  from an earlier run")
@@ -122,7 +123,7 @@ def index(
     show_default="the one that comes with Thud",
 )
 @click.option(
-    "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default="demo/index", show_default=True
+    "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default=DEFAULT_INDEX, show_default=True
 )
 @click.option(
     "-k",
@@ -149,7 +150,7 @@ def recommend(picture: Path, bundle: Path, index: Path, k: int, as_json: bool) -
 
 
 def printable(text: str) -> str:
-    """`text` with control characters escaped: a file's name must not drive the terminal."""
+    """`text` with control characters escaped: the name of a file must not control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

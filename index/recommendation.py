@@ -1,8 +1,8 @@
 """What a picture is answered with: the sounds, and how likely each material is in the picture.
 
-These dataclasses are at once what `Recommender.recommend` returns, what HTTP and `thud recommend --json` write, and
-the schemas of the OpenAPI document. Nothing of them is checked when they are made: an answer has some 40 of them,
-and is made in half the time.
+`Recommender.recommend` returns these dataclasses, HTTP and `thud recommend --json` write them, and the OpenAPI
+document describes them. They are not Pydantic models, which check each value: an answer has some 40 of them, and is
+made in half the time without.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ def sound_url(sound_id: str, root_path: str = "") -> str:
 
 @dataclass(frozen=True)
 class Stages:
-    """Seconds that each stage of computing an answer took; `room`, waiting for other large pictures to go."""
+    """Seconds that each stage of computing an answer took; `room` is the wait for other large pictures."""
 
     room: float = 0.0
     decode: float = 0.0
@@ -115,9 +115,9 @@ class Recommendation:
     def json(self, root_path: str = "", *, for_terminal: bool = False) -> bytes:
         """The answer as JSON in UTF-8, which is the body of the HTTP answer.
 
-        `root_path` is the prefix that the service is published at. `for_terminal` is what `thud recommend --json`
-        prints: the same, indented, and with each sound's `path`, since a `url` is of use only where a service runs.
-        What is not ASCII is escaped there, so that the name of a file cannot drive the terminal.
+        `root_path` is the prefix that the service is published at. With `for_terminal` it is what
+        `thud recommend --json` prints: the same, indented, and with the `path` of each sound, because a `url` needs
+        a running service. All that is not ASCII is escaped there, so that no name of a file controls the terminal.
         """
         if root_path:
             results = [replace(result, url=root_path + result.url) for result in self.results]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from index import DEFAULT_INDEX
 from index.recommendation import MaterialName, PictureMaterial, Recommendation, Result, Stages, sound_url
 from index.search import Match, SoundIndex
 from index.vectors import Vectors
@@ -27,25 +28,22 @@ from model.picture import Part, PictureLimits, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
 
-DEFAULT_INDEX = Path("demo/index")
-"""The index that is opened unless another is named: what `make demo` makes, in the working folder."""
-
 _DECIMALS = 6
 
 _Probabilities = npt.NDArray[np.float64]
 
 PictureSource = str | os.PathLike[str] | bytes | Image.Image
-"""A picture: the path of its file, the content of the file, or what Pillow has made of it."""
+"""A picture: the path of its file, the bytes of the file, or an image that Pillow has opened."""
 
 
 class PixelBound(Protocol):
     """Bounds the pixels that are decoded at the same time, in all pictures together; safe to use from threads."""
 
     def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
-        """Held while so many pixels are in memory.
+        """A context that is held while so many pixels are in memory.
 
-        Entering it may wait for other pictures, and raises BusyError where it would wait beyond `until`, in seconds
-        of `time.monotonic`.
+        Entering it may wait for other pictures; it raises BusyError instead of waiting longer than `until`, in
+        seconds of `time.monotonic`.
         """
         ...
 
@@ -66,8 +64,8 @@ class Recommender:
     >>> [result.rank for result in answer.results]
     [1, 2, 3]
 
-    Each picture is computed by the thread that asks, with so many threads of ONNX Runtime as `towers` has.
-    `heads` are those of the bundle, None where it has none.
+    A picture is computed by the thread that calls `recommend`, and ONNX Runtime adds the threads that `towers` was
+    given. `heads` are those of the bundle, None where it has none.
     """
 
     def __init__(
@@ -97,16 +95,23 @@ class Recommender:
     ) -> Self:
         """Open the folders of a bundle, by default the one that comes with Thud, and of an index made with it.
 
-        `sounds` is the folder of the sound files, where it has moved since the index was made. `limits` are what a
-        picture may have. One picture is computed on `threads` threads, by default one for each CPU; where several
-        threads ask at the same time, fewer answer more pictures. `pixel_bound` bounds what they decode together.
+        `sounds` is the folder of the sound files, if it has moved since the index was made. `limits` says which
+        pictures are refused. `threads` is the number of threads that compute one picture, by default one for each
+        CPU; where several pictures are computed at the same time, 1 gives the most pictures per second.
+        `pixel_bound` limits the memory that decoding takes; without it nothing does.
 
         Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
         """
         opened = Bundle.open(bundle)
         heads = MaterialHeads.load(opened)
         library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
-        return cls(TowerRuntime(opened, threads or available_cpus()), heads, library, limits, pixel_bound)
+        return cls(
+            TowerRuntime(opened, available_cpus() if threads is None else threads),
+            heads,
+            library,
+            limits,
+            pixel_bound,
+        )
 
     @property
     def bundle(self) -> Bundle:
@@ -114,15 +119,17 @@ class Recommender:
         return self.towers.bundle
 
     def recommend(
-        self, picture: PictureSource, k: int = 10, *, part: Part | None = None, until: float = math.inf
+        self, picture: PictureSource, k: int = 10, *, region: Part | None = None, until: float = math.inf
     ) -> Recommendation:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
-        A file is a JPEG, PNG or WebP. With a `part`, the answer is about that alone. A large picture waits for
-        others, where there is a `pixel_bound`, `until` then at the latest, of `time.monotonic`.
+        `picture` is the path of a JPEG, PNG or WebP file, the bytes of one, or an image that Pillow has opened, of
+        any format. With a `region`, the answer is about that part of it alone. Where there is a `pixel_bound`, a
+        large picture may have to wait for others, at the latest until `until`, in seconds of `time.monotonic`.
 
-        Raises PictureError for a picture that cannot be used (`model.picture.decode_picture`), BusyError where a
-        picture waited in vain, DamagedIndexError, MemoryError, and ValueError for a `k` below 1.
+        Raises PictureError for a picture that cannot be used (as `model.picture.decode_picture`), BusyError for one
+        that waited in vain, DamagedIndexError where the index cannot be read, MemoryError, and ValueError for a `k`
+        below 1.
         """
         data = picture if isinstance(picture, bytes | Image.Image) else read_picture(Path(picture), self._limits)
         spec = self.bundle.spec
@@ -137,7 +144,7 @@ class Recommender:
                 yield
 
         began = perf_counter()
-        pixels = picture_array(data, spec.picture.size, spec.picture.resize, self._limits, part, bound)
+        pixels = picture_array(data, spec.picture.size, spec.picture.resize, self._limits, region, bound)
         decoded = perf_counter()
         embedding = self.towers.embed_pictures(pixels[None]).embedding[0]
         embedded = perf_counter()
@@ -152,7 +159,7 @@ class Recommender:
         materials = recognised = None
         of_sounds: list[float | None] = [None] * len(matches)
         if heads is not None:
-            # Rounded here, so that whatever is said about a probability holds for the number that is shown.
+            # Rounded first, so that `recognised` and the order agree with the numbers that are shown.
             in_picture = np.round(heads.pictures(embedding[None])[0].astype(np.float64), _DECIMALS)
             materials = [PictureMaterial(one.id, one.name, float(in_picture[one.id])) for one in MATERIALS]
             materials.sort(key=lambda one: -one.probability)
@@ -193,7 +200,7 @@ class Recommender:
 
 
 def read_picture(source: Path | IO[bytes], limits: PictureLimits) -> bytes:
-    """The content of a picture's file; of one that is too large no more is read than is needed to refuse it.
+    """The bytes of a picture's file. Of a file that is too large, only one byte more than the limit is read.
 
     Raises PictureError where the file cannot be read, and PictureTooLargeError where it has too many bytes.
     """

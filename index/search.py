@@ -1,4 +1,4 @@
-"""Searching an index: the narrow interface that everything else uses a library of sounds through."""
+"""Searching an index: the interface through which all other code uses a library of sounds."""
 
 from dataclasses import dataclass, field
 from os import PathLike
@@ -21,8 +21,8 @@ from model.errors import LibraryError
 class Match:
     """A sound that was found, with the cosine similarity (-1 to 1) of its embedding to the query.
 
-    `embedding`, float32 `[d]` and L2-normalised, is there for sounds without a label only: what they may be made
-    of is still to be told from it.
+    `embedding`, float32 `[d]` and L2-normalised, is set for unlabelled sounds alone: their material is predicted
+    from it.
     """
 
     record: SoundRecord
@@ -39,8 +39,8 @@ class SoundIndex:
     """One generation of an index, open for reading. Safe to use from several threads; close it when done, or
     use it as a context manager.
 
-    It goes on answering from its generation, rightly, after a newer one was published and whatever becomes of its
-    files (`index.private`); open it anew to see the newer one.
+    Its answers stay those of its generation, also after a newer one was published or its files were damaged or
+    removed (`index.private`); open the index again to see the newer one.
     """
 
     def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, vectors: VectorIndex) -> None:
@@ -60,10 +60,9 @@ class SoundIndex:
     ) -> Self:
         """Open the current generation of the index at `folder`, which `bundle` must have made.
 
-        `threads` is the thread count of one search: a single query over a flat index is fastest with 1.
-        `sounds` says where the sound folder is, if it is not where it was indexed. Raises LibraryError as
-        `open_generation` does, if a file is damaged or there is no room for a copy of it, and if `sounds` is not a
-        folder.
+        `threads` is the number of threads of one search: a single query over a flat index is fastest with 1.
+        `sounds` is the sound folder, if it has moved since it was indexed. Raises LibraryError as `open_generation`
+        does, if a file is damaged or there is no space for a copy of it, and if `sounds` is not a folder.
         """
         generation = open_generation(Path(folder), bundle.id)
         spec = generation.spec
@@ -99,10 +98,10 @@ class SoundIndex:
     def search(self, embedding: Vectors, k: int) -> list[Match]:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
 
-        Nearest is the largest cosine, in an index with `hubness` the largest cosine less the sound's hub bias;
-        there the similarities, which are cosines all the same, need not fall from match to match. Equals come in
-        the order of the catalogue. Raises ValueError for k below 1 and for an embedding of another size or with
-        values that are not finite.
+        The nearest has the largest cosine, in an index with `hubness` the largest cosine minus the sound's hub
+        bias. Similarities are cosines in both cases, so that with `hubness` they need not fall from match to match.
+        Sounds that are equally near come in the order of the catalogue. Raises ValueError for k below 1 and for an
+        embedding of another size or with values that are not finite.
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")

@@ -147,7 +147,7 @@ def test_what_is_answered(folder: Path, recommender: Recommender) -> None:
         assert one.match == likely[one.material.name] if one.material else 0 <= one.match <= 1
     assert all(seconds >= 0 for seconds in vars(answer.stages).values())
     assert answer.stages.network > 0
-    part = recommender.recommend(folder / "photo.jpg", part=Part(0, 0, 0.5, 0.5))
+    part = recommender.recommend(folder / "photo.jpg", region=Part(0, 0, 0.5, 0.5))
     assert part.materials != answer.materials
 
 

@@ -28,11 +28,12 @@ from service.upload import REQUEST_BODY, Upload, UploadMemory, client_gone, rece
 
 
 class DirectRoute(APIRoute):
-    """FastAPI's route, documented as ever, without its dependencies: they take a quarter of the event loop's time.
+    """FastAPI's route without its dependency injection, which takes a quarter of the event loop's time.
 
-    Its endpoint takes the `request` and, as `asked`, a model of all query parameters, each of one value, and
-    returns the response. It may have no other parameters, and neither it nor its application any dependencies:
-    nothing would run them. For an application's own router, not for one that is included.
+    It is documented like any other. Its endpoint takes the `request` and, as `asked`, a model of all query
+    parameters, each of one value, and returns the response. It may have no other parameters, and neither it nor its
+    application may have dependencies, because nothing would run them. Only for an application's own router, not for
+    one that is included.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Coroutine[Any, Any, Response]], **options: Any) -> None:
@@ -47,7 +48,7 @@ class DirectRoute(APIRoute):
             found.body_params,
         )
         if any(others) or len(found.query_params) != 1:
-            raise TypeError(f"{path} has parameters or dependencies that a direct route would not heed")
+            raise TypeError(f"{path} has parameters or dependencies that a direct route would ignore")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises RequestValidationError for parameters that are wrong."""
@@ -119,8 +120,8 @@ def _numbers(text: str, name: str, wanted: tuple[str, ...]) -> list[float]:
 
 PATH = "/recommend"
 
-_ROOM_SHARE = 0.9
-"""Of the deadline: for so long a large picture may wait for room, so that its client hears that there was none."""
+_WAIT_SHARE = 0.9
+"""Share of the deadline that a large picture may wait for others, so that its client still gets an answer."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def add_recommend(app: FastAPI, settings: Settings, queue: PictureQueue) -> None
 
     async def recommend(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         part = asked.part()
-        received, until = False, monotonic() + _ROOM_SHARE * settings.deadline_seconds
+        received, until = False, monotonic() + _WAIT_SHARE * settings.deadline_seconds
         try:
             async with asyncio.timeout(settings.deadline_seconds):
                 with memory.share(request.client.host if request.client else "") as share:
@@ -234,7 +235,7 @@ def _answer(
     recommender: Recommender, picture: bytes, k: int, part: Part | None, until: float, root_path: str
 ) -> tuple[bytes, Stages]:
     try:
-        answer = recommender.recommend(picture, k, part=part, until=until)
+        answer = recommender.recommend(picture, k, region=part, until=until)
     except PictureFormatError as error:
         raise PictureFormatError(f"{error}{_advice(picture)}") from error
     # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
