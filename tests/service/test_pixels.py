@@ -1,5 +1,6 @@
 """The pixels of all pictures that are decoded at the same time are bounded."""
 
+import asyncio
 import io
 import math
 import threading
@@ -14,13 +15,13 @@ import pytest
 from PIL import Image
 
 from model.errors import BusyError, PictureError
-from model.picture import picture_array
+from model.picture import PictureLimits, picture_array
 from model.picture_structure import structure_of
 from service.load import SMALL, PixelBudget
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Library, Server, running
+from tests.service.test_app import started
 from tests.service.test_bad_requests import check_problem
-from tests.service.test_metrics import read_metrics, value, within
 from tests.service.test_queue import slow_picture
 
 LARGE = SMALL + 1
@@ -57,20 +58,28 @@ def test_large_pictures_take_turns(library: Library) -> None:
 
 
 def test_a_large_picture_that_waits_in_vain_is_refused(library: Library) -> None:
-    picture = slow_picture()
-    flags = ["--threads", "4", "--max-pixels-at-once", "52000000", "--deadline-seconds", "0.3"]
-    with (
-        running(library, *flags) as server,
-        httpx.Client(base_url=server.url, timeout=60) as client,
-        ThreadPoolExecutor(4) as pool,
-    ):
-        answers = list(pool.map(lambda _: client.post("/recommend", content=picture), range(4)))
-        refused = [answer for answer in answers if "large pictures" in answer.text]
-        assert refused
-        for answer in refused:
-            check_problem(answer, 503, "too many large pictures are decoded at the moment; try again in 5 s")
-            assert answer.headers["retry-after"] == "5"
-        within(10, lambda: value(read_metrics(client), "thud_rejected_total", reason="pixels") == len(refused))
+    state: dict[str, Any] = {}
+
+    async def ask() -> httpx.Response:
+        async with started(library, deadline_seconds=2) as (client, served):
+            transport = client._transport
+            assert isinstance(transport, httpx.ASGITransport)
+            app = transport.app
+
+            async def noting(scope: Any, receive: Any, send: Any) -> None:
+                scope["state"] = state
+                await app(scope, receive, send)
+
+            transport.app = noting
+            with served.recommender.pixel_bound.take(2 * PictureLimits.max_pixels, math.inf):
+                assert (await client.post("/recommend", content=encoded("JPEG"))).status_code == 200
+                return await client.post("/recommend", content=encoded("PNG"))
+
+    refused = asyncio.run(ask())
+
+    check_problem(refused, 503, "too many large pictures are decoded at the moment; try again in 5 s")
+    assert refused.headers["retry-after"] == "5"
+    assert state["refused"] == "pixels", "the reason, for the metrics"
 
 
 def test_small_pictures_wait_for_nobody() -> None:
