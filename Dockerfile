@@ -33,6 +33,7 @@ COPY model model
 COPY index index
 COPY training training
 COPY service service
+COPY thud-stubs thud-stubs
 RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheel .
 
 

@@ -1,11 +1,55 @@
-"""The command line's front door: mounts each room's commands and imports a room when its command is used."""
+"""Thud: show it a picture, hear what it would sound like to touch it.
+
+The public interface, of which each name is imported when it is first used:
+
+- `Recommender`: pictures in, sounds out.
+- `Bundle`: the towers and what else belongs to them, a folder that `thud export` or `thud pretrain` writes.
+- `SoundIndex`: a library of sounds made searchable, a folder that `thud index` writes.
+
+>>> from thud import Recommender
+>>> recommender = Recommender.open(index="demo/index")
+>>> for sound in recommender.recommend("photo.jpg", k=3).results:
+...     print(sound.rank, sound.title)  # doctest: +ELLIPSIS
+1 ...
+2 ...
+3 ...
+>>> recommender.close()
+
+What goes wrong through no fault of the program is a `model.errors.ThudError`, whose message is for a person.
+
+This is also the front of the command line, which imports a room when one of its commands is used.
+"""
 
 import sys
 from importlib import import_module, metadata
+from typing import TYPE_CHECKING
 
 import click
 
 from model.errors import ThudError
+
+if TYPE_CHECKING:
+    from index.recommender import Recommender
+    from index.search import SoundIndex
+    from model.bundle import Bundle
+
+__all__ = ["Bundle", "Recommender", "SoundIndex", "__version__"]
+
+__version__ = metadata.version("thud")
+
+_PUBLIC = {"Bundle": "model.bundle", "Recommender": "index.recommender", "SoundIndex": "index.search"}
+"""Where each public name is made."""
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of this module's
+
+    def __getattr__(name: str) -> object:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_PUBLIC[name]), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 COMMANDS = {
     "synthesize": "training.synthesis.synthesize_commands:synthesize",
@@ -50,7 +94,7 @@ class _Rooms(click.Group):
 
 
 @click.command(cls=_Rooms)
-@click.version_option(metadata.version("thud"), prog_name="thud")
+@click.version_option(__version__, prog_name="thud")
 def cli() -> None:
     """Thud: show it a picture, hear what it would sound like to touch it."""
 

@@ -1,1 +1,6 @@
-"""A sound library made searchable: its catalogue, its vectors, and finding the sounds for an embedding."""
+"""A library of sounds made searchable, and the recommender, which finds the sounds that fit a picture."""
+
+from pathlib import Path
+
+DEFAULT_INDEX = Path("demo/index")
+"""The index that is opened unless another is named: `make demo` makes it, in the working folder."""

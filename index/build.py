@@ -35,11 +35,11 @@ _MEDIA_TYPES = {
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What indexing a folder came to.
+    """The result of indexing a folder.
 
-    `skipped` and `duplicates` list the files that are not in the index, a duplicate naming the file whose
-    content it has. `resumed` of the sounds had been embedded by an earlier run that was interrupted;
-    `embedded` were embedded in this one, in `seconds` (embedding alone).
+    `skipped` and `duplicates` list the files that are not in the index; the reason of a duplicate names the file
+    with the same content. `resumed` counts the sounds that an earlier, interrupted run had embedded, `embedded`
+    those of this run; `seconds` is the time of embedding alone.
     """
 
     spec: IndexSpec
@@ -69,21 +69,22 @@ def build_index(
 ) -> BuildReport:
     """Embed every sound under `sounds_folder` with `bundle` and publish the index at `index_folder`.
 
-    Labels are found as `find_library` says. `say` gets one line for each thing a person should know, such as
-    a file that was skipped; all such files are also listed in INDEX/skipped.tsv. `workers` threads embed,
-    by default one for each CPU. If the run is interrupted, the next one goes on from what it finished.
-    Where the bundle says how hubs among sounds are told, the index ranks by cosine less each sound's hub bias;
-    without `hubness` it ranks by cosine alone. Where the bundle has heads and says how far, a labelled sound's
-    vector is drawn towards its material; without `labels` it is what was heard alone. The same sounds, labels and
-    bundle give the same generation.
+    Labels are found as in `find_library`. `say` is called with one line for each thing a person should know, such
+    as a file that was skipped; all such files are also listed in INDEX/skipped.tsv. `workers` threads embed sounds,
+    by default one for each CPU. If the run is interrupted, the next one continues with what was finished.
+
+    With `hubness`, and where the bundle has pictures to find hubs with, the index ranks by cosine minus the hub
+    bias of each sound, else by cosine alone. With `labels`, and where the bundle has heads and a label strength,
+    the vector of a labelled sound is drawn towards its material, else it is the embedding of the sound alone. The
+    same sounds, labels and bundle give the same generation.
 
     Raises LibraryError if nothing can be indexed or if a folder or the manifest cannot be used, and
     BundleError if the bundle's sound tower does not work or its bank of pictures cannot be used.
     """
-    told_by = bundle.spec.hubness if hubness else None
+    hub_spec = bundle.spec.hubness if hubness else None
     heads = MaterialHeads.load(bundle)
     strength = bundle.spec.label_strength if labels and heads is not None else 0.0
-    bank = load_bank(bundle) if told_by is not None else None
+    bank = load_bank(bundle) if hub_spec is not None else None
     library = find_library(sounds_folder, manifest)
     for note in library.notes:
         say(note)
@@ -91,7 +92,7 @@ def build_index(
         say(f"skipped {one.path}: {one.reason}")
     cpus = available_cpus()
     runtime = TowerRuntime(bundle, threads=1)
-    # Tried here and once, so that a bundle that does not work ends the run, not each of its sounds.
+    # Tried once before the sounds, so that a bundle that does not work ends the run, not each sound.
     tried = runtime.embed_clips(np.zeros((1, bundle.spec.clip.samples), np.float32))
     if tried.shape != (1, bundle.spec.embedding_size):
         raise BundleError(f"the bundle's sound tower gives {tried.shape}, not {bundle.spec.embedding_size} numbers")
@@ -124,7 +125,7 @@ def build_index(
                 )
             if heads is not None and strength:
                 vectors = blend_labels(vectors, [record.material for record in records], heads, strength)
-            hubs = find_hubs(vectors, bank, told_by) if bank is not None and told_by is not None else None
+            hubs = find_hubs(vectors, bank, hub_spec) if bank is not None and hub_spec is not None else None
             spec = publish_generation(
                 index_folder,
                 bundle.id,
@@ -147,7 +148,7 @@ def build_index(
 def _rows(
     sounds: Sequence[LibrarySound], outcomes: Sequence[Outcome]
 ) -> tuple[Vectors, list[SoundRecord], list[Skipped]]:
-    """Vectors `[n, d]` and records of the sounds with different contents, and the rest: the duplicates."""
+    """Vectors `[n, d]` and records of the sounds, one for each content, and the files left out as duplicates."""
     records: dict[str, SoundRecord] = {}
     vectors = []
     duplicates = []
@@ -191,7 +192,7 @@ def _title(path: str) -> str:
 
 
 def _write_skipped(file: Path, skipped: Iterable[Skipped]) -> None:
-    """Write a table of files and reasons; it is replaced at every run, and has no rows when all went well."""
+    """Write the table of files and reasons. Each run replaces it; it has no rows where nothing was left out."""
     with (
         atomic_file(file) as aside,
         aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out,

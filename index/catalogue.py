@@ -1,4 +1,4 @@
-"""The catalogue: what is known about each sound of an index, in one SQLite file that is written once."""
+"""The catalogue: what is known about each sound of an index, in one SQLite file that never changes once written."""
 
 import json
 import sqlite3
@@ -13,7 +13,7 @@ from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS, material_named
 
 UNLABELLED = "unlabelled"
-"""In place of a material's name: the sounds that have none."""
+"""Asks for the sounds without a material, in place of a material's name."""
 
 _SCHEMA = """
 CREATE TABLE sounds (
@@ -42,11 +42,11 @@ CREATE INDEX sounds_by_material ON sounds (material, row);
 class SoundRecord:
     """One sound of an index.
 
-    `id` is its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is its place among
-    the index's vectors, `path` its POSIX path under the library root, `hit` the second at which it is struck,
-    `bytes` the file's size, `peak` the largest absolute sample (1.0 is full scale), `loudness` in LUFS that of the
-    0.4 s from the hit on (`model.hit`). `material` is one of the
-    17 names, or None where nobody labelled it; `source` and `licence` are None where unknown.
+    `id` names its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is the row of its
+    vector, `path` its POSIX path under the library root, `hit` the second at which it is struck, `bytes` the size
+    of the file, `peak` the largest absolute sample (1.0 is full scale), `loudness` the LUFS of the 0.4 s from the
+    hit on. `material` is one of the 17 names, or None for an unlabelled sound; `source` and `licence` are None
+    where unknown.
     """
 
     id: str
@@ -79,7 +79,8 @@ class Page:
 
 _COLUMNS = ", ".join(field.name for field in fields(SoundRecord))
 
-# SQLite keeps what it is given, whatever the type of the column; what stands in a header must be able to.
+# SQLite stores a value of any type in any column, so that types are checked here. The media type and the number of
+# bytes become HTTP headers.
 _TYPES: dict[Any, str] = {str: "'text'", int: "'integer'", float: "'real'", str | None: "'text', 'null'"}
 _IMPOSSIBLE = " OR ".join(
     [f"typeof({field.name}) NOT IN ({_TYPES[field.type]})" for field in fields(SoundRecord)]
@@ -103,10 +104,10 @@ def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
 
 
 class Catalogue:
-    """The reading side, of a file or of the content of one. Safe to use from several threads; close it when done.
+    """Reads a catalogue, from a file or from its content. Safe to use from several threads; close it when done.
 
-    One connection serves all threads, behind a lock, and stays open: it keeps a file readable after its name is
-    gone. What is asked of it raises DamagedIndexError where the database is broken.
+    All threads share one connection, behind a lock. It stays open, so that the file can be read after its name is
+    gone. Every query raises DamagedIndexError where the database is broken.
     """
 
     def __init__(self, source: Path | memoryview) -> None:
@@ -122,7 +123,7 @@ class Catalogue:
         except sqlite3.Error as error:
             raise LibraryError(f"the catalogue cannot be read: {error}") from error
         try:
-            # A view in its place could compute without end.
+            # A view of this name, in a file that somebody else wrote, could compute without end.
             if self._fetch("SELECT type FROM sqlite_master WHERE name = 'sounds'") != [("table",)]:
                 raise DamagedIndexError("the catalogue has no table of sounds; run thud index again")
             impossible = self._fetch(f"SELECT row FROM sounds WHERE {_IMPOSSIBLE} LIMIT 1")  # noqa: S608
@@ -150,7 +151,7 @@ class Catalogue:
         return SoundRecord(*found[0]) if found else None
 
     def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
-        """The sounds at these rows of the index, in the order asked for. Every row must exist."""
+        """The sounds at these rows of the index, in the given order. Every row must exist."""
         # A JSON array is one parameter whatever its length; SQLite bounds the number of parameters.
         query = f"SELECT {_COLUMNS} FROM sounds WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
         found = {record.row: record for record in self._records(query, json.dumps(list(rows)))}
@@ -170,7 +171,7 @@ class Catalogue:
         start = -1 if after is None else self._row_of(after)
         where, parameters, total = self._filter(material)
         query = f"SELECT {_COLUMNS} FROM sounds WHERE row > ? AND {where} ORDER BY row LIMIT ?"  # noqa: S608
-        # One more than asked for tells whether there is a next page.
+        # One more than the limit shows whether there is a next page.
         found = self._records(query, start, *parameters, limit + 1)
         sounds = found[:limit]
         return Page(sounds, total, sounds[-1].id if len(found) > limit else None)

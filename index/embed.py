@@ -1,4 +1,4 @@
-"""Embedding the sounds of a library in parallel, keeping what is finished as it goes."""
+"""Embedding the sounds of a library in parallel; what is finished is kept, so that an interrupted run continues."""
 
 import hashlib
 import os
@@ -21,6 +21,8 @@ from model.sound import SoundLimits
 from model.sound_format.silent_decoders import silent_decoders
 
 FINISHED_FILE = "building.sqlite"
+ID_DIGITS = 20
+_COMMIT_EVERY = 256
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS finished_3 (
@@ -42,9 +44,9 @@ CREATE TABLE IF NOT EXISTS finished_3 (
 
 @dataclass(frozen=True)
 class FileState:
-    """A sound file as it was found: POSIX path under the root, size, and what tells that it is another since.
+    """A sound file as it was found: its POSIX path under the root, and what changes when the file does.
 
-    The size and the time of the last change (`written_ns`) can be put back after a change, the others cannot.
+    The size and the time of writing (`written_ns`) can be set back after a change; `changed_ns` and `inode` cannot.
     """
 
     path: str
@@ -70,11 +72,10 @@ class FinishedSound:
 
 
 class FinishedSounds:
-    """Finished embeddings in INDEX/building.sqlite, by bundle and content of the file: its path and its time say
-    nothing of what is in it now.
+    """Finished embeddings in INDEX/building.sqlite, by bundle and by content of the file, not by its path or time.
 
-    While it is open no other process can open it, so that two runs never build one index at once. It is used
-    from one thread, but for `may_have`, and as a context manager; `discard` removes it.
+    While it is open no other process can open it, so that two runs never build the same index at once. Use it as a
+    context manager and from one thread; only `may_have` may be called from others. `discard` removes the file.
     """
 
     def __init__(self, index_folder: Path, bundle_id: str) -> None:
@@ -118,7 +119,7 @@ class FinishedSounds:
         return FinishedSound(file, identity, EmbeddedSound(np.frombuffer(embedding, np.float32), *rest))
 
     def add(self, sounds: Iterable[FinishedSound]) -> None:
-        """Keep finished sounds; they are on disk when this returns. Raises LibraryError if the disk is full."""
+        """Write finished sounds to the disk. Raises LibraryError if it is full."""
         rows = [
             (
                 self._bundle,
@@ -142,13 +143,13 @@ class FinishedSounds:
             raise LibraryError(f"{self._path} cannot be written: {error}") from error
 
     def discard(self) -> None:
-        """Remove the file: what it kept has been published."""
+        """Remove the file; called when the index that it was for is published."""
         self._path.unlink(missing_ok=True)
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=0)
         try:
-            # In this mode the lock that the first write takes is held until the connection is closed.
+            # In this mode SQLite holds the lock of the first write until the connection is closed.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("BEGIN EXCLUSIVE")
             database.execute(_SCHEMA)
@@ -160,9 +161,6 @@ class FinishedSounds:
             raise
         return database
 
-
-ID_DIGITS = 20
-_COMMIT_EVERY = 256
 
 Outcome = FinishedSound | Skipped
 
@@ -179,9 +177,9 @@ def embed_sounds(
 ) -> tuple[list[Outcome], int]:
     """Embed the sounds at `paths` under `root`; one outcome per path, in the order of `paths`.
 
-    What `finished` holds is not embedded again; what is embedded is added to it every 256 sounds and when
-    the run is interrupted. A sound that cannot be used is said and becomes a `Skipped`. The second value is
-    the number of sounds taken from `finished`.
+    What `finished` holds is not embedded again. What is embedded is added to it every 256 sounds and when the run
+    is interrupted. A sound that cannot be used becomes a `Skipped`, and `say` is called with the reason. The second
+    value is the number of sounds taken from `finished`.
     """
     outcomes: list[Outcome] = []
     resumed = 0
@@ -231,7 +229,7 @@ def _find(root: Path, path: str, finished: FinishedSounds) -> tuple[FileState, s
 def _known(
     found: tuple[FileState, str | None] | Skipped, finished: FinishedSounds, limits: SoundLimits
 ) -> Outcome | FileState:
-    """What is known of a sound before it is embedded: how it ended in an earlier run, or only its state."""
+    """What is known of a sound before it is embedded: its outcome from an earlier run, or only the file's state."""
     if isinstance(found, Skipped):
         return found
     file, identity = found
@@ -243,7 +241,7 @@ def _known(
 def _embed(runtime: TowerRuntime, root: Path, file: FileState, limits: SoundLimits) -> Outcome:
     path = root / file.path
     try:
-        # Decoding comes first: it refuses a file of hours by its header, hashing would read all of it.
+        # Decoding comes first: it refuses a sound of hours by its header, while hashing would read the whole file.
         sound = runtime.embed_sound(path, limits)
         identity = sound_id(path)
         if FileState.of(root, file.path) != file:

@@ -7,11 +7,11 @@
         vectors.faiss                the FAISS index; vector i belongs to the catalogue's row i
         catalogue.sqlite             the catalogue
 
-Where index.json has `hubness`, each vector is followed by one more number, minus the sound's hub bias, and a query
-by 1: the inner product is the cosine less the bias.
+Where index.json has `hubness`, each vector has one more number at its end, minus the sound's hub bias, and each
+query a 1, so that their inner product is the cosine minus the bias.
 
-A reader sees one whole generation or another, never a mixture. Publishing keeps the generation that was
-current before, for readers that are just opening it, and removes older ones. A reader keeps what it has open.
+A reader sees one whole generation, never a mixture of two. Publishing keeps the generation that was current before,
+because a reader may be opening it at that moment, and removes older ones. What a reader has open stays readable.
 """
 
 import hashlib
@@ -52,8 +52,8 @@ class IndexSpec(BaseModel):
 
     `recall_at_10` was measured against exact search when the index was built; `materials` counts sounds by
     material; `skipped` and `duplicates` count the files that were left out; `library_root` is the absolute
-    path of the sound folder. `embedding_size` counts no bias; `hubness` is None where there are none;
-    `label_strength` says how far the vectors of labelled sounds were drawn towards their material.
+    path of the sound folder. `embedding_size` does not count the bias; `hubness` is None where there are no biases;
+    `label_strength` (0 to 1) is how far the vectors of labelled sounds were drawn towards their material.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,7 +77,7 @@ class IndexSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Generation:
-    """A generation on disk. Its files are to be checked against their hashes by whoever reads them."""
+    """A generation on disk. Its files are not checked yet: whoever reads them checks them against their hashes."""
 
     folder: Path
     spec: IndexSpec
@@ -86,7 +86,7 @@ class Generation:
 def generation_id(
     bundle_id: str, vectors: Vectors, records: Sequence[SoundRecord], biases: Biases | None = None
 ) -> str:
-    """16 hex digits that name what an index answers with: bundle, vectors `[n, d]`, biases `[n]`, catalogue."""
+    """16 hex digits, a hash of all that decides an answer: bundle, vectors `[n, d]`, biases `[n]`, records."""
     digest = hashlib.sha256(f"{FORMAT_VERSION}\n{bundle_id}\n{vectors.shape}\n".encode())
     digest.update(vectors.astype("<f4", order="C").tobytes())
     if biases is not None:
@@ -111,9 +111,8 @@ def publish_generation(
 ) -> IndexSpec:
     """Build a generation from `vectors [n, d]` and the records of their rows, and make it the current one.
 
-    The biases of `hubs` are folded in.
-
-    The caller sees to it that no other process publishes into the same folder meanwhile.
+    The biases of `hubs` become part of the vectors. The caller makes sure that no other process publishes into the
+    same folder at the same time.
     """
     biases = hubs.biases if hubs is not None else None
     built = VectorIndex.build(vectors, threads=threads, biases=biases)
@@ -135,8 +134,8 @@ def publish_generation(
         files={},
     )
     target = index_folder / GENERATIONS / spec.id
-    standing = _intact(target)
-    if standing is None:
+    existing = _intact(target)
+    if existing is None:
         with atomic_folder(target) as folder:
             built.save(folder / VECTORS)
             write_catalogue(folder / CATALOGUE, records)
@@ -144,10 +143,10 @@ def publish_generation(
             spec = spec.model_copy(update={"files": files})
             _write_spec(folder / SPEC_FILE, spec)
     else:
-        # The same content again: its files may be in use and stay, only what is said of them is renewed.
-        spec = spec.model_copy(update={"files": standing.files})
+        # The same content again: its files stay, as they may be in use; only index.json is written anew.
+        spec = spec.model_copy(update={"files": existing.files})
         _write_spec(target / SPEC_FILE, spec)
-    # The pointer must not outlive what it names, which a run that was killed here may not have made durable.
+    # On disk before the pointer is, so that after a crash no pointer names a generation that is not there.
     sync_folder(target.parent)
     try:
         previous = pointed_to(index_folder)
@@ -216,7 +215,7 @@ def _read_spec(folder: Path) -> IndexSpec:
 
 
 def _intact(folder: Path) -> IndexSpec | None:
-    """The spec of a generation that stands and is whole, else None."""
+    """The spec of a generation that is there and whole, else None."""
     try:
         spec = _read_spec(folder)
         for name, record in spec.files.items():
@@ -233,7 +232,7 @@ def _write_spec(file: Path, spec: IndexSpec) -> None:
 
 
 def _remove_but(index_folder: Path, kept: set[str | None] | None) -> None:
-    """Remove what killed runs left, and the generations that are not `kept` where that is said."""
+    """Remove what killed runs left, and the generations that are not in `kept`, unless it is None."""
     for folder in (index_folder / GENERATIONS).iterdir():
         old = kept is not None and _ID.fullmatch(folder.name) and folder.name not in kept
         if (old or _ASIDE.fullmatch(folder.name)) and folder.is_dir() and not folder.is_symlink():

@@ -1,21 +1,18 @@
-"""The commands of this room: `thud index` and `thud recommend`."""
+"""The commands `thud index` and `thud recommend`."""
 
-import json
 import sys
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from index import DEFAULT_INDEX
 from model import PRETRAINED
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from index.answer import Answer
-    from index.search import SoundIndex
-    from model.picture import PictureLimits
+    from index.recommendation import Recommendation
 
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -104,8 +101,8 @@ def index(
         click.echo(f"labels       drawn into the vectors of labelled sounds, strength {spec.label_strength:g}")
     if spec.hubness is not None:
         before, after = spec.hubness.skew_before, spec.hubness.skew_after
-        told_by = f"told by {spec.hubness.pictures:,} pictures of the bundle"
-        click.echo(f"hubs         skew {before:.2f}, {after:.2f} with their bias; {told_by}")
+        pictures = f"{spec.hubness.pictures:,} pictures of the bundle"
+        click.echo(f"hubs         skew {before:.2f}, {after:.2f} with their bias; told by {pictures}")
     click.echo(f"embedded     {report.embedded:>8,}  in {report.seconds:,.1f} s, {report.rate:,.1f} sounds/s")
     if report.resumed:
         click.echo(f"resumed      {report.resumed:>8,}  from an earlier run")
@@ -126,7 +123,7 @@ def index(
     show_default="the one that comes with Thud",
 )
 @click.option(
-    "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default="demo/index", show_default=True
+    "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default=DEFAULT_INDEX, show_default=True
 )
 @click.option(
     "-k",
@@ -136,68 +133,24 @@ def index(
     show_default=True,
     help="How many sounds to recommend.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the names of the HTTP answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: the HTTP answer, and the path of each sound.")
 def recommend(picture: Path, bundle: Path, index: Path, k: int, as_json: bool) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
-    from index.answer import answer_picture
-    from index.search import SoundIndex
-    from model.bundle import load_bundle
-    from model.heads import MaterialHeads
+    from index.recommender import Recommender, read_picture
     from model.picture import PictureLimits
-    from model.runtime import TowerRuntime
-    from model.threads import available_cpus
 
-    data = _read_picture(picture, PictureLimits())
-    opened = load_bundle(bundle)
-    heads = MaterialHeads.load(opened)
-    with closing(SoundIndex.open(index, opened)) as library:
-        embedding = TowerRuntime(opened, threads=available_cpus()).embed_picture(data).embedding[0]
-        answer = answer_picture(embedding, library.search(embedding, k), heads, opened.spec.calibration)
+    # Read first: a picture that cannot be used is refused without waiting for the towers.
+    data = read_picture(sys.stdin.buffer if str(picture) == "-" else picture, PictureLimits())
+    with Recommender.open(bundle, index) as recommender:
+        answer = recommender.recommend(data, k)
         if as_json:
-            click.echo(json.dumps(as_http(opened.id, library, k, answer), indent=2))
+            click.echo(answer.json(for_terminal=True))
         else:
-            _print_answer(library, answer)
-
-
-def as_http(model: str, library: "SoundIndex", k: int, answer: "Answer") -> dict[str, Any]:
-    """The answer as JSON, under the names of the HTTP answer."""
-    from model.materials import material_named
-
-    results = []
-    for rank, sound in enumerate(answer.sounds, start=1):
-        record = sound.found.record
-        material = material_named(record.material) if record.material else None
-        results.append(
-            {
-                "rank": rank,
-                "id": record.id,
-                "url": f"/sounds/{record.id}",
-                "similarity": sound.found.similarity,
-                "score": sound.found.score,
-                "match": sound.match,
-                "material": material._asdict() if material else None,
-                "duration": record.seconds,
-                "title": record.title,
-                "path": record.path,
-            }
-        )
-    materials = None
-    if answer.materials is not None:
-        materials = [{**one.material._asdict(), "probability": one.probability} for one in answer.materials]
-    return {
-        "model": model,
-        "index": library.id,
-        "k": k,
-        "returned": len(answer.sounds),
-        "library": len(library),
-        "recognised": answer.recognised,
-        "materials": materials,
-        "results": results,
-    }
+            _print_answer(answer, recommender.index.root)
 
 
 def printable(text: str) -> str:
-    """`text` with control characters escaped: a file's name must not drive the terminal."""
+    """`text` with control characters escaped: the name of a file must not control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -208,7 +161,7 @@ def percent(probability: float) -> str:
     return ">99%" if probability > 0.99 else f"{100 * probability:.0f}%"
 
 
-def _print_answer(library: "SoundIndex", answer: "Answer") -> None:
+def _print_answer(answer: "Recommendation", sounds: Path) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -217,12 +170,12 @@ def _print_answer(library: "SoundIndex", answer: "Answer") -> None:
     if answer.recognised is False:
         console.print("no material recognised")
     elif answer.materials is not None:
-        console.print(", ".join(f"{one.material.name} {percent(one.probability)}" for one in answer.materials[:3]))
+        console.print(", ".join(f"{one.name} {percent(one.probability)}" for one in answer.materials[:3]))
     console.print(_table(answer))
-    console.print(printable(f"{len(answer.sounds)} of {len(library):,} sounds in {library.root}"), markup=False)
+    console.print(printable(f"{answer.returned} of {answer.library:,} sounds in {sounds}"), markup=False)
 
 
-def _table(answer: "Answer") -> "Table":
+def _table(answer: "Recommendation") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -234,36 +187,16 @@ def _table(answer: "Answer") -> "Table":
     table.add_column("seconds", justify="right")
     table.add_column("title", overflow="fold")
     table.add_column("path", overflow="fold")
-    for rank, sound in enumerate(answer.sounds, start=1):
-        record = sound.found.record
+    for sound in answer.results:
         table.add_row(
-            str(rank),
+            str(sound.rank),
             *(["-" if sound.match is None else percent(sound.match)] if with_match else []),
-            f"{sound.found.score:.3f}",
-            f"{sound.found.similarity:+.3f}",
-            record.material or "-",
-            f"{record.seconds:.2f}",
+            f"{sound.score:.3f}",
+            f"{sound.similarity:+.3f}",
+            sound.material.name if sound.material else "-",
+            f"{sound.duration:.2f}",
             # Text, because a plain string would be read as rich's markup.
-            Text(printable(record.title)),
-            Text(printable(record.path)),
+            Text(printable(sound.title)),
+            Text(printable(sound.path)),
         )
     return table
-
-
-def _read_picture(path: Path, limits: "PictureLimits") -> bytes:
-    """The picture's bytes; no more of an oversized one is read than is needed to refuse it."""
-    from model.errors import PictureError, PictureTooLargeError
-
-    try:
-        if str(path) == "-":
-            data = sys.stdin.buffer.read(limits.max_bytes + 1)
-        else:
-            with path.open("rb") as handle:
-                data = handle.read(limits.max_bytes + 1)
-    except OSError as error:
-        raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(data) > limits.max_bytes:
-        raise PictureTooLargeError(
-            f"the picture has more than {limits.max_bytes:,} bytes, which is the most accepted"
-        )
-    return data

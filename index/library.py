@@ -10,7 +10,7 @@ from model.manifest import read_rows
 from model.materials import material_named
 from model.sound import EXTENSIONS
 
-NAMES = ("manifest.csv", "manifest.jsonl")
+MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest's `entries` by absolute path, and `notes` on rows that could not be taken as they stand."""
+    """A manifest's `entries` by absolute path, and `notes` for a person on rows that were changed or left out."""
 
     file: Path
     entries: dict[Path, Entry]
@@ -34,17 +34,17 @@ class Manifest:
 def find_manifest(folder: Path) -> Path | None:
     """The manifest that lies in `folder` or, failing that, in its parent; None if there is none."""
     for place in (folder, folder.parent):
-        for name in NAMES:
+        for name in MANIFEST_NAMES:
             if (place / name).is_file():
                 return place / name
     return None
 
 
 def read_manifest(file: Path) -> Manifest:
-    """What a manifest says of its sounds; rows whose kind is something else than "sound" are left out.
+    """What a manifest says of its sounds; rows with another kind than "sound" are left out.
 
-    A material that is not one of the 17, or more than one, leaves its sound unlabelled, and of several rows
-    for one file the first counts; all are said in `notes`. Raises ManifestError as `read_rows` does.
+    A sound with a material that is not one of the 17, or with more than one, is unlabelled. Of several rows for one
+    file the first counts. `notes` say how often each happened. Raises ManifestError as `read_rows` does.
     """
     folder = file.parent.resolve()
     entries: dict[Path, Entry] = {}
@@ -57,7 +57,7 @@ def read_manifest(file: Path) -> Manifest:
         mixed += len(row.materials) > 1
         material = row.materials[0].name if len(row.materials) == 1 and not row.unknown else None
         entry = Entry(material, row.get("source") or None, row.get("licence") or None)
-        # By name alone: resolving links here would hide which of two names of a file is meant.
+        # Links are not resolved: that would hide which of two names of a file the row means.
         path = Path(os.path.normpath(folder / row.path))
         if entries.setdefault(path, entry).material != entry.material:
             contradicted += 1
@@ -94,7 +94,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Library:
-    """The sounds under `root` by path, the files left out, and what a person should be told (`notes`)."""
+    """The sounds under `root` in the order of their paths, the files left out, and `notes` for a person."""
 
     root: Path
     sounds: tuple[LibrarySound, ...]
@@ -124,8 +124,8 @@ def find_library(folder: Path, manifest: Path | None = None) -> Library:
         known = set(paths) | {one.path for one in skipped}
         missing, outside = _unmatched(root, table, known)
         skipped += missing
-        nothing = Entry(None, None, None)
-        entries = [table.entries.get(root / path, nothing) for path in paths]
+        unknown = Entry(None, None, None)
+        entries = [table.entries.get(root / path, unknown) for path in paths]
         sounds = [LibrarySound(p, e.material, e.source, e.licence) for p, e in zip(paths, entries, strict=True)]
         unlisted = sum(root / path not in table.entries for path in paths)
         if unlisted:
@@ -138,7 +138,7 @@ def find_library(folder: Path, manifest: Path | None = None) -> Library:
 
 
 class _Walk:
-    """Gathers the sound files under a root."""
+    """Collects the sound files under a root."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -172,7 +172,7 @@ class _Walk:
             self._hidden += 1
             return False
         if folder.is_symlink():
-            # os.walk follows no links; what such a link inside the root leads to is walked in its own place.
+            # os.walk follows no links; a folder inside the root that a link leads to is found at its own place.
             if self._inside(folder):
                 self._linked_folders += 1
             else:
@@ -184,7 +184,7 @@ class _Walk:
         if file.name.startswith("."):
             self._hidden += 1
         elif file.suffix.lower() not in EXTENSIONS:
-            if file.name not in NAMES:
+            if file.name not in MANIFEST_NAMES:
                 self._others[file.suffix.lower() or "no extension"] += 1
         elif not _is_text(file.name) or not _is_text(self._relative(file)):
             self._skip(file, "its name is not valid UTF-8; rename it")
@@ -213,7 +213,7 @@ class _Walk:
 
 
 def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest | None:
-    """The manifest to use, which is said in `notes`."""
+    """The manifest to use, None where there is none; which one it is, or why not, is added to `notes`."""
     file = given or find_manifest(root)
     if file is None:
         return None
@@ -247,7 +247,7 @@ def _unmatched(root: Path, table: Manifest, known: set[str]) -> tuple[list[Skipp
 
 
 def _material_of(path: str) -> str | None:
-    """The material that names the first such sub-folder of a path."""
+    """The material that the first sub-folder with a material's name stands for."""
     for folder in PurePosixPath(path).parts[:-1]:
         if material := material_named(folder):
             return material.name

@@ -1,12 +1,12 @@
-"""The files of a generation, read so that nobody can change them any more.
+"""Private copies of a generation's files, which nobody else can change.
 
-A file that is mapped or read piece by piece changes with what others do to it: written over in place it gives
-wrong answers, cut short it ends the process. So small files are read into memory, and large ones are copied to a
-file without a name in the folder for temporary files (TMPDIR). The very bytes that are kept are checked against
-index.json. What is damaged on disk afterwards therefore harms nobody who has it open, and cannot be opened again.
+A file that is mapped, or read piece by piece, shows what others do to it: if it is overwritten in place, answers
+are wrong; if it is cut short, the process dies. So small files are read into memory, and large ones are copied to a
+file without a name in the folder for temporary files (TMPDIR). The bytes of the copy are checked against
+index.json. Damage on disk after that harms no process that has the index open, and it cannot be opened again.
 
-A copy of vectors is shared by the processes of one service, so that it takes its room on disk and its pages in
-memory once. SQLite opens nothing without a name, so that each process has a copy of a large catalogue.
+The processes of one service share one copy of the vectors, so that it takes space on disk and in memory once.
+SQLite cannot open a file without a name, so that each process has its own copy of a large catalogue.
 """
 
 import fcntl
@@ -38,7 +38,7 @@ Content = memoryview | mmap.mmap
 
 
 def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
-    """A generation's file, block by block. Raises LibraryError where it is not the recorded one."""
+    """The content of a generation's file, block by block. Raises LibraryError where its hash is another."""
     try:
         yield from checked_blocks(path, record)
     except OSError as error:
@@ -50,8 +50,8 @@ def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
 def private_content(path: Path, record: FileRecord, aligned: int = 0) -> Content:
     """The content of a file, in memory or mapped from a copy that has no name.
 
-    In memory, its byte `aligned` begins a cache line. Raises LibraryError where it is not the recorded one or there
-    is no room for the copy.
+    In memory, the byte at offset `aligned` begins a cache line. Raises LibraryError where the hash is not that of
+    `record`, or where there is no space for the copy.
     """
     if record.bytes <= IN_MEMORY_BYTES:
         return _in_memory(path, record, aligned)
@@ -65,9 +65,9 @@ def private_content(path: Path, record: FileRecord, aligned: int = 0) -> Content
 
 @contextmanager
 def private_file(path: Path, record: FileRecord) -> Iterator[Path | memoryview]:
-    """The same for what has to be opened by a name: the content in memory, or the path of a copy.
+    """Like `private_content`, for a file that must be opened by its name: the content in memory, or a copy's path.
 
-    The name is gone at the end; whoever has opened it keeps it. Such a copy is not shared.
+    The name is removed at the end of the context; who has the file open can read on. This copy is not shared.
     """
     if record.bytes <= IN_MEMORY_BYTES:
         yield _in_memory(path, record)
@@ -77,9 +77,9 @@ def private_file(path: Path, record: FileRecord) -> Iterator[Path | memoryview]:
 
 
 def _in_memory(path: Path, record: FileRecord, aligned: int = 0) -> memoryview:
-    room = np.empty(record.bytes + _CACHE_LINE, np.uint8)
-    start = -(room.ctypes.data + aligned) % _CACHE_LINE
-    content = room.data[start : start + record.bytes]
+    buffer = np.empty(record.bytes + _CACHE_LINE, np.uint8)
+    start = -(buffer.ctypes.data + aligned) % _CACHE_LINE
+    content = buffer.data[start : start + record.bytes]
     place = 0
     for block in checked(path, record):
         content[place : place + len(block)] = block
@@ -89,7 +89,7 @@ def _in_memory(path: Path, record: FileRecord, aligned: int = 0) -> memoryview:
 
 @contextmanager
 def _copy(path: Path, record: FileRecord) -> Iterator[Path]:
-    """A copy of a file, checked while it is made. Its name, which says what it holds, is gone at the end."""
+    """A copy of a file, checked while it is made. Its name, with the file's hash, is removed at the end."""
     folder: Path | str = "the folder for temporary files"
     try:
         folder = Path(tempfile.gettempdir())
@@ -117,13 +117,13 @@ def _prefix(record: FileRecord) -> str:
 
 @contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Let the processes that open one file do so in turn: the first copies, the others find its copy.
+    """A lock for the processes that open the same file: the first makes a copy, the others then find it.
 
-    A process that waits for a minute goes on: somebody else may have locked the file.
+    After a minute of waiting it goes on without the lock: a stranger may hold it.
     """
     try:
         handle = open_regular(path)
-    except OSError:  # which opening it will say again
+    except OSError:  # opening it for the copy will raise the same
         yield
         return
     with handle:
@@ -141,14 +141,14 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def _of_another_process(record: FileRecord) -> mmap.mmap | None:
-    """The copy that a process of this service has made already, this one among them; only Linux shows it."""
+    """The copy that a process of this service, this one included, has made already; found on Linux alone."""
     for descriptor in _descriptors_of_siblings():
         with suppress(OSError, ValueError):
             if _prefix(record) not in str(descriptor.readlink()):
                 continue
             with open_regular(descriptor) as handle:
                 status = os.fstat(handle.fileno())
-                # Without a name nobody else gets at it.
+                # A file without a name that only its owner may open: no other user can change it.
                 if status.st_nlink == 0 and stat.S_IMODE(status.st_mode) == 0o600:
                     mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
                     if len(mapped) == record.bytes and hashlib.sha256(mapped).hexdigest() == record.sha256:

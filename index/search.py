@@ -1,7 +1,10 @@
-"""Searching an index: the narrow interface that everything else uses a library of sounds through."""
+"""Searching an index: the interface through which all other code uses a library of sounds."""
 
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -18,8 +21,8 @@ from model.errors import LibraryError
 class Match:
     """A sound that was found, with the cosine similarity (-1 to 1) of its embedding to the query.
 
-    `embedding`, float32 `[d]` and L2-normalised, is there for sounds without a label only: what they may be made
-    of is still to be told from it.
+    `embedding`, float32 `[d]` and L2-normalised, is set for unlabelled sounds alone: their material is predicted
+    from it.
     """
 
     record: SoundRecord
@@ -33,10 +36,11 @@ class Match:
 
 
 class SoundIndex:
-    """One generation of an index, open for reading. Safe to use from several threads; close it when done.
+    """One generation of an index, open for reading. Safe to use from several threads; close it when done, or
+    use it as a context manager.
 
-    It goes on answering from its generation, rightly, after a newer one was published and whatever becomes of its
-    files (`index.private`); open it anew to see the newer one.
+    Its answers stay those of its generation, also after a newer one was published or its files were damaged or
+    removed (`index.private`); open the index again to see the newer one.
     """
 
     def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, vectors: VectorIndex) -> None:
@@ -47,18 +51,24 @@ class SoundIndex:
         self._sounds = SoundFiles(root, catalogue.rows(spread))
 
     @classmethod
-    def open(cls, folder: Path, bundle: Bundle, threads: int = 1, sounds: Path | None = None) -> "SoundIndex":
+    def open(
+        cls,
+        folder: str | PathLike[str],
+        bundle: Bundle,
+        threads: int = 1,
+        sounds: str | PathLike[str] | None = None,
+    ) -> Self:
         """Open the current generation of the index at `folder`, which `bundle` must have made.
 
-        `threads` is the thread count of one search: a single query over a flat index is fastest with 1.
-        `sounds` says where the sound folder is, if it is not where it was indexed. Raises LibraryError as
-        `open_generation` does, if a file is damaged or there is no room for a copy of it, and if `sounds` is not a
-        folder.
+        `threads` is the number of threads of one search: a single query over a flat index is fastest with 1.
+        `sounds` is the sound folder, if it has moved since it was indexed. Raises LibraryError as `open_generation`
+        does, if a file is damaged or there is no space for a copy of it, and if `sounds` is not a folder.
         """
-        generation = open_generation(folder, bundle.id)
+        generation = open_generation(Path(folder), bundle.id)
         spec = generation.spec
-        if sounds is not None and not sounds.is_dir():
-            raise LibraryError(f"{sounds} is not a folder")
+        root = Path(spec.library_root if sounds is None else sounds)
+        if sounds is not None and not root.is_dir():
+            raise LibraryError(f"{root} is not a folder")
         content = private_content(generation.folder / VECTORS, spec.files[VECTORS], FLAT_HEADER_BYTES)
         vectors = VectorIndex.load(content, threads, biased=spec.hubness is not None)
         with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
@@ -70,7 +80,7 @@ class SoundIndex:
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
                 f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
             )
-        return cls(generation, (sounds or Path(spec.library_root)).resolve(), catalogue, vectors)
+        return cls(generation, root.resolve(), catalogue, vectors)
 
     @property
     def id(self) -> str:
@@ -88,10 +98,10 @@ class SoundIndex:
     def search(self, embedding: Vectors, k: int) -> list[Match]:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
 
-        Nearest is the largest cosine, in an index with `hubness` the largest cosine less the sound's hub bias;
-        there the similarities, which are cosines all the same, need not fall from match to match. Equals come in
-        the order of the catalogue. Raises ValueError for k below 1 and for an embedding of another size or with
-        values that are not finite.
+        The nearest has the largest cosine, in an index with `hubness` the largest cosine minus the sound's hub
+        bias. Similarities are cosines in both cases, so that with `hubness` they need not fall from match to match.
+        Sounds that are equally near come in the order of the catalogue. Raises ValueError for k below 1 and for an
+        embedding of another size or with values that are not finite.
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
@@ -129,3 +139,11 @@ class SoundIndex:
     def close(self) -> None:
         """Close the catalogue."""
         self._catalogue.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,4 +1,4 @@
-"""The files of an index's sounds: opened only as what was indexed, and read only as long as they are that."""
+"""The files of an index's sounds. A file is opened and read only while its content is what was indexed."""
 
 import errno
 import hashlib
@@ -15,11 +15,11 @@ from index.embed import ID_DIGITS
 from model.errors import LibraryError, SoundsAwayError
 
 SAMPLE = 16
-"""Sounds that are looked for to tell whether the folder holds the library at all."""
+"""Number of sounds that are looked for to see whether the folder holds the library at all."""
 
 _MOST_KNOWN = 2**14
 _SETTLED_NS = 2 * 10**9
-"""Age of a state that tells one content: clocks of file systems tick as seldom as every two seconds."""
+"""Only a state that is older than this stands for one content: some file systems have clocks of two seconds."""
 
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
 
@@ -27,7 +27,7 @@ _State = tuple[int, ...]
 
 
 class SoundFile:
-    """A sound's file, open: what is read of it is the content that its id is the hash of. Close it when done."""
+    """A sound's file, open. What is read is the content whose hash is the sound's id. Close it when done."""
 
     def __init__(self, record: SoundRecord, file: FileIO, known: "_Known") -> None:
         self._record = record
@@ -40,23 +40,23 @@ class SoundFile:
         self._verified = self._verify()
 
     def read(self, start: int, length: int) -> bytes:
-        """Up to `length` bytes from `start` on, fewer at the end alone.
+        """Up to `length` bytes from `start` on, fewer only at the end of the file.
 
         Raises LibraryError where the file was changed since it was opened, and OSError where it cannot be read.
         """
         while True:
             data = os.pread(self._file.fileno(), length, start)
-            # Looked at afterwards: what has not changed by then had not when the bytes were read.
+            # Compared after reading: a state that is the same now was the same while the bytes were read.
             if _state(self._file) == self._verified:
                 return data
             self._verified = self._verify()
 
     def close(self) -> None:
-        """Close the file. It may be closed already."""
+        """Close the file; closing it again does nothing."""
         self._file.close()
 
     def _verify(self) -> _State:
-        """The file's state, in which its content is the sound's: hashed, unless that is known of this state."""
+        """The file's state, once its content is known to be the sound's; hashes it unless this state is known."""
         before = _state(self._file)
         if not self._known.has(self._record.id, before):
             size = os.fstat(self._file.fileno()).st_size
@@ -75,8 +75,8 @@ class SoundFile:
 class SoundFiles:
     """The files of sounds under `root`. Safe to use from several threads.
 
-    `sample` are some of the sounds, spread over the library: where none of them is there, the folder is not what
-    was indexed, but the empty mount point of a share, say.
+    `sample` are some of the sounds, spread over the library. Where none of them is there, the folder is not what
+    was indexed, but for example the empty mount point of a share.
     """
 
     def __init__(self, root: Path, sample: Sequence[SoundRecord]) -> None:
@@ -87,7 +87,8 @@ class SoundFiles:
     def check(self) -> None:
         """Raise SoundsAwayError where the folder of sounds cannot be reached, or holds none of the `sample`."""
         try:
-            os.lstat(f"{self.root}/.")  # by the dot a file is told, and a share that is mounted on demand is
+            # The dot makes a plain file an error, and has the system mount a share that is mounted on demand.
+            os.lstat(f"{self.root}/.")
         except OSError as error:
             raise SoundsAwayError(f"the sound folder {self.root} cannot be reached: {error.strerror}") from error
         why = ""
@@ -104,9 +105,10 @@ class SoundFiles:
     def open(self, record: SoundRecord) -> SoundFile:
         """The sound's file.
 
-        It is hashed when it is asked for first and after anything about it changed. Raises SoundsAwayError as
-        `check` does where the file is missing, LibraryError if that alone is gone, lies outside the folder, or has
-        changed since it was indexed, and OSError if it cannot be read.
+        It is hashed when it is opened for the first time, and again after anything about it has changed. Where the
+        file is missing, raises SoundsAwayError as `check` does, and LibraryError if only this file is missing.
+        Raises LibraryError too if it lies outside the folder or has changed since it was indexed, and OSError if it
+        cannot be read.
         """
         path = Path(os.path.realpath(self.root / record.path))
         if not path.is_relative_to(os.path.realpath(self.root)):
@@ -128,12 +130,12 @@ class SoundFiles:
 
 
 def _opener(path: str, flags: int) -> int:
-    # Not to wait for whoever writes into a pipe that has come in the file's place meanwhile.
+    # Non-blocking: a named pipe in the file's place would wait for somebody to write into it.
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 class _Known:
-    """Files whose content has been seen to be a sound's, by the state they were in."""
+    """The states of files whose content was hashed and found to be the sound's, by the sound's id."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -144,7 +146,7 @@ class _Known:
 
     def add(self, sound_id: str, state: _State) -> None:
         if time.time_ns() - state[-1] < _SETTLED_NS:
-            return  # another write within the same tick would leave the state as it is
+            return  # another write within the same tick of the clock would not change the state
         with self._lock:
             self._states.pop(sound_id, None)
             self._states[sound_id] = state
@@ -153,6 +155,6 @@ class _Known:
 
 
 def _state(file: FileIO) -> _State:
-    """Changes with whatever happens to the file; nobody can set back the time of a change, `st_ctime`."""
+    """Differs after any change of the file: nobody can set back `st_ctime`, the time of the last change."""
     found = os.fstat(file.fileno())
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

@@ -19,22 +19,22 @@ Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 IndexKind = Literal["flat", "ivf"]
-"""`flat`: every vector is compared, exactly. `ivf`: only those of the nearest lists (FAISS IndexIVFFlat)."""
+"""`flat`: exact search, each vector is compared. `ivf`: only those of the nearest lists (FAISS IndexIVFFlat)."""
 
 FLAT_HEADER_BYTES = 45
-"""What stands before the numbers of a flat index in its file. Where they begin a cache line, searching 50,000 takes
-0.7 ms, anywhere else 0.9."""
+"""Bytes before the numbers in the file of a flat index. If the numbers begin at a cache line, searching 50,000
+vectors takes 0.7 ms, else 0.9."""
 
-# The figures are those of benchmarks/index_recall.py, on one core. Exact search over 50,000 vectors takes about
-# 1 ms, a tenth of embedding the picture; over 100,000 an inverted file answers several times as many queries.
-# It is preferred to a graph (HNSW): for queries like pictures it finds more at the same speed, it is a third
-# smaller, and its file is the same whatever the number of threads that build it.
+# Measured by benchmarks/index_recall.py on one core. Exact search over 50,000 vectors takes about 1 ms, a tenth of
+# embedding the picture; over 100,000 an inverted file (IVF) answers several times as many queries. IVF is preferred
+# to a graph (HNSW): for queries like pictures it has the higher recall at the same speed, it is a third smaller,
+# and its file does not depend on the number of threads that build it.
 FLAT_UP_TO = 50_000
-# Lists probed are doubled from the fewest until the recall is reached; how many that is depends on the sounds.
+# The number of lists that are searched is doubled until the recall is reached; it depends on the sounds.
 _WANTED_RECALL = 0.99
 _FEWEST_PROBES = 16
 _RECALL_QUERIES = 1000
-_OFF = np.float32(2.0)
+_NOISE_LENGTH = np.float32(2.0)
 _UNIT_TOLERANCE = 1e-3
 _DECIMALS = 6
 _CHECKED_AT_ONCE = 8192
@@ -46,10 +46,10 @@ def choose_kind(sounds: int) -> IndexKind:
 
 
 class VectorIndex:
-    """A cosine index over L2-normalised float32 vectors `[n, d]`; a vector's row is its place in that array.
+    """A cosine index over L2-normalised float32 vectors `[n, d]`; a vector's row is its row in that array.
 
-    Where the vectors have biases `[n]`, what is nearest is decided by the cosine less the bias. Such a vector v
-    is stored as [v, -bias] and a query u is asked as [u, 1], so that their inner product is just that.
+    Where the vectors have biases `[n]`, the nearest is decided by the cosine minus the bias. Such a vector v is
+    stored as [v, -bias] and a query u becomes [u, 1], so that their inner product is cosine minus bias.
 
     Searches are safe from several threads; `threads` is the OpenMP thread count of each.
     """
@@ -66,9 +66,9 @@ class VectorIndex:
     def build(
         cls, vectors: Vectors, kind: IndexKind | None = None, threads: int = 1, biases: Biases | None = None
     ) -> "VectorIndex":
-        """Index `vectors [n, d]` with their `biases [n]`, by default as the kind that their number asks for.
+        """Index `vectors [n, d]` with their `biases [n]`, by default as the kind that `choose_kind` gives.
 
-        The same vectors give the same index whatever `threads` is. Raises LibraryError unless there is at
+        The same vectors give the same index for any number of `threads`. Raises LibraryError unless there is at
         least one vector and all are finite and of length 1.
         """
         _check(vectors)
@@ -95,7 +95,7 @@ class VectorIndex:
     def load(
         cls, content: bytes | memoryview | mmap.mmap, threads: int = 1, *, biased: bool = False
     ) -> "VectorIndex":
-        """The index of which this is the saved content, which is used in place and must not change.
+        """The index that was saved with this content, which is used in place and must not change.
 
         `biased` says whether it was built with biases. Raises LibraryError if FAISS cannot read it, and for an
         index of another kind or metric, or with vectors that are not finite and of length 1.
@@ -135,15 +135,15 @@ class VectorIndex:
     def search(self, query: Vectors, k: int) -> tuple[Vectors, Rows]:
         """The `min(k, n)` rows nearest to `query [d]` with their cosine similarities, best first.
 
-        Best is the largest cosine less bias. With biases, the similarities therefore need not fall: they are
-        the cosines alone. Both are rounded to 6 decimals, about the precision of a float32 inner product, so
-        that copies of one sound are equal; equals come in the order of their rows. Raises ValueError unless
-        `query` has the index's size and is finite.
+        The best has the largest cosine minus bias. Similarities are the cosines alone, so that with biases they
+        need not fall. Both are rounded to 6 decimals, about the precision of a float32 inner product, so that
+        copies of one sound are equal; equal ones come in the order of their rows. Raises ValueError unless `query`
+        has the index's size and is finite.
         """
         if query.shape != (self.size,) or not np.isfinite(query).all():
             raise ValueError(f"a query is {self.size} finite numbers, not {query.shape}")
         wanted = min(k, len(self))
-        # FAISS breaks ties at the k-th place as it likes. Fetch past the place until the tie there is whole.
+        # FAISS breaks ties at rank k in any order. Fetch more, until all that are equal to rank k are there.
         fetched = min(wanted + 16, len(self))
         while True:
             scores, rows = self._nearest(query[None], fetched)
@@ -162,15 +162,15 @@ class VectorIndex:
     def recall(self, vectors: Vectors, biases: Biases | None = None, k: int = 10) -> float:
         """Measured recall@k against exact search over the `vectors [n, d]` and `biases [n]` it was built from.
 
-        The queries stand for pictures, whose embeddings lie off the sounds' own distribution: up to 1000 of
-        the vectors, evenly spaced, each with a random direction of twice its length added (cosine to the
-        sound about 0.45). A neighbour counts as found if it is as good as the exact k-th.
+        The queries imitate pictures, whose embeddings are distributed otherwise than those of sounds: up to 1000 of
+        the vectors, evenly spaced, each with a random vector of length 2 added (cosine to the sound about 0.45). A
+        neighbour counts as found if it is as near as the exact neighbour of rank k.
         """
         k = min(k, len(vectors))
         picked = vectors[np.linspace(0, len(vectors) - 1, min(_RECALL_QUERIES, len(vectors))).astype(np.int64)]
         noise = normalised(np.random.default_rng(0).standard_normal(picked.shape, np.float32))
         found = 0
-        for queries in np.array_split(normalised(picked + _OFF * noise), math.ceil(len(picked) / 50)):
+        for queries in np.array_split(normalised(picked + _NOISE_LENGTH * noise), math.ceil(len(picked) / 50)):
             exact = queries @ vectors.T
             if biases is not None:
                 exact -= biases
@@ -180,7 +180,7 @@ class VectorIndex:
         return found / (len(picked) * k)
 
     def _is_ours(self) -> bool:
-        """Whether it is what `build` makes, so that what it answers are cosines."""
+        """Whether it is an index as `build` makes it, whose inner products are cosines."""
         ours = isinstance(self._index, faiss.IndexFlat | faiss.IndexIVFFlat)
         if not ours or self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
             return False
@@ -193,13 +193,13 @@ class VectorIndex:
         return True
 
     def _nearest(self, queries: Vectors, k: int) -> tuple[Vectors, Rows]:
-        """Scores and rows `[queries, k]` as FAISS finds them; k is at most n; k are always found."""
+        """Scores and rows `[queries, k]` as FAISS finds them, always k of them; k is at most n."""
         _set_threads(self._threads)
         queries = np.ascontiguousarray(queries, np.float32)
         if self._biased:
             queries = np.hstack([queries, np.ones((len(queries), 1), np.float32)])
         scores, rows = self._index.search(queries, k)
-        # An inverted file finds fewer than k where the nearest lists together do not hold as many.
+        # An inverted file finds fewer than k if the nearest lists together hold fewer; then all lists are searched.
         if isinstance(self._index, faiss.IndexIVF) and (rows < 0).any():
             everything = faiss.SearchParametersIVF()
             everything.nprobe = self._index.nlist
@@ -207,7 +207,7 @@ class VectorIndex:
         return np.round(scores, _DECIMALS), rows
 
     def _cosines(self, query: Vectors, rows: Rows) -> Vectors:
-        """Cosines `[k]` of the query to the vectors at `rows [k]`; in float64, so that copies are equal."""
+        """Cosines `[k]` of the query and the vectors at `rows [k]`, in float64, so that copies are equal."""
         cosines = self.vectors(rows).astype(np.float64) @ query.astype(np.float64)
         return np.round(cosines, _DECIMALS).astype(np.float32)
 
@@ -232,12 +232,12 @@ def _check(vectors: Vectors) -> None:
 
 
 def _set_threads(threads: int) -> None:
-    """OpenMP keeps the count per calling thread: set in one thread, it does not hold in another."""
+    """Set before each search: OpenMP keeps the number for each calling thread apart."""
     faiss.omp_set_num_threads(threads)
 
 
 class HubnessRecord(BaseModel):
-    """What index.json says of the biases that are folded into its vectors.
+    """What index.json records about the biases that are part of its vectors.
 
     `strength` and `neighbours` were the bundle's, `pictures` is the size of its bank. `skew_before` and
     `skew_after` are the skewness, without and with the biases, of how often each sound is among the first 10 for
@@ -255,7 +255,7 @@ class HubnessRecord(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Hubs:
-    """The `biases` float32 `[n]` of the sounds in the order of their rows, and what is recorded of them."""
+    """The `biases` float32 `[n]` of the sounds in the order of their rows, and their record for index.json."""
 
     biases: Biases
     record: HubnessRecord

@@ -15,6 +15,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -123,6 +124,11 @@ class Bundle(_Spec):
 
     folder: Path
     spec: BundleSpec
+
+    @classmethod
+    def open(cls, folder: str | PathLike[str]) -> "Bundle":
+        """The bundle in `folder`, as `load_bundle` reads it."""
+        return load_bundle(Path(folder))
 
     @property
     def id(self) -> str:

@@ -11,6 +11,7 @@ ThudError                    shown as one line, never as a traceback
 ├── LibraryError             an index or sound library that cannot be used (see index/)
 │   ├── DamagedIndexError    an index that turns out to be broken while it is in use
 │   └── SoundsAwayError      a sound folder that cannot be reached, such as a share that is not mounted
+├── BusyError                more is asked at once than there is room for; ask again later
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
     └── NoDataError          a split without the data that a command needs
 """
@@ -58,6 +59,14 @@ class DamagedIndexError(LibraryError):
 
 class SoundsAwayError(LibraryError):
     """A sound folder that cannot be reached, or that holds none of the library's files (a share not mounted)."""
+
+
+class BusyError(ThudError):
+    """More is asked at once than there is room for; `retry_after` is in how many seconds to ask again."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TrainingError(ThudError):

@@ -14,7 +14,7 @@ from typing import IO, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -123,7 +123,7 @@ def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough:
 class _Opened:
     """A picture before its pixels are decoded; `pixels` is how many its decoder will hold in memory."""
 
-    image: ImageFile
+    image: Image.Image
     pixels: int
     orientation: int | None
 
@@ -155,6 +155,16 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
         except Exception as error:  # as above
             raise _failure(error, 0) from error
     return _Opened(image, width * height if found.scans else image.width * image.height, turn)
+
+
+def _given(image: Image.Image, limits: PictureLimits) -> _Opened:
+    """A picture that Pillow has opened already, of whatever format it can."""
+    _check_size(*image.size, limits)
+    try:
+        turn = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception as error:  # as above
+        raise _failure(error, 0) from error
+    return _Opened(image, image.width * image.height, turn if isinstance(turn, int) else None)
 
 
 def _check_size(width: int, height: int, limits: PictureLimits) -> None:
@@ -225,7 +235,7 @@ def enough_for(size: int) -> int:
 
 
 def picture_array(
-    data: bytes,
+    data: bytes | Image.Image,
     size: int,
     rule: ResizeRule,
     limits: PictureLimits = PictureLimits(),
@@ -233,6 +243,8 @@ def picture_array(
     reserve: ReservePixels = nullcontext,
 ) -> npt.NDArray[np.uint8]:
     """Decode a picture, turn it upright and resize it, or a `region` of it, to uint8 `[size, size, 3]`.
+
+    A picture that Pillow has opened is taken as well, of any format; of `limits`, the number of bytes is not asked.
 
     Pictures from files come through here in training and in serving, so that a tower sees the same pixels.
     `reserve` is held while the decoded pixels are in memory. Raises as decode_picture, and PictureError where the
@@ -242,7 +254,7 @@ def picture_array(
     if region is not None:
         # The region alone must have enough pixels, so the whole picture needs more.
         enough = math.ceil(min(enough / min(region.width, region.height), limits.max_pixels))
-    opened = _opened(data, limits, enough)
+    opened = _opened(data, limits, enough) if isinstance(data, bytes) else _given(data, limits)
     with reserve(opened.pixels):
         image = _decoded(opened)
         if region is not None:

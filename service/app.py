@@ -14,7 +14,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 
 from service.access import ApiKeys, RateLimit
 from service.hot_swap import ServedRecommender, Watcher, fingerprint, open_proved
-from service.load import PictureQueue, PixelRoom
+from service.load import PictureQueue, PixelBudget
 from service.metrics import Metrics
 from service.middleware import (
     Backpressure,
@@ -67,15 +67,15 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Taken before: what changes while it is read must be seen as changed.
         seen = fingerprint(settings)
-        room = PixelRoom(settings.max_pixels_at_once)
+        pixels = PixelBudget(settings.max_pixels_at_once)
         # No name here for what is opened: it would keep the first index in memory when another has taken its place.
         with (
-            closing(ServedRecommender(open_proved(settings, room))) as served,
+            closing(ServedRecommender(open_proved(settings, pixels))) as served,
             closing(Prober(served)) as prober,
             closing(SoundsFolder(served)) as sounds,
             closing(queue),
         ):
-            metrics.loaded(served.recommender.model_id, served.recommender.index.id, len(served.recommender.index))
+            metrics.loaded(served.recommender.bundle.id, served.recommender.index.id, len(served.recommender.index))
             watcher = Watcher(settings, seen, served, metrics, prober.forget)
             keep_state(app, State(metrics, queue, served, prober, sounds, watcher))
             watching = asyncio.ensure_future(watcher.run())

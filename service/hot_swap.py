@@ -16,9 +16,10 @@ from pathlib import Path
 from time import monotonic
 
 from index.generation import GENERATIONS, POINTER, pointed_to
-from service.load import PixelRoom
+from index.recommender import PixelBound, Recommender
+from model.errors import LibraryError, SoundsAwayError
+from model.threads import available_cpus, share_threads
 from service.metrics import Metrics
-from service.recommender import Recommender
 from service.settings import Settings
 
 
@@ -161,7 +162,7 @@ class Watcher:
             return
         self._seen = seen
         try:
-            following = await asyncio.to_thread(open_proved, self._settings, self._served.recommender.room)
+            following = await asyncio.to_thread(open_proved, self._settings, self._served.recommender.pixel_bound)
         except Exception as error:  # in any case the one in use goes on serving
             self._put_off(longer=again)
             reason = str(error) or type(error).__name__
@@ -174,26 +175,39 @@ class Watcher:
         self._again_at = math.inf
         before = self._served.recommender
         self._served.replace(following)
-        self._metrics.loaded(following.model_id, following.index.id, len(following.index))
+        self._metrics.loaded(following.bundle.id, following.index.id, len(following.index))
         self._metrics.swap("taken")
         self._taken()
         _log.info(
             "taken over: bundle %s and index %s, after bundle %s and index %s",
-            following.model_id,
+            following.bundle.id,
             following.index.id,
-            before.model_id,
+            before.bundle.id,
             before.index.id,
         )
 
 
-def open_proved(settings: Settings, room: PixelRoom) -> Recommender:
+def open_proved(settings: Settings, pixels: PixelBound) -> Recommender:
     """The bundle and the index of `settings`, opened and proved with the probe picture.
 
-    Its pictures are decoded as there is `room`.
-    Raises BundleError or LibraryError where they cannot be used.
+    `pixels` bounds what its pictures take while they are decoded. With as many threads as CPUs each computes its
+    picture alone: that serves the most requests per second, and one picture cannot hold up all the others.
+    Raises BundleError or LibraryError where they cannot be used, or where the sounds are not there.
     """
-    opened = Recommender.open(settings, room)
+    shares = share_threads(available_cpus(), settings.threads * settings.workers)
+    opened = Recommender.open(
+        settings.bundle,
+        settings.index,
+        sounds=settings.sounds,
+        limits=settings.picture_limits,
+        threads=shares.intra_op,
+        pixel_bound=pixels,
+    )
     try:
+        try:
+            opened.index.check_sounds()
+        except SoundsAwayError as error:
+            raise LibraryError(f"{error}; say where the sounds are with --sounds (THUD_SOUNDS)") from error
         opened.probe()  # also loads the tower, so that no request waits for it
     except BaseException:
         opened.close()

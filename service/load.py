@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 from starlette.requests import Request
 from starlette.types import Message
 
+from model.errors import BusyError
 from service.access import network
 from service.problems import ProblemError
 
@@ -299,8 +300,8 @@ SMALL = 1_000_000
 they are decoded, and the probe."""
 
 
-class PixelRoom:
-    """Room for `most` pixels that are decoded at the same time, by any threads. Large pictures wait for it in turn.
+class PixelBudget:
+    """At most `most` pixels are decoded at the same time, by all threads together. Large pictures wait in turn.
 
     A picture waits on the thread that is to decode it, so that smaller ones may wait behind it in the queue.
     """
@@ -313,7 +314,7 @@ class PixelRoom:
 
     @contextmanager
     def take(self, pixels: int, until: float) -> Iterator[None]:
-        """Hold room for a picture. Raises ProblemError (503) where there is none `until` then, of `monotonic`."""
+        """Held while a picture is decoded. Raises BusyError where it would wait beyond `until`, of `monotonic`."""
         if pixels <= SMALL:
             yield
             return
@@ -326,7 +327,7 @@ class PixelRoom:
                 self._changed.notify()
 
     def _wait(self, pixels: int, until: float) -> None:
-        # One at a time waits for room, so that a large picture is not passed over by smaller ones for ever.
+        # One at a time waits for pixels, so that a large picture is not passed over by smaller ones for ever.
         if not self._turn.acquire(timeout=min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))):
             raise _busy()
         try:
@@ -339,10 +340,5 @@ class PixelRoom:
             self._turn.release()
 
 
-def _busy() -> ProblemError:
-    return ProblemError(
-        503,
-        "too many large pictures are decoded at the moment; try again in 5 s",
-        headers={"Retry-After": "5"},
-        reason="pixels",
-    )
+def _busy() -> BusyError:
+    return BusyError("too many large pictures are decoded at the moment; try again in 5 s", retry_after=5)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from model.errors import DamagedIndexError, PictureError, PictureFormatError, PictureTooLargeError
+from model.errors import BusyError, DamagedIndexError, PictureError, PictureFormatError, PictureTooLargeError
 from service.request import request_id
 
 _log = logging.getLogger("thud")
@@ -105,6 +105,7 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(PictureError, _picture_error)
+    app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(DamagedIndexError, _damaged_index)
     app.add_exception_handler(MemoryError, _no_memory)
     app.add_exception_handler(RuntimeError, _no_thread)
@@ -175,6 +176,12 @@ async def _picture_error(request: Request, error: Exception) -> JSONResponse:
     elif isinstance(error, PictureTooLargeError):
         status = 413
     return problem_response(status, str(error))
+
+
+async def _busy(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BusyError)
+    request.state.refused = "pixels"
+    return problem_response(503, str(error), headers={"Retry-After": str(error.retry_after)})
 
 
 async def _damaged_index(request: Request, error: Exception) -> JSONResponse:

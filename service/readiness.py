@@ -6,10 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
+from index.recommender import Recommender
 from model.errors import SoundsAwayError
 from service.hot_swap import ServedRecommender
 from service.problems import ProblemError
-from service.recommender import Recommender
 
 PROBE_SECONDS = 5.0
 """How long the probe may take before the service counts as not ready."""

@@ -1,20 +1,15 @@
-"""What the service answers: the responses of the OpenAPI document.
-
-Pydantic models; those of a recommendation are dataclasses, of which nothing is checked when they are made: an
-answer has some 40 of them, and is made in half the time.
-"""
+"""What the service answers besides recommendations (`index.recommendation`), and the numbers of its parameters."""
 
 import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from index.answer import Answer, RecommendedSound
 from index.catalogue import SoundRecord
-from model.materials import material_named
+from index.recommendation import MaterialName, sound_url
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _DECIMAL = re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *")
@@ -35,132 +30,6 @@ def _whole(given: Any) -> Any:
 
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
 """The type of a parameter that is a whole number."""
-
-
-@dataclass(slots=True)
-class MaterialName:
-    """One of the 17 materials."""
-
-    id: Annotated[int, Field(ge=0, le=16, description="The material's number in the paper.", examples=[3])]
-    name: Annotated[str, Field(examples=["metal"])]
-
-    @classmethod
-    def of(cls, name: str | None) -> Self | None:
-        """The material of a record, None where the record names none."""
-        material = material_named(name) if name is not None else None
-        return cls(id=material.id, name=material.name) if material is not None else None
-
-
-@dataclass(slots=True)
-class PictureMaterial(MaterialName):
-    """A material and how likely it is in the picture."""
-
-    probability: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=1,
-            description="That the material is in the picture; several can be, so they need not add up to 1.",
-        ),
-    ]
-
-    @classmethod
-    def all_of(cls, answer: Answer) -> list[Self] | None:
-        """The materials of an answer, likeliest first; None where the bundle cannot tell."""
-        if answer.materials is None:
-            return None
-        return [cls(one.material.id, one.material.name, one.probability) for one in answer.materials]
-
-
-@dataclass(slots=True)
-class Result:
-    """A recommended sound."""
-
-    rank: Annotated[int, Field(ge=1, description="1 is the best.")]
-    id: Annotated[str, Field(description="The sound's id: 20 hex digits, a hash of its content.")]
-    url: Annotated[
-        str, Field(description="Where its audio is; ready to be resolved against this service's address.")
-    ]
-    similarity: Annotated[float, Field(ge=-1, le=1, description="Cosine between the picture and the sound.")]
-    score: Annotated[float, Field(ge=0, le=1, description="(similarity + 1) / 2.")]
-    match: Annotated[
-        float | None,
-        Field(
-            ge=0,
-            le=1,
-            description="Probability that the sound's material is in the picture. Where the library does not say "
-            "what is struck, it is told from the sound. Null where the bundle has no heads.",
-        ),
-    ]
-    material: Annotated[MaterialName | None, Field(description="What is struck, where the library says so.")]
-    duration: Annotated[float, Field(description="Length of the sound in seconds.")]
-    hit: Annotated[
-        float, Field(description="Seconds at which it is struck: start there to skip the silence before.")
-    ]
-    loudness: Annotated[float, Field(description="LUFS of the 0.4 s from the hit on, to match levels by.")]
-    title: str
-
-    @classmethod
-    def of(cls, rank: int, sound: RecommendedSound, root_path: str) -> Self:
-        """A sound of an answer; `root_path` is the prefix that the service is published at."""
-        record = sound.found.record
-        return cls(
-            rank=rank,
-            id=record.id,
-            url=sound_url(record.id, root_path),
-            similarity=sound.found.similarity,
-            score=sound.found.score,
-            match=sound.match,
-            material=MaterialName.of(record.material),
-            duration=record.seconds,
-            hit=record.hit,
-            loudness=record.loudness,
-            title=record.title,
-        )
-
-
-@dataclass(slots=True)
-class Recommendation:
-    """The sounds for a picture, best first."""
-
-    model: Annotated[str, Field(description="Id of the bundle that embedded the picture.")]
-    index: Annotated[str, Field(description="Id of the index that was searched.")]
-    k: Annotated[int, Field(description="How many were asked for.")]
-    returned: Annotated[int, Field(description="How many there are: fewer than `k` where the library is smaller.")]
-    library: Annotated[int, Field(description="Sounds in the library.")]
-    recognised: Annotated[
-        bool | None,
-        Field(
-            description="Whether the likeliest material is as probable as the bundle asks before it counts as "
-            "recognised. Null where the bundle has no heads or is not calibrated."
-        ),
-    ]
-    materials: Annotated[
-        list[PictureMaterial] | None,
-        Field(description="All 17 materials, likeliest first. Null where the bundle has no heads."),
-    ]
-    results: list[Result]
-
-    @classmethod
-    def of(cls, model: str, index: str, library: int, k: int, answer: Answer, root_path: str) -> Self:
-        """The answer to a request for `k` sounds; `root_path` is the prefix that the service is published at."""
-        return cls(
-            model=model,
-            index=index,
-            k=k,
-            returned=len(answer.sounds),
-            library=library,
-            recognised=answer.recognised,
-            materials=PictureMaterial.all_of(answer),
-            results=[Result.of(rank, sound, root_path) for rank, sound in enumerate(answer.sounds, start=1)],
-        )
-
-    def json(self) -> bytes:
-        """The body of the answer."""
-        return _RECOMMENDATION.dump_json(self)
-
-
-_RECOMMENDATION = TypeAdapter(Recommendation)
 
 
 class Sound(BaseModel):
@@ -257,8 +126,3 @@ class Ready(BaseModel):
     index: str
     library: int = Field(description="Sounds in the library.")
     details: ReadyDetails | None = Field(None, description="Where `?verbose` asks for them.")
-
-
-def sound_url(sound_id: str, root_path: str) -> str:
-    """Path of a sound's audio under the prefix that the service is published at."""
-    return f"{root_path}/sounds/{sound_id}"

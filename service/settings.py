@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from index import DEFAULT_INDEX
 from model import PRETRAINED
 from model.errors import ThudError
 from model.picture import PictureLimits
@@ -30,9 +31,7 @@ class Settings(BaseSettings):
         description="Folder of the bundle (`thud export`).",
         json_schema_extra={"default_text": "the one that comes with Thud"},
     )
-    index: Path = Field(
-        Path("demo/index"), description="Folder of the index (`thud index`), made with the same bundle."
-    )
+    index: Path = Field(DEFAULT_INDEX, description="Folder of the index (`thud index`), made with the same bundle.")
     sounds: Path | None = Field(
         None, description="Folder of the sound files, where it has moved since the index was made."
     )

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
+from index.recommender import Recommender
 from service.hot_swap import ServedRecommender, Watcher
 from service.load import PictureQueue
 from service.metrics import Metrics
 from service.readiness import Prober, SoundsFolder
-from service.recommender import Recommender
 
 
 @dataclass

@@ -33,7 +33,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     source = folder / "source"
     # A copy, because building writes into the source tree, which other tests read at the same time.
-    rooms = ("model", "index", "service", "training")
+    rooms = ("model", "index", "service", "training", "thud-stubs")
     source.mkdir()
     for room in rooms:
         shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))

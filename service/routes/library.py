@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from index.catalogue import UNLABELLED, SoundRecord
+from index.recommender import Recommender
 from model.errors import DamagedIndexError, LibraryError, SoundsAwayError
 from model.materials import MATERIALS, material_named
 from service.problems import ProblemError, problem_responses
-from service.recommender import Recommender
 from service.routes.audio import audio_response, unreadable
 from service.schemas import MaterialCount, Materials, Sound, SoundPage, WholeNumber
 from service.state import LeasedRecommender, state_of

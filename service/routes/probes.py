@@ -79,7 +79,7 @@ async def readyz(
             else None,
         )
     return Ready(
-        model=recommender.model_id, index=recommender.index.id, library=len(recommender.index), details=details
+        model=recommender.bundle.id, index=recommender.index.id, library=len(recommender.index), details=details
     )
 
 

@@ -13,22 +13,25 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from index.recommendation import Recommendation, Stages
+from index.recommender import Recommender
+from model.errors import PictureFormatError
 from model.picture import REGION_SIDE, Region
 from service.load import PictureQueue, UploadMemory
 from service.problems import ProblemError, problem_responses
-from service.recommender import Recommender, Stages
-from service.schemas import Recommendation, WholeNumber, decimal
+from service.schemas import WholeNumber, decimal
 from service.settings import Settings
 from service.state import state_of
 from service.upload import REQUEST_BODY, Upload, client_gone, receive_upload
 
 
 class DirectRoute(APIRoute):
-    """FastAPI's route, documented as ever, without its dependencies: they take a quarter of the event loop's time.
+    """FastAPI's route without its dependency injection, which takes a quarter of the event loop's time.
 
-    Its endpoint takes the `request` and, as `asked`, a model of all query parameters, each of one value, and
-    returns the response. It may have no other parameters, and neither it nor its application any dependencies:
-    nothing would run them. For an application's own router, not for one that is included.
+    It is documented like any other. Its endpoint takes the `request` and, as `asked`, a model of all query
+    parameters, each of one value, and returns the response. It may have no other parameters, and neither it nor its
+    application may have dependencies, because nothing would run them. Only for an application's own router, not for
+    one that is included.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Coroutine[Any, Any, Response]], **options: Any) -> None:
@@ -43,7 +46,7 @@ class DirectRoute(APIRoute):
             found.body_params,
         )
         if any(others) or len(found.query_params) != 1:
-            raise TypeError(f"{path} has parameters or dependencies that a direct route would not heed")
+            raise TypeError(f"{path} has parameters or dependencies that a direct route would ignore")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises RequestValidationError for parameters that are wrong."""
@@ -115,8 +118,8 @@ def _numbers(text: str, name: str, wanted: tuple[str, ...]) -> list[float]:
 
 PATH = "/recommend"
 
-_ROOM_SHARE = 0.9
-"""Of the deadline: for so long a large picture may wait for room, so that its client hears that there was none."""
+_WAIT_SHARE = 0.9
+"""Share of the deadline that a large picture may wait for others, so that its client still gets an answer."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ def recommend_route(settings: Settings, queue: PictureQueue) -> DirectRoute:
 
     async def recommend(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         part = asked.part()
-        received, until = False, monotonic() + _ROOM_SHARE * settings.deadline_seconds
+        received, until = False, monotonic() + _WAIT_SHARE * settings.deadline_seconds
         try:
             async with asyncio.timeout(settings.deadline_seconds):
                 with memory.share(request.client.host if request.client else "") as share:
@@ -227,8 +230,19 @@ async def _computed(
 def _answer(
     recommender: Recommender, picture: bytes, k: int, part: Region | None, until: float, root_path: str
 ) -> tuple[bytes, Stages]:
-    answer, stages = recommender.recommend(picture, k, part, until)
-    index = recommender.index
-    recommendation = Recommendation.of(recommender.model_id, index.id, len(index), k, answer, root_path)
+    try:
+        answer = recommender.recommend(picture, k, region=part, until=until)
+    except PictureFormatError as error:
+        raise PictureFormatError(f"{error}{_advice(picture)}") from error
     # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
-    return recommendation.json(), stages
+    return answer.json(root_path), answer.stages
+
+
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def _advice(picture: bytes) -> str:
+    """What to do about a picture of another format, for the person who has sent it."""
+    if picture[4:8] == b"ftyp" and picture[8:12] in _HEIC_BRANDS:
+        return "; this is HEIC, which iPhones save: share or export it as JPEG and send that"
+    return "; convert it to one of these and send it again"

@@ -224,6 +224,8 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
             if match.record.material
             else None,
             "duration": match.record.seconds,
+            "hit": match.record.hit,
+            "loudness": match.record.loudness,
             "title": match.record.title,
             "path": match.record.path,
         }

@@ -1,7 +1,6 @@
 """What holds for the application as a whole: its documentation, its probes, its behaviour when it breaks."""
 
 import asyncio
-import math
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -11,17 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
-from index.answer import Answer
 from index.catalogue import Catalogue
+from index.recommendation import Recommendation
+from index.recommender import Recommender
 from index.search import SoundIndex
 from model.errors import BundleError, DamagedIndexError
-from model.picture import PictureLimits, Region
+from model.picture import PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
 from service.hot_swap import ServedRecommender
-from service.load import PixelRoom
+from service.load import PixelBudget
 from service.metrics import Metrics
-from service.recommender import Recommender, Stages
 from service.settings import Settings
 from service.state import state_of
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, running
@@ -141,18 +140,14 @@ def test_under_a_prefix(library: Library, encode: Encode) -> None:
 
 
 class _BrokenRecommender(Recommender):
-    def recommend(
-        self, picture: bytes, k: int, part: Region | None = None, until: float = math.inf
-    ) -> tuple[Answer, Stages]:
+    def recommend(self, *_: object, **__: object) -> Recommendation:
         raise RuntimeError("secret words in /a/secret/place")
 
 
 class _HangingRecommender(Recommender):
     go_on = threading.Event()
 
-    def recommend(
-        self, picture: bytes, k: int, part: Region | None = None, until: float = math.inf
-    ) -> tuple[Answer, Stages]:
+    def recommend(self, *_: object, **__: object) -> Recommendation:
         self.go_on.wait()
         raise BundleError("it hung")
 
@@ -171,7 +166,7 @@ async def started(library: Library, **settings: Any) -> AsyncIterator[tuple[http
 
 def other(kind: type[Recommender], library: Library) -> Recommender:
     index = SoundIndex.open(library.index, library.bundle)
-    return kind(TowerRuntime(library.bundle), None, index, PictureLimits(), PixelRoom(10**9))
+    return kind(TowerRuntime(library.bundle), None, index, PictureLimits(), PixelBudget(10**9))
 
 
 def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

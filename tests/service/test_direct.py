@@ -1,4 +1,4 @@
-"""The route without dependencies: what it would not heed is refused when it is made."""
+"""The route without dependencies: what it would ignore is refused when it is made."""
 
 import asyncio
 from typing import Annotated
@@ -35,7 +35,7 @@ def test_dependencies_and_other_parameters_are_refused() -> None:
         (FastAPI(), with_a_header, []),
         (FastAPI(), with_another, []),
     ):
-        with pytest.raises(TypeError, match="would not heed"):
+        with pytest.raises(TypeError, match="would ignore"):
             app.router.add_api_route("/", route, route_class_override=DirectRoute, dependencies=dependencies)
 
 

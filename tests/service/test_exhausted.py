@@ -13,10 +13,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from index.answer import Answer
+from index.recommendation import Recommendation
+from index.recommender import Recommender
 from model.errors import PictureError
 from service.load import PictureQueue
-from service.recommender import Recommender, Stages
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_app import other, started
 from tests.service.test_bad_requests import check_problem
@@ -151,7 +151,7 @@ class _Failing(Recommender):
     watched: "list[weakref.ref[_Pixels]]"
     error: type[Exception]
 
-    def recommend(self, *_: object, **__: object) -> tuple[Answer, Stages]:
+    def recommend(self, *_: object, **__: object) -> Recommendation:
         pixels = _Pixels()
         self.watched.append(weakref.ref(pixels))
         raise self.error("made by a stand-in")

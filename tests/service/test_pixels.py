@@ -1,5 +1,6 @@
 """The pixels of all pictures that are decoded at the same time are bounded."""
 
+import asyncio
 import io
 import math
 import threading
@@ -13,13 +14,14 @@ import httpx
 import pytest
 from PIL import Image
 
-from model.errors import PictureError
-from model.picture import picture_array
+from model.errors import BusyError, PictureError
+from model.picture import PictureLimits, picture_array
 from model.picture_format import structure_of
-from service.load import SMALL, PixelRoom
-from service.problems import ProblemError
+from service.load import SMALL, PixelBudget
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Library, Server, running
+from tests.service.test_app import started
+from tests.service.test_bad_requests import check_problem
 from tests.service.test_queue import slow_picture
 
 LARGE = SMALL + 1
@@ -55,37 +57,62 @@ def test_large_pictures_take_turns(library: Library) -> None:
         assert now - before < 0.5 * one  # nothing of it is kept
 
 
-def test_small_pictures_wait_for_nobody() -> None:
-    room = PixelRoom(most=LARGE)
+def test_a_large_picture_that_waits_in_vain_is_refused(library: Library) -> None:
+    state: dict[str, Any] = {}
 
-    with room.take(LARGE, math.inf):
-        with room.take(SMALL, monotonic()):
+    async def ask() -> httpx.Response:
+        async with started(library, deadline_seconds=2) as (client, served):
+            transport = client._transport
+            assert isinstance(transport, httpx.ASGITransport)
+            app = transport.app
+
+            async def noting(scope: Any, receive: Any, send: Any) -> None:
+                scope["state"] = state
+                await app(scope, receive, send)
+
+            transport.app = noting
+            with served.recommender.pixel_bound.take(2 * PictureLimits.max_pixels, math.inf):
+                assert (await client.post("/recommend", content=encoded("JPEG"))).status_code == 200
+                return await client.post("/recommend", content=encoded("PNG"))
+
+    refused = asyncio.run(ask())
+
+    check_problem(refused, 503, "too many large pictures are decoded at the moment; try again in 5 s")
+    assert refused.headers["retry-after"] == "5"
+    assert state["refused"] == "pixels", "the reason, for the metrics"
+
+
+def test_small_pictures_wait_for_nobody() -> None:
+    budget = PixelBudget(most=LARGE)
+
+    with budget.take(LARGE, math.inf):
+        with budget.take(SMALL, monotonic()):
             pass
-        with pytest.raises(ProblemError) as refused, room.take(LARGE, monotonic() + 0.05):
+        with pytest.raises(BusyError) as refused, budget.take(LARGE, monotonic() + 0.05):
             pass
-        assert refused.value.status_code == 503
-    with room.take(LARGE, monotonic()):
+        assert refused.value.retry_after == 5
+    with budget.take(LARGE, monotonic()):
         pass
 
 
 def test_the_largest_is_not_passed_over() -> None:
-    room, order = PixelRoom(most=3 * LARGE), []
+    budget, order = PixelBudget(most=3 * LARGE), []
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with room.take(LARGE, math.inf):
+        with budget.take(LARGE, math.inf):
             begun.set()
             go_on.wait(30)
 
     def take(pixels: int) -> None:
-        with room.take(pixels, math.inf):
+        with budget.take(pixels, math.inf):
             order.append(pixels)
 
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(hold)
         begun.wait(30)
         largest = pool.submit(take, 3 * LARGE)
-        while not room._turn.locked():
+        while not budget._turn.locked():
             pass
         later = pool.submit(take, LARGE)
         go_on.set()

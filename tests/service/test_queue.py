@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import io
-import math
 import threading
 import weakref
 from collections.abc import Callable
@@ -16,11 +15,10 @@ import pytest
 from PIL import Image
 from starlette.types import Message
 
-from index.answer import Answer
+from index.recommendation import Recommendation
+from index.recommender import Recommender
 from model.errors import BundleError
-from model.picture import Region
 from service.load import PictureQueue
-from service.recommender import Recommender, Stages
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_app import other, started
 from tests.service.test_bad_requests import check_problem
@@ -222,9 +220,8 @@ class Hanging(Recommender):
         hanging.begun, hanging.go_on, hanging.seen = threading.Event(), threading.Event(), []
         return hanging
 
-    def recommend(
-        self, picture: bytes, k: int, part: Region | None = None, until: float = math.inf
-    ) -> tuple[Answer, Stages]:
+    def recommend(self, picture: object, *_: object, **__: object) -> Recommendation:
+        assert isinstance(picture, bytes)
         self.seen.append(picture)
         self.begun.set()
         self.go_on.wait()

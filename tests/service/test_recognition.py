@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter
 
+from index.recommendation import Recommendation
 from model.bundle import HEADS
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
-from service.schemas import Recommendation
 from tests.service.conftest import LIBRARY_SIZE, UNLABELLED, Library, Server, make_library, running
 from tests.service.test_serve import check_refusal, serve
 from tests.tiny_bundle import tiny_heads, write_tiny_bundle, write_tiny_bundle_with_heads

@@ -1,7 +1,11 @@
 """A good picture in every form that the service promises to take."""
 
 import io
+import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -53,6 +57,19 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
             "title": record.title,
         }
         assert client.get(result["url"]).status_code == 200
+
+
+def test_the_command_prints_the_same_and_paths(
+    client: httpx.Client, library: Library, encode: Encode, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(encode())
+    command = [sys.executable, "-m", "thud", "recommend", str(tmp_path / "photo.jpg"), *library.flags, "--json"]
+    done = subprocess.run(command, capture_output=True, check=True)
+
+    printed = json.loads(done.stdout)
+    for result in printed["results"]:
+        assert (library.sounds / result.pop("path")).is_file()
+    assert printed == client.post("/recommend", content=encode()).json()
 
 
 def test_scores_fall_and_stay_in_range(client: httpx.Client, encode: Encode) -> None:

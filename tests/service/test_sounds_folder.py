@@ -17,11 +17,11 @@ import soundfile
 
 import service.readiness
 from index.build import build_index
+from index.recommender import Recommender
 from model.errors import SoundsAwayError
 from service.hot_swap import ServedRecommender
 from service.problems import ProblemError
 from service.readiness import SoundsFolder
-from service.recommender import Recommender
 from tests.service.conftest import Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_metrics import read_metrics, value, within
@@ -244,11 +244,12 @@ def test_a_share_that_does_not_answer_holds_nobody_up(
 
 
 def test_an_index_whose_sounds_are_not_there_is_not_served(own: Library, tmp_path: Path) -> None:
-    from service.load import PixelRoom
+    from service.hot_swap import open_proved
+    from service.load import PixelBudget
     from service.settings import Settings
 
     (tmp_path / "empty").mkdir()
     settings = Settings(bundle=own.bundle.folder, index=own.index, sounds=tmp_path / "empty")
     with pytest.raises(Exception, match=r"none of 4 sounds .*--sounds") as refused:
-        Recommender.open(settings, PixelRoom(10**8))
+        open_proved(settings, PixelBudget(10**8))
     assert not isinstance(refused.value, SoundsAwayError)

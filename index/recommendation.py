@@ -1,0 +1,133 @@
+"""What a picture is answered with: the sounds, and how likely each material is in the picture.
+
+`Recommender.recommend` returns these dataclasses, HTTP and `thud recommend --json` write them, and the OpenAPI
+document describes them. They are not Pydantic models, which check each value: an answer has some 40 of them, and is
+made in half the time without.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Self
+
+from pydantic import Field, TypeAdapter
+from pydantic_core import to_json
+
+from model.materials import material_named
+
+
+def sound_url(sound_id: str, root_path: str = "") -> str:
+    """Path of a sound's audio under the prefix that the service is published at."""
+    return f"{root_path}/sounds/{sound_id}"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Seconds that each stage of computing an answer took; `room` is the wait for other large pictures."""
+
+    room: float = 0.0
+    decode: float = 0.0
+    network: float = 0.0
+    search: float = 0.0
+
+
+@dataclass(slots=True)
+class MaterialName:
+    """One of the 17 materials."""
+
+    id: Annotated[int, Field(ge=0, le=16, description="The material's number in the paper.", examples=[3])]
+    name: Annotated[str, Field(examples=["metal"])]
+
+    @classmethod
+    def of(cls, name: str | None) -> Self | None:
+        """The material of a record, None where the record names none."""
+        material = material_named(name) if name is not None else None
+        return cls(id=material.id, name=material.name) if material is not None else None
+
+
+@dataclass(slots=True)
+class PictureMaterial(MaterialName):
+    """A material and how likely it is in the picture."""
+
+    probability: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="That the material is in the picture; several can be, so they need not add up to 1.",
+        ),
+    ]
+
+
+@dataclass(slots=True)
+class Result:
+    """A recommended sound."""
+
+    rank: Annotated[int, Field(ge=1, description="1 is the best.")]
+    id: Annotated[str, Field(description="The sound's id: 20 hex digits, a hash of its content.")]
+    url: Annotated[
+        str, Field(description="Where its audio is; ready to be resolved against this service's address.")
+    ]
+    similarity: Annotated[float, Field(ge=-1, le=1, description="Cosine between the picture and the sound.")]
+    score: Annotated[float, Field(ge=0, le=1, description="(similarity + 1) / 2.")]
+    match: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="Probability that the sound's material is in the picture. Where the library does not say "
+            "what is struck, it is told from the sound. Null where the bundle has no heads.",
+        ),
+    ]
+    material: Annotated[MaterialName | None, Field(description="What is struck, where the library says so.")]
+    duration: Annotated[float, Field(description="Length of the sound in seconds.")]
+    hit: Annotated[
+        float, Field(description="Seconds at which it is struck: start there to skip the silence before.")
+    ]
+    loudness: Annotated[float, Field(description="LUFS of the 0.4 s from the hit on, to match levels by.")]
+    title: str
+    path: Annotated[str, Field(exclude=True)] = ""
+    """Its file, relative to the folder of sounds (`Recommender.index.root`). HTTP does not send it."""
+
+
+@dataclass(slots=True)
+class Recommendation:
+    """The sounds for a picture, best first."""
+
+    model: Annotated[str, Field(description="Id of the bundle that embedded the picture.")]
+    index: Annotated[str, Field(description="Id of the index that was searched.")]
+    k: Annotated[int, Field(description="How many were asked for.")]
+    returned: Annotated[int, Field(description="How many there are: fewer than `k` where the library is smaller.")]
+    library: Annotated[int, Field(description="Sounds in the library.")]
+    recognised: Annotated[
+        bool | None,
+        Field(
+            description="Whether the likeliest material is as probable as the bundle asks before it counts as "
+            "recognised. Null where the bundle has no heads or is not calibrated."
+        ),
+    ]
+    materials: Annotated[
+        list[PictureMaterial] | None,
+        Field(description="All 17 materials, likeliest first. Null where the bundle has no heads."),
+    ]
+    results: list[Result]
+    stages: Annotated[Stages, Field(exclude=True)] = field(default=Stages(), compare=False, repr=False)
+    """How long each stage took. HTTP sends it as the header Server-Timing."""
+
+    def json(self, root_path: str = "", *, for_terminal: bool = False) -> bytes:
+        """The answer as JSON in UTF-8, which is the body of the HTTP answer.
+
+        `root_path` is the prefix that the service is published at. With `for_terminal` it is what
+        `thud recommend --json` prints: the same, indented, and with the `path` of each sound, because a `url` needs
+        a running service. All that is not ASCII is escaped there, so that no name of a file controls the terminal.
+        """
+        if root_path:
+            results = [replace(result, url=root_path + result.url) for result in self.results]
+            return replace(self, results=results).json(for_terminal=for_terminal)
+        if not for_terminal:
+            return _RECOMMENDATION.dump_json(self)
+        answer = _RECOMMENDATION.dump_python(self)
+        for written, result in zip(answer["results"], self.results, strict=True):
+            written["path"] = result.path
+        return to_json(answer, indent=2, ensure_ascii=True)
+
+
+_RECOMMENDATION = TypeAdapter(Recommendation)

@@ -1,0 +1,262 @@
+"""From a picture to the sounds that fit it: the one way that Python, the command line and HTTP share."""
+
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import IO, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from index import DEFAULT_INDEX
+from index.recommendation import MaterialName, PictureMaterial, Recommendation, Result, Stages, sound_url
+from index.search import Match, SoundIndex
+from index.vectors import Vectors
+from model import PRETRAINED
+from model.bundle import Bundle
+from model.errors import BundleError, PictureError, PictureTooLargeError
+from model.heads import MaterialHeads
+from model.materials import MATERIALS, material_named
+from model.picture import PictureLimits, Region, picture_array
+from model.runtime import TowerRuntime
+from model.threads import available_cpus
+
+_DECIMALS = 6
+
+_Probabilities = npt.NDArray[np.float64]
+
+PictureSource = str | os.PathLike[str] | bytes | Image.Image
+"""A picture: the path of its file, the bytes of the file, or an image that Pillow has opened."""
+
+
+class PixelBound(Protocol):
+    """Bounds the pixels that are decoded at the same time, in all pictures together; safe to use from threads."""
+
+    def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
+        """A context that is held while so many pixels are in memory.
+
+        Entering it may wait for other pictures; it raises BusyError instead of waiting longer than `until`, in
+        seconds of `time.monotonic`.
+        """
+        ...
+
+
+class _Unbounded:
+    def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
+        return nullcontext()
+
+
+class Recommender:
+    """A bundle and an index together: pictures in, sounds out. Safe to use from several threads.
+
+    Open it once, since that takes far longer than an answer; close it when done, or use it as a context manager:
+
+    >>> from thud import Recommender
+    >>> with Recommender.open(index="demo/index") as recommender:
+    ...     answer = recommender.recommend("photo.jpg", k=3)
+    >>> [result.rank for result in answer.results]
+    [1, 2, 3]
+
+    A picture is computed by the thread that calls `recommend`, and ONNX Runtime adds the threads that `towers` was
+    given. `heads` are those of the bundle, None where it has none.
+    """
+
+    def __init__(
+        self,
+        towers: TowerRuntime,
+        heads: MaterialHeads | None,
+        index: SoundIndex,
+        limits: PictureLimits = PictureLimits(),
+        pixel_bound: PixelBound | None = None,
+    ) -> None:
+        self.towers = towers
+        self.index = index
+        self._heads = heads
+        self._limits = limits
+        self.pixel_bound = pixel_bound or _Unbounded()
+
+    @classmethod
+    def open(
+        cls,
+        bundle: str | os.PathLike[str] = PRETRAINED,
+        index: str | os.PathLike[str] = DEFAULT_INDEX,
+        *,
+        sounds: str | os.PathLike[str] | None = None,
+        limits: PictureLimits = PictureLimits(),
+        threads: int | None = None,
+        pixel_bound: PixelBound | None = None,
+    ) -> Self:
+        """Open the folders of a bundle, by default the one that comes with Thud, and of an index made with it.
+
+        `sounds` is the folder of the sound files, if it has moved since the index was made. `limits` says which
+        pictures are refused. `threads` is the number of threads that compute one picture, by default one for each
+        CPU; where several pictures are computed at the same time, 1 gives the most pictures per second.
+        `pixel_bound` limits the memory that decoding takes; without it nothing does.
+
+        Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
+        """
+        opened = Bundle.open(bundle)
+        heads = MaterialHeads.load(opened)
+        library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
+        return cls(
+            TowerRuntime(opened, available_cpus() if threads is None else threads),
+            heads,
+            library,
+            limits,
+            pixel_bound,
+        )
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that embeds the pictures."""
+        return self.towers.bundle
+
+    def recommend(
+        self, picture: PictureSource, k: int = 10, *, region: Region | None = None, until: float = math.inf
+    ) -> Recommendation:
+        """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
+
+        `picture` is the path of a JPEG, PNG or WebP file, the bytes of one, or an image that Pillow has opened, of
+        any format. With a `region`, the answer is about that part of it alone. Where there is a `pixel_bound`, a
+        large picture may have to wait for others, at the latest until `until`, in seconds of `time.monotonic`.
+
+        Raises PictureError for a picture that cannot be used (as `model.picture.decode_picture`), BusyError for one
+        that waited in vain, DamagedIndexError where the index cannot be read, MemoryError, and ValueError for a `k`
+        below 1.
+        """
+        data = picture if isinstance(picture, bytes | Image.Image) else read_picture(Path(picture), self._limits)
+        spec = self.bundle.spec
+        waited = 0.0
+
+        @contextmanager
+        def bound(pixels: int) -> Iterator[None]:
+            nonlocal waited
+            came = perf_counter()
+            with self.pixel_bound.take(pixels, until):
+                waited = perf_counter() - came
+                yield
+
+        began = perf_counter()
+        pixels = picture_array(data, spec.picture.size, spec.picture.resize, self._limits, region, bound)
+        decoded = perf_counter()
+        embedding = self.towers.embed_pictures(pixels[None]).embedding[0]
+        embedded = perf_counter()
+        answer = self._answer(embedding, self.index.search(embedding, k), k)
+        searched = perf_counter()
+        answer.stages = Stages(waited, decoded - began - waited, embedded - decoded, searched - embedded)
+        return answer
+
+    def _answer(self, embedding: Vectors, matches: Sequence[Match], k: int) -> Recommendation:
+        """The answer to the picture of this L2-normalised `embedding [d]`, for which `matches` were found."""
+        heads, calibration = self._heads, self.bundle.spec.calibration
+        materials = recognised = None
+        of_sounds: list[float | None] = [None] * len(matches)
+        if heads is not None:
+            # Rounded first, so that `recognised` and the order agree with the numbers that are shown.
+            in_picture = np.round(heads.pictures(embedding[None])[0].astype(np.float64), _DECIMALS)
+            materials = [PictureMaterial(one.id, one.name, float(in_picture[one.id])) for one in MATERIALS]
+            materials.sort(key=lambda one: -one.probability)
+            recognised = materials[0].probability >= calibration.recognised if calibration is not None else None
+            of_sounds = [_match(found, in_picture, heads) for found in matches]
+        results = [
+            _result(rank, found, match)
+            for rank, (found, match) in enumerate(zip(matches, of_sounds, strict=True), start=1)
+        ]
+        return Recommendation(
+            model=self.bundle.id,
+            index=self.index.id,
+            k=k,
+            returned=len(results),
+            library=len(self.index),
+            recognised=recognised,
+            materials=materials,
+            results=results,
+        )
+
+    def probe(self) -> None:
+        """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""
+        answer = self.recommend(_probe_picture(), 1)
+        if len(answer.results) != 1 or not np.isfinite(answer.results[0].similarity):
+            raise BundleError("the probe picture was answered without a usable result")
+
+    def close(self) -> None:
+        """Close the index."""
+        self.index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_picture(source: Path | IO[bytes], limits: PictureLimits) -> bytes:
+    """The bytes of a picture's file. Of a file that is too large, only one byte more than the limit is read.
+
+    Raises PictureError where the file cannot be read, and PictureTooLargeError where it has too many bytes.
+    """
+    try:
+        if isinstance(source, Path):
+            with source.open("rb") as file:
+                data = file.read(limits.max_bytes + 1)
+        else:
+            data = source.read(limits.max_bytes + 1)
+    except OSError as error:
+        name = source if isinstance(source, Path) else "the picture"
+        raise PictureError(f"{name} cannot be read: {error.strerror or error}") from error
+    if len(data) > limits.max_bytes:
+        raise PictureTooLargeError(
+            f"the picture has more than {limits.max_bytes:,} bytes, which is the most accepted"
+        )
+    return data
+
+
+def _result(rank: int, found: Match, match: float | None) -> Result:
+    record = found.record
+    return Result(
+        rank=rank,
+        id=record.id,
+        url=sound_url(record.id),
+        similarity=found.similarity,
+        score=found.score,
+        match=match,
+        material=MaterialName.of(record.material),
+        duration=record.seconds,
+        hit=record.hit,
+        loudness=record.loudness,
+        title=record.title,
+        path=record.path,
+    )
+
+
+def _match(found: Match, in_picture: _Probabilities, heads: MaterialHeads) -> float:
+    """The probability that the sound's material is in the picture.
+
+    The material of an unlabelled sound is a guess of the heads, so that its match is the mean over the materials it
+    may be of.
+    """
+    if found.record.material is not None:
+        material = material_named(found.record.material)
+        assert material is not None, "the catalogue has no other materials"
+        return float(in_picture[material.id])
+    assert found.embedding is not None, "a search gives the embeddings of unlabelled sounds"
+    of_sound = heads.sounds(found.embedding[None])[0].astype(np.float64)
+    return min(1.0, round(float(of_sound @ in_picture), _DECIMALS))
+
+
+@cache
+def _probe_picture() -> bytes:
+    # Small enough for any limits that a service may have.
+    gradient = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
+    buffer = io.BytesIO()
+    gradient.save(buffer, "PNG")
+    return buffer.getvalue()
