@@ -115,7 +115,7 @@ MORE: dict[str, bytes] = {
 @pytest.mark.parametrize("name", MORE)
 def test_two_data_chunks_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.wav").write_bytes(wav(200, 436 + len(MORE[name]), 400, after=MORE[name]))
-    with pytest.raises(SoundError, match="has two data chunks: more sound stands after 400 bytes of it"):
+    with pytest.raises(SoundError, match="has two data chunks: more sound stands behind 400 bytes of it"):
         decode_sound(tmp_path / "a.wav", 8000)
 
 
