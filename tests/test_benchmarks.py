@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.http.servers import serving, thud
 from benchmarks.quality.left_out import cells, macro, means
 from benchmarks.serve import __main__ as serve
+from benchmarks.serve import measure
+from tests.tiny_bundle import write_tiny_bundle
 
 ROOT = Path(__file__).parents[1]
 TINY = """
@@ -50,7 +53,9 @@ def test_training_rate_measures_every_side(tmp_path: Path) -> None:
 
 def test_serve_measures_all_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     markdown = tmp_path / "performance.md"
-    monkeypatch.setattr("sys.argv", ["serve", "--quick", "--markdown", str(markdown)])
+    # A tiny tower in place of a ResNet-18, whose export takes ten seconds.
+    monkeypatch.setattr(measure, "write_resnet18", lambda target, pictures: write_tiny_bundle(target))
+    monkeypatch.setattr("sys.argv", ["serve", "--quick", "--before", str(ROOT), "--markdown", str(markdown)])
     serve.main()
     tables = {
         heading: body for heading, _, body in (part.partition("\n") for part in markdown.read_text().split("\n## "))
@@ -62,11 +67,16 @@ def test_serve_measures_all_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "ceiling, shipped bundle",
         "Thud, same ResNet-18",
         "Thud, shipped bundle",
+        "Thud before, shipped bundle",
         "usual way",
     }
     assert all(float(rate) > 0 for rate in sides.values())
     ratios = dict(re.findall(r"^\| 640x480 \| (.+?) \| ([\d.]+) \|", tables["Ratios at concurrency 8"], re.M))
-    for ours, base in (("same ResNet-18", "usual way"), ("shipped bundle", "ceiling, shipped bundle")):
+    for ours, base in (
+        ("same ResNet-18", "usual way"),
+        ("shipped bundle", "ceiling, shipped bundle"),
+        ("shipped bundle", "Thud before, shipped bundle"),
+    ):
         wanted = float(sides[f"Thud, {ours}"]) / float(sides[base])
         assert float(ratios[f"Thud, {ours} / {base}"]) == pytest.approx(wanted, rel=0.05)
     goals = re.findall(
@@ -77,6 +87,18 @@ def test_serve_measures_all_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         over = float(figure) - float(bound)
         # What is shown is rounded.
         assert abs(over) < 0.01 or (word == "met") == (over > 0 if sign == "≥" else over < 0)
+
+
+def test_serve_runs_the_code_of_the_other_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "thud.py").write_text("raise SystemExit('the code of before')")
+    with (
+        pytest.raises(SystemExit, match="did not start: the code of before"),
+        serving(thud(tmp_path, tmp_path), tmp_path / "log", tmp_path),
+    ):
+        pass
+    monkeypatch.setattr("sys.argv", ["serve", "--before", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit, match="2"):
+        serve.main()
 
 
 def test_label_coverage_counts_what_the_drawn_clips_name(tmp_path: Path) -> None:

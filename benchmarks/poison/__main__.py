@@ -43,9 +43,7 @@ _BYTES_A_PIXEL = 20
 """The most memory that decoding takes (`model.picture.PictureLimits`)."""
 
 
-def poison(
-    pictures: list[str], seconds: float, sides: tuple[int, int], failures: Path | None, scratch: Path
-) -> Poisoned:
+def poison(pictures: list[str], seconds: float, sides: tuple[int, int], scratch: Path) -> Poisoned:
     """Serve, and send both kinds of requests; `sides` are the numbers of good and of broken clients."""
     bundle, log = load_bundle(PRETRAINED), scratch / "server.log"
     command = thud(bundle.folder, write_index(bundle, SOUNDS, scratch / "index"))
@@ -53,7 +51,7 @@ def poison(
         expected = [_asked(server.port, picture) for picture in pictures]
         watch = Watch(server)
         good = Clients(server.port, seconds, sides[0], pictures, expected)
-        broken = Clients(server.port, seconds, sides[1], pictures, failures=str(failures) if failures else None)
+        broken = Clients(server.port, seconds, sides[1], pictures)
         with _running(good) as good_side, _running(broken) as broken_side:
             _watch_until_ended(watch, good_side, broken_side, seconds)
         watch.settle()
@@ -121,18 +119,10 @@ def _watch_until_ended(watch: Watch, good: _Side, broken: _Side, seconds: float)
                 broken.stop()
                 break
             elapsed = time.monotonic() - began
-            progress.set_postfix_str(_so_far(watch, good.tally, broken.tally, elapsed), refresh=False)
+            wrong = good.tally.count(WRONG) + broken.tally.count(WRONG)
+            progress.set_postfix_str(f"{wrong} wrong, {watch.unready} not ready", refresh=False)
             progress.update(min(seconds, elapsed) - progress.n)
             time.sleep(max(0.0, due - time.monotonic()))
-
-
-def _so_far(watch: Watch, good: Tally, broken: Tally, elapsed: float) -> str:
-    ours, theirs = good.count(), broken.count()
-    wrong = sum(tally.count(WRONG) for tally in (good, broken))
-    return (
-        f"{ours / elapsed:.0f} good/s, {theirs / elapsed:.0f} broken/s, {broken.held} held, {wrong} wrong, "
-        f"{watch.unready} not ready, {watch.memory_now:.0f} MB"
-    )
 
 
 def _bound(watch: Watch) -> float:
@@ -176,18 +166,13 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--broken", type=float, default=0.5, help="share of the clients that send broken requests")
     parser.add_argument("--json", type=Path, help="write what was found to this file")
-    parser.add_argument(
-        "--failures", type=Path, help="write broken requests that got a wrong answer to this folder"
-    )
     arguments = parser.parse_args()
     broken = round(arguments.broken * arguments.clients)
-    if arguments.failures:
-        arguments.failures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         pictures = _good_pictures(arguments.photographs, scratch)
         sides = (arguments.clients - broken, broken)
-        found = poison(pictures, arguments.seconds, sides, arguments.failures, scratch)
+        found = poison(pictures, arguments.seconds, sides, scratch)
     print(found.as_text())
     if arguments.json:
         arguments.json.write_text(json.dumps(found.as_json(), indent=1) + "\n", encoding="utf-8")

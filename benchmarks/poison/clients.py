@@ -38,10 +38,7 @@ _RETRIES = 100
 
 @dataclass(frozen=True)
 class Clients:
-    """How many clients send what for how long. `expected`, the right answers to `pictures`, makes them good ones.
-
-    `failures` is a folder for broken requests that were answered as none may be.
-    """
+    """How many clients send what for how long. `expected`, the right answers to `pictures`, makes them good ones."""
 
     port: int
     seconds: float
@@ -49,7 +46,6 @@ class Clients:
     pictures: list[str]
     expected: list[str] = field(default_factory=list)
     first: int = 0
-    failures: str | None = None
 
 
 @dataclass
@@ -135,8 +131,6 @@ async def broken_clients(work: Clients, pictures: list[bytes], tally: Tally) -> 
         if outcome.startswith(WRONG):
             body = answer.body if answer else b""
             _example(tally, f"{broken.kind}, number {number}: {outcome[len(WRONG) :]} {body!r:.500}")
-            if work.failures:
-                (Path(work.failures) / f"{number}.http").write_bytes(b"".join(broken.pieces))
 
     async def client() -> None:
         nonlocal next_number

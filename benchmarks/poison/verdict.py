@@ -70,11 +70,6 @@ class Watch:
         """How many polls were not answered with 200."""
         return len(self._unready)
 
-    @property
-    def memory_now(self) -> float:
-        """Resident memory at the last poll, in MB."""
-        return self._memory_now
-
     def poll(self) -> bool:
         """Poll once; False where the server's process is gone."""
         self._ask()

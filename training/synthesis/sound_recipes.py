@@ -1,7 +1,7 @@
 """From what ranges the objects of each of the 17 materials are drawn.
 
 The ranges start from measured figures (tdw's modes, STK's Shakers) and were then moved until spectral centroid,
-decay and rise lay among those of recorded sounds (benchmarks/plausibility.py).
+decay and rise lay among those of recorded sounds (docs/studies.md).
 """
 
 from training.synthesis.sound_recipe import GrainRecipe, Recipe, sizes
