@@ -38,14 +38,13 @@ _RETRIES = 100
 
 @dataclass(frozen=True)
 class Clients:
-    """How many clients send what for how long. `expected`, the right answers to `pictures`, makes them good ones."""
+    """How many clients send what for how long; with `expected`, the answers to `pictures`, they are good ones."""
 
     port: int
     seconds: float
     clients: int
     pictures: list[str]
     expected: list[str] = field(default_factory=list)
-    first: int = 0
 
 
 @dataclass
@@ -55,7 +54,6 @@ class Tally:
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     milliseconds: list[float] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
-    held: int = 0
 
     def note(self, kind: str, outcome: str) -> None:
         """Count one."""
@@ -86,7 +84,7 @@ async def good_clients(work: Clients, pictures: list[bytes], tally: Tally) -> No
             await _ask_until_answered(connection, rng.choice(requests[at]), expected[at], tally)
         connection.close()
 
-    await asyncio.gather(*(client(work.first + number) for number in range(work.clients)))
+    await asyncio.gather(*(client(number) for number in range(work.clients)))
 
 
 async def _ask_until_answered(connection: Connection, asked: list[bytes], expected: bytes, tally: Tally) -> None:
@@ -119,12 +117,10 @@ async def broken_clients(work: Clients, pictures: list[bytes], tally: Tally) -> 
     poison = Poison(pictures)
     ends = time.monotonic() + work.seconds
     held: set[asyncio.Task[None]] = set()
-    next_number = work.first
+    next_number = 0
 
     async def hold(broken: Broken, number: int) -> None:
-        tally.held += 1
         note(broken, number, *await _LONE[broken.then](work.port, broken, ends))
-        tally.held -= 1
 
     def note(broken: Broken, number: int, outcome: str, answer: Answer | None) -> None:
         tally.note(broken.kind, outcome)

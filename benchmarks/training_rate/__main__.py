@@ -2,7 +2,7 @@
 
     python -m benchmarks.training_rate [DATASET] [--recipe NAME_OR_FILE]...
 
-The sides take turns in one process, with the recipe's networks and batch size; samples are pairs, or a grid's clips:
+The sides take turns in one process, on the recipe's networks and batch size; samples are pairs or a grid's clips:
 
   bare      forward, backward and the optimiser's step on data in place: normalised pictures and finished
             spectrograms, floats on the device, as many a step as in thud's batches, in thud's precision, compiled
@@ -146,7 +146,8 @@ def main(
         kind, clip = "bf16" if options.bf16 else "fp32", data.info.clip
         print(
             f"{machine()}; torch {torch.__version__}, {name}, bare and thud in {kind}; "
-            f"{data.info.source['kind']} data, pictures {data.info.picture.size} px, clips {clip.before + clip.after:g} s at {clip.sample_rate:,} Hz"
+            f"{data.info.source['kind']} data, pictures {data.info.picture.size} px, "
+            f"clips {clip.before + clip.after:g} s at {clip.sample_rate:,} Hz"
         )
         for at, recipe in enumerate(chosen):
             work = Work.of(data, recipe, options, steps or STEPS[place.type])
