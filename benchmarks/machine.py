@@ -1,4 +1,4 @@
-"""The machine that a benchmark runs on: every one names it beside its figures."""
+"""The machine that a benchmark runs on, which each of them prints with its figures."""
 
 import platform
 from pathlib import Path

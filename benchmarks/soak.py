@@ -1,4 +1,4 @@
-"""Whether the memory of a server stays flat: many requests against a fresh one, with nothing else beside it.
+"""Whether the memory of a server stays flat over many requests, with no other load on it.
 
     python -m benchmarks.soak [PHOTOGRAPHS] [--requests 100000] [--sounds 100000]
 

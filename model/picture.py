@@ -209,7 +209,7 @@ def fit_picture(image: Image.Image, size: int, rule: ResizeRule, part: Part | No
 def enough_for(size: int) -> int:
     """The least sides that a JPEG may be scaled down to before it is resized to `size`.
 
-    A quarter more leaves the final resize something to smooth. docs/studies.md, in float, cosine to the
+    A quarter more leaves the final resize something to smooth (docs/studies.md). In float, cosine to the
     full decode at the median: 0.9994 for 640x480, 0.9996 for 12 megapixels, 0.9990 at the least favourable size,
     and less without the quarter. One grey level on a tenth of the numbers has 0.9996 to 0.9999.
     """

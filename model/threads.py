@@ -20,7 +20,7 @@ def share_threads(cpus: int, workers: int | None = None) -> ThreadShares:
 
     More workers than CPUs each have one thread. Raises ValueError for a number below 1.
 
-    One request a CPU is what docs/studies.md finds to answer most: threads that share a picture wait for
+    One request a CPU answers most (docs/studies.md): threads that share a picture wait for
     each other. Fewer workers with more threads each answer a lone request sooner.
     """
     workers = cpus if workers is None else workers

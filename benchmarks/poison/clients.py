@@ -113,7 +113,7 @@ async def _ask_until_answered(connection: Connection, asked: list[bytes], expect
 
 
 async def broken_clients(work: Clients, pictures: list[bytes], tally: Tally) -> None:
-    """Send broken requests one after the other; those that take long are held on connections beside."""
+    """Send broken requests one after the other; those that take long have connections of their own."""
     poison = Poison(pictures)
     ends = time.monotonic() + work.seconds
     held: set[asyncio.Task[None]] = set()

@@ -48,7 +48,7 @@ def write_resnet18(target: Path, pictures: list[bytes]) -> Bundle:
     torch.manual_seed(0)
     clip = ClipSpec(sample_rate=8000, before=0.1, after=0.3)
     image = ImageTower(build_network(NAME))
-    # A bundle has two towers: the smallest that can be exported.
+    # A bundle needs a sound tower: the smallest that can be exported.
     mean = torch.nn.Sequential(torch.nn.AvgPool2d(32), torch.nn.Flatten(), torch.nn.Linear(3, EMBEDDING_SIZE))
     sound = SoundTower(mean, LogMel(clip.sample_rate, clip.samples, size=32))
     with tempfile.TemporaryDirectory() as scratch:

@@ -227,7 +227,7 @@ def flops(network: nn.Module, size: int) -> float:
 def convolution_backward_flops(
     gradient: list[int], inputs: list[int], weights: list[int], *settings: Any, **_: Any
 ) -> int:
-    """As many as forward for each gradient that is wanted. torch's own count takes no heed of groups."""
+    """The forward count for each gradient that is asked for; torch's own count ignores groups."""
     _, _, _, _, transposed, _, _, wanted = settings
     return int(conv_flop_count(inputs, weights, gradient, transposed) * (wanted[0] + wanted[1]))
 
