@@ -1,10 +1,11 @@
 """Recall, speed and size of the kinds of FAISS index at 10,000 to 100,000 vectors: why `index.vectors` chooses.
 
-    python benchmarks/index_recall.py
+    python -m benchmarks.index_recall
 
-The vectors are drawn around 600 objects of 17 materials, as sounds are. Two sets of queries: more of the same
-(`like sounds`), and points near the materials' centres moved by one common offset, as the embeddings of pictures
-lie off those of sounds (`like pictures`). Queries are searched one at a time on one thread, as the service does.
+The vectors are drawn around 600 objects of 17 materials, as sounds are. There are two sets of queries: more of the
+same (`like sounds`), and points near the materials' centres, all moved by one offset, because the embeddings of
+pictures lie apart from those of sounds (`like pictures`). Queries are searched one at a time on one thread, as the
+service does.
 """
 
 import tempfile
@@ -17,6 +18,7 @@ import faiss
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.machine import machine
 from index.vectors import IndexKind, VectorIndex, Vectors, normalised
 
 SIZE = 128
@@ -94,7 +96,7 @@ def main() -> None:
     objects = around(materials, 600, 0.6, rng)
     offset = normalised(rng.standard_normal((1, SIZE), np.float32))
     faiss.omp_set_num_threads(1)
-    print(f"FAISS {faiss.__version__}, {SIZE} dimensions, k = {K}, seed {SEED}, 1 thread")
+    print(f"{machine()}; FAISS {faiss.__version__}, {SIZE} dimensions, k = {K}, seed {SEED}, 1 thread")
     print(f"{'':32} {'recall@10':>22}")
     columns = f"{'vectors':>8} {'index':<26} {'sounds':>10} {'pictures':>9} {'queries/s':>10}"
     print(f"{columns} {'bytes':>12} {'build s':>8}")

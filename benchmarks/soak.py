@@ -1,38 +1,37 @@
-"""Whether the memory of a server stays flat: many requests against a fresh one, with nothing else beside it.
+"""Whether the memory of a server stays flat over many requests, with no other load on it.
 
-    python benchmarks/soak.py [PHOTOGRAPHS] [--requests 100000] [--sounds 100000] [--json FILE]
+    python -m benchmarks.soak [PHOTOGRAPHS] [--requests 100000] [--sounds 100000]
 
 The server is a real `thud serve` with the bundle that ships; eight clients send pictures of 640x480 without pause.
-Resident memory is read ten times. Exits with 1 where a request was answered with anything but 200, or where memory
-grew by more than 5 % after the first tenth. 100,000 requests take some ten minutes on two cores.
+Resident memory is read after each tenth of the requests. Exits with 1 where an answer was not 200, or where memory
+grew by more than 5 % after the first tenth. 100,000 requests take about ten minutes on two cores.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from load import Load
-from photographs import write_photographs
-from processes import apply_load, serving, thud
-from synthetic_index import write_index
 from tqdm import tqdm
 
+from benchmarks.http.inputs import write_index, write_photographs
+from benchmarks.http.load import Load
+from benchmarks.http.servers import apply_load, serving, thud
+from benchmarks.machine import machine
 from model import PRETRAINED
 from model.bundle import Bundle, load_bundle
 
 MOST_GROWTH = 1.05
 _CLIENTS = 8
 _AT_ONCE = 500
-"""Requests of one load: what progress is shown by. Each load starts a process, in a third of a second."""
+"""Requests of one load, after which progress is shown. Each load starts a process, in a third of a second."""
 
 
 @dataclass(frozen=True)
 class Soak:
-    """Resident memory in MB after so many requests each, and how many were answered with something but 200."""
+    """`memory` has pairs of requests so far and resident MB; `failed` counts answers that were not 200."""
 
     memory: list[tuple[int, float]]
     failed: int
@@ -40,14 +39,9 @@ class Soak:
 
     @property
     def growth(self) -> float:
-        """The most memory after the first tenth, to that after it."""
+        """The most memory at any later time, over the memory after the first tenth."""
         _, first, *later = (mb for _, mb in self.memory)
         return max(later) / first
-
-    @property
-    def last_to_first(self) -> float:
-        """Memory after the last tenth, to that after the first."""
-        return self.memory[-1][1] / self.memory[1][1]
 
 
 def soak(requests: int, bundle: Bundle, index: Path, pictures: list[str], log: Path) -> Soak:
@@ -55,7 +49,7 @@ def soak(requests: int, bundle: Bundle, index: Path, pictures: list[str], log: P
     memory, failed, done = [], 0, 0
     began = time.perf_counter()
     with (
-        serving("soak", thud(bundle.folder, index), log) as server,
+        serving(thud(bundle.folder, index), log) as server,
         tqdm(total=requests, desc="soak", unit=" requests", leave=False) as progress,
     ):
         memory.append((0, server.resident_mb()))
@@ -75,11 +69,12 @@ def soak(requests: int, bundle: Bundle, index: Path, pictures: list[str], log: P
 
 def main() -> None:
     """Soak and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photographs", type=Path, nargs="?", help="folder of pictures; drawn ones without")
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--sounds", type=int, default=100_000, help="vectors in the index")
-    parser.add_argument("--json", type=Path, help="write what was measured to this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         bundle = load_bundle(PRETRAINED)
@@ -87,14 +82,12 @@ def main() -> None:
         index = write_index(bundle, arguments.sounds, Path(scratch) / "index")
         found = soak(arguments.requests, bundle, index, pictures, Path(scratch) / "soak.log")
     sent = found.memory[-1][0]
+    print(machine())
     print(f"{sent:,} requests in {found.seconds:.0f} s, {sent / found.seconds:.1f} a second, {found.failed} failed")
     print(f"\n{'requests':>10} {'MB':>8} {'to the first tenth':>20}")
     for requests, mb in found.memory:
         print(f"{requests:>10,} {mb:>8.1f} {mb / found.memory[1][1]:>20.3f}")
-    print(f"\nlast to first tenth {found.last_to_first:.3f}, most to first tenth {found.growth:.3f}")
-    if arguments.json:
-        more = {"last_to_first": found.last_to_first, "growth": found.growth, "sounds": arguments.sounds}
-        arguments.json.write_text(json.dumps(asdict(found) | more, indent=1) + "\n", encoding="utf-8")
+    print(f"\nmost after the first tenth to the first tenth {found.growth:.3f}")
     sys.exit(found.failed > 0 or found.growth > MOST_GROWTH)
 
 

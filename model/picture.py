@@ -38,7 +38,7 @@ class PictureLimits:
 
 
 REGION_SIDE = 0.4
-"""Sides of the region around a point, as fractions of the picture's sides (benchmarks/part_of_picture.py)."""
+"""Sides of the region around a point, as fractions of the picture's sides (docs/studies.md)."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def enough_for(size: int) -> int:
     """The smallest side that a JPEG may be scaled down to while decoding, before it is resized to `size`.
 
     It is a quarter larger than `size`, so that the final resize can still smooth. Median cosine to the embedding of
-    the full decode (benchmarks/scaled_decode.py, float tower): 0.9994 for 640x480, 0.9996 for 12 megapixels,
+    the full decode (docs/studies.md, float tower): 0.9994 for 640x480, 0.9996 for 12 megapixels,
     0.9990 at the worst size, and less without the quarter. For comparison: changing a tenth of the values by one
     grey level gives 0.9996 to 0.9999.
     """

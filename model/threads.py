@@ -20,7 +20,7 @@ def share_threads(cpus: int, workers: int | None = None) -> ThreadShares:
 
     With more workers than CPUs each has one thread. Raises ValueError for a number below 1.
 
-    One request per CPU answers the most pictures (benchmarks/threads.py): threads that share a picture wait for
+    One request per CPU answers the most pictures (docs/studies.md): threads that share a picture wait for
     each other. Fewer workers with more threads each answer a single request sooner.
     """
     workers = cpus if workers is None else workers

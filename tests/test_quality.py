@@ -14,6 +14,8 @@ import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
+from benchmarks.quality import __main__ as quality
+from benchmarks.quality import data as quality_data
 from index.build import build_index
 from index.search import SoundIndex
 from model.bundle import BANK, HEADS, Bundle, Hubness, load_bundle
@@ -27,11 +29,7 @@ from tests.tiny_bundle import (
     write_tiny_bundle_with_heads,
 )
 
-# Scripts import their neighbours as Python finds them: in the script's own folder.
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-import quality
-import quality_data
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -76,12 +74,11 @@ def test_bundles_are_set_side_by_side(tmp_path: Path, data: Path) -> None:
     options = [str(data), *bundle_folders(tmp_path), "--json", str(out), "--least", "5", "5", "--workers", "1"]
     # In a process of its own, which shows that it gets by without torch.
     code = (
-        f"import sys\nsys.path.insert(0, {str(Path(quality.__file__).parent)!r})\nimport quality\n"
-        "quality.main(standalone_mode=False)\n"
+        "import sys\nfrom benchmarks.quality.__main__ import main\nmain(standalone_mode=False)\n"
         "print({'torch', 'torchvision', 'faiss'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code, *options]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     text = result.stdout
     assert text.splitlines()[-1] == "set()"

@@ -78,7 +78,7 @@ def keep_freed_memory(threads: int) -> None:
     """Keep freed blocks for the next picture rather than give them back to the system; for `threads` that compute.
 
     A picture of megapixels takes several blocks of megabytes, and the system clears and maps each page of a new
-    one: 1 to 6 % of the CPU time of a request of 12 megapixels (benchmarks/http_cost.py). As many threads have a
+    one: 1 to 6 % of the CPU time of a request of 12 megapixels (docs/studies.md). As many threads have a
     heap of their own as compute, and the others share these: each takes 64 MiB of address space, which may be
     limited. Threads that were started before keep theirs. Does nothing with other C libraries than glibc.
     """
@@ -207,7 +207,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # What was made so far stays, and looking through all of it for garbage would stop every request for 15 ms
-        # and more, again and again (benchmarks/http_cost.py).
+        # and more, again and again (docs/studies.md).
         gc.collect()
         gc.freeze()
         self._started(state_of(self.app).served.recommender.towers.precision)

@@ -1,4 +1,4 @@
-"""Half the clients send poison for some seconds, as benchmarks/poison.py does it for minutes."""
+"""Half the clients send poison for some seconds, as `python -m benchmarks.poison` does for minutes."""
 
 import json
 import subprocess
@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from poison_clients import REFUSED, RIGHT, WRONG, Tally
-from poison_requests import Poison
-from poison_verdict import Poisoned, Watched
 
+from benchmarks.poison.clients import REFUSED, RIGHT, WRONG, Tally
+from benchmarks.poison.requests import Poison
+from benchmarks.poison.verdict import Poisoned, Watched
 from tests.service.conftest import Encode
 
 ROOT = Path(__file__).parents[2]
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_good_do_not_notice_the_poison(tmp_path: Path) -> None:
     found = tmp_path / "poison.json"
-    script = [sys.executable, str(ROOT / "benchmarks" / "poison.py"), "--seconds", "5", "--json", str(found)]
+    script = [sys.executable, "-m", "benchmarks.poison", "--seconds", "5", "--json", str(found)]
 
-    ended = subprocess.run(script, capture_output=True, text=True, timeout=240, check=False)
+    ended = subprocess.run(script, capture_output=True, text=True, timeout=240, check=False, cwd=ROOT)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     report = json.loads(found.read_text())

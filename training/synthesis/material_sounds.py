@@ -1,7 +1,7 @@
 """The ranges of the sounds of each of the 17 materials.
 
 They start from measurements (tdw's modes, STK's Shakers) and were changed until spectral centroid, decay and rise
-were in the range of recorded sounds (benchmarks/plausibility.py).
+were in the range of recorded sounds (docs/studies.md).
 """
 
 from training.synthesis.sound_ranges import GrainRanges, SoundRanges, sizes

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import int8
 import numpy as np
 import pytest
 import torch
@@ -142,22 +141,3 @@ def test_a_held_out_source_is_embedded_as_if_it_had_never_been_there(made: tuple
     rows = torch.from_numpy(found.sounds.source == "second")
     expected = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
     torch.testing.assert_close(hold_out_sounds(found, SMALL)[rows][:, : len(MATERIALS)], expected.detach())
-
-
-def test_what_8_bits_cost_is_measured(data: Path, made: tuple[Path, Result]) -> None:
-    out, _ = made
-    work = out.with_name(out.name + ".work")
-    run = CliRunner().invoke(int8.main, [str(data), str(work), "--pictures", "3"], catch_exceptions=False)
-    rows = {
-        line[:57].strip(): line[57:].split()
-        for line in run.output.splitlines()
-        if line.startswith(("float", "INT8"))
-    }
-    assert len(rows) == 12
-    cosines = {name: float(numbers[0]) for name, numbers in rows.items()}
-    assert cosines["float"] == 1.0
-    # Only the tower with `any_pair` gives other results on x86 without VNNI.
-    same = {name: numbers for name, numbers in rows.items() if not name.endswith("any pair")}
-    assert min(cosines[name] for name in same) > 0.9
-    assert {float(numbers[2]) for numbers in same.values()} == {1.0}
-    assert max(cosine for name, cosine in cosines.items() if name != "float") < 1.0

@@ -1,0 +1,1 @@
+"""Whether good requests are answered correctly while other clients send broken ones."""

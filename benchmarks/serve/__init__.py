@@ -1,0 +1,1 @@
+"""How fast Thud answers, beside a plain loop, beside the usual way and beside an earlier commit."""
