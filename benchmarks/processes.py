@@ -65,7 +65,7 @@ def serving(name: str, command: list[str], log: Path) -> Iterator[Server]:
 
 def thud(bundle: Path, index: Path, *options: str) -> list[str]:
     """The command of `thud serve` on a free port."""
-    serve = [sys.executable, "-m", "thud", "serve", "--port", "0"]
+    serve = [sys.executable, "-P", "-m", "thud", "serve", "--port", "0"]
     return [*serve, "--bundle", str(bundle), "--index", str(index), *options]
 
 
