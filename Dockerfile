@@ -77,7 +77,7 @@ USER 10001:10001
 EXPOSE 8000
 # http.client, because urllib would ask a proxy named in the environment. Beside a Service named thud, Kubernetes sets
 # THUD_PORT to an address; the service then listens on its default port.
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --retries=3 CMD ["python", "-c", "\
+HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --retries=3 CMD ["python", "-I", "-c", "\
 import http.client, os, sys; \
 host, port = (os.environ.get(name, '').strip() for name in ('THUD_HOST', 'THUD_PORT')); \
 host = '127.0.0.1' if host in ('', '0.0.0.0', '::') else host; \

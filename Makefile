@@ -2,12 +2,14 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOWEST_BIN := .venv-lowest/bin
 DEMO_BIN := .venv-demo/bin
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo demo-data env test test-container lint format lock clean
+.PHONY: demo demo-data env test test-lowest test-container coverage lint format lock clean
 
 demo: demo-data
 	$(DEMO_BIN)/thud serve --bundle model/pretrained --index demo/index --host $(HOST) --port $(PORT)
@@ -26,18 +28,23 @@ env: $(BIN)/thud
 
 # Everything, for tests and training.
 $(BIN)/thud: requirements/all.lock pyproject.toml $(UV)
-	$(call install,.venv,requirements/all.lock)
+	$(call install,$(VENV),requirements/all.lock)
+
+# The same with the lowest versions that pyproject.toml allows of what Thud imports to index and serve.
+$(LOWEST_BIN)/thud: requirements/all.lock requirements/lowest.lock pyproject.toml $(UV)
+	$(call install,.venv-lowest,requirements/all.lock,requirements/lowest.lock)
 
 # What the demo needs: no PyTorch.
 $(DEMO_BIN)/thud: requirements/demo.lock pyproject.toml $(UV)
 	$(call install,.venv-demo,requirements/demo.lock)
 
-# Makes the environment $(1) with the pins of $(2). uv keeps what it installs in a cache of its own and links it from
+# Makes the environment $(1) with the pins of $(2) and then those of $(3). uv keeps what it installs in a cache of its own and links it from
 # there, so that a second clone takes seconds. setuptools, which installs Thud itself, has its pin in all.lock.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Thud needs Python 3.11 or newer; call make PYTHON=...")'
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(1)
 	$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
+	$(if $(3),$(UV) pip install --quiet --python $(1)/bin/python --require-hashes --no-deps -r $(3))
 	$(UV) pip install --quiet --python $(1)/bin/python --no-deps --build-constraint requirements/all.lock --editable .
 	@touch $@
 endef
@@ -48,8 +55,24 @@ $(UV): requirements/bootstrap.lock
 	@touch $@
 
 # One file of tests a process at a time; each process computes on one core.
-test: env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+TEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -n 2 --dist loadfile
+
+# All tests, then those of LOWEST with the lowest versions. Another Python: make test PYTHON=python3.13 VENV=.venv-3.13
+LOWEST = tests/index tests/model/test_bundle.py tests/model/test_picture.py tests/model/test_sound.py \
+	tests/service/test_app.py tests/service/test_recommend.py tests/service/test_connection.py
+test: env $(LOWEST_BIN)/thud
+	$(call TEST,$(BIN))
+	$(call TEST,$(LOWEST_BIN)) $(LOWEST)
+
+test-lowest: $(LOWEST_BIN)/thud
+	$(call TEST,$(LOWEST_BIN)) tests/model tests/index tests/service
+
+# How much of the code the tests run, those of the processes that they start included.
+coverage: env
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n 2 --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # The images, built and run, on the engine that answers or, with CONTAINER_HOST=SCRIPT, on one that the script makes.
 test-container: env
@@ -60,6 +83,8 @@ lint: env
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
 
 format: env
 	$(BIN)/ruff check --fix
@@ -73,6 +98,7 @@ lock: $(UV)
 	$(COMPILE) -c requirements/all.lock --extra train -o requirements/train.lock
 	$(COMPILE) -c requirements/all.lock --extra demo -o requirements/demo.lock
 	$(COMPILE) -c requirements/all.lock -o requirements/serve.lock
+	$(COMPILE) --resolution lowest-direct --extra otel -o requirements/lowest.lock
 
 clean:
-	rm -rf demo .venv .venv-demo .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf demo .venv* .uv .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

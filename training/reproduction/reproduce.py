@@ -132,9 +132,9 @@ class _Children:
         threads = str(max(1, available_cpus() // jobs))
         environment = {"OMP_NUM_THREADS": threads} | os.environ
         with log.open("ab") as lines:
-            child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "thud", *arguments], stdout=lines, stderr=lines, env=environment
-            )
+            # -P: no `model.py` of the working folder is taken for ours.
+            command = [sys.executable, "-P", "-m", "thud", *arguments]
+            child = subprocess.Popen(command, stdout=lines, stderr=lines, env=environment)  # noqa: S603
             self._running.add(child)
             if self._stopped:  # it was begun while the others were ended
                 child.terminate()
