@@ -24,9 +24,9 @@ from model.atomic import atomic_file
 from training.data.dataset import SPLITS, Dataset, load_dataset
 from training.loop.checkpoint import Checkpoint
 from training.loop.fit import fit
-from training.loop.fit_options import FitOptions
+from training.loop.fit_options import FitOptions, Precision
 from training.measures.evaluate import evaluate
-from training.measures.results import Precision, versions
+from training.measures.results import versions
 from training.systems.recipe import Recipe, load_recipe
 
 MEASURED_FILE = "left_out.json"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from model.errors import TrainingError
-from training.measures.results import Precision, Validation
+from training.data.dataset import Validation
+from training.loop.fit_options import Precision
 
 if TYPE_CHECKING:
     from training.loop.checkpoint import Checkpoint
@@ -109,10 +110,10 @@ def evaluate(run: Path, dataset: Path, as_json: bool, best: bool | None, device:
     """Measure the run RUN on the validation and test splits of DATASET; also writes RUN/result.json."""
     from training.data.dataset import load_dataset
     from training.data.pairs import hold_out
-    from training.loop.checkpoint import load_judged
+    from training.loop.checkpoint import load_judged, result_of
     from training.loop.device import choose_device, enough_memory
     from training.measures.evaluate import evaluate as measure
-    from training.measures.results import result_of, write_result
+    from training.measures.results import write_result
 
     checkpoint, data = load_judged(run, best), load_dataset(dataset)
     if data.info.id != checkpoint.dataset.id:

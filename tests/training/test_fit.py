@@ -39,8 +39,8 @@ from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint
 from training.loop.curves import FOLDER, Curves, best_epoch, finished
 from training.loop.device import choose_device
 from training.loop.device_data import Step
-from training.loop.fit import fit
-from training.loop.fit_options import FitOptions, may_compile
+from training.loop.fit import fit, may_compile
+from training.loop.fit_options import FitOptions
 from training.measures.results import RESULT_FILE
 from training.systems.systems import System
 from training.train_commands import evaluate as evaluate_command

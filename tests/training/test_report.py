@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from model.errors import TrainingError
-from training.data.dataset import Dataset
-from training.measures.results import RunResult, Validation
+from training.data.dataset import Dataset, Validation
+from training.measures.results import RunResult
 from training.reproduction.report.figures_of_runs import picture_curves, sound_curves
 from training.reproduction.report.groups import group_runs
 from training.reproduction.report.write import write_report

@@ -9,12 +9,11 @@ import pytest
 from model.bundle import ClipSpec, PictureSpec
 from tests.training.conftest import write_greatest_hits
 from tests.training.tiny import GRID, PAIRS, recipe, train
-from training.data.dataset import UNPAIRED, Dataset, Split
+from training.data.dataset import UNPAIRED, Dataset, Split, Validation
 from training.data.greatest_hits import GreatestHits
 from training.data.labels import draw_groups
 from training.data.pairs import concerns, draw_pairs, hold_out
 from training.data.prepare import PrepareOptions, prepare
-from training.measures.results import Validation
 
 WAYS: tuple[Validation, ...] = ("recording", "video", "sample")
 

@@ -32,6 +32,10 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 UNPAIRED = -1
 
+Validation = Literal["recording", "video", "sample"]
+"""What validation data must not share with training data: the recording, the video, or (the paper's way, as far
+as can be told) no more than the sample, a clip with its picture."""
+
 
 class DatasetInfo(BaseModel):
     """`dataset.json`. `source` tells where the data came from; `skipped` counts what was left out, or

@@ -8,9 +8,8 @@ import numpy.typing as npt
 
 from model.errors import NoDataError
 from model.materials import MATERIALS
-from training.data.dataset import SPLITS, UNPAIRED, Dataset, Split
+from training.data.dataset import SPLITS, UNPAIRED, Dataset, Split, Validation
 from training.data.labels import draw_groups
-from training.measures.results import Validation
 
 
 class Pairs(NamedTuple):

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from model.atomic import atomic_file
 from model.errors import TrainingError
 from model.torch_towers.two_tower import TwoTower
-from training.data.dataset import DatasetInfo
-from training.measures.results import Validation
+from training.data.dataset import DatasetInfo, Validation
+from training.loop.fit_options import FitOptions
+from training.measures.results import RunResult
 from training.systems.recipe import Recipe
 from training.systems.systems import System, TtAgg, build_system
 
@@ -79,6 +80,30 @@ class Checkpoint:
         return system.towers().eval()
 
 
+def result_of(checkpoint: Checkpoint, measured: dict[str, Any], command: str) -> RunResult:
+    """The result of a checkpoint that measured as `training.measures.evaluate.evaluate` says, by `command`."""
+    seconds = sum(record["seconds"] for record in checkpoint.history)
+    samples = sum(record["seconds"] * record["samples_per_second"] for record in checkpoint.history)
+    return RunResult(
+        recipe=checkpoint.recipe,
+        seed=checkpoint.seed,
+        validation=checkpoint.validation,
+        epochs=checkpoint.epoch,
+        checkpoint=checkpoint.id,
+        dataset=checkpoint.info["id"],
+        command=f"{checkpoint.command} && {command}",
+        device=checkpoint.device,
+        steps=checkpoint.steps,
+        precision=checkpoint.precision,
+        versions=checkpoint.versions,
+        seconds=seconds,
+        samples_per_second=samples / seconds,
+        history=checkpoint.history,
+        val=measured["val"],
+        test=measured["test"],
+    )
+
+
 def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
     """Write a checkpoint; the one before stays whole until the new one is. Raises TrainingError if it cannot be."""
     try:
@@ -125,4 +150,45 @@ def load_checkpoint(run: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
         raise TrainingError(f"{file} is a checkpoint of another version of Thud ({what})") from error
     except TypeError as error:
         raise TrainingError(f"{file} is not a checkpoint of this version: {error}") from error
+    return checkpoint
+
+
+def checkpoint_to_resume(run: Path, recipe: Recipe, dataset_id: str, options: FitOptions) -> Checkpoint | None:
+    """The checkpoint in `run`, None if there is none.
+
+    Raises TrainingError if it is of another recipe, seed, validation, dataset, number of steps or precision: what
+    a run reports must hold for all of its epochs. More epochs of a recipe whose learning rate is constant are
+    the same run, going on.
+    """
+    if not (run / CHECKPOINT_FILE).exists():
+        return None
+    checkpoint = load_checkpoint(run)
+    before, now = Recipe.model_validate(checkpoint.recipe).model_dump(), recipe.model_dump()
+    epochs = (before.pop("epochs"), now.pop("epochs"))
+    differing = [key for key in now if before[key] != now[key]]
+    if differing:
+        raise TrainingError(
+            f"{run} holds a run of another recipe (it differs in {', '.join(differing)}); choose another folder"
+        )
+    for what, theirs, ours in (
+        ("seed", checkpoint.seed, options.seed),
+        ("way of holding out validation data", checkpoint.validation, options.validation),
+        ("dataset", checkpoint.info["id"], dataset_id),
+        ("number of steps an epoch", checkpoint.steps, options.steps),
+    ):
+        if theirs != ours:
+            raise TrainingError(f"{run} holds a run with another {what}; choose another folder")
+    precision = "bf16" if options.bf16 else "fp32"
+    if checkpoint.precision != precision:
+        raise TrainingError(
+            f"{run} holds a run in {checkpoint.precision}, not {precision}; go on with --precision "
+            f"{checkpoint.precision}, or choose another folder"
+        )
+    if epochs[0] != epochs[1] and (recipe.schedule != "constant" or recipe.warm_up):
+        raise TrainingError(
+            f"{run} was begun for {epochs[0]} epochs, over which its learning rate is scheduled, not for "
+            f"{epochs[1]}; choose another folder"
+        )
+    if checkpoint.epoch > epochs[1]:
+        raise TrainingError(f"{run} has {checkpoint.epoch} epochs behind it, more than the {epochs[1]} asked for")
     return checkpoint

@@ -6,11 +6,12 @@ from pathlib import Path
 from model.errors import NoDataError, TrainingError
 from training.data.dataset import Dataset
 from training.data.pairs import concerns, hold_out
+from training.loop.checkpoint import checkpoint_to_resume
 from training.loop.device import enough_memory
 from training.loop.device_data import DeviceData
 from training.loop.distributed import Share
 from training.loop.fit import Objective, memory_advice
-from training.loop.fit_options import FitOptions, earlier
+from training.loop.fit_options import FitOptions
 from training.loop.plan import plan_epoch, samples
 from training.measures.evaluate import measure_epoch
 from training.systems.recipe import Recipe
@@ -27,7 +28,7 @@ def describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) -
 
 
 def _describe(dataset: Dataset, recipe: Recipe, run: Path, options: FitOptions) -> str:
-    before = earlier(run, recipe, dataset.info.id, options)
+    before = checkpoint_to_resume(run, recipe, dataset.info.id, options)
     held_out = hold_out(dataset, options.validation)
     batches = plan_epoch(held_out, recipe, options.seed, 0)[: options.steps]
     system = build_system(recipe, dataset.info, options.seed)

@@ -16,12 +16,12 @@ from model.errors import NoDataError, TrainingError
 from model.progress import progress
 from training.data.dataset import Dataset
 from training.data.pairs import concerns, hold_out
-from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, save_checkpoint
+from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, Checkpoint, checkpoint_to_resume, save_checkpoint
 from training.loop.curves import Curves, best_epoch, finished, told
 from training.loop.device import enough_memory
 from training.loop.device_data import DeviceData, Step
 from training.loop.distributed import Share, joined
-from training.loop.fit_options import FitOptions, earlier, may_compile
+from training.loop.fit_options import FitOptions
 from training.loop.optimizer import WeightAverage, build_optimizer, set_rate
 from training.loop.plan import Batch, plan_epoch, samples
 from training.measures.evaluate import measure_epoch
@@ -97,7 +97,7 @@ class Fitting:
         self.dataset = hold_out(dataset, options.validation)
         for concern in concerns(self.dataset):
             say(concern)
-        checkpoint = earlier(run, recipe, dataset.info.id, options)
+        checkpoint = checkpoint_to_resume(run, recipe, dataset.info.id, options)
         self.system = build_system(recipe, dataset.info, options.seed, pretrained=checkpoint is None)
         weigh(self.system, self.dataset)
         if checkpoint is not None:
@@ -244,6 +244,22 @@ class Fitting:
         if best_epoch(self.history) == len(self.history):
             save_checkpoint(self.checkpoint, self.run / BEST_FILE)
         save_checkpoint(self.checkpoint, self.run / CHECKPOINT_FILE)
+
+
+def may_compile(options: FitOptions, network: nn.Module, say: Callable[[str], None]) -> bool:
+    """Whether to compile the `network`: as the options say, but not with synchronised batch normalisation.
+
+    torch cannot compile that inside DistributedDataParallel. Raises TrainingError where it was asked for.
+    """
+    together = any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
+    if together and options.compile:
+        raise TrainingError(
+            "several GPUs normalise a batch together, which torch.compile cannot do: leave out --compile, or train "
+            "on one GPU"
+        )
+    if together and options.compiles:
+        say("not compiled: several GPUs normalise a batch together, which torch.compile cannot do")
+    return options.compiles and not together
 
 
 def memory_advice(recipe: Recipe) -> str:

@@ -3,27 +3,17 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from model.atomic import atomic_file
 from model.errors import TrainingError
-
-if TYPE_CHECKING:
-    from training.loop.checkpoint import Checkpoint
-
+from training.data.dataset import Validation
 
 T = TypeVar("T")
 
 RESULT_FILE = "result.json"
-
-Precision = Literal["auto", "fp32", "bf16"]
-"""What the networks compute in; weights stay float32. `auto` is bf16 on CUDA GPUs that have it, fp32 elsewhere."""
-
-Validation = Literal["recording", "video", "sample"]
-"""What validation data must not share with training data: the recording, the video, or (the paper's way, as far
-as can be told) no more than the sample, a clip with its picture."""
 
 
 class RunResult(BaseModel):
@@ -87,30 +77,6 @@ RESULTS = TypeAdapter(list[RunResult])
 def versions() -> dict[str, str]:
     """What decides the numbers of a run besides its recipe, data and seed."""
     return {name: version(name) for name in ("thud", "torch", "torchvision", "numpy")}
-
-
-def result_of(checkpoint: "Checkpoint", measured: dict[str, Any], command: str) -> RunResult:
-    """The result of a checkpoint that measured as `training.measures.evaluate.evaluate` says, by `command`."""
-    seconds = sum(record["seconds"] for record in checkpoint.history)
-    samples = sum(record["seconds"] * record["samples_per_second"] for record in checkpoint.history)
-    return RunResult(
-        recipe=checkpoint.recipe,
-        seed=checkpoint.seed,
-        validation=checkpoint.validation,
-        epochs=checkpoint.epoch,
-        checkpoint=checkpoint.id,
-        dataset=checkpoint.info["id"],
-        command=f"{checkpoint.command} && {command}",
-        device=checkpoint.device,
-        steps=checkpoint.steps,
-        precision=checkpoint.precision,
-        versions=checkpoint.versions,
-        seconds=seconds,
-        samples_per_second=samples / seconds,
-        history=checkpoint.history,
-        val=measured["val"],
-        test=measured["test"],
-    )
 
 
 def write_result(result: RunResult, run: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any, get_args
 import click
 
 from model.threads import available_cpus
-from training.measures.results import Precision, RunResult
+from training.loop.fit_options import Precision
+from training.measures.results import RunResult
 from training.train_commands import device_option
 
 MOST_JOBS = 4

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.errors import TrainingError
-from training.measures.results import Precision, Validation
+from training.data.dataset import Validation
+from training.loop.fit_options import Precision
 from training.systems.recipe import Recipe, load_recipe
 
 

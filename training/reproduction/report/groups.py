@@ -11,7 +11,8 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 from model.errors import TrainingError
-from training.measures.results import RunResult, Validation
+from training.data.dataset import Validation
+from training.measures.results import RunResult
 from training.reproduction.report.paper import NETWORKS, Network
 
 KINDS: dict[Validation, str] = {"sample": "sample-level", "video": "by video", "recording": "by recording"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from training.measures.results import Validation
+from training.data.dataset import Validation
 from training.reproduction.report.groups import (
     FIRM,
     KINDS,
