@@ -10,9 +10,8 @@ from index.search import Match
 from index.vectors import Vectors
 from model.bundle import Calibration
 from model.heads import MaterialHeads
+from model.hubness import SCORE_DECIMALS
 from model.materials import MATERIALS, Material, material_named
-
-_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def answer_picture(
     if heads is None:
         return Answer(tuple(RecommendedSound(found, None) for found in matches), None, None)
     # Rounded here, so that whatever is said about a probability holds for the number that is shown.
-    in_picture = np.round(heads.pictures(embedding[None])[0].astype(np.float64), _DECIMALS)
+    in_picture = np.round(heads.pictures(embedding[None])[0].astype(np.float64), SCORE_DECIMALS)
     materials = sorted(
         (MaterialProbability(material, float(in_picture[material.id])) for material in MATERIALS),
         key=lambda one: -one.probability,
@@ -77,4 +76,4 @@ def _match(found: Match, in_picture: npt.NDArray[np.float64], heads: MaterialHea
         return float(in_picture[material.id])
     assert found.embedding is not None, "a search gives the embeddings of unlabelled sounds"
     of_sound = heads.sounds(found.embedding[None])[0].astype(np.float64)
-    return min(1.0, round(float(of_sound @ in_picture), _DECIMALS))
+    return min(1.0, round(float(of_sound @ in_picture), SCORE_DECIMALS))

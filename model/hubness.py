@@ -16,6 +16,10 @@ from model.errors import BundleError
 Embeddings = npt.NDArray[np.float32]
 Biases = npt.NDArray[np.float32]
 
+SCORE_DECIMALS = 6
+"""To which similarities and probabilities are rounded before they are compared: copies of one sound must tie, though
+the last bits of their cosines depend on where in a matrix they stand."""
+
 _PART = 2**21  # cosines held at a time
 
 
@@ -42,7 +46,7 @@ def occurrences(
 ) -> npt.NDArray[np.int64]:
     """How often each of `sounds [n, d]` is among the `k` first of a picture `[N, d]`, as `[n]` (sum N min(k, n)).
 
-    They are ranked by cosine less their bias, to 6 decimals; of equals the earlier come first.
+    They are ranked by cosine less their bias, to `SCORE_DECIMALS`; of equals the earlier come first.
     """
     k = min(k, len(sounds))
     counts = np.zeros(len(sounds), np.int64)
@@ -51,7 +55,7 @@ def occurrences(
         scores = pictures[start : start + step] @ sounds.T
         if biases is not None:
             scores -= biases
-        scores = np.round(scores, 6)
+        scores = np.round(scores, SCORE_DECIMALS)
         last = np.partition(scores, len(sounds) - k, axis=1)[:, len(sounds) - k, None]
         above, level = scores > last, scores == last
         room = k - above.sum(axis=1, keepdims=True)
