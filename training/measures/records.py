@@ -5,12 +5,14 @@ videos of the one it is named after; it is None, and not in the file, where no i
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Interval = tuple[float, float]
 Way = Literal["micro", "macro"]
+Truth = Literal["own_clips", "all_events"]
+"""What makes a sound good for a picture: the materials of its own clips, or of all events known of its video."""
 
 
 class Measured(NamedTuple):
@@ -31,7 +33,7 @@ class Record(BaseModel):
 
 
 class SplitMeasures(Record):
-    """What one split of the data gave, whichever system was measured; what a system lacks is empty or None."""
+    """What one split of the data gave. Each system has its own fields; these tell them without asking which."""
 
     @property
     def rates(self) -> Mapping[str, Measured]:
@@ -52,6 +54,10 @@ class SplitMeasures(Record):
     def reasons(self) -> tuple[str, ...]:
         """Why something could not be measured."""
         return ()
+
+    def without_pictures(self) -> Self:
+        """The same without what single pictures gave."""
+        return self
 
 
 class NotMeasured(SplitMeasures):
@@ -200,16 +206,13 @@ class RetrievalMeasures(Record):
     without_good: int
     by_picture: PictureMeasures | None = None
 
-    def without_pictures(self) -> "RetrievalMeasures":
+    def without_pictures(self) -> Self:
         """The same without `by_picture`, which is many times as long as the rest."""
         return self.model_copy(update={"by_picture": None})
 
 
 class Recommendations(Record):
-    """Sounds recommended to `pictures` of a split, of a `library` of that many training sounds.
-
-    A sound is good by the materials of the picture's own clips, or of all events known of its video.
-    """
+    """Sounds recommended to `pictures` of a split, of a `library` of that many training sounds, by each truth."""
 
     pictures: int
     library: int
@@ -217,7 +220,11 @@ class Recommendations(Record):
     own_clips: RetrievalMeasures
     all_events: RetrievalMeasures
 
-    def without_pictures(self) -> "Recommendations":
+    def by(self, truth: Truth) -> RetrievalMeasures:
+        """How good they are by one truth."""
+        return self.own_clips if truth == "own_clips" else self.all_events
+
+    def without_pictures(self) -> Self:
         """The same without what single pictures gave."""
         shorter = {"own_clips": self.own_clips.without_pictures(), "all_events": self.all_events.without_pictures()}
         return self.model_copy(update=shorter)
@@ -252,7 +259,7 @@ class TowerMeasures(SplitMeasures):
             self.recommend.reasons if isinstance(self.recommend, NotMeasured) else ()
         )
 
-    def without_pictures(self) -> "TowerMeasures":
+    def without_pictures(self) -> Self:
         """The same without what single pictures gave."""
         found = self.recommended
         return self if found is None else self.model_copy(update={"recommend": found.without_pictures()})
