@@ -36,6 +36,7 @@ class Ran:
     have in common; `foreign` runs are of another dataset; `not_measured` has run, split and reason.
     """
 
+    source: str
     clips: OwnClips | None
     skipped: int
     heard_of: int
@@ -57,6 +58,7 @@ def what_was_run(dataset: Dataset, groups: Sequence[Group]) -> Ran:
     test = labels.picture_split == SPLITS.index("test")
     runs = sorted((entry for group in groups for entry in group.numbered), key=lambda entry: entry[0])
     return Ran(
+        source=", ".join(f"{code(key)} {code(value)}" for key, value in dataset.info.source.items()),
         clips=_own_clips(dataset),
         skipped=sum(skipped.values()),
         heard_of=int(np.isin(labels.picture_group[test], labels.picture_group[~test]).sum()),
