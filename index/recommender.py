@@ -23,12 +23,11 @@ from model import PRETRAINED
 from model.bundle import Bundle
 from model.errors import BundleError, PictureError, PictureTooLargeError
 from model.heads import MaterialHeads
+from model.hubness import SCORE_DECIMALS
 from model.materials import MATERIALS, material_named
 from model.picture import PictureLimits, Region, picture_array
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
-
-_DECIMALS = 6
 
 _Probabilities = npt.NDArray[np.float64]
 
@@ -160,7 +159,7 @@ class Recommender:
         of_sounds: list[float | None] = [None] * len(matches)
         if heads is not None:
             # Rounded first, so that `recognised` and the order agree with the numbers that are shown.
-            in_picture = np.round(heads.pictures(embedding[None])[0].astype(np.float64), _DECIMALS)
+            in_picture = np.round(heads.pictures(embedding[None])[0].astype(np.float64), SCORE_DECIMALS)
             materials = [PictureMaterial(one.id, one.name, float(in_picture[one.id])) for one in MATERIALS]
             materials.sort(key=lambda one: -one.probability)
             recognised = materials[0].probability >= calibration.recognised if calibration is not None else None
@@ -250,7 +249,7 @@ def _match(found: Match, in_picture: _Probabilities, heads: MaterialHeads) -> fl
         return float(in_picture[material.id])
     assert found.embedding is not None, "a search gives the embeddings of unlabelled sounds"
     of_sound = heads.sounds(found.embedding[None])[0].astype(np.float64)
-    return min(1.0, round(float(of_sound @ in_picture), _DECIMALS))
+    return min(1.0, round(float(of_sound @ in_picture), SCORE_DECIMALS))
 
 
 @cache

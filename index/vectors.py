@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model.bundle import Hubness
 from model.errors import LibraryError
-from model.hubness import Biases, hub_biases, occurrences, skewness
+from model.hubness import SCORE_DECIMALS, Biases, hub_biases, occurrences, skewness
 
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -36,7 +36,6 @@ _FEWEST_PROBES = 16
 _RECALL_QUERIES = 1000
 _NOISE_LENGTH = np.float32(2.0)
 _UNIT_TOLERANCE = 1e-3
-_DECIMALS = 6
 _CHECKED_AT_ONCE = 8192
 
 
@@ -204,12 +203,12 @@ class VectorIndex:
             everything = faiss.SearchParametersIVF()
             everything.nprobe = self._index.nlist
             scores, rows = self._index.search(queries, k, params=everything)
-        return np.round(scores, _DECIMALS), rows
+        return np.round(scores, SCORE_DECIMALS), rows
 
     def _cosines(self, query: Vectors, rows: Rows) -> Vectors:
         """Cosines `[k]` of the query and the vectors at `rows [k]`, in float64, so that copies are equal."""
         cosines = self.vectors(rows).astype(np.float64) @ query.astype(np.float64)
-        return np.round(cosines, _DECIMALS).astype(np.float32)
+        return np.round(cosines, SCORE_DECIMALS).astype(np.float32)
 
 
 def normalised(vectors: Vectors) -> Vectors:

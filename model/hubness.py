@@ -19,6 +19,10 @@ Biases = npt.NDArray[np.float32]
 
 _COSINES_AT_A_TIME = 2**21  # 16 MiB in float64
 
+SCORE_DECIMALS = 6
+"""To how many decimals similarities and probabilities are rounded before they are compared: copies of one sound
+must tie, though the last bits of their cosines depend on where in a matrix they stand."""
+
 
 def hub_biases(sounds: Embeddings, bank: Embeddings, hubness: Hubness) -> Biases:
     """The bias `[n]` of each of `sounds [n, d]` against `bank [N, d]`; all are L2-normalised.
@@ -44,7 +48,7 @@ def occurrences(
     """How often each of `sounds [n, d]` is among the first `k` of a picture, over `pictures [N, d]`, as `[n]`.
 
     The k-occurrences N_k of Radovanović et al. 2010; they add up to N min(k, n). Sounds are ranked by cosine minus
-    bias, rounded to 6 decimals; of equal ones the earlier comes first.
+    bias, rounded to `SCORE_DECIMALS` decimals; of equal ones the earlier comes first.
     """
     k = min(k, len(sounds))
     counts = np.zeros(len(sounds), np.int64)
@@ -53,7 +57,7 @@ def occurrences(
         scores = pictures[start : start + step] @ sounds.T
         if biases is not None:
             scores -= biases
-        scores = np.round(scores, 6)
+        scores = np.round(scores, SCORE_DECIMALS)
         last = np.partition(scores, len(sounds) - k, axis=1)[:, len(sounds) - k, None]
         above, tied = scores > last, scores == last
         left = k - above.sum(axis=1, keepdims=True)

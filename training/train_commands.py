@@ -12,7 +12,10 @@ from training.data.dataset import Validation
 from training.loop.fit_options import Precision
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from training.loop.checkpoint import Checkpoint
+    from training.measures.records import Mean, NotMeasured, Recommendations
     from training.measures.results import RunResult
 
 
@@ -182,38 +185,28 @@ def _metrics(run: Path, checkpoint: "Checkpoint") -> dict[str, Any]:
     if result.checkpoint != checkpoint.id:
         return {}
     # What single pictures gave is many times as long as the rest of a bundle's card.
-    for measured in (result.val, result.test):
-        for truth in measured.get("recommend", {}).values():
-            if isinstance(truth, dict):
-                truth.pop("by_picture", None)
-    return {"val": result.val, "test": result.test, "command": result.command}
+    val, test = (measured.without_pictures().model_dump(mode="json") for measured in (result.val, result.test))
+    return {"val": val, "test": test, "command": result.command}
 
 
 def _print_tables(result: "RunResult") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from training.measures.records import TowerMeasures
+
     console = Console()
     table = Table("split", "measured on", "measure", "value", "95 % over videos", title=_TITLES[result.system])
     for split, measured in (("val", result.val), ("test", result.test)):
-        measures = measured.get("pairs", measured)
-        if "none" in measured:
-            table.add_row(split, measured["none"])
-            continue
-        counted = next(name for name in ("samples", "pictures", "pairs") if name in measures)
-        for name in ("accuracy", "macro_accuracy", "precision", "recall", "f1", "map"):
-            if name in measures:
-                low, high = measures[f"{name}_interval"]
-                table.add_row(
-                    split,
-                    f"{measures[counted]:,} {counted}",
-                    name,
-                    f"{measures[name]:.4f}",
-                    f"{low:.4f} to {high:.4f}",
-                )
+        if not measured.rates:
+            table.add_row(split, measured.reasons[0])
+        for name, (value, interval) in measured.rates.items():
+            assert interval is not None, "a result has intervals"
+            low, high = interval
+            table.add_row(split, measured.counted, name, f"{value:.4f}", f"{low:.4f} to {high:.4f}")
     console.print(table)
-    if result.system == "tt_agg":
-        _print_recommend(console, result.test["recommend"])
+    if isinstance(result.test, TowerMeasures):
+        _print_recommend(console, result.test.recommend)
 
 
 _TITLES = {
@@ -224,30 +217,33 @@ _TITLES = {
 }
 
 
-def _print_recommend(console: Any, found: dict[str, Any]) -> None:
+def _print_recommend(console: "Console", found: "Recommendations | NotMeasured") -> None:
     from rich.table import Table
 
-    if "none" in found:
-        console.print(found["none"])
+    from training.measures.records import NotMeasured, Way
+
+    if isinstance(found, NotMeasured):
+        console.print(found.none)
         return
-    title = f"Good sounds in the top K, {found['pictures']:,} test pictures, {found['library']:,} training sounds"
-    title += f" (paper, Figure 8); hubness skew {found['hubness_skew']:.2f}"
+    title = f"Good sounds in the top K, {found.pictures:,} test pictures, {found.library:,} training sounds"
+    title += f" (paper, Figure 8); hubness skew {found.hubness_skew:.2f}"
     table = Table("", "own clips", "macro", "all materials", "macro", title=title)
-    truths = (found["own_clips"], found["all_events"])
+    own, all_ = found.own_clips, found.all_events
 
-    def cell(score: dict[str, Any], mean: str) -> str:
-        if f"{mean}_interval" not in score:
-            return f"{score[mean]:.4f}"
-        low, high = score[f"{mean}_interval"]
-        return f"{score[mean]:.4f} ({low:.2f} to {high:.2f})"
+    def cell(value: float, interval: tuple[float, float] | None) -> str:
+        if interval is None:
+            return f"{value:.4f}"
+        low, high = interval
+        return f"{value:.4f} ({low:.2f} to {high:.2f})"
 
-    def row(name: str, scores: list[dict[str, Any]]) -> None:
-        table.add_row(name, *(cell(score, mean) for score in scores for mean in ("micro", "macro")))
+    def row(name: str, means: "list[Mean]") -> None:
+        table.add_row(name, *(cell(*mean.by(way)) for mean in means for way in get_args(Way)))
 
-    for measure, title in (("p_at", "P"), ("coverage_at", "coverage")):
-        for k in truths[0][measure]:
-            row(f"{title}@{k}", [truth[measure][k] for truth in truths])
-    row("mAP", [truth["map"] for truth in truths])
-    row("nDCG@10", [truth["ndcg_at_10"] for truth in truths])
-    row("by chance", [truth["chance"] for truth in truths])
+    for k in own.p_at:
+        row(f"P@{k}", [own.p_at[k], all_.p_at[k]])
+    for k in own.coverage_at:
+        row(f"coverage@{k}", [own.coverage_at[k], all_.coverage_at[k]])
+    row("mAP", [own.map, all_.map])
+    row("nDCG@10", [own.ndcg_at_10, all_.ndcg_at_10])
+    row("by chance", [own.chance, all_.chance])
     console.print(table)

@@ -115,7 +115,9 @@ def _measure(data: Dataset, source: str, recipe: Recipe, run: Path, seed: int, p
     fold = left_out(data, source)
     options = FitOptions(device, seed, precision=precision)
     checkpoint: Checkpoint = fit(fold, recipe, run, options, say=lambda line: click.echo(line, err=True))
-    found = evaluate(checkpoint.build(), fold, device, seed=seed)["test"]["recommend"]["own_clips"]
+    found = evaluate(checkpoint.build(), fold, device, seed=seed)["test"].recommended
+    if found is None:
+        raise click.ClickException(f"{source}: nothing was recommended to its pictures")
     measured = {
         "source": source,
         "recipe": recipe.model_dump(),
@@ -127,7 +129,7 @@ def _measure(data: Dataset, source: str, recipe: Recipe, run: Path, seed: int, p
         "dataset": data.info.id,
         "seconds": sum(record["seconds"] for record in checkpoint.history),
         "pictures": len(fold.pictures_of("test")),
-        "measured": found,
+        "measured": found.own_clips.model_dump(),
     }
     with atomic_file(run / MEASURED_FILE) as aside:
         aside.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")

@@ -50,16 +50,16 @@ class Resamples:
         """Low and high end of the intervals of the means of `values [N, C]`: `[2, C]`."""
         return bounds(self.sums(values) / self.sums(np.ones((len(values), 1))))
 
-    def mean_interval(self, values: npt.NDArray[Any]) -> list[float]:
-        """The interval [low, high] of the mean of `values [N]`.
+    def mean_interval(self, values: npt.NDArray[Any]) -> tuple[float, float]:
+        """The interval (low, high) of the mean of `values [N]`.
 
         A value that is NaN is none: the mean is over the others, and a resample without one is left out.
         """
         there = ~np.isnan(values)
         return interval(_ratio(self.sums(np.where(there, values, 0)[:, None]), self.sums(there[:, None]))[:, 0])
 
-    def macro_interval(self, values: npt.NDArray[Any], held: npt.NDArray[np.bool_]) -> list[float]:
-        """The interval [low, high] of `macro_mean(values, held)`; a resample without any class is left out."""
+    def macro_interval(self, values: npt.NDArray[Any], held: npt.NDArray[np.bool_]) -> tuple[float, float]:
+        """The interval (low, high) of `macro_mean(values, held)`; a resample without any class is left out."""
         return interval(self.macro_means(values, held))
 
     def macro_means(self, values: npt.NDArray[Any], held: npt.NDArray[np.bool_]) -> Floats:
@@ -92,9 +92,10 @@ def bounds(drawn: Floats) -> Floats:
     return ends
 
 
-def interval(drawn: Floats) -> list[float]:
-    """The interval [low, high] of one resampled value `[times]`, NaN left out."""
-    return [float(end) for end in bounds(drawn)]
+def interval(drawn: Floats) -> tuple[float, float]:
+    """The interval (low, high) of one resampled value `[times]`, NaN left out."""
+    low, high = bounds(drawn)
+    return float(low), float(high)
 
 
 def _ratio(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Floats:

@@ -1,7 +1,6 @@
 """Evaluating a trained system: the paper's measures (Tables 2 to 5, Figure 8) and what retrieval is measured by."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +9,19 @@ from torch import Tensor
 
 from model.errors import NoDataError
 from model.progress import progress
-from model.torch_towers.two_tower import scaled_cosine
 from training.data.dataset import Dataset, Split
-from training.data.pairs import draw_pairs
+from training.data.pairs import Pairs, draw_pairs
 from training.measures.classification import measure_classes, measure_labels, measure_pairs
+from training.measures.records import (
+    AnySplit,
+    ClassMeasures,
+    LabelMeasures,
+    NotMeasured,
+    PairMeasures,
+    Recommendations,
+    RetrievalMeasures,
+    TowerMeasures,
+)
 from training.measures.retrieval import hubness_skew, measure_map, measure_retrieval
 from training.systems.systems import FcAgg, SoundNetwork, System, VisualNetwork
 
@@ -29,36 +37,43 @@ Rows = npt.NDArray[np.intp]
 Outputs = npt.NDArray[np.float32]
 
 
-def evaluate(system: System, dataset: Dataset, device: torch.device, *, seed: int = 0) -> dict[str, Any]:
-    """Measure the system on validation and test data; plain numbers as `results.RunResult` lays them out.
+def evaluate(system: System, dataset: Dataset, device: torch.device, *, seed: int = 0) -> dict[str, AnySplit]:
+    """Measure the system on the splits "val" and "test"; a split that cannot be measured says why.
 
     For TT_AGG, `pairs` are Table 5's measures, and `recommend` searches the *training* sounds (3.5) for every
     picture of the split, judged by the paper's labels (materials of the picture's own clips) and by all materials
     known to be in the picture.
     """
     system.to(device).eval()
-    result: dict[str, Any] = {}
     splits: tuple[Split, ...] = ("val", "test")
-    for split in splits:
-        try:
-            result[split] = _measure(system, dataset, split, device, seed, intervals=True)
-        except NoDataError as error:
-            result[split] = {"none": str(error)}
     if system.recipe.system == "tt_agg":
         library = dataset.clips_of("train")
         sounds = hear(system, dataset, library, device, unit=True)
-        for split in splits:
-            result[split]["recommend"] = _recommend(system, dataset, split, library, sounds, device, seed)
+        return {split: _towers(system, dataset, split, library, sounds, device, seed) for split in splits}
+    result: dict[str, AnySplit] = {}
+    for split in splits:
+        try:
+            result[split] = _materials(system, dataset, split, device, seed, intervals=True)
+        except NoDataError as error:
+            result[split] = NotMeasured(none=str(error))
     return result
 
 
-def measure_epoch(system: System, dataset: Dataset, device: torch.device, seed: int) -> dict[str, Any]:
-    """The split's measures without intervals, for the curves, and `monitor`, the one that says which epoch is best.
+def measure_epoch(system: System, dataset: Dataset, device: torch.device, seed: int) -> dict[str, int | float]:
+    """Validation measures by name, without intervals, and `monitor`, the one that says which epoch is best.
 
-    Raises NoDataError if there is no validation data, and TrainingError if the weights are broken.
+    For TT_AGG they are those of the pairs, and `map`, the macro mAP of ranking the split's own clips. Raises
+    NoDataError if there is no validation data, and TrainingError if the weights are broken.
     """
     system.eval()
-    return _measure(system, dataset, "val", device, seed, intervals=False)
+    if system.recipe.system == "tt_agg":
+        pairs, images, sounds = _paired(system, dataset, "val", device, seed)
+        # Pairs are judged at a cosine of 0, which only the paper's loss makes a boundary; a ranking needs none.
+        ranking = _map(dataset, pairs, images, sounds)
+        measured = _measure_pairs(dataset, pairs, images, sounds, seed, intervals=False)
+        return {**measured.model_dump(), "map": ranking, MONITOR: ranking}
+    found = _materials(system, dataset, "val", device, seed, intervals=False)
+    return {**found.model_dump(), MONITOR: found.map if isinstance(found, LabelMeasures) else found.accuracy}
 
 
 def see(system: System, dataset: Dataset, rows: Rows, device: torch.device, *, unit: bool = False) -> Outputs:
@@ -79,73 +94,47 @@ def hear(system: System, dataset: Dataset, rows: Rows, device: torch.device, *, 
     return _outputs(listen, rows, "sound", unit)
 
 
-def _measure(
+def _materials(
     system: System, dataset: Dataset, split: Split, device: torch.device, seed: int, *, intervals: bool
-) -> dict[str, Any]:
+) -> ClassMeasures | LabelMeasures:
+    """What the systems that predict materials gave: one of each clip, one of each pair, or all in each picture."""
+    labels = dataset.labels
     if isinstance(system, SoundNetwork):
-        measured = _sound(system, dataset, split, device, seed, intervals)
-        return measured if intervals else measured | {MONITOR: measured["accuracy"]}
-    if isinstance(system, VisualNetwork):
-        measured = _visual(system, dataset, split, device, seed, intervals)
-        return measured if intervals else measured | {MONITOR: measured["map"]}
-    if isinstance(system, FcAgg):
-        measured = _fc_agg(system, dataset, split, device, seed, intervals)
-        return measured if intervals else measured | {MONITOR: measured["accuracy"]}
-    return _tt_agg(system, dataset, split, device, seed, intervals)
-
-
-def _sound(
-    system: SoundNetwork, dataset: Dataset, split: Split, device: torch.device, seed: int, intervals: bool
-) -> dict[str, Any]:
-    clips = _some(dataset.clips_of(split), f"the {split} split has no clip")
-    logits = hear(system, dataset, clips, device)
-    labels = dataset.labels
-    return measure_classes(logits, labels.clip_material[clips], dataset.videos(clips), seed, intervals=intervals)
-
-
-def _visual(
-    system: VisualNetwork, dataset: Dataset, split: Split, device: torch.device, seed: int, intervals: bool
-) -> dict[str, Any]:
-    pictures = _some(dataset.pictures_of(split), f"the {split} split has no picture with a material")
-    logits = see(system, dataset, pictures, device)
-    present = dataset.labels.picture_materials[pictures]
-    return measure_labels(logits, present, dataset.labels.picture_id[pictures], seed, intervals=intervals)
-
-
-def _fc_agg(
-    system: FcAgg, dataset: Dataset, split: Split, device: torch.device, seed: int, intervals: bool
-) -> dict[str, Any]:
-    pairs = draw_pairs(dataset, split, (seed, VALIDATION_DRAW), system.recipe.clips_per_picture)
-    positive = pairs.match == 1.0
-    images, sounds = _pair_outputs(
-        system, dataset, pairs.picture[positive], pairs.clip[positive], device, unit=False
-    )
-    with torch.inference_mode():
-        logits = (
-            system.logits(torch.from_numpy(images).to(device), torch.from_numpy(sounds).to(device)).cpu().numpy()
+        clips = _some(dataset.clips_of(split), f"the {split} split has no clip")
+        logits = hear(system, dataset, clips, device)
+        return measure_classes(
+            logits, labels.clip_material[clips], dataset.videos(clips), seed, intervals=intervals
         )
-    material = dataset.labels.clip_material[pairs.clip[positive]]
-    groups = dataset.labels.picture_id[pairs.picture[positive]]
-    return measure_classes(logits, material, groups, seed, intervals=intervals)
-
-
-def _tt_agg(
-    system: System, dataset: Dataset, split: Split, device: torch.device, seed: int, intervals: bool
-) -> dict[str, Any]:
+    if isinstance(system, VisualNetwork):
+        pictures = _some(dataset.pictures_of(split), f"the {split} split has no picture with a material")
+        logits = see(system, dataset, pictures, device)
+        present = labels.picture_materials[pictures]
+        return measure_labels(logits, present, labels.picture_id[pictures], seed, intervals=intervals)
+    assert isinstance(system, FcAgg)
     pairs = draw_pairs(dataset, split, (seed, VALIDATION_DRAW), system.recipe.clips_per_picture)
-    images, sounds = _pair_outputs(system, dataset, pairs.picture, pairs.clip, device, unit=True)
-    scores = scaled_cosine((images * sounds).sum(axis=1))
-    groups = dataset.labels.picture_id[pairs.picture]
-    measured = measure_pairs(scores, pairs.match, groups, seed, intervals=intervals)
-    if intervals:
-        return {"pairs": measured}
-    # Pairs are judged at a cosine of 0, which only the paper's loss makes a boundary; a ranking needs none.
-    pictures, clips = np.unique(pairs.picture), np.unique(pairs.clip)
-    seen = images[_first(pairs.picture, pictures)]
-    heard = sounds[_first(pairs.clip, clips)]
-    labels = dataset.labels
-    ranking = measure_map(seen, heard, labels.picture_materials[pictures], labels.clip_material[clips])
-    return {**measured, "map": ranking, MONITOR: ranking}
+    pictures, clips = (column[pairs.match == 1.0] for column in (pairs.picture, pairs.clip))
+    images, sounds = _pair_outputs(system, dataset, pictures, clips, device, unit=False)
+    with torch.inference_mode():
+        both = system.logits(torch.from_numpy(images).to(device), torch.from_numpy(sounds).to(device))
+    groups = labels.picture_id[pictures]
+    return measure_classes(both.cpu().numpy(), labels.clip_material[clips], groups, seed, intervals=intervals)
+
+
+def _towers(
+    system: System,
+    dataset: Dataset,
+    split: Split,
+    library: Rows,
+    sounds: Outputs,
+    device: torch.device,
+    seed: int,
+) -> TowerMeasures:
+    recommend = _recommend(system, dataset, split, library, sounds, device, seed)
+    try:
+        measured = _measure_pairs(dataset, *_paired(system, dataset, split, device, seed), seed, intervals=True)
+    except NoDataError as error:
+        return TowerMeasures(none=str(error), recommend=recommend)
+    return TowerMeasures(pairs=measured, recommend=recommend)
 
 
 def _recommend(
@@ -156,25 +145,48 @@ def _recommend(
     sounds: Outputs,
     device: torch.device,
     seed: int,
-) -> dict[str, Any]:
+) -> Recommendations | NotMeasured:
     queries = dataset.pictures_of(split)
     if not len(queries):
-        return {"none": f"the {split} split has no picture with a material"}
+        return NotMeasured(none=f"the {split} split has no picture with a material")
     labels = dataset.labels
     pictures = see(system, dataset, queries, device, unit=True)
-    truths = {"own_clips": labels.picture_materials[queries], "all_events": labels.picture_all_materials[queries]}
-    result: dict[str, Any] = {
-        "pictures": len(queries),
-        "library": len(library),
-        "hubness_skew": hubness_skew(pictures, sounds),
-    }
-    for name, truth in truths.items():
-        result[name] = measure_retrieval(
-            pictures, sounds, truth, labels.clip_material[library], labels.picture_id[queries], seed=seed
-        )
-        if split == "val":  # recipes are compared on test pictures
-            result[name].pop("by_picture")
-    return result
+
+    def judged(truth: npt.NDArray[np.bool_]) -> RetrievalMeasures:
+        heard = labels.clip_material[library]
+        found = measure_retrieval(pictures, sounds, truth, heard, labels.picture_id[queries], seed=seed)
+        return found if split == "test" else found.without_pictures()  # recipes are compared on test pictures
+
+    return Recommendations(
+        pictures=len(queries),
+        library=len(library),
+        hubness_skew=hubness_skew(pictures, sounds),
+        own_clips=judged(labels.picture_materials[queries]),
+        all_events=judged(labels.picture_all_materials[queries]),
+    )
+
+
+def _paired(
+    system: System, dataset: Dataset, split: Split, device: torch.device, seed: int
+) -> tuple[Pairs, Outputs, Outputs]:
+    """The split's pairs, and the unit vectors of the picture and of the clip of each."""
+    pairs = draw_pairs(dataset, split, (seed, VALIDATION_DRAW), system.recipe.clips_per_picture)
+    return pairs, *_pair_outputs(system, dataset, pairs.picture, pairs.clip, device, unit=True)
+
+
+def _measure_pairs(
+    dataset: Dataset, pairs: Pairs, images: Outputs, sounds: Outputs, seed: int, *, intervals: bool
+) -> PairMeasures:
+    scores = ((images * sounds).sum(axis=1) + 1.0) / 2.0
+    return measure_pairs(scores, pairs.match, dataset.labels.picture_id[pairs.picture], seed, intervals=intervals)
+
+
+def _map(dataset: Dataset, pairs: Pairs, images: Outputs, sounds: Outputs) -> float:
+    """Macro mAP where each picture of the pairs ranks each clip of them."""
+    pictures, clips = np.unique(pairs.picture), np.unique(pairs.clip)
+    seen, heard = images[_first(pairs.picture, pictures)], sounds[_first(pairs.clip, clips)]
+    labels = dataset.labels
+    return measure_map(seen, heard, labels.picture_materials[pictures], labels.clip_material[clips])
 
 
 def _pair_outputs(

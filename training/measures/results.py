@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from model.atomic import atomic_file
 from model.errors import TrainingError
 from training.data.dataset import Validation
+from training.measures.records import AnySplit, Epoch
 
 T = TypeVar("T")
 
@@ -19,19 +20,9 @@ RESULT_FILE = "result.json"
 class RunResult(BaseModel):
     """`result.json` of a run. Measures are shares in [0, 1]; an `..._interval` is a 95 % bootstrap over videos.
 
-    `val` and `test` hold what `training.measures.evaluate` measures for the system:
-
-    - sound, fc_agg: `samples`, `accuracy`, `accuracy_interval`, `macro_accuracy`, `macro_accuracy_interval`,
-      `loss`, `confusion` (17 rows of true material, 17 columns of said material, counts)
-    - visual: `pictures`, `accuracy`, `precision`, `recall`, `f1`, `map`, their intervals, `loss`
-    - tt_agg: `pairs` {`pairs`, `accuracy`, `precision`, `recall`, `f1`, their intervals, `loss`}, and `recommend`
-      {`pictures`, `library`, `hubness_skew`, `own_clips`, `all_events`}, the last two as
-      `training.measures.retrieval.measure_retrieval` gives them; `recommend` holds only `none`, the reason, where
-      there is nothing to search
-
-    Either is {`none`: reason} where the split cannot be measured. `history` has one record an epoch: `epoch`,
-    `loss`, `seconds`, `samples_per_second` and `val`, the same measures without intervals and confusion; for
-    tt_agg those of `pairs`, with `map`, by which the best epoch is chosen.
+    `val` and `test` are what `training.measures.evaluate.evaluate` gave: `ClassMeasures` of sound and fc_agg,
+    `LabelMeasures` of visual, `TowerMeasures` of tt_agg, and `NotMeasured` where the split cannot be measured.
+    `recipe` is as it was trained, perhaps by another version of Thud, whose keys are not all of today's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,9 +40,9 @@ class RunResult(BaseModel):
     versions: dict[str, str]
     seconds: float
     samples_per_second: float
-    history: list[dict[str, Any]]
-    val: dict[str, Any]
-    test: dict[str, Any]
+    history: list[Epoch]
+    val: AnySplit
+    test: AnySplit
 
     @property
     def run(self) -> str:

@@ -5,14 +5,16 @@ sound is good for a picture if its material is one of the picture's (paper, 4.4.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from model.errors import NoDataError, TrainingError
+from model.hubness import skewness
 from model.materials import MATERIALS
 from training.measures.bootstrap import Resamples, class_means, macro_mean
+from training.measures.ranking import list_average_precision, ndcg, precision_at, rank
+from training.measures.records import MaterialMeasures, Mean, PictureMeasures, RetrievalMeasures
 
 SHOWN_K = (1, 5, 10, 25, 50)
 PART = 2**20  # similarities held at a time
@@ -29,8 +31,8 @@ def measure_retrieval(
     *,
     most_k: int = 50,
     seed: int = 0,
-) -> dict[str, Any]:
-    """Rank all M sounds for each of N pictures and measure the rankings; plain numbers, ready for JSON.
+) -> RetrievalMeasures:
+    """Rank all M sounds for each of N pictures and measure the rankings.
 
     `pictures [N, 128]` and `sounds [M, 128]` are unit vectors; the nearest come first, of equals the earlier.
     `picture_materials [N, 17]` and `sound_material [M]` (ids 0..16) are the truth, `picture_group [N]` the videos.
@@ -43,10 +45,9 @@ def measure_retrieval(
     - `chance`: the precision of drawing at random
     - `good_share`, `good_low`, `good_high`: micro precision at K = 1, 2, ... min(`most_k`, M) and its interval
     - `by_material`: for each material that occurs, its `pictures`, their `p_at_10`, `interval` and `chance`;
-      `p_at_10` and its interval are left out where "10" is left out of `p_at`
+      `p_at_10` and its interval are None where "10" is left out of `p_at`
     - `without_good`: how many pictures have no good sound among all M. They stay in, with 0 for every measure.
-    - `by_picture`: lists of N, to six decimals, to compare two recipes picture by picture: `group`, `materials`
-      (ids), `p_at_10` (unless it is left out of `p_at`), `ndcg_at_10` and `map`
+    - `by_picture`: to compare two recipes picture by picture; its `p_at_10` is None as in `by_material`
 
     Micro is the mean over pictures; macro the mean, over the materials that occur, of the mean over the pictures
     with the material. Both have 95 % bootstrap intervals over groups. Raises TrainingError where there is
@@ -60,45 +61,46 @@ def measure_retrieval(
     ranked = _Ranked(pictures, sounds, picture_materials, sound_material, min(most_k, len(sounds)))
     shown = [k for k in SHOWN_K if k <= ranked.share.shape[1]]
 
-    def score(values: Floats) -> dict[str, Any]:
-        return {
-            "micro": float(values.mean()),
-            "micro_interval": resamples.mean_interval(values),
-            "macro": macro_mean(values, picture_materials),
-            "macro_interval": resamples.macro_interval(values, picture_materials),
-        }
+    at_ten = ranked.share[:, 9] if 10 in shown else None
 
-    by_picture: dict[str, list[Any]] = {
-        "group": np.asarray(picture_group).tolist(),
-        "materials": [np.flatnonzero(present).tolist() for present in picture_materials],
-        **({"p_at_10": ranked.share[:, 9].round(6).tolist()} if 10 in shown else {}),
-        "ndcg_at_10": ranked.ndcg_at_10.round(6).tolist(),
-        "map": ranked.average_precision.round(6).tolist(),
-    }
-    low, high = resamples.mean_bounds(ranked.share)
-    by_material: dict[str, dict[str, Any]] = {}
-    means = class_means(chance, picture_materials)
+    def mean(values: Floats) -> Mean:
+        return Mean(
+            micro=float(values.mean()),
+            micro_interval=resamples.mean_interval(values),
+            macro=macro_mean(values, picture_materials),
+            macro_interval=resamples.macro_interval(values, picture_materials),
+        )
+
+    chances = class_means(chance, picture_materials)
+    by_material = {}
     for id_ in np.flatnonzero(picture_materials.any(axis=0)):
         holds = picture_materials[:, id_]
-        entry: dict[str, Any] = {"pictures": int(holds.sum()), "chance": float(means[id_])}
-        if 10 in shown:
-            at_ten = ranked.share[:, 9]
-            entry["p_at_10"] = float(at_ten[holds].mean())
-            entry["interval"] = resamples.mean_interval(np.where(holds, at_ten, np.nan))
-        by_material[MATERIALS[id_].name] = entry
-    return {
-        "p_at": {str(k): score(ranked.share[:, k - 1]) for k in shown},
-        "map": score(ranked.average_precision),
-        "ndcg_at_10": score(ranked.ndcg_at_10),
-        "coverage_at": {str(k): score(ranked.coverage(k)) for k in shown},
-        "chance": {"micro": float(chance.mean()), "macro": macro_mean(chance, picture_materials)},
-        "good_share": ranked.share.mean(axis=0).tolist(),
-        "good_low": low.tolist(),
-        "good_high": high.tolist(),
-        "by_material": by_material,
-        "without_good": int((chance == 0).sum()),
-        "by_picture": by_picture,
-    }
+        by_material[MATERIALS[id_].name] = MaterialMeasures(
+            pictures=int(holds.sum()),
+            chance=float(chances[id_]),
+            p_at_10=None if at_ten is None else float(at_ten[holds].mean()),
+            interval=None if at_ten is None else resamples.mean_interval(np.where(holds, at_ten, np.nan)),
+        )
+    low, high = resamples.mean_bounds(ranked.share)
+    return RetrievalMeasures(
+        p_at={str(k): mean(ranked.share[:, k - 1]) for k in shown},
+        map=mean(ranked.average_precision),
+        ndcg_at_10=mean(ranked.ndcg_at_10),
+        coverage_at={str(k): mean(ranked.coverage(k)) for k in shown},
+        chance=Mean(micro=float(chance.mean()), macro=macro_mean(chance, picture_materials)),
+        good_share=ranked.share.mean(axis=0).tolist(),
+        good_low=low.tolist(),
+        good_high=high.tolist(),
+        by_material=by_material,
+        without_good=int((chance == 0).sum()),
+        by_picture=PictureMeasures(
+            group=np.asarray(picture_group).tolist(),
+            materials=[np.flatnonzero(present).tolist() for present in picture_materials],
+            p_at_10=None if at_ten is None else at_ten.round(6).tolist(),
+            ndcg_at_10=ranked.ndcg_at_10.round(6).tolist(),
+            map=ranked.average_precision.round(6).tolist(),
+        ),
+    )
 
 
 def measure_map(
@@ -120,12 +122,10 @@ def hubness_skew(pictures: npt.NDArray[np.float32], sounds: npt.NDArray[np.float
     few sounds (hubs) are near to everything. Raises TrainingError as `measure_retrieval` does.
     """
     _check(pictures, sounds)
-    chosen = np.zeros(len(sounds))
+    chosen = np.zeros(len(sounds), np.int64)
     for _, order in _rankings(pictures, sounds):
         chosen += np.bincount(order[:, :k].ravel(), minlength=len(sounds))
-    away = chosen - chosen.mean()
-    spread = float(chosen.std())
-    return float((away**3).mean() / spread**3) if np.ptp(chosen) else 0.0
+    return skewness(chosen)
 
 
 class _Ranked:
@@ -146,19 +146,14 @@ class _Ranked:
         self._held = picture_materials
         # Rank of the first sound of each material; most_k where there is none before.
         self._first = np.full(picture_materials.shape, most_k)
-        discount = 1 / np.log2(np.arange(2, min(10, count) + 2))
-        ideal = np.concatenate([[1], discount.cumsum()])  # by number of good sounds; without one the gain is 0
         for part, order in _rankings(pictures, sounds):
             material = sound_material[order]  # [n, M], nearest first
             good = np.take_along_axis(picture_materials[part], material, axis=1)
-            hits = good.cumsum(axis=1)
-            precision = hits / np.arange(1, count + 1)
-            total = hits[:, -1]
-            self.share[part] = precision[:, :most_k]
-            self.average_precision[part] = (precision * good).sum(axis=1) / np.maximum(1, total)
-            self.ndcg_at_10[part] = good[:, : len(discount)] @ discount / ideal[np.minimum(total, len(discount))]
-            for rank in reversed(range(most_k)):
-                np.put_along_axis(self._first[part], material[:, rank, None].astype(np.intp), rank, axis=1)
+            self.share[part] = precision_at(good[:, :most_k])
+            self.average_precision[part] = np.nan_to_num(list_average_precision(good))
+            self.ndcg_at_10[part] = ndcg(good, good.sum(axis=1), count)
+            for at in reversed(range(most_k)):
+                np.put_along_axis(self._first[part], material[:, at, None].astype(np.intp), at, axis=1)
 
     def coverage(self, k: int) -> Floats:
         """Share of each picture's materials among its `k` nearest sounds, 0 for a picture without materials."""
@@ -177,7 +172,7 @@ def _rankings(
         part = slice(start, start + step)
         # Equal sounds must tie: a product's last bits depend on where in the matrix a column stands.
         similarity = (pictures[part].astype(np.float64) @ library).astype(np.float32)
-        yield part, np.argsort(-similarity, axis=1, kind="stable")
+        yield part, rank(similarity)
 
 
 def _chance(picture_materials: npt.NDArray[np.bool_], sound_material: npt.NDArray[np.int8]) -> Floats:

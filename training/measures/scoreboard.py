@@ -45,8 +45,8 @@ def parts(by_source: Mapping[str, FoldScores]) -> dict[str, dict[str, Scored]]:
     return found
 
 
-def intervals(part: str, sources: Sequence[Scored], seed: int) -> dict[str, list[float]]:
-    """The intervals [low, high] of a part's mean over sources, by the names of its numbers that get one."""
+def intervals(part: str, sources: Sequence[Scored], seed: int) -> dict[str, tuple[float, float]]:
+    """The intervals (low, high) of a part's mean over sources, by the names of its numbers that get one."""
     return interval_over(sources, WITH_INTERVAL[part], seed) if part in WITH_INTERVAL else {}
 
 

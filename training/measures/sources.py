@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model.hubness import skewness
+from model.hubness import SCORE_DECIMALS, skewness
 from model.materials import MATERIALS
 from training.measures.bootstrap import Resamples, interval, mean_of_known
+from training.measures.ranking import average_precision, discounts, ideal_gain, ndcg, precision_at, rank
 
 Floats = npt.NDArray[np.float64]
 Reals = npt.NDArray[np.floating]
@@ -23,8 +24,6 @@ Ids = npt.NDArray[np.int64]
 K = (1, 5, 10)
 MOST_K = 10
 BINS = 15
-_DECIMALS = 6
-"""To which scores and probabilities are rounded, as where the index ranks and the service answers."""
 
 
 @dataclass(frozen=True)
@@ -125,15 +124,13 @@ def score_recommendations(
     - `skew`: skewness of how often each sound is among the first 10 of a picture; `skew without biases`: of the
       ranking by `without_biases [P, L]`, and without these the same
     """
-    order = rank(scores)
-    plain = order if without_biases is None else rank(without_biases)
+    order = _listed(scores)
+    plain = order if without_biases is None else _listed(without_biases)
     good = library_material[order] == picture_material[:, None]
-    discount = _discount(len(library_material))
     total = _sounds_of(picture_material, library_material)
-    ideal = discount.cumsum()[np.clip(total, 1, len(discount)) - 1]
-    each = {f"P@{k}": good[:, :k].mean(axis=1) for k in K} | {"nDCG@10": good @ discount / ideal}
+    each = _at_k(good) | {"nDCG@10": ndcg(good, total, len(library_material))}
     if labelled is not None:
-        each["P@10 labelled"] = (library_material[rank(labelled)] == picture_material[:, None]).mean(axis=1)
+        each["P@10 labelled"] = _at_k(library_material[_listed(labelled)] == picture_material[:, None])["P@10"]
     # Hubs among the pictures that count above, so that all numbers of a source are about the same ones.
     skews = {
         name: skewness(np.bincount(firsts[total > 0].ravel(), minlength=len(library_material)))
@@ -145,10 +142,10 @@ def score_recommendations(
 
 def score_chance(picture_material: Ids, library_material: Ids, least: int) -> Scored:
     """What drawing from the library at random gives on average: the share of good sounds, whatever K."""
-    discount = _discount(len(library_material))
+    sounds = len(library_material)
     total = _sounds_of(picture_material, library_material)
-    share = total / len(library_material)
-    gain = share * discount.sum() / discount.cumsum()[np.clip(total, 1, len(discount)) - 1]
+    share = total / sounds
+    gain = share * discounts(sounds).sum() / ideal_gain(total, sounds)
     each = {f"P@{k}": share for k in K} | {"nDCG@10": gain}
     return _answered(each, picture_material, total, least)
 
@@ -175,11 +172,11 @@ def score_pictures(probabilities: Reals, material: Ids, least: int, recognised: 
     each = _tops(probabilities, material)
     if recognised is not None:
         # Rounded, as in an answer of the service: what is said holds for the number that is shown.
-        likeliest = np.round(probabilities.max(axis=1).astype(np.float64), _DECIMALS)
+        likeliest = np.round(probabilities.max(axis=1).astype(np.float64), SCORE_DECIMALS)
         each["recognised"] = (likeliest >= recognised).astype(np.float64)
     truth = material[:, None] == np.arange(len(MATERIALS))
     precisions = [
-        average_precision(probabilities[:, id_], truth[:, id_])
+        float(average_precision(probabilities[:, id_].astype(np.float64), truth[:, id_])[0])
         for id_ in enough(material, least)
         if not truth[:, id_].all()
     ]
@@ -192,18 +189,6 @@ def score_sounds(probabilities: Reals, material: Ids, least: int) -> Scored:
     told = probabilities.argmax(axis=1)
     more = {"ECE": calibration_error(probabilities.max(axis=1), told == material)}
     return _scored(_tops(probabilities, material), material, least, more, told=told)
-
-
-def rank(scores: Reals, most: int = MOST_K) -> npt.NDArray[np.intp]:
-    """The first `most` columns of each row of `scores [P, L]`, the largest first, of equals the earlier."""
-    return np.argsort(-np.round(scores.astype(np.float64), _DECIMALS), axis=1, kind="stable")[:, :most]
-
-
-def average_precision(scores: Reals, truth: npt.NDArray[np.bool_]) -> float:
-    """Mean precision at the places of what is true, by falling `scores [N]`; equal scores share one place."""
-    _, place, counts = np.unique(-scores.astype(np.float64), return_inverse=True, return_counts=True)
-    hits = np.bincount(place, truth, len(counts))
-    return float((hits * hits.cumsum() / counts.cumsum()).sum() / truth.sum()) if truth.any() else np.nan
 
 
 def calibration_error(probabilities: Reals, truth: npt.NDArray[np.bool_]) -> float:
@@ -232,8 +217,10 @@ def mean_over(sources: Sequence[Scored]) -> dict[str, float]:
     return {name: mean([one.numbers.get(name, np.nan) for one in sources]) for name in names}
 
 
-def interval_over(sources: Sequence[Scored], name: str, seed: int = 0, times: int = 1000) -> dict[str, list[float]]:
-    """95 % percentile bootstrap intervals [low, high] of `mean_over`'s `name` and `name macro`, by name.
+def interval_over(
+    sources: Sequence[Scored], name: str, seed: int = 0, times: int = 1000
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile bootstrap intervals (low, high) of `mean_over`'s `name` and `name macro`, by name.
 
     The files of each source are resampled, never the sources: the intervals say what other files of the same
     sources might have given, not what another source would. A material that a resample lacks is left out of its
@@ -247,9 +234,7 @@ def interval_over(sources: Sequence[Scored], name: str, seed: int = 0, times: in
         drawn[name].append(resamples.sums(one.each[name][:, None])[:, 0] / len(one.material))
         if len(one.counted):
             held = one.material[:, None] == one.counted
-            sums, counts = resamples.sums(one.each[name][:, None] * held), resamples.sums(held)
-            ratio = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-            drawn[f"{name} macro"].append(mean_of_known(ratio))
+            drawn[f"{name} macro"].append(resamples.macro_means(one.each[name], held))
     return {key: interval(mean_of_known(np.stack(values, axis=1))) for key, values in drawn.items() if values}
 
 
@@ -278,14 +263,20 @@ def _scored(
     return Scored({**numbers, **more}, each, material, counted, left_out, told)
 
 
+def _listed(scores: Reals) -> npt.NDArray[np.intp]:
+    """The first ten sounds of each row of `scores [P, L]`, as an index lists them."""
+    return rank(np.round(scores.astype(np.float64), SCORE_DECIMALS), MOST_K)
+
+
+def _at_k(good: npt.NDArray[np.bool_]) -> dict[str, Floats]:
+    """P@K of the lists `good [P, 10]`, which are shorter where the library is: there a K above counts all."""
+    shares = precision_at(good)
+    return {f"P@{k}": shares[:, min(k, shares.shape[1]) - 1] for k in K}
+
+
 def _tops(probabilities: Reals, material: Ids) -> dict[str, Floats]:
     first = np.argsort(-probabilities, axis=1, kind="stable")[:, :3] == material[:, None]
     return {"top-1": first[:, 0].astype(np.float64), "top-3": first.any(axis=1).astype(np.float64)}
-
-
-def _discount(sounds: int) -> Floats:
-    discount: Floats = 1.0 / np.log2(np.arange(2, min(MOST_K, sounds) + 2))
-    return discount
 
 
 def _sounds_of(picture_material: Ids, library_material: Ids) -> Ids:

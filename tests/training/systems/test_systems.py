@@ -1,6 +1,5 @@
 """The paper's four systems: each learns, is measured, prints its table; what is trained is what is exported."""
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from model.bundle import load_bundle
 from model.errors import TrainingError
 from model.runtime import TowerRuntime
 from model.torch_towers.networks import build_network
-from tests.training.test_report import measures
+from tests.training.reproduction.test_report import measures
 from tests.training.tiny import CPU, GRID, PAIRS, SHUFFLENET, SQUEEZENET, STEPS, recipe, train
 from training.data.dataset import Dataset
 from training.loop.checkpoint import CHECKPOINT_FILE, load_checkpoint
@@ -56,11 +55,12 @@ def test_a_system_learns_and_is_measured(
     assert (title in table, counted in table) == (True, True)
     assert (result.system, result.checkpoint, result.dataset) == (chosen.system, checkpoint.id, dataset.info.id)
     # Four materials: chance is a quarter.
-    assert result.test[measure] > 0.6
-    low, high = result.test[f"{measure}_interval"]
-    assert low <= result.test[measure] <= high
+    value, interval = result.test.rates[measure]
+    assert value > 0.6
+    assert interval is not None
+    assert interval[0] <= value <= interval[1]
     # No towers of a common space, so nothing to recommend by.
-    assert "recommend" not in result.test
+    assert result.test.recommended is None
     exported = CliRunner().invoke(export_command, [str(run), str(tmp_path / "bundle")])
     assert isinstance(exported.exception, TrainingError)
     assert str(exported.exception) == f"the run trained {chosen.system}, which has no two towers; tt_agg has"
@@ -69,33 +69,35 @@ def test_a_system_learns_and_is_measured(
 
 def test_two_towers_learn_from_the_grid(run: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     text, result = evaluated(run, dataset, "--json")
-    assert json.loads(text) == result.model_dump()
-    assert measures("tt_agg", 0.5, intervals=False).keys() <= result.history[0]["val"].keys()
-    assert result.test["pairs"]["accuracy"] > 0.75
-    for truth in ("own_clips", "all_events"):
-        found = result.test["recommend"][truth]
-        assert found["chance"]["micro"] == 0.25
-        assert found["p_at"]["10"]["micro"] > 0.5
-        assert len(found["good_share"]) == 50
-        assert found["by_material"].keys() == {"wood", "metal", "glass", "dirt"}
-    assert result.test["recommend"]["library"] == len(dataset.clips_of("train"))
-    assert [record["epoch"] for record in result.history] == list(range(1, 13))
+    assert json.loads(text) == result.model_dump(mode="json")
+    assert measures("tt_agg", 0.5, intervals=False).keys() <= (result.history[0].val or {}).keys()
+    assert result.test.rates["accuracy"].value > 0.75
+    recommended = result.test.recommended
+    assert recommended is not None
+    for found in (recommended.own_clips, recommended.all_events):
+        assert found.chance.micro == 0.25
+        assert found.p_at["10"].micro > 0.5
+        assert len(found.good_share) == 50
+        assert found.by_material.keys() == {"wood", "metal", "glass", "dirt"}
+    assert recommended.library == len(dataset.clips_of("train"))
+    assert [record.epoch for record in result.history] == list(range(1, 13))
     monkeypatch.setenv("COLUMNS", "120")
     table, _ = evaluated(run, dataset)
     words = " ".join(table.split())
     for wanted in ("Table 5", "by chance", "P@10", "nDCG@10", "8 test pictures, 72 training sounds", "coverage@50"):
         assert wanted in words
-    score = result.test["recommend"]["own_clips"]["map"]
-    low, high = score["macro_interval"]
-    assert f"{score['macro']:.4f}" in words
-    assert f"({low:.2f} to {high:.2f})" in words
+    macro, interval = recommended.own_clips.map.by("macro")
+    assert interval is not None
+    assert f"{macro:.4f}" in words
+    assert f"({interval[0]:.2f} to {interval[1]:.2f})" in words
 
 
 def test_two_towers_learn_from_the_papers_pairs(dataset: Dataset, tmp_path: Path) -> None:
     train(dataset, recipe(PAIRS, epochs=14), tmp_path / "run")
     _, result = evaluated(tmp_path / "run", dataset)
-    assert result.test["pairs"]["accuracy"] > 0.65
-    assert result.test["recommend"]["own_clips"]["p_at"]["10"]["micro"] > 0.5
+    assert result.test.rates["accuracy"].value > 0.65
+    assert result.test.recommended is not None
+    assert result.test.recommended.own_clips.p_at["10"].micro > 0.5
 
 
 def test_what_is_exported_is_what_was_trained(dataset: Dataset, tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_what_is_exported_is_what_was_trained(dataset: Dataset, tmp_path: Path) 
     assert bundle.spec.training["recipe"]["name"] == chosen.name
     assert bundle.spec.training["dataset"]["id"] == dataset.info.id
     assert bundle.spec.metrics["export_parity"] >= 0.99999
-    judged = copy.deepcopy(measured.test)
+    judged = measured.test.model_dump(mode="json")
     for truth in ("own_clips", "all_events"):
         assert judged["recommend"][truth].pop("by_picture")["group"] == sorted(dataset.labels.picture_id[-8:])
     assert bundle.spec.metrics["test"] == judged

@@ -1,7 +1,8 @@
 """How figures look and are written: one style, and colours that colour-blind readers can tell apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from model.materials import MATERIALS
+from training.reproduction.report.groups import Group
 
 # Okabe & Ito 2008, "Color universal design", without yellow, which is too light for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -40,6 +42,23 @@ _STYLE: dict[Any, Any] = {
     "figure.constrained_layout.w_pad": 0.08,
     "figure.constrained_layout.h_pad": 0.08,
 }
+
+
+@dataclass(frozen=True)
+class Plate:
+    """Figure `number` of the paper, redrawn. `figure` is None where nothing can be drawn; the caption says why."""
+
+    number: int
+    title: str
+    caption: str
+    alt: str = ""
+    figure: Figure | None = None
+    groups: Sequence[Group] = ()
+
+    @property
+    def file(self) -> str:
+        """The figure's file, relative to the report."""
+        return f"figures/figure-{self.number}.png"
 
 
 @contextmanager

@@ -7,8 +7,7 @@ import torch
 from model.materials import MATERIALS
 from model.torch_towers.spectrogram import LogMel
 from training.data.dataset import SPLITS, UNPAIRED, Dataset
-from training.reproduction.report.canvas import COLOURS, NAMES, name_materials, new_figure
-from training.reproduction.report.groups import Plate
+from training.reproduction.report.canvas import COLOURS, NAMES, Plate, name_materials, new_figure
 
 _SHOWN_CLIPS = 6
 _TICKS_KHZ = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])

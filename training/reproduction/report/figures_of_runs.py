@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from model.materials import MATERIALS
-from training.reproduction.report.canvas import COLOURS, LINES, name_materials, new_figure
-from training.reproduction.report.groups import Group, Plate, commonest_kind, lookup, number, of_paper
+from training.measures.records import ClassMeasures, RetrievalMeasures
+from training.reproduction.report.canvas import COLOURS, LINES, Plate, name_materials, new_figure
+from training.reproduction.report.groups import Group, commonest_kind, of_paper
 from training.reproduction.report.paper import FIGURE_8, NETWORKS
 
 Floats = npt.NDArray[np.float64]
@@ -131,9 +132,7 @@ def good_sounds(groups: Sequence[Group]) -> Plate:
     """Figure 8: the share of good sounds among the nearest K over all test pictures, a line a recipe."""
     title = "Share of good sounds among the K nearest"
     candidates = [
-        group
-        for group in groups
-        if group.system == "tt_agg" and group.role != "ablation" and len(_good(group, "good_share"))
+        group for group in groups if group.system == "tt_agg" and group.role != "ablation" and _retrieved(group)
     ]
     if not candidates:
         return Plate(8, title, f"Not run. In the paper, {FIGURE_8}.")
@@ -145,18 +144,16 @@ def good_sounds(groups: Sequence[Group]) -> Plate:
     figure = new_figure(7.5, 4.2)
     axes = figure.add_subplot()
     for index, group in enumerate(lines):
-        share, low, high = (100 * _good(group, key) for key in ("good_share", "good_low", "good_high"))
+        found = _retrieved(group)
+        share = 100 * np.mean([each.good_share for each in found], axis=0)
+        low = 100 * np.mean([each.good_low for each in found], axis=0)
+        high = 100 * np.mean([each.good_high for each in found], axis=0)
         k = np.arange(1, len(share) + 1)
         colour, dash = COLOURS[index % len(COLOURS)], LINES[index // len(COLOURS) % len(LINES)]
         axes.plot(k, share, dash, color=colour, label=f"{group.name} ({group.kind}, {_told(group)})")
-        if len(low) == len(high) == len(share):
-            axes.fill_between(k, low, high, color=colour, alpha=0.15, linewidth=0)
-    chances = [
-        number(run.test, "recommend", "own_clips", "chance", "micro") for group in lines for run in group.runs
-    ]
-    known = [chance for chance in chances if chance is not None]
-    if known:
-        axes.axhline(100 * fmean(known), color="#555555", linestyle=(0, (1, 2)), label="chance")
+        axes.fill_between(k, low, high, color=colour, alpha=0.15, linewidth=0)
+    chance = fmean(each.chance.micro for group in lines for each in _retrieved(group))
+    axes.axhline(100 * chance, color="#555555", linestyle=(0, (1, 2)), label="chance")
     axes.set_xlim(1, 50)
     axes.set_ylim(0, 100)
     axes.set_xticks([1, 5, 10, 20, 25, 30, 40, 50])
@@ -194,7 +191,8 @@ def _not_run(missing: Sequence[str]) -> str:
 
 def _confusion(group: Group) -> Floats | None:
     """Counts `[17, 17]` of all the group's runs together, None where none has them."""
-    found = [matrix for run in group.runs if (matrix := lookup(run.test, ("confusion",))) is not None]
+    tests = [run.test for run in group.runs]
+    found = [test.confusion for test in tests if isinstance(test, ClassMeasures) and test.confusion is not None]
     if not found:
         return None
     counts: Floats = np.sum(np.array(found, np.float64), axis=0)
@@ -202,13 +200,9 @@ def _confusion(group: Group) -> Floats | None:
     return counts
 
 
-def _good(group: Group, key: str) -> Floats:
-    """A share for each K, mean over the runs that have it; empty where none has."""
-    found = [lookup(run.test, ("recommend", "own_clips", key)) for run in group.runs]
-    columns = [np.array(column, np.float64) for column in found if column]
-    shortest = min((len(column) for column in columns), default=0)
-    mean: Floats = np.mean([column[:shortest] for column in columns], axis=0) if columns else np.empty(0)
-    return mean
+def _retrieved(group: Group) -> list[RetrievalMeasures]:
+    """How good the sounds are by the picture's own clips, of each run that says so."""
+    return [found.own_clips for run in group.runs if (found := run.test.recommended) is not None]
 
 
 def _points(group: Group, measure: str) -> dict[int, list[float]]:
@@ -216,9 +210,8 @@ def _points(group: Group, measure: str) -> dict[int, list[float]]:
     at: dict[int, list[float]] = {}
     for run in group.runs:
         for record in run.history:
-            value = number(record, "val", measure)
-            if value is not None:
-                at.setdefault(int(record["epoch"]), []).append(value)
+            if record.val is not None and measure in record.val:
+                at.setdefault(record.epoch, []).append(record.val[measure])
     return at
 
 

@@ -1,4 +1,4 @@
-"""The report as a page: the same Markdown, in a small self-contained HTML document."""
+"""The report's Markdown, filled in from a template, and the same as a small self-contained HTML document."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererProtocol
 from markdown_it.token import Token
@@ -36,40 +37,54 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) 
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def bullets(items: Iterable[str]) -> str:
-    """A list."""
-    return "\n".join(f"- {item}" for item in items)
+def render_markdown(**values: Any) -> str:
+    """The report's text, `templates/report.md`, with the values in their places; a paragraph is one line."""
+    written = _template("report.md").render(values)
+    return "\n\n".join(_unwrapped(block) for block in re.split(r"\n\s*\n", written.strip())) + "\n"
 
 
-def rests_on(groups: Iterable[Group]) -> list[str]:
+def slug(heading: str) -> str:
+    """The name by which links find a heading, as common hosts of Markdown make it."""
+    kept = "".join(letter for letter in heading.lower() if letter.isalnum() or letter in " -_")
+    return kept.replace(" ", "-")
+
+
+def _template(name: str) -> Template:
+    found = Environment(
+        loader=PackageLoader("training.reproduction.report"),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(["html"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {"text": text, "code": code, "slug": slug, "runs": _runs_behind, "count": "{:,}".format}
+    return found.get_template(name)
+
+
+def _unwrapped(block: str) -> str:
+    """A block of Markdown whose paragraphs and list items, wrapped in the template, are one line each."""
+    lines: list[str] = []
+    for line in block.split("\n"):
+        if lines and (line.startswith(" ") or not block.startswith(("-", "|", "#"))):
+            lines[-1] = f"{lines[-1].rstrip()} {line.strip()}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _runs_behind(groups: Iterable[Group]) -> str:
     """The runs behind a table or figure, each with recipe, seed and command; nothing if there are none."""
     lines = {
-        number: f"run {number}: {code(run.name)}, {group.kind}, seed {run.seed}: {code(run.command)}"
+        number: f"- run {number}: {code(run.name)}, {group.kind}, seed {run.seed}: {code(run.command)}"
         for group in groups
-        for number, run in zip(group.numbers, group.runs, strict=True)
+        for number, run in group.numbered
     }
-    return [RESTS_ON, bullets(lines[number] for number in sorted(lines))] if lines else []
+    return "\n".join([f"{RESTS_ON}\n", *(lines[number] for number in sorted(lines))]) if lines else ""
 
 
 def _line(value: object) -> str:
     return " ".join(str(value).split())
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8" />
-<meta name="viewport" content="width=device-width, initial-scale=1" />
-<title>{title}</title>
-<style>
-{css}</style>
-</head>
-<body>
-<main>
-{body}</main>
-</body>
-</html>
-"""
 
 
 def render_page(markdown: str, title: str) -> str:
@@ -82,14 +97,9 @@ def render_page(markdown: str, title: str) -> str:
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
             token.attrSet("id", slug(tokens[place + 1].content))
-    css = (files("training.reproduction.report") / "page.css").read_text(encoding="utf-8")
-    return _PAGE.format(title=escape(title), css=css, body=parser.renderer.render(tokens, parser.options, {}))
-
-
-def slug(heading: str) -> str:
-    """The name by which links find a heading, as common hosts of Markdown make it."""
-    kept = "".join(letter for letter in heading.lower() if letter.isalnum() or letter in " -_")
-    return kept.replace(" ", "-")
+    body = parser.renderer.render(tokens, parser.options, {})
+    css = (files("training.reproduction.report") / "templates" / "page.css").read_text(encoding="utf-8")
+    return _template("page.html").render(title=title, css=css, body=body)
 
 
 def _fold_runs(tokens: Sequence[Token]) -> list[Token]:

@@ -29,14 +29,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the paper. `within` is where our results keep its `measures`: results["val"][within...]."""
+    """One table of the paper, of one of its systems; `label` is the system's name in words."""
 
     number: int
     title: str
     system: str
     label: str
     measures: tuple[str, ...]
-    within: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
@@ -56,7 +55,6 @@ TABLES: tuple[Table, ...] = (
         "sound",
         "sound",
         _ACCURACY,
-        (),
         (_row("ResNet", (0.9449,), (0.5501,)), _row("VGG", (0.7978,), (0.5450,))),
     ),
     Table(
@@ -65,7 +63,6 @@ TABLES: tuple[Table, ...] = (
         "visual",
         "visual",
         _FOUR,
-        (),
         (
             _row("ResNet", (0.8148, 0.4081, 0.9665, 0.5739), (0.7623, 0.2899, 0.7107, 0.4118)),
             _row("ResNet", (0.8148, 0.4026, 0.8996, 0.5563), (0.7728, 0.3018, 0.6954, 0.4209), weighted=True),
@@ -79,7 +76,6 @@ TABLES: tuple[Table, ...] = (
         "fc_agg",
         "FC_AGG",
         _ACCURACY,
-        (),
         (_row("ResNet", (0.9526,), (0.5425,)), _row("VGG", (0.9066,), (0.5480,))),
     ),
     Table(
@@ -88,7 +84,6 @@ TABLES: tuple[Table, ...] = (
         "tt_agg",
         "TT_AGG",
         _FOUR,
-        ("pairs",),
         (
             _row("ResNet", (0.8040, 0.7563, 0.8959, 0.8202), (0.7124, 0.6897, 0.8048, 0.7428)),
             _row("VGG", (0.6634, 0.6424, 0.7536, 0.6936), (0.546, 0.5305, 0.8019, 0.6385)),

@@ -1,6 +1,7 @@
-"""What was run: the data, the machine, and every run with the command that repeats it."""
+"""What was run: the data, what differs from the paper, and every run with the command that repeats it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,110 @@ from training.data.dataset import SPLITS, UNPAIRED, Dataset
 from training.measures.results import RunResult
 from training.reproduction.report import paper
 from training.reproduction.report.groups import Group, flat
-from training.reproduction.report.page import bullets, code, rests_on, table
-from training.reproduction.report.paper import CLIPS_PER_VIDEO
+from training.reproduction.report.page import code, table
+
+Numbered = tuple[int, RunResult]
+"""A run with its number in the report."""
 
 
-def differences(dataset: Dataset, groups: Sequence[Group]) -> list[str]:
-    """One sentence a difference, found by comparing; empty if there is none to be found."""
+@dataclass(frozen=True)
+class OwnClips:
+    """How many clips of their own the `pictures` have; `fewer` have not as many as the paper's."""
+
+    pictures: int
+    least: int
+    most: int
+    median: float
+    fewer: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The section's facts and tables.
+
+    `heard_of` of the `test_pictures` are of a recording that other data are cut from, too; `shared` says what runs
+    have in common; `foreign` runs are of another dataset; `not_measured` has run, split and reason.
+    """
+
+    source: str
+    clips: OwnClips | None
+    skipped: int
+    heard_of: int
+    test_pictures: int
+    splits: str
+    reasons: str
+    differences: Sequence[str]
+    runs: Sequence[Numbered]
+    table: str
+    seconds: float
+    shared: Sequence[str]
+    foreign: Sequence[Numbered]
+    not_measured: Sequence[tuple[int, str, str]]
+
+
+def what_was_run(dataset: Dataset, groups: Sequence[Group]) -> Ran:
+    """Look through the data and the runs."""
+    labels, skipped = dataset.labels, dataset.info.skipped
+    test = labels.picture_split == SPLITS.index("test")
+    runs = sorted((entry for group in groups for entry in group.numbered), key=lambda entry: entry[0])
+    return Ran(
+        source=", ".join(f"{code(key)} {code(value)}" for key, value in dataset.info.source.items()),
+        clips=_own_clips(dataset),
+        skipped=sum(skipped.values()),
+        heard_of=int(np.isin(labels.picture_group[test], labels.picture_group[~test]).sum()),
+        test_pictures=int(test.sum()),
+        splits=_splits(dataset),
+        reasons=table(
+            ("Skipped or short because", "Count"),
+            ((code(reason), f"{count:,}") for reason, count in skipped.items()),
+        ),
+        differences=_differences(dataset, groups),
+        runs=runs,
+        table=_runs(groups),
+        seconds=sum(run.seconds for _, run in runs),
+        shared=[
+            *_shared("Device", runs, lambda run: code(run.device)),
+            *_shared("Precision", runs, lambda run: code(run.precision)),
+            *_shared("Versions", runs, lambda run: ", ".join(f"{k} {code(v)}" for k, v in run.versions.items())),
+        ],
+        foreign=[(at, run) for at, run in runs if run.dataset != dataset.info.id],
+        not_measured=[
+            (at, split, reason)
+            for group in groups
+            for at, run in group.numbered
+            for split, measures in (("validation", run.val), ("test", run.test))
+            for reason in measures.reasons
+        ],
+    )
+
+
+def _own_clips(dataset: Dataset) -> OwnClips | None:
+    clips = _clips_per_picture(dataset)
+    if not len(clips):
+        return None
+    fewer = int((clips < paper.CLIPS_PER_VIDEO).sum())
+    return OwnClips(len(clips), int(clips.min()), int(clips.max()), float(np.median(clips)), fewer)
+
+
+def _splits(dataset: Dataset) -> str:
+    labels, rows = dataset.labels, []
+    for index, split in enumerate(SPLITS):
+        inside, heard = labels.picture_split == index, labels.clip_split == index
+        counts = np.bincount(labels.clip_material[heard], minlength=len(MATERIALS))
+        missing = [material.name for material in MATERIALS if not counts[material.id]]
+        recordings = len(set(labels.picture_group[inside]) | set(labels.clip_group[heard]))
+        sizes = (f"{int(inside.sum()):,}", f"{int(heard.sum()):,}", f"{recordings:,}")
+        rows.append((split, ", ".join(missing) or "none", *sizes))
+    return table(("Split", "Materials without a clip", "Pictures", "Clips", "Recordings"), rows, words=2)
+
+
+def _differences(dataset: Dataset, groups: Sequence[Group]) -> list[str]:
+    """What differs from the paper, one sentence each, found by comparing."""
     ours = [group for group in groups if group.role == "paper"]
     return [*_of_data(dataset), *_of_clips(dataset, ours), *_of_recipes(ours)]
 
 
-def clips_per_picture(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.intp]]:
+def _clips_per_picture(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.intp]]:
     """How many clips of its own each picture has, `[N]`; empty where no clip has a picture."""
     own = dataset.labels.clip_picture
     paired = own[own != UNPAIRED]
@@ -46,7 +140,7 @@ def _of_data(dataset: Dataset) -> list[str]:
             f"There are {' / '.join(f'{count:,}' for count in counts)} pictures to train, validate and test on "
             f"(as prepared), not {theirs}."
         )
-    clips = clips_per_picture(dataset)
+    clips = _clips_per_picture(dataset)
     if not len(clips):
         found.append("No clip comes with a picture of its own.")
     elif other := int((clips != paper.CLIPS_PER_VIDEO).sum()):
@@ -100,72 +194,9 @@ def _recipes(names: Iterable[str]) -> str:
     return f" ({listed})" if listed else ""
 
 
-def what_was_run(dataset: Dataset, groups: Sequence[Group]) -> list[str]:
-    """The section, as blocks of Markdown."""
-    different = differences(dataset, groups) or ["Nothing that can be read from the data and the recipes."]
-    return [
-        "### The data",
-        *_data(dataset),
-        "### What differs from the paper",
-        "Found by comparing the data and the paper's recipes, as they were run, with what the paper says.",
-        bullets(different),
-        "### The runs",
-        *_runs(dataset, groups),
-        *_not_measured(groups),
-    ]
-
-
-def _data(dataset: Dataset) -> list[str]:
-    info, labels = dataset.info, dataset.labels
-    source = ", ".join(f"{code(key)} {code(value)}" for key, value in info.source.items())
-    clip = info.clip
-    facts = [
-        f"Dataset {code(info.id)}. Source: {source or 'not said'}.",
-        f"Pictures: {info.picture.size} × {info.picture.size} px, made square by {code(info.picture.resize)}.",
-        f"Clips: {clip.sample_rate:,} Hz, from {clip.before:g} s before the hit to {clip.after:g} s after it.",
-    ]
-    clips = clips_per_picture(dataset)
-    if len(clips):
-        fewer = int((clips < CLIPS_PER_VIDEO).sum())
-        facts.append(
-            f"Clips of a picture's own: {clips.min()} to {clips.max()}, median {np.median(clips):g}; "
-            f"{fewer:,} of {len(clips):,} pictures have fewer than {CLIPS_PER_VIDEO}."
-        )
-    skipped = sum(info.skipped.values())
-    facts.append(f"Skipped or short while preparing: {skipped:,}." if skipped else "Nothing was skipped.")
-    test = labels.picture_split == SPLITS.index("test")
-    heard_of = np.isin(labels.picture_group[test], labels.picture_group[~test])
-    if heard_of.any():
-        facts.append(
-            f"{int(heard_of.sum()):,} of {len(heard_of):,} test pictures are of a recording that training or "
-            "validation data are cut from, too: so the data are split."
-        )
-    rows = []
-    for index, split in enumerate(SPLITS):
-        inside, heard = labels.picture_split == index, labels.clip_split == index
-        counts = np.bincount(labels.clip_material[heard], minlength=len(MATERIALS))
-        missing = [material.name for material in MATERIALS if not counts[material.id]]
-        groups = len(set(labels.picture_group[inside]) | set(labels.clip_group[heard]))
-        sizes = (f"{int(inside.sum()):,}", f"{int(heard.sum()):,}", f"{groups:,}")
-        rows.append((split, ", ".join(missing) or "none", *sizes))
-    blocks = [
-        bullets(facts),
-        "Counts as prepared; runs validated in another way draw their validation data anew from all but test data.",
-        table(("Split", "Materials without a clip", "Pictures", "Clips", "Recordings"), rows, words=2),
-    ]
-    if skipped:
-        reasons = ((code(reason), f"{count:,}") for reason, count in info.skipped.items())
-        blocks.append(table(("Skipped or short because", "Count"), reasons))
-    return blocks
-
-
-def _runs(dataset: Dataset, groups: Sequence[Group]) -> list[str]:
-    runs = [(at, group, run) for group in groups for at, run in zip(group.numbers, group.runs, strict=True)]
-    if not runs:
-        return ["Nothing was run."]
-    runs.sort(key=lambda entry: entry[0])
-    rows = (
-        (
+def _runs(groups: Sequence[Group]) -> str:
+    rows = {
+        at: (
             str(at),
             code(run.name),
             run.system,
@@ -177,59 +208,18 @@ def _runs(dataset: Dataset, groups: Sequence[Group]) -> list[str]:
             f"{run.seconds:,.0f}",
             f"{run.samples_per_second:,.0f}",
         )
-        for at, group, run in runs
-    )
-    header = (
-        "Run",
-        "Recipe",
-        "System",
-        "Networks",
-        "Validation",
-        "Checkpoint",
-        "Seed",
-        "Epochs",
-        "Seconds",
-        "Samples/s",
-    )
-    seconds = sum(run.seconds for _, _, run in runs)
-    blocks = [
-        table(header, rows, words=6),
-        f"{len(runs):,} runs took {seconds:,.0f} s in all.",
-        bullets(
-            [
-                *_shared("Device", runs, lambda run: code(run.device)),
-                *_shared("Precision", runs, lambda run: code(run.precision)),
-                *_shared(
-                    "Versions", runs, lambda run: ", ".join(f"{k} {code(v)}" for k, v in run.versions.items())
-                ),
-            ]
-        ),
-    ]
-    foreign = [(at, run) for at, _, run in runs if run.dataset != dataset.info.id]
-    if foreign:
-        told = ", ".join(f"run {at} on {code(run.dataset)}" for at, run in foreign)
-        blocks.append(f"Trained on other data than the dataset above: {told}.")
-    return [*blocks, *rests_on(groups)]
+        for group in groups
+        for at, run in group.numbered
+    }
+    header = ("Run", "Recipe", "System", "Networks", "Validation", "Checkpoint", "Seed", "Epochs", "Seconds")
+    return table((*header, "Samples/s"), (rows[at] for at in sorted(rows)), words=6)
 
 
-def _shared(
-    title: str, runs: Sequence[tuple[int, Group, RunResult]], told: Callable[[RunResult], str]
-) -> list[str]:
+def _shared(title: str, runs: Sequence[Numbered], told: Callable[[RunResult], str]) -> list[str]:
     """What all runs have in common in a line, or a line for each different thing with the runs that have it."""
     having: dict[str, list[int]] = {}
-    for at, _, run in runs:
+    for at, run in runs:
         having.setdefault(told(run), []).append(at)
     if len(having) == 1:
         return [f"{title}: {next(iter(having))}."]
     return [f"{title}: {what} (runs {', '.join(map(str, numbers))})." for what, numbers in having.items()]
-
-
-def _not_measured(groups: Sequence[Group]) -> list[str]:
-    """The reasons that runs give for what they could not measure."""
-    reasons = []
-    for group in groups:
-        for at, run in zip(group.numbers, group.runs, strict=True):
-            for split, measures in (("validation", run.val), ("test", run.test)):
-                parts = [measures, *(part for part in measures.values() if isinstance(part, dict))]
-                reasons += [f"run {at}, {split} data: {code(part['none'])}" for part in parts if "none" in part]
-    return ["Not measured:", bullets(reasons)] if reasons else []

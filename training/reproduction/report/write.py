@@ -1,12 +1,13 @@
 """Writing the report: Markdown, the same as a page, figures, and the numbers behind all of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from model.atomic import atomic_folder
 from model.errors import TrainingError
 from training.data.dataset import Dataset
 from training.measures.results import RESULTS, RunResult
+from training.reproduction.report import paper
 from training.reproduction.report.canvas import style, write_figure
 from training.reproduction.report.compared import ablation, against_the_paper
 from training.reproduction.report.figures_of_data import class_distribution, co_appearance, picture_and_clips
@@ -16,11 +17,10 @@ from training.reproduction.report.figures_of_runs import (
     picture_curves,
     sound_curves,
 )
-from training.reproduction.report.groups import KINDS, Group, Plate, group_runs
-from training.reproduction.report.page import bullets, render_page, rests_on, slug, text
-from training.reproduction.report.paper_tables import flattery, paper_tables
+from training.reproduction.report.groups import KINDS, group_runs
+from training.reproduction.report.page import render_markdown, render_page
 from training.reproduction.report.ran import what_was_run
-from training.reproduction.report.recommended import recommendations
+from training.reproduction.report.tables import TITLES, flattery, paper_tables, what_the_paper_should_have
 
 MARKDOWN_FILE = "report.md"
 PAGE_FILE = "report.html"
@@ -55,54 +55,27 @@ def write_report(
         for plate in plates:
             if plate.figure is not None:
                 write_figure(plate.figure, aside / plate.file)
-        markdown = "\n\n".join(_blocks(title, dataset, groups, plates)) + "\n"
+        markdown = render_markdown(
+            title=title,
+            kinds=KINDS,
+            titles=TITLES,
+            paper=paper,
+            info=dataset.info,
+            groups=groups,
+            ran=what_was_run(dataset, groups),
+            tables=paper_tables(groups),
+            flattery=flattery(groups),
+            plates=plates,
+            recommended=what_the_paper_should_have(groups),
+            compared=against_the_paper(groups),
+            ablation=ablation(groups),
+        )
         (aside / MARKDOWN_FILE).write_text(markdown, encoding="utf-8")
         (aside / PAGE_FILE).write_text(render_page(markdown, title), encoding="utf-8")
-        runs = [
-            run for _, run in sorted((at, run) for g in groups for at, run in zip(g.numbers, g.runs, strict=True))
-        ]
+        numbered = {at: run for group in groups for at, run in group.numbered}
+        runs = [numbered[at] for at in sorted(numbered)]
         (aside / NUMBERS_FILE).write_bytes(RESULTS.dump_json(runs, indent=1) + b"\n")
     return target / PAGE_FILE
-
-
-def _blocks(title: str, dataset: Dataset, groups: Sequence[Group], plates: Sequence[Plate]) -> Iterator[str]:
-    sections = {
-        "1. What was run": what_was_run(dataset, groups),
-        "2. The paper's tables": paper_tables(groups),
-        "3. How much the paper's validation flatters": flattery(groups),
-        "4. The paper's figures": [block for plate in plates for block in _figure(plate)],
-        "5. What the paper should have": recommendations(groups),
-        "6. Our recipe against the paper's": against_the_paper(groups),
-        "7. Ablation": ablation(groups),
-    }
-    yield f"# {text(title)}"
-    yield (
-        "The systems of Liu & Zhao, *Interaction-Based Material Recognition with Multimodal Audio-Visual "
-        "Datasets*, and what goes past them. All measures are shares from 0 to 1 unless a column says otherwise. A "
-        "value of one run stands with its 95 % bootstrap interval over videos in brackets. A value of several "
-        "seeds is their mean ± their standard deviation, with the number of seeds n and the mean of their "
-        "intervals. What was not run says so."
-    )
-    explained = {
-        "sample": "shares videos and pictures with the training data, very probably the paper's way",
-        "video": "no video is in both",
-        "recording": "no recording is in both; several videos can be cut from one",
-    }
-    yield "Validation data are drawn in up to three ways:"
-    yield bullets(f"{words}: {explained[kind]}" for kind, words in KINDS.items())
-    yield "Contents:"
-    yield bullets(f"[{heading}](#{slug(heading)})" for heading in sections)
-    for heading, blocks in sections.items():
-        yield f"## {heading}"
-        yield from blocks
-
-
-def _figure(plate: Plate) -> Iterator[str]:
-    yield f"### Figure {plate.number}. {text(plate.title)}"
-    if plate.figure is not None:
-        yield f"![{text(plate.alt)}]({plate.file})"
-    yield text(plate.caption)
-    yield from rests_on(plate.groups)
 
 
 def _check(target: Path) -> None:

@@ -14,6 +14,7 @@ from scipy.stats import skew
 import training.measures.retrieval
 from model.errors import TrainingError
 from model.materials import MATERIALS
+from training.measures.records import MaterialMeasures, Mean, RetrievalMeasures, Way
 from training.measures.retrieval import hubness_skew, measure_retrieval
 
 Problem = tuple[
@@ -57,13 +58,16 @@ def ordinary(pictures: int, groups: int, seed: int = 0) -> Problem:
     )
 
 
-def scores(measured: dict[str, Any]) -> dict[str, dict[str, Any]]:
+WAYS: tuple[Way, ...] = ("micro", "macro")
+
+
+def scores(measured: RetrievalMeasures) -> dict[str, Mean]:
     """All the measures that have micro, macro and their intervals."""
     return {
-        "map": measured["map"],
-        "ndcg": measured["ndcg_at_10"],
-        **{f"p {k}": score for k, score in measured["p_at"].items()},
-        **{f"coverage {k}": score for k, score in measured["coverage_at"].items()},
+        "map": measured.map,
+        "ndcg": measured.ndcg_at_10,
+        **{f"p {k}": score for k, score in measured.p_at.items()},
+        **{f"coverage {k}": score for k, score in measured.coverage_at.items()},
     }
 
 
@@ -113,21 +117,22 @@ def test_two_pictures_and_four_sounds_by_hand() -> None:
     sounds = np.array([[0, 1], [1, 0], [0.6, 0.8], [0.6, 0.8]], np.float32)
     # The first picture hears materials 1 2 0 0 and wants 1 and 2; the second hears 0 2 0 1 and wants 0.
     found = measure_retrieval(pictures, sounds, held({1, 2}, {0}), np.array([0, 1, 2, 0], np.int8), ["a", "b"])
-    assert found["good_share"] == pytest.approx([1, 3 / 4, 2 / 3, 1 / 2])
+    assert found.good_share == pytest.approx([1, 3 / 4, 2 / 3, 1 / 2])
     # Of two groups a resample has both or one of them twice: at K = 2 it gives 3/4, 1 or 1/2.
-    assert (found["good_low"][1], found["good_high"][1]) == (0.5, 1.0)
-    assert (found["map"]["micro"], found["map"]["macro"]) == pytest.approx((11 / 12, 17 / 18))
-    assert found["map"]["micro_interval"] == pytest.approx([5 / 6, 1])
+    assert (found.good_low[1], found.good_high[1]) == (0.5, 1.0)
+    assert (found.map.micro, found.map.macro) == pytest.approx((11 / 12, 17 / 18))
+    assert found.map.micro_interval == pytest.approx([5 / 6, 1])
     second = (1 + 1 / 2) / (1 + 1 / math.log2(3))
-    assert (found["ndcg_at_10"]["micro"], found["ndcg_at_10"]["macro"]) == pytest.approx(
-        ((1 + second) / 2, (2 + second) / 3)
-    )
-    assert (found["p_at"]["1"]["micro"], found["coverage_at"]["1"]["micro"]) == (1, 3 / 4)
-    assert found["coverage_at"]["1"]["macro"] == pytest.approx(2 / 3)
-    assert found["chance"] == {"micro": 0.5, "macro": 0.5}
-    assert found["by_material"] == {name: {"pictures": 1, "chance": 0.5} for name in ("plastic", "drywall", "rock")}
-    assert found["without_good"] == 0
-    assert found["by_picture"] == {
+    assert (found.ndcg_at_10.micro, found.ndcg_at_10.macro) == pytest.approx(((1 + second) / 2, (2 + second) / 3))
+    assert (found.p_at["1"].micro, found.coverage_at["1"].micro) == (1, 3 / 4)
+    assert found.coverage_at["1"].macro == pytest.approx(2 / 3)
+    assert found.chance == Mean(micro=0.5, macro=0.5)
+    assert found.by_material == {
+        name: MaterialMeasures(pictures=1, chance=0.5) for name in ("plastic", "drywall", "rock")
+    }
+    assert found.without_good == 0
+    assert found.by_picture is not None
+    assert found.by_picture.model_dump() == {
         "group": ["a", "b"],
         "materials": [[1, 2], [0]],
         "ndcg_at_10": [1.0, round(second, 6)],
@@ -139,31 +144,31 @@ def test_two_pictures_and_four_sounds_by_hand() -> None:
 @given(problems(), st.sampled_from([7, 50]))
 def test_it_measures_what_the_definitions_say(problem: Problem, most_k: int) -> None:
     found, wanted = measure_retrieval(*problem, most_k=most_k), slow(problem, most_k)
-    for way in ("micro", "macro"):
-        measured = {name: score[way] for name, score in scores(found).items()}
-        assert measured | {"chance": found["chance"][way]} == pytest.approx(wanted[way])
-    assert found["good_share"] == pytest.approx(wanted["good_share"])
-    assert len(found["good_low"]) == len(found["good_high"]) == min(most_k, len(problem[1]))
-    assert found["without_good"] == wanted["without_good"]
+    for way in WAYS:
+        measured = {name: score.by(way).value for name, score in scores(found).items()}
+        assert measured | {"chance": found.chance.by(way).value} == pytest.approx(wanted[way])
+    assert found.good_share == pytest.approx(wanted["good_share"])
+    assert len(found.good_low) == len(found.good_high) == min(most_k, len(problem[1]))
+    assert found.without_good == wanted["without_good"]
     names = {id_: MATERIALS[id_].name for id_ in wanted["chance"]}
     for id_, name in names.items():
-        entry = found["by_material"][name]
-        assert entry["pictures"] == problem[2][:, id_].sum()
-        assert entry["chance"] == pytest.approx(wanted["chance"][id_])
-        assert ("p_at_10" in entry) == ("interval" in entry) == ("10" in found["p_at"])
-        assert entry.get("p_at_10") == pytest.approx(wanted["at_ten"].get(id_))
-    assert set(found["by_material"]) == set(names.values())
-    json.dumps(found, allow_nan=False)
+        entry = found.by_material[name]
+        assert entry.pictures == problem[2][:, id_].sum()
+        assert entry.chance == pytest.approx(wanted["chance"][id_])
+        assert (entry.p_at_10 is not None) == (entry.interval is not None) == ("10" in found.p_at)
+        assert entry.p_at_10 == pytest.approx(wanted["at_ten"].get(id_))
+    assert set(found.by_material) == set(names.values())
+    json.dumps(found.model_dump(), allow_nan=False)
 
 
 def test_a_picture_without_a_good_sound_stays_in_with_nothing() -> None:
     pictures = np.ones((2, 3), np.float32)
     sounds = np.ones((12, 3), np.float32)
     found = measure_retrieval(pictures, sounds, held({4}, {9}), np.full(12, 4, np.int8), ["a", "b"])
-    assert found["without_good"] == 1
-    assert {score["micro"] for score in scores(found).values()} == {0.5}
-    assert found["by_material"]["glass"] == {"pictures": 1, "p_at_10": 0, "interval": [0, 0], "chance": 0}
-    assert found["by_material"]["leaf"] == {"pictures": 1, "p_at_10": 1, "interval": [1, 1], "chance": 1}
+    assert found.without_good == 1
+    assert {score.micro for score in scores(found).values()} == {0.5}
+    assert found.by_material["glass"] == MaterialMeasures(pictures=1, p_at_10=0, interval=(0, 0), chance=0)
+    assert found.by_material["leaf"] == MaterialMeasures(pictures=1, p_at_10=1, interval=(1, 1), chance=1)
 
 
 @pytest.mark.parametrize("pictures", [1, 5, 31, 64])
@@ -175,7 +180,7 @@ def test_copies_of_one_sound_rank_in_their_order(pictures: int, sounds: int) -> 
     vectors = rng.normal(size=(pictures, 128)).astype(np.float32)
     material = np.r_[np.full(sounds - 3, 3), np.full(3, 8)].astype(np.int8)
     found = measure_retrieval(vectors, copies, held(*[{3}] * pictures), material, range(pictures))
-    assert found["map"]["micro"] == 1
+    assert found.map.micro == 1
 
 
 def test_parts_make_one_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,27 +195,31 @@ def test_intervals_hold_the_value_and_repeat_with_the_seed() -> None:
     problem = ordinary(120, 60)
     found = measure_retrieval(*problem, seed=4)
     for score in scores(found).values():
-        for way in ("micro", "macro"):
-            low, high = score[f"{way}_interval"]
-            assert low < score[way] < high
-    for entry in found["by_material"].values():
-        assert entry["interval"][0] <= entry["p_at_10"] <= entry["interval"][1]
-    for low, share, high in zip(found["good_low"], found["good_share"], found["good_high"], strict=True):
+        for way in WAYS:
+            value, interval = score.by(way)
+            assert interval is not None
+            assert interval[0] < value < interval[1]
+    for entry in found.by_material.values():
+        assert entry.interval is not None
+        assert entry.p_at_10 is not None
+        assert entry.interval[0] <= entry.p_at_10 <= entry.interval[1]
+    for low, share, high in zip(found.good_low, found.good_share, found.good_high, strict=True):
         assert low < share < high
-    assert found["p_at"]["10"]["micro_interval"] == pytest.approx([found["good_low"][9], found["good_high"][9]])
+    assert found.p_at["10"].micro_interval == pytest.approx([found.good_low[9], found.good_high[9]])
     assert measure_retrieval(*problem, seed=4) == found
-    assert measure_retrieval(*problem, seed=5)["map"]["micro_interval"] != found["map"]["micro_interval"]
+    assert measure_retrieval(*problem, seed=5).map.micro_interval != found.map.micro_interval
 
 
-def width(score: dict[str, Any], way: str) -> float:
-    low, high = score[f"{way}_interval"]
-    return float(high - low)
+def width(score: Mean, way: Way) -> float:
+    interval = score.by(way).interval
+    assert interval is not None
+    return interval[1] - interval[0]
 
 
 def test_more_groups_narrow_the_intervals() -> None:
     few, many = (scores(measure_retrieval(*ordinary(count, count))) for count in (40, 640))
     for name in few:
-        for way in ("micro", "macro"):
+        for way in WAYS:
             assert width(many[name], way) < 0.6 * width(few[name], way)
 
 
@@ -218,13 +227,13 @@ def test_groups_are_resampled_and_not_pictures() -> None:
     pictures, sounds, present, material, groups = ordinary(40, 40)
     once = measure_retrieval(pictures, sounds, present, material, groups)
 
-    def ten_times(names: list[str]) -> dict[str, Any]:
+    def ten_times(names: list[str]) -> RetrievalMeasures:
         return measure_retrieval(np.tile(pictures, (10, 1)), sounds, np.tile(present, (10, 1)), material, names)
 
     same, apart = ten_times(groups * 10), ten_times([str(index) for index in range(400)])
     for name, score in scores(once).items():
-        for way in ("micro", "macro"):
-            assert scores(same)[name][f"{way}_interval"] == pytest.approx(score[f"{way}_interval"])
+        for way in WAYS:
+            assert scores(same)[name].by(way).interval == pytest.approx(score.by(way).interval)
             assert width(scores(apart)[name], way) < 0.6 * width(score, way)
 
 
@@ -233,10 +242,10 @@ def test_a_material_in_few_groups_is_left_out_where_it_is_not_drawn() -> None:
     pictures, sounds = np.ones((3, 3), np.float32), np.ones((10, 3), np.float32)
     material = np.array([2] * 5 + [6] * 5, np.int8)
     found = measure_retrieval(pictures, sounds, held({2, 6}, {6}, {6}), material, [7, 8, 9])
-    assert found["by_material"]["rock"]["interval"] == [1, 1]
+    assert found.by_material["rock"].interval == (1, 1)
     # P@5 is 1, 0, 0: its macro is 1, alone 0, and the three together (1 + 1/3) / 2.
-    assert found["p_at"]["5"]["macro"] == pytest.approx(2 / 3)
-    assert found["p_at"]["5"]["macro_interval"] == [0, 1]
+    assert found.p_at["5"].macro == pytest.approx(2 / 3)
+    assert found.p_at["5"].macro_interval == (0, 1)
 
 
 def test_nothing_to_measure_is_said() -> None:

@@ -186,7 +186,7 @@ def test_sources_weigh_the_same_and_intervals_are_of_their_mean() -> None:
         assert low < together[name] < high
         # The small source is right whatever is drawn; the large one's spread is that of a mean of 400.
         assert high - low == pytest.approx(2 * 1.96 * share * 0.5 / np.sqrt(400), rel=0.15)
-    assert measures.interval_over([small], "top-1")["top-1"] == [1.0, 1.0]
+    assert measures.interval_over([small], "top-1")["top-1"] == (1.0, 1.0)
     assert "top-1 macro" not in measures.interval_over([small], "top-1")
     assert measures.interval_over([], "top-1") == {}
 

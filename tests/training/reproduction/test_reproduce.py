@@ -71,7 +71,7 @@ def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
     assert "1 of 3 runs failed; the same command tries them again" in result.output
     assert (sound / RESULT_FILE).stat().st_mtime_ns == written
     towers = load_result(target / RUNS / "small-towers.recording.0")
-    assert (towers.epochs, towers.history[0]["step"]) == (1, 2)
+    assert (towers.epochs, towers.history[0].step) == (1, 2)
     assert towers.command.count("thud ") == 2
     for words in (
         f"train {dataset.folder}",

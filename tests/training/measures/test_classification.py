@@ -15,8 +15,10 @@ import training.measures.bootstrap
 from model.errors import NoDataError, TrainingError
 from training.measures.bootstrap import Resamples, macro_mean
 from training.measures.classification import measure_classes, measure_labels, measure_pairs
+from training.measures.records import ClassMeasures, LabelMeasures, PairMeasures
 
-Measure = Callable[..., dict[str, Any]]
+Measures = ClassMeasures | LabelMeasures | PairMeasures
+Measure = Callable[..., Measures]
 Case = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
@@ -49,29 +51,31 @@ CASES = pytest.mark.parametrize(
 )
 
 
-def intervals_of(found: dict[str, Any]) -> dict[str, list[float]]:
-    return {name: value for name, value in found.items() if name.endswith("_interval")}
+def intervals_of(found: Measures) -> dict[str, tuple[float, float]]:
+    return {name: value for name, value in found.model_dump().items() if name.endswith("_interval")}
 
 
 def test_classes_by_hand() -> None:
     # Wood twice right and once taken for metal, metal right, glass taken for wood.
     found = measure_classes(logits_of(15, 15, 3, 3, 15), np.array([15, 15, 15, 3, 9]), list("abcde"))
-    assert (found["samples"], found["accuracy"]) == (5, 0.6)
-    assert found["macro_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3)
-    assert found["loss"] == pytest.approx(-(3 * math.log(0.2) + 2 * math.log(0.05)) / 5)
-    counts = {(row, column): n for row, line in enumerate(found["confusion"]) for column, n in enumerate(line) if n}
+    assert (found.samples, found.accuracy) == (5, 0.6)
+    assert found.macro_accuracy == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert found.loss == pytest.approx(-(3 * math.log(0.2) + 2 * math.log(0.05)) / 5)
+    counts = {
+        (row, column): n for row, line in enumerate(found.confusion or []) for column, n in enumerate(line) if n
+    }
     assert counts == {(15, 15): 2, (15, 3): 1, (3, 3): 1, (9, 15): 1}
-    assert (len(found["confusion"]), len(found["confusion"][0])) == (17, 17)
+    assert [len(row) for row in found.confusion or []] == [17] * 17
 
 
 def test_a_single_class_and_large_logits() -> None:
     found = measure_classes(1e4 * np.eye(17)[[5, 5]], np.array([5, 5]), ["a", "b"])
-    assert (found["accuracy"], found["macro_accuracy"], found["loss"]) == (1, 1, 0)
-    assert found["accuracy_interval"] == found["macro_accuracy_interval"] == [1, 1]
+    assert (found.accuracy, found.macro_accuracy, found.loss) == (1, 1, 0)
+    assert found.accuracy_interval == found.macro_accuracy_interval == (1, 1)
 
 
 def test_equal_logits_say_the_lower_id() -> None:
-    assert measure_classes(np.zeros((2, 17)), np.array([0, 1]), ["a", "b"])["accuracy"] == 0.5
+    assert measure_classes(np.zeros((2, 17)), np.array([0, 1]), ["a", "b"]).accuracy == 0.5
 
 
 def test_labels_by_hand() -> None:
@@ -81,15 +85,15 @@ def test_labels_by_hand() -> None:
     truth[1, 9] = True
     found = measure_labels(logits, truth, ["a", "b", "c"])
     # Said: metal in the first (right) and the second (wrong); missed: metal in the third, glass in the second.
-    assert (found["pictures"], found["accuracy"]) == (3, 48 / 51)
-    assert (found["precision"], found["recall"]) == (1 / 2, 1 / 3)
-    assert found["f1"] == pytest.approx(2 / 5)
+    assert (found.pictures, found.accuracy) == (3, 48 / 51)
+    assert (found.precision, found.recall) == (1 / 2, 1 / 3)
+    assert found.f1 == pytest.approx(2 / 5)
     # Metal ranks right, wrong, right: (1 + 2/3) / 2. All three share glass's one place: 1/3.
-    assert found["map"] == pytest.approx((5 / 6 + 1 / 3) / 2)
+    assert found.map == pytest.approx((5 / 6 + 1 / 3) / 2)
     costs = {0.9: 1, 0.25: 1, 0.1: 1, 0.75: 47}  # probability of the truth: cells
     costs[0.25] += 1
     wanted = -sum(cells * math.log(probability) for probability, cells in costs.items()) / 51
-    assert found["loss"] == pytest.approx(wanted)
+    assert found.loss == pytest.approx(wanted)
 
 
 def test_the_order_of_tied_pictures_does_not_matter() -> None:
@@ -97,28 +101,28 @@ def test_the_order_of_tied_pictures_does_not_matter() -> None:
     groups = np.arange(40) // 2
     turned = measure_labels(logits[::-1], truth[::-1], groups[::-1])
     found = measure_labels(logits, truth, groups)
-    assert turned.keys() == found.keys()
-    for name, value in found.items():
-        assert turned[name] == pytest.approx(value)
+    assert turned.model_dump().keys() == found.model_dump().keys()
+    for name, value in found.model_dump().items():
+        assert turned.model_dump()[name] == pytest.approx(value)
 
 
 def test_pairs_by_hand() -> None:
     scores = np.array([0.9, 0.8, 0.6, 0.4, 0.2], np.float32)
     match = np.array([1, 0, 1, 1, 0], np.float32)
     found = measure_pairs(scores, match, list("abcde"))
-    assert (found["pairs"], found["accuracy"]) == (5, 0.6)
-    assert (found["precision"], found["recall"], found["f1"]) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
-    assert found["loss"] == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.4, 0.8]).mean(), rel=1e-6)
+    assert (found.pairs, found.accuracy) == (5, 0.6)
+    assert (found.precision, found.recall, found.f1) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+    assert found.loss == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.4, 0.8]).mean(), rel=1e-6)
     assert measure_pairs(scores, match > 0, list("abcde")) == found
 
 
 def test_no_match_and_none_said_give_0() -> None:
     found = measure_pairs(np.zeros(3), np.zeros(3), ["a", "b", "c"])
-    assert (found["accuracy"], found["precision"], found["recall"], found["f1"]) == (1, 0, 0, 0)
-    assert found["precision_interval"] == found["f1_interval"] == [0, 0]
-    assert found["loss"] == pytest.approx(1e-7, rel=1e-3)
+    assert (found.accuracy, found.precision, found.recall, found.f1) == (1, 0, 0, 0)
+    assert found.precision_interval == found.f1_interval == (0, 0)
+    assert found.loss == pytest.approx(1e-7, rel=1e-3)
     # Wholly wrong costs as much as a score 1e-7 from the other end.
-    assert measure_pairs(np.ones(1), np.zeros(1), ["a"])["loss"] == pytest.approx(-math.log(1e-7), rel=1e-3)
+    assert measure_pairs(np.ones(1), np.zeros(1), ["a"]).loss == pytest.approx(-math.log(1e-7), rel=1e-3)
 
 
 def slow_average_precision(logits: list[float], truth: list[bool]) -> float:
@@ -158,7 +162,9 @@ def test_labels_are_measured_as_defined(pictures: int, seed: int, density: float
     logits, truth = rng.integers(-3, 4, (pictures, 17)) / 8, rng.random((pictures, 17)) < density
     truth[0, rng.integers(17)] = True
     found = measure_labels(logits, truth, range(pictures), intervals=False)
-    assert {name: found[name] for name in slow_labels(logits, truth)} == pytest.approx(slow_labels(logits, truth))
+    assert {name: getattr(found, name) for name in slow_labels(logits, truth)} == pytest.approx(
+        slow_labels(logits, truth)
+    )
 
 
 @settings(deadline=None, max_examples=80)
@@ -168,7 +174,7 @@ def test_classes_are_measured_as_defined(materials: list[int], seed: int) -> Non
     logits = np.random.default_rng(seed).integers(-2, 3, (len(truth), 17)) + 2 * np.eye(17)[truth]
     found = measure_classes(logits, truth, range(len(truth)), intervals=False)
     wanted = slow_classes(logits, truth)
-    assert {name: found[name] for name in wanted} == pytest.approx(wanted)
+    assert {name: getattr(found, name) for name in wanted} == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(
@@ -185,22 +191,22 @@ def test_intervals_are_of_the_resampled_entries_measured_anew(measure: Measure, 
             entries = np.repeat(np.arange(9), row.astype(int))
             for name, value in slowly(given_[entries], truth[entries]).items():
                 drawn.setdefault(name, []).append(value)
-    found = intervals_of(measure(given_, truth, groups, seed=3))
+    intervals = intervals_of(measure(given_, truth, groups, seed=3))
     wanted = {f"{name}_interval": np.nanquantile(values, [0.025, 0.975]) for name, values in drawn.items()}
-    assert found.keys() == wanted.keys()
+    assert intervals.keys() == wanted.keys()
     for name, ends in wanted.items():
-        assert found[name] == pytest.approx(ends.tolist())
+        assert intervals[name] == pytest.approx(ends.tolist())
 
 
 @CASES
 def test_intervals_hold_the_value_and_repeat_with_the_seed(measure: Measure, case: Any) -> None:
     found = measure(*case(200), [f"video {index % 80}" for index in range(200)])
     for name, (low, high) in intervals_of(found).items():
-        assert low < found[name.removesuffix("_interval")] < high
+        assert low < getattr(found, name.removesuffix("_interval")) < high
     assert measure(*case(200), [f"video {index % 80}" for index in range(200)]) == found
     other = intervals_of(measure(*case(200), [f"video {index % 80}" for index in range(200)], seed=1))
     assert other != intervals_of(found)
-    json.dumps(found, allow_nan=False)
+    json.dumps(found.model_dump(), allow_nan=False)
 
 
 @CASES
@@ -224,10 +230,10 @@ def test_groups_are_resampled_and_not_entries(measure: Measure, case: Any) -> No
 
 @CASES
 def test_without_intervals_the_values_are_the_same(measure: Measure, case: Any) -> None:
-    whole = measure(*case(30), range(30))
-    bare = measure(*case(30), range(30), intervals=False)
+    found = measure(*case(30), range(30))
+    whole, bare = found.model_dump(), measure(*case(30), range(30), intervals=False).model_dump()
     assert bare == {name: value for name, value in whole.items() if name in bare}
-    assert set(whole) - set(bare) - {"confusion"} == set(intervals_of(whole))
+    assert set(whole) - set(bare) - {"confusion"} == set(intervals_of(found))
     assert "confusion" not in bare
 
 
@@ -249,9 +255,9 @@ def test_a_resample_without_a_measure_is_left_out() -> None:
     # One of two pictures has a material, ranked first or alone: a resample's AP is 1, or there is none.
     logits, truth = np.full((2, 17), -1.0), np.zeros((2, 17), bool)
     logits[0, 2], truth[0, 2] = 1.0, True
-    assert measure_labels(logits, truth, ["a", "b"])["map_interval"] == [1, 1]
+    assert measure_labels(logits, truth, ["a", "b"]).map_interval == (1, 1)
     # A precision without a case is 0, as the value itself would be.
-    assert measure_labels(logits, truth, ["a", "b"])["precision_interval"] == [0, 1]
+    assert measure_labels(logits, truth, ["a", "b"]).precision_interval == (0, 1)
 
 
 def test_resamples_draw_as_many_groups_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +285,7 @@ def test_the_interval_of_a_mean_is_the_textbooks() -> None:
 
 
 def test_values_that_are_none_are_left_out_of_a_mean() -> None:
-    assert Resamples(["a", "b", "c"]).mean_interval(np.array([4.0, np.nan, 4.0])) == [4, 4]
+    assert Resamples(["a", "b", "c"]).mean_interval(np.array([4.0, np.nan, 4.0])) == (4, 4)
 
 
 def test_macro_weighs_classes_alike() -> None:
@@ -288,6 +294,6 @@ def test_macro_weighs_classes_alike() -> None:
 
 
 def test_one_group_has_no_spread_and_none_is_refused() -> None:
-    assert Resamples(["a", "a"]).mean_interval(np.array([1.0, 2.0])) == [1.5, 1.5]
+    assert Resamples(["a", "a"]).mean_interval(np.array([1.0, 2.0])) == (1.5, 1.5)
     with pytest.raises(TrainingError, match="no entry to resample"):
         Resamples([])
