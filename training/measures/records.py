@@ -72,7 +72,7 @@ class NotMeasured(SplitMeasures):
 
 
 class ClassMeasures(SplitMeasures):
-    """One material told of each of `samples` (`classification.measure_classes`); `loss` is in nats.
+    """One material predicted of each of `samples` (`classification.measure_classes`); `loss` is in nats.
 
     `confusion` has 17 rows of true material and 17 columns of predicted material, counts.
     """
@@ -100,7 +100,7 @@ class ClassMeasures(SplitMeasures):
 
 
 class LabelMeasures(SplitMeasures):
-    """All materials told of each of `pictures` (`classification.measure_labels`); `loss` is in nats."""
+    """All materials predicted of each of `pictures` (`classification.measure_labels`); `loss` is in nats."""
 
     pictures: int
     accuracy: float

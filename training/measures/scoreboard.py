@@ -1,4 +1,4 @@
-"""The tables of what `measures` found: bundles side by side, a row for each source and one for their mean."""
+"""The tables of what `sources` measured: bundles side by side, a row for each source and one for their mean."""
 
 from collections.abc import Mapping, Sequence
 

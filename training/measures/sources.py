@@ -1,4 +1,4 @@
-"""Measures of recommendations and of told materials on plain arrays: no bundle, no file.
+"""Measures of recommendations and of predicted materials, by source, on plain arrays: no bundle, no file.
 
 A `Fold` holds what a bundle makes of the pictures and sounds of one source, `score_fold` measures it, and
 `mean_over` and `interval_over` bring several sources together, each weighing the same. Numbers are by name:
@@ -61,8 +61,8 @@ class Scored:
     """N files of one source: `numbers` by name and, for those that are means over files, `each [N]`.
 
     `material [N]` are their ids, `counted [C]` those that make up the macro means. `left_out` pictures have a
-    material of which the library has no sound; they are not among the N. `told [N]` are the ids of the likeliest
-    materials, where materials were told.
+    material of which the library has no sound; they are not among the N. `predicted [N]` are the ids of the
+    likeliest materials, where materials were predicted.
     """
 
     numbers: Mapping[str, float]
@@ -70,12 +70,12 @@ class Scored:
     material: Ids
     counted: Ids
     left_out: int = 0
-    told: Ids | None = None
+    predicted: Ids | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class FoldScores:
-    """What `score_fold` found: the recommendations beside two that need no picture, and the told materials.
+    """What `score_fold` found: the recommendations beside two that need no picture, and the predicted materials.
 
     None where the source has no such files or the bundle no heads. `picture_material [P]` and `sound_material [S]`
     are the fold's.
@@ -91,7 +91,7 @@ class FoldScores:
 
 
 def score_fold(fold: Fold, least: Least = Least()) -> FoldScores:
-    """Measure one source. Its pictures are answered with the library, its sounds are only told."""
+    """Measure one source: sounds of the library recommended for its pictures, and the materials of both."""
     material, library = fold.picture_material, fold.library_material
     seen, heard = fold.picture_probabilities, fold.sound_probabilities
     recommended = chance = commonest = pictures = sounds = None
@@ -181,14 +181,14 @@ def score_pictures(probabilities: Reals, material: Ids, least: int, recognised: 
         if not truth[:, id_].all()
     ]
     more = {"mAP": mean(precisions), "ECE": calibration_error(probabilities.ravel(), truth.ravel())}
-    return _scored(each, material, least, more, told=probabilities.argmax(axis=1))
+    return _scored(each, material, least, more, predicted=probabilities.argmax(axis=1))
 
 
 def score_sounds(probabilities: Reals, material: Ids, least: int) -> Scored:
     """Measure the `probabilities [N, 17]` of sounds' materials: `top-1`, `top-3`, and the top one's `ECE`."""
-    told = probabilities.argmax(axis=1)
-    more = {"ECE": calibration_error(probabilities.max(axis=1), told == material)}
-    return _scored(_tops(probabilities, material), material, least, more, told=told)
+    predicted = probabilities.argmax(axis=1)
+    more = {"ECE": calibration_error(probabilities.max(axis=1), predicted == material)}
+    return _scored(_tops(probabilities, material), material, least, more, predicted=predicted)
 
 
 def calibration_error(probabilities: Reals, truth: npt.NDArray[np.bool_]) -> float:
@@ -253,14 +253,14 @@ def _scored(
     least: int,
     more: Mapping[str, float],
     left_out: int = 0,
-    told: Ids | None = None,
+    predicted: Ids | None = None,
 ) -> Scored:
     counted = enough(material, least)
     numbers: dict[str, float] = {}
     for name, values in each.items():
         numbers[name] = mean(values)
         numbers[f"{name} macro"] = mean([values[material == id_].mean() for id_ in counted])
-    return Scored({**numbers, **more}, each, material, counted, left_out, told)
+    return Scored({**numbers, **more}, each, material, counted, left_out, predicted)
 
 
 def _listed(scores: Reals) -> npt.NDArray[np.intp]:

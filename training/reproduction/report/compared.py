@@ -206,8 +206,8 @@ def _changes_table(full: Group | None, rows: Sequence[Group]) -> str:
     lines = [_row(full, full, "full recipe" if full else NOT_RUN)]
     for group in rows:
         differing = _changes(group.recipe, full.recipe) if full else {}
-        told = ", ".join(f"{code(key)} {_value(old)} → {_value(new)}" for key, (old, new) in differing.items())
-        lines.append(_row(group, full, told or ("none" if full else "no full recipe to compare with")))
+        change = ", ".join(f"{code(key)} {_value(old)} → {_value(new)}" for key, (old, new) in differing.items())
+        lines.append(_row(group, full, change or ("none" if full else "no full recipe to compare with")))
     return table(header, lines, words=3)
 
 

@@ -44,7 +44,7 @@ def confusion_matrices(groups: Sequence[Group]) -> Plate:
         total = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
         image = axes.imshow(np.ma.masked_invalid(shares), cmap=colours, vmin=0, vmax=1)
-        axes.set_title(f"{systems[system]}, {network} ({_told(group)})")
+        axes.set_title(f"{systems[system]}, {network} ({_seeds(group)})")
         name_materials(axes, rows=True)
         axes.set_xlabel("said")
         axes.set_ylabel("true")
@@ -78,7 +78,7 @@ def sound_curves(groups: Sequence[Group]) -> Plate:
         axes = first = figure.add_subplot(1, len(networks), at, sharey=first)
         for index, (system, label) in enumerate(systems.items()):
             for group in of_paper(chosen, system, network)[:1]:
-                _curve(axes, group, "accuracy", f"{label} ({_told(group)})", index)
+                _curve(axes, group, "accuracy", f"{label} ({_seeds(group)})", index)
         _finish_curves(axes, "validation accuracy", network)
     return Plate(
         7,
@@ -115,7 +115,7 @@ def picture_curves(groups: Sequence[Group]) -> Plate:
             axes = figure.add_subplot(len(networks), 2, 2 * row + column + 1)
             for index, (label, (system, weighted)) in enumerate(systems.items()):
                 for group in of_paper(chosen, system, network, weighted)[:1]:
-                    _curve(axes, group, measure, f"{label} ({_told(group)})", index)
+                    _curve(axes, group, measure, f"{label} ({_seeds(group)})", index)
             _finish_curves(axes, f"validation {name}", network)
     return Plate(
         9,
@@ -150,7 +150,7 @@ def good_sounds(groups: Sequence[Group]) -> Plate:
         high = 100 * np.mean([each.good_high for each in found], axis=0)
         k = np.arange(1, len(share) + 1)
         colour, dash = COLOURS[index % len(COLOURS)], LINES[index // len(COLOURS) % len(LINES)]
-        axes.plot(k, share, dash, color=colour, label=f"{group.name} ({group.kind}, {_told(group)})")
+        axes.plot(k, share, dash, color=colour, label=f"{group.name} ({group.kind}, {_seeds(group)})")
         axes.fill_between(k, low, high, color=colour, alpha=0.15, linewidth=0)
     chance = fmean(each.chance.micro for group in lines for each in _retrieved(group))
     axes.axhline(100 * chance, color="#555555", linestyle=(0, (1, 2)), label="chance")
@@ -181,7 +181,7 @@ def _of_commonest(groups: Sequence[Group]) -> list[Group]:
     return [group for group in groups if group.validation == kind]
 
 
-def _told(group: Group) -> str:
+def _seeds(group: Group) -> str:
     return f"seed {group.seeds[0]}" if len(group.seeds) == 1 else f"{len(group.seeds)} seeds"
 
 

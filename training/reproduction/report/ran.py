@@ -215,11 +215,11 @@ def _runs(groups: Sequence[Group]) -> str:
     return table((*header, "Samples/s"), (rows[at] for at in sorted(rows)), words=6)
 
 
-def _shared(title: str, runs: Sequence[Numbered], told: Callable[[RunResult], str]) -> list[str]:
+def _shared(title: str, runs: Sequence[Numbered], words: Callable[[RunResult], str]) -> list[str]:
     """What all runs have in common in a line, or a line for each different thing with the runs that have it."""
     having: dict[str, list[int]] = {}
     for at, run in runs:
-        having.setdefault(told(run), []).append(at)
+        having.setdefault(words(run), []).append(at)
     if len(having) == 1:
         return [f"{title}: {next(iter(having))}."]
     return [f"{title}: {what} (runs {', '.join(map(str, numbers))})." for what, numbers in having.items()]
