@@ -52,7 +52,7 @@ def retrieved(truth: Truth, read: Callable[[RetrievalMeasures], Measured | None]
 
 
 def hubness_skew(measures: SplitMeasures) -> Measured | None:
-    """Reads the hubness of the sounds recommended, a `Read`."""
+    """Reads the hubness skew of the sounds recommended; it is a `Read` itself."""
     return None if measures.recommended is None else Measured(measures.recommended.hubness_skew)
 
 

@@ -34,8 +34,8 @@ def write_report(
     """Write the report of `results` into the folder `target` and return the path of its page.
 
     The folder holds `report.md`, `report.html`, `figures/figure-<n>.png` and `numbers.json` (all results as one
-    list). It is published whole and replaces an older report; the same input gives
-    the same bytes. `dataset` is the one that the results are of, as prepared. Whatever was not run is said to be.
+    list). It is published whole and replaces an older report; the same input gives the same bytes. `dataset` is the
+    one that the results are of, as prepared. What was not run is named as such.
 
     Raises TrainingError if `target` holds anything that is no part of a report, or if two results are of one run.
     """
