@@ -1,6 +1,7 @@
 """What the container's files promise: the Dockerfiles, the compose file, the proxy's configuration."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +152,10 @@ def test_all_that_is_copied_exists_and_is_not_ignored() -> None:
 
 
 def test_the_wheel_gets_every_package() -> None:
-    listed = re.search(r"^packages = \[(.+)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert listed
-    packages = {name.split(".")[0] for name in re.findall(r'"([^"]+)"', listed[1])}
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    packages = {name.split(".")[0] for name in listed}
+    files = [file for package in packages for file in (ROOT / package).rglob("__init__.py")]
+    assert {".".join(file.parent.relative_to(ROOT).parts) for file in files} == set(listed)
     assert packages <= set(copied(stage("wheel")))
 
 
