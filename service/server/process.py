@@ -47,16 +47,21 @@ NEEDED: dict[type, tuple[str, ...]] = {
 }
 """The methods of uvicorn that are overridden here or called, which no version promises to have."""
 
+_ASKED_OF_PARSER = ("get_method", "get_http_version", "should_keep_alive")
+"""What uvicorn must ask the parser for, which is ours: an older one does not see that a client wants no more."""
+
 
 class UvicornError(ThudError):
     """A version of uvicorn on which the service would not do what it says."""
 
 
 def check_uvicorn() -> None:
-    """Raise UvicornError where uvicorn lacks a method: what overrides it would never be called, without a word."""
+    """Raise UvicornError where uvicorn lacks a method or a call: what stands for it here would never be used."""
     lacking = [
         f"{cls.__name__}.{name}" for cls, names in NEEDED.items() for name in names if not hasattr(cls, name)
     ]
+    calls = HttpToolsProtocol.on_headers_complete.__code__.co_names
+    lacking += [f"call of {name}" for name in _ASKED_OF_PARSER if name not in calls]
     if lacking:
         wanted = [one for one in metadata.requires("thud") or [] if one.startswith("uvicorn")]
         raise UvicornError(

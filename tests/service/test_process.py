@@ -48,3 +48,10 @@ def test_a_uvicorn_without_a_method_is_refused_at_start(library: Library, monkey
     wanted = next(one for one in metadata.requires("thud") or [] if one.startswith("uvicorn"))
     assert said.endswith(f"install {wanted}")
     assert "\n" not in said
+
+
+def test_a_uvicorn_that_does_not_ask_the_parser_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpToolsProtocol, "on_headers_complete", lambda self: self.parser.get_method())
+
+    with pytest.raises(UvicornError, match="no call of get_http_version, call of should_keep_alive, which"):
+        check_uvicorn()
