@@ -76,7 +76,8 @@ def _no_better(ours: Mapping[str, Scored], commonest: Mapping[str, Scored]) -> s
 def _confused(scored: Sequence[Scored], least: int) -> str:
     """The most frequent confusions, with the share of the material's files: `plastic for glass (0.20)`."""
     material = _of(scored)
-    predicted = np.concatenate([np.empty(0, np.int64), *(one.predicted for one in scored if one.predicted is not None)])
+    each = (one.predicted for one in scored if one.predicted is not None)
+    predicted = np.concatenate([np.empty(0, np.int64), *each])
     shares = {
         f"{own.name} for {other.name}": float((predicted[material == own.id] == other.id).mean())
         for own in MATERIALS
