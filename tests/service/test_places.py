@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from service import load
-from service.load import Pace, slowest
+from service.pace import Pace, slowest
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_connection import read_answer, stalled, upload
