@@ -21,24 +21,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from model.errors import PictureError, PictureTooLargeError
-from model.picture_format import Structure, orientation, structure_of
-
-
-@dataclass(frozen=True)
-class PictureLimits:
-    """The largest and smallest picture that is accepted, checked before its pixels are decoded.
-
-    52 million pixels is what a 50-megapixel telephone camera gives. Decoding that many takes 1.0 GB in the worst
-    case, a WebP with transparency (20 bytes a pixel).
-    """
-
-    max_bytes: int = 32 * 2**20
-    max_pixels: int = 52_000_000
-    min_side: int = 16
-
+from model.picture_format import PictureLimits, Structure, orientation, structure_of
 
 REGION_SIDE = 0.4
-"""Sides of the region around a point, as fractions of the picture's sides (docs/studies.md)."""
+"""Sides of the region around a point, as fractions of the picture's sides."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,22 @@ from typing import Literal
 
 from model.errors import PictureFormatError, PictureTooLargeError
 
+
+@dataclass(frozen=True)
+class PictureLimits:
+    """What a picture may be, checked before its pixels are decoded.
+
+    Here rather than with the decoding, so that the service's settings import neither NumPy nor Pillow.
+
+    52 million pixels are what the 50-megapixel cameras of telephones give. Decoding that many takes 1.0 GB where
+    they are a WebP with transparency, the greediest (20 bytes a pixel).
+    """
+
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 52_000_000
+    min_side: int = 16
+
+
 MOST_SCANS = 100
 """Scans of a JPEG. Encoders write 10 to 20; one scan for each bit of each coefficient makes a few hundred."""
 MOST_SEGMENTS = 4096
