@@ -110,7 +110,7 @@ def test_a_variable_of_somebody_else_is_none_of_ours(monkeypatch: pytest.MonkeyP
 
 def test_what_has_no_effect_is_said_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Settings] = []
-    monkeypatch.setattr("service.server.run", started.append)
+    monkeypatch.setattr("service.server.workers.run", started.append)
     for name in (*kubernetes("thud-web", ("", "tcp", 80)), "THUD_KEYS", "THUD_WATCH", "THUD_THREADS", "THUDS"):
         monkeypatch.setenv(name, "1")
 

@@ -248,7 +248,7 @@ async def call(client: httpx.AsyncClient, receive: Callable[[], Any]) -> list[Me
         "path": "/recommend",
         "raw_path": b"/recommend",
         "query_string": b"",
-        "headers": [(b"content-type", b"image/png")],
+        "headers": [(b"host", b"thud"), (b"content-type", b"image/png")],
         "scheme": "http",
         "http_version": "1.1",
         "server": ("thud", 80),
