@@ -137,7 +137,7 @@ def index(
 def recommend(picture: Path, bundle: Path, index: Path, k: int, as_json: bool) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
     from index.recommender import Recommender, read_picture
-    from model.picture import PictureLimits
+    from model.picture_format import PictureLimits
 
     # Read first: a picture that cannot be used is refused without waiting for the towers.
     data = read_picture(sys.stdin.buffer if str(picture) == "-" else picture, PictureLimits())

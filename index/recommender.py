@@ -25,7 +25,8 @@ from model.errors import BundleError, PictureError, PictureTooLargeError
 from model.heads import MaterialHeads
 from model.hubness import SCORE_DECIMALS
 from model.materials import MATERIALS, material_named
-from model.picture import PictureLimits, Region, picture_array
+from model.picture import Region, picture_array
+from model.picture_format import PictureLimits
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
 from model.errors import BundleError
 from model.hit import cut_clip, find_hit, loudness_of_hit
-from model.picture import PictureLimits, picture_array
+from model.picture import picture_array
+from model.picture_format import PictureLimits
 from model.sound import Samples, SoundLimits, decode_sound
 
 # Some builds of ONNX Runtime send usage data to their maker unless this is set before they are loaded.

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from index import DEFAULT_INDEX
 from model import PRETRAINED
 from model.errors import ThudError
-from model.picture_structure import PictureLimits
+from model.picture_format import PictureLimits
 from model.threads import available_cpus
 from service.environment import ENV_PREFIX, Environment, slips
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from index.build import build_index
 from model.bundle import Bundle
-from model.picture import PictureLimits
+from model.picture_format import PictureLimits
 from tests.tiny_bundle import write_tiny_bundle
 
 pytestmark = pytest.mark.container

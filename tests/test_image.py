@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from model.picture import PictureLimits
+from model.picture_format import PictureLimits
 from service.middleware import BodyLimit
 from service.settings import Settings
 

@@ -20,7 +20,8 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from model.errors import PictureError, SoundError
-from model.picture import PictureLimits, picture_array
+from model.picture import picture_array
+from model.picture_format import PictureLimits
 from model.sound import SoundLimits, decode_sound
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import picture_seeds, sound_seeds

@@ -14,13 +14,13 @@ from PIL import Image
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
 from model.picture import (
     REGION_SIDE,
-    PictureLimits,
     Region,
     ResizeRule,
     decode_picture,
     fit_picture,
     picture_array,
 )
+from model.picture_format import PictureLimits
 from tests.model.pictures import encode, gradient
 
 

@@ -15,7 +15,7 @@ from index.recommendation import Recommendation
 from index.recommender import Recommender
 from index.search import SoundIndex
 from model.errors import BundleError, DamagedIndexError
-from model.picture import PictureLimits
+from model.picture_format import PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
 from service.hot_swap import ServedRecommender

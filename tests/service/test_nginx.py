@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from model.picture import PictureLimits
+from model.picture_format import PictureLimits
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.nginx import NGINX, Proxy, proxying
 from tests.service.test_metrics import within

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from model.errors import BusyError, PictureError
-from model.picture import PictureLimits, picture_array
-from model.picture_format import structure_of
+from model.picture import picture_array
+from model.picture_format import PictureLimits, structure_of
 from service.load import SMALL, PixelBudget
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Library, Server, running
