@@ -15,7 +15,8 @@ The public interface, of which each name is imported when it is first used:
 3 ...
 >>> recommender.close()
 
-What goes wrong through no fault of the program is a `model.errors.ThudError`, whose message is for a person.
+Also `Recommendation` (an answer), `Region` (of a picture to ask about), `PictureLimits` (which pictures are
+accepted) and `ThudError`: what goes wrong through no fault of the program, with a message for a person.
 
 This is also the front of the command line, which imports a room when one of its commands is used.
 """
@@ -29,15 +30,34 @@ import click
 from model.errors import ThudError
 
 if TYPE_CHECKING:
+    from index.recommendation import Recommendation
     from index.recommender import Recommender
     from index.search import SoundIndex
     from model.bundle import Bundle
+    from model.picture import Region
+    from model.picture_format import PictureLimits
 
-__all__ = ["Bundle", "Recommender", "SoundIndex", "__version__"]
+__all__ = [
+    "Bundle",
+    "PictureLimits",
+    "Recommendation",
+    "Recommender",
+    "Region",
+    "SoundIndex",
+    "ThudError",
+    "__version__",
+]
 
 __version__ = metadata.version("thud")
 
-_PUBLIC = {"Bundle": "model.bundle", "Recommender": "index.recommender", "SoundIndex": "index.search"}
+_PUBLIC = {
+    "Bundle": "model.bundle",
+    "PictureLimits": "model.picture_format",
+    "Recommendation": "index.recommendation",
+    "Recommender": "index.recommender",
+    "Region": "model.picture",
+    "SoundIndex": "index.search",
+}
 """Where each public name is made."""
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of this module's
@@ -76,6 +96,7 @@ _TRAINING = {
     "tensorboard",
     "matplotlib",
     "markdown_it",
+    "jinja2",
 }
 
 

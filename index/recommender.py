@@ -105,13 +105,12 @@ class Recommender:
         opened = Bundle.open(bundle)
         heads = MaterialHeads.load(opened)
         library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
-        return cls(
-            TowerRuntime(opened, available_cpus() if threads is None else threads),
-            heads,
-            library,
-            limits,
-            pixel_bound,
-        )
+        try:
+            towers = TowerRuntime(opened, available_cpus() if threads is None else threads)
+            return cls(towers, heads, library, limits, pixel_bound)
+        except BaseException:
+            library.close()
+            raise
 
     @property
     def bundle(self) -> Bundle:
@@ -131,6 +130,8 @@ class Recommender:
         that waited in vain, DamagedIndexError where the index cannot be read, MemoryError, and ValueError for a `k`
         below 1.
         """
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
         data = picture if isinstance(picture, bytes | Image.Image) else read_picture(Path(picture), self._limits)
         spec = self.bundle.spec
         waited = 0.0

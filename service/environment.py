@@ -11,6 +11,9 @@ from pydantic_settings import EnvSettingsSource
 
 ENV_PREFIX = "THUD_"
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus_client's variable: the folder where the numbers of several processes lie."""
+
 # Kubernetes and Docker's links describe a service named `thud`, or `thud-web`, in variables with the prefix THUD.
 _SERVICE = re.compile(
     r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?|NAME|ENV_\w+)"

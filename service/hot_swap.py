@@ -20,6 +20,7 @@ from index.recommender import PixelBound, Recommender
 from model.errors import LibraryError, SoundsAwayError
 from model.threads import available_cpus, share_threads
 from service.metrics import Metrics
+from service.schemas import RefusedSwap
 from service.settings import Settings
 
 
@@ -84,14 +85,6 @@ _LONGEST_PAUSE = 60.0
 _log = logging.getLogger("thud")
 
 Fingerprint = tuple[object, ...]
-
-
-@dataclass(frozen=True)
-class RefusedSwap:
-    """A bundle or an index that was not taken over, when and why."""
-
-    when: datetime
-    reason: str
 
 
 class Watcher:
@@ -168,7 +161,7 @@ class Watcher:
             reason = str(error) or type(error).__name__
             if again and self.refused is not None and self.refused.reason == reason:
                 return  # it is known
-            self.refused = RefusedSwap(datetime.now(UTC), reason)
+            self.refused = RefusedSwap(when=datetime.now(UTC), reason=reason)
             self._metrics.swap("refused")
             _log.warning("not taken over, the one before serves on: %s", reason)
             return

@@ -96,7 +96,7 @@ class Alive(BaseModel):
 
 
 class RefusedSwap(BaseModel):
-    """A bundle or an index that was not taken over."""
+    """A bundle or an index that was not taken over, when and why."""
 
     when: datetime
     reason: str

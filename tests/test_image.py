@@ -154,7 +154,7 @@ def test_all_that_is_copied_exists_and_is_not_ignored() -> None:
 def test_the_wheel_gets_every_package() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     packages = {name.split(".")[0] for name in listed}
-    files = [file for package in packages for file in (ROOT / package).rglob("__init__.py")]
+    files = [file for package in packages for file in (ROOT / package).rglob("__init__.py*")]
     assert {".".join(file.parent.relative_to(ROOT).parts) for file in files} == set(listed)
     assert packages <= set(copied(stage("wheel")))
 

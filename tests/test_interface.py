@@ -84,7 +84,16 @@ def test_the_docstrings_show_lines_that_run(
 
 
 def test_the_public_names() -> None:
-    assert set(thud.__all__) == {"Bundle", "Recommender", "SoundIndex", "__version__"}
+    assert set(thud.__all__) == {
+        "Bundle",
+        "PictureLimits",
+        "Recommendation",
+        "Recommender",
+        "Region",
+        "SoundIndex",
+        "ThudError",
+        "__version__",
+    }
     assert set(thud.__all__) <= set(dir(thud))
     assert all(getattr(thud, name).__doc__ for name in thud.__all__)
     assert re.fullmatch(r"\d+\.\d+\.\d+", thud.__version__)

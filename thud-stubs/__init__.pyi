@@ -1,7 +1,11 @@
 """The public names of thud.py for type checkers, which take no types from a module of one file (PEP 561)."""
 
+from index.recommendation import Recommendation as Recommendation
 from index.recommender import Recommender as Recommender
 from index.search import SoundIndex as SoundIndex
 from model.bundle import Bundle as Bundle
+from model.errors import ThudError as ThudError
+from model.picture import Region as Region
+from model.picture_format import PictureLimits as PictureLimits
 
 __version__: str

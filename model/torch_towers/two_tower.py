@@ -20,9 +20,8 @@ class ImageTower(nn.Module):
     """Pictures uint8 `[B, size, size, 3]` to unit vectors `[B, 128]`, ImageNet's normalisation included.
 
     Args:
-        network: Standardised pictures `[B, 3, size, size]` to `[B, N]`. N is 128 where the
-            tower
-            embeds, or the number of classes where the network alone is trained to tell them.
+        network: Standardised pictures `[B, 3, size, size]` to `[B, N]`: N is 128 where the tower embeds, or the
+            number of classes where the network alone is trained to predict them.
     """
 
     def __init__(self, network: nn.Module) -> None:

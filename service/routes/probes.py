@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from model.errors import ThudError
 from service.metrics import CONTENT_TYPE
 from service.problems import ProblemError, problem_responses
-from service.schemas import Alive, Ready, ReadyDetails, RefusedSwap
+from service.schemas import Alive, Ready, ReadyDetails
 from service.state import state_of
 
 router = APIRouter(tags=["probes"])
@@ -74,9 +74,7 @@ async def readyz(
             places=queue.places,
             loaded=state.served.since,
             precision=recommender.towers.precision,
-            refused=RefusedSwap(when=watcher.refused.when, reason=watcher.refused.reason)
-            if watcher.refused
-            else None,
+            refused=watcher.refused,
         )
     return Ready(
         model=recommender.bundle.id, index=recommender.index.id, library=len(recommender.index), details=details

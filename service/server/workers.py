@@ -23,6 +23,7 @@ from multiprocessing.resource_tracker import ensure_running
 from tempfile import TemporaryDirectory
 
 from model.errors import ThudError
+from service.environment import METRICS_FOLDER
 from service.logs import line_writer, start_logging
 from service.server.signals import early_signals, held_back
 from service.settings import Settings
@@ -31,8 +32,6 @@ _log = logging.getLogger("thud")
 
 _spawn = multiprocessing.get_context("spawn")
 
-# The name is also in service/metrics.py, which may be imported only when the variable is set.
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _TICK_SECONDS = 0.2
 _LONGEST_PAUSE = 30.0
 _STABLE_SECONDS = 60.0

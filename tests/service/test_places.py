@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from service import load
+from service import pace
 from service.pace import Pace, slowest
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_bad_requests import check_problem
@@ -42,7 +42,7 @@ class Body:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(load, "monotonic", clock)
+    monkeypatch.setattr(pace, "monotonic", clock)
     return clock
 
 
@@ -130,7 +130,7 @@ def test_a_crowd_of_one_client_takes_no_place_from_who_waits_between_requests(li
 def test_among_slow_uploads_of_many_clients_the_slowest_gives_way(
     library: Library, encode: Encode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "_WINDOW_SECONDS", 0.2)
+    monkeypatch.setattr(pace, "_WINDOW_SECONDS", 0.2)
     with (
         stalled(library, max_connections=5) as (address, _, go_on),
         uploads(address, 5, FROM_MANY) as slow,
@@ -150,7 +150,7 @@ def test_among_slow_uploads_of_many_clients_the_slowest_gives_way(
 
 
 def test_a_stopped_upload_gives_its_memory_to_others(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "_WINDOW_SECONDS", 0.2)
+    monkeypatch.setattr(pace, "_WINDOW_SECONDS", 0.2)
     size = 2**20
     with (
         stalled(library, upload_memory_bytes=size, max_body_bytes=size) as (address, _, go_on),
