@@ -31,8 +31,9 @@ from model.heads import MaterialHeads
 from model.hubness import load_bank
 from model.materials import MATERIALS
 from model.threads import available_cpus
+from training.measures.means import mean_over
 from training.measures.scoreboard import CHANCE, COMMONEST, intervals, material_table, parts, tables
-from training.measures.sources import Fold, FoldScores, Least, mean_over, score_fold
+from training.measures.sources import Fold, FoldScores, Least, score_fold
 from training.pretraining.indexed_sounds import place, with_labels
 
 

@@ -1,11 +1,12 @@
-"""The tables of what `sources` measured: bundles side by side, a row for each source and one for their mean."""
+"""The tables of what `sources` measured: bundles side by side, a row for each source or group, and their mean."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from model.materials import MATERIALS
-from training.measures.sources import FoldScores, Ids, Scored, interval_over, mean_over
+from training.measures.means import interval_over, mean_over
+from training.measures.sources import FoldScores, Ids, Scored
 
 CHANCE, COMMONEST = "chance", "always the commonest"
 
@@ -50,17 +51,17 @@ def intervals(part: str, sources: Sequence[Scored], seed: int) -> dict[str, tupl
     return interval_over(sources, WITH_INTERVAL[part], seed) if part in WITH_INTERVAL else {}
 
 
-def tables(scores: Mapping[str, Mapping[str, FoldScores]], seed: int = 0) -> str:
-    """Three tables of the scores by bundle and source: recommendations, materials of pictures and of sounds."""
+def tables(scores: Mapping[str, Mapping[str, FoldScores]], seed: int = 0, each: str = "source") -> str:
+    """Three tables of the scores by bundle and `each` source or group: recommendations, materials of both kinds."""
     by_bundle = {name: parts(by_source) for name, by_source in scores.items()}
     first = next(iter(by_bundle.values()))
     lines = []
     for part in COLUMNS:
-        lines += _heading(part)
+        lines += _heading(part, each)
         rows = {name: of_parts[part] for name, of_parts in by_bundle.items()}
         if part == RECOMMENDED:
             rows = {CHANCE: first[CHANCE], COMMONEST: first[COMMONEST], **rows}
-        lines += _rows(part, rows, _files(part, next(iter(scores.values()))), seed)
+        lines += _rows(part, rows, _files(part, next(iter(scores.values()))), seed, each)
         lines.append("")
     return "\n".join(lines)
 
@@ -91,13 +92,13 @@ def material_table(name: str, by_source: Mapping[str, FoldScores]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _heading(part: str) -> list[str]:
+def _heading(part: str, each: str) -> list[str]:
     title, unit = TITLES[part]
     columns = COLUMNS[part]
     return [
         f"## {title}",
         "",
-        f"| source | by | {unit} | " + " | ".join(columns) + " |",
+        f"| {each} | by | {unit} | " + " | ".join(columns) + " |",
         "|---|---|---:|" + "---:|" * len(columns),
     ]
 
@@ -111,7 +112,9 @@ def _files(part: str, by_source: Mapping[str, FoldScores]) -> dict[str, int]:
     return {source: count for source, scores in by_source.items() if (count := len(materials(scores)))}
 
 
-def _rows(part: str, rows: Mapping[str, Mapping[str, Scored]], files: Mapping[str, int], seed: int) -> list[str]:
+def _rows(
+    part: str, rows: Mapping[str, Mapping[str, Scored]], files: Mapping[str, int], seed: int, each: str
+) -> list[str]:
     lines = []
     for source, count in files.items():
         for by, of_sources in rows.items():
@@ -121,14 +124,14 @@ def _rows(part: str, rows: Mapping[str, Mapping[str, Scored]], files: Mapping[st
     for by, of_sources in rows.items():
         sources = list(of_sources.values())
         ends = intervals(by if by in (CHANCE, COMMONEST) else part, sources, seed)
-        lines.append(_line("**mean of sources**", by, _counts(sources), part, mean_over(sources), ends))
+        lines.append(_line(f"**mean of {each}s**", by, _counts(sources, each), part, mean_over(sources), ends))
     return lines
 
 
-def _counts(sources: Sequence[Scored]) -> str:
+def _counts(sources: Sequence[Scored], each: str) -> str:
     """How many sources the means are over, and how many the macro means."""
     micro = sum(len(one.material) > 0 for one in sources)
-    return f"{micro} sources, macro {sum(len(one.counted) > 0 for one in sources)}" if micro else "-"
+    return f"{micro} {each}s, macro {sum(len(one.counted) > 0 for one in sources)}" if micro else "-"
 
 
 def _line(

@@ -1,20 +1,19 @@
 """Measures of recommendations and of predicted materials, by source, on plain arrays: no bundle, no file.
 
-A `Fold` holds what a bundle makes of the pictures and sounds of one source, `score_fold` measures it, and
-`mean_over` and `interval_over` bring several sources together, each weighing the same. Numbers are by name:
+A `Fold` holds what a bundle makes of the pictures and sounds of one source (or of a group of them), `score_fold`
+measures it, and means.py brings several together by their weights. Numbers are by name:
 `P@10` is the mean over files (micro), `P@10 macro` the mean over the materials of which the source has enough
 files. A number without anything to measure is NaN.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from model.hubness import SCORE_DECIMALS, skewness
 from model.materials import MATERIALS
-from training.measures.bootstrap import Resamples, interval, mean_of_known
 from training.measures.ranking import average_precision, discounts, ideal_gain, ndcg, precision_at, rank
 
 Floats = npt.NDArray[np.float64]
@@ -42,7 +41,8 @@ class Fold:
     library as an index would (training/pretraining/indexed_sounds.py); where hub biases are in them,
     `without_biases [P, L]` has none. `labelled [P, L]` are the scores where the library's labels are drawn into its
     vectors. `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None where
-    there are none; `recognised` is the calibration's least probability.
+    there are none; `recognised` is the calibration's least probability. `weight` is that of the source in means
+    over sources; the materials `rare_pictures` and `rare_sounds` count in no macro mean.
     """
 
     picture_material: Ids
@@ -54,6 +54,9 @@ class Fold:
     picture_probabilities: Reals | None = None
     sound_probabilities: Reals | None = None
     recognised: float | None = None
+    weight: float = 1.0
+    rare_pictures: tuple[int, ...] = ()
+    rare_sounds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,7 @@ class Scored:
 
     `material [N]` are their ids, `counted [C]` those that make up the macro means. `left_out` pictures have a
     material of which the library has no sound; they are not among the N. `predicted [N]` are the ids of the
-    likeliest materials, where materials were predicted.
+    likeliest materials, where materials were predicted. `weight` is that of the source in means over sources.
     """
 
     numbers: Mapping[str, float]
@@ -71,6 +74,7 @@ class Scored:
     counted: Ids
     left_out: int = 0
     predicted: Ids | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +99,20 @@ def score_fold(fold: Fold, least: Least = Least()) -> FoldScores:
     material, library = fold.picture_material, fold.library_material
     seen, heard = fold.picture_probabilities, fold.sound_probabilities
     recommended = chance = commonest = pictures = sounds = None
+    fewest, rare = least.pictures, fold.rare_pictures
     if len(material):
         recommended = score_recommendations(
-            fold.scores, material, library, least.pictures, fold.without_biases, fold.labelled
+            fold.scores, material, library, fewest, fold.without_biases, fold.labelled, rare
         )
-        chance = score_chance(material, library, least.pictures)
-        commonest = score_commonest(material, library, least.pictures)
+        chance = score_chance(material, library, fewest, rare)
+        commonest = score_commonest(material, library, fewest, rare)
         if seen is not None:
-            pictures = score_pictures(seen, material, least.pictures, fold.recognised)
+            pictures = score_pictures(seen, material, fewest, fold.recognised, rare)
     if len(fold.sound_material) and heard is not None:
-        sounds = score_sounds(heard, fold.sound_material, least.sounds)
-    return FoldScores(material, fold.sound_material, recommended, chance, commonest, pictures, sounds)
+        sounds = score_sounds(heard, fold.sound_material, least.sounds, fold.rare_sounds)
+    found = (recommended, chance, commonest, pictures, sounds)
+    weighted = [one and replace(one, weight=fold.weight) for one in found]
+    return FoldScores(material, fold.sound_material, *weighted)
 
 
 def score_recommendations(
@@ -115,8 +122,9 @@ def score_recommendations(
     least: int,
     without_biases: Reals | None = None,
     labelled: Reals | None = None,
+    rare: Sequence[int] = (),
 ) -> Scored:
-    """Measure the rankings of L sounds by `scores [P, L]`, for P pictures.
+    """Measure the rankings of L sounds by `scores [P, L]`, for P pictures; `rare` materials are in no macro mean.
 
     - `P@1`, `P@5`, `P@10`: share of sounds of the picture's material among the first (all, if there are fewer)
     - `nDCG@10`: their discounted gain over that of a ranking with all such sounds in front
@@ -137,30 +145,32 @@ def score_recommendations(
         for name, firsts in (("skew", order), ("skew without biases", plain))
         if total.any()
     }
-    return _answered(each, picture_material, total, least, skews)
+    return _answered(each, picture_material, total, least, skews, rare)
 
 
-def score_chance(picture_material: Ids, library_material: Ids, least: int) -> Scored:
+def score_chance(picture_material: Ids, library_material: Ids, least: int, rare: Sequence[int] = ()) -> Scored:
     """What drawing from the library at random gives on average: the share of good sounds, whatever K."""
     sounds = len(library_material)
     total = _sounds_of(picture_material, library_material)
     share = total / sounds
     gain = share * discounts(sounds).sum() / ideal_gain(total, sounds)
     each = {f"P@{k}": share for k in K} | {"nDCG@10": gain}
-    return _answered(each, picture_material, total, least)
+    return _answered(each, picture_material, total, least, {}, rare)
 
 
-def score_commonest(picture_material: Ids, library_material: Ids, least: int) -> Scored:
+def score_commonest(picture_material: Ids, library_material: Ids, least: int, rare: Sequence[int] = ()) -> Scored:
     """What always recommending sounds of the library's commonest material (of equals, the lowest id) gives."""
     counts = np.bincount(library_material)
     right = (picture_material == counts.argmax()).astype(np.float64)
     # A K above the library's size means all of it, as in `score_recommendations`.
     firsts = {k: min(k, len(library_material)) for k in K}
     each = {f"P@{k}": right * min(1.0, counts.max() / first) for k, first in firsts.items()} | {"nDCG@10": right}
-    return _answered(each, picture_material, _sounds_of(picture_material, library_material), least)
+    return _answered(each, picture_material, _sounds_of(picture_material, library_material), least, {}, rare)
 
 
-def score_pictures(probabilities: Reals, material: Ids, least: int, recognised: float | None = None) -> Scored:
+def score_pictures(
+    probabilities: Reals, material: Ids, least: int, recognised: float | None = None, rare: Sequence[int] = ()
+) -> Scored:
     """Measure the `probabilities [N, 17]` that materials are in pictures of one `material [N]` each.
 
     - `top-1`, `top-3`: whether it is the likeliest, or among the three likeliest
@@ -177,18 +187,18 @@ def score_pictures(probabilities: Reals, material: Ids, least: int, recognised: 
     truth = material[:, None] == np.arange(len(MATERIALS))
     precisions = [
         float(average_precision(probabilities[:, id_].astype(np.float64), truth[:, id_])[0])
-        for id_ in enough(material, least)
+        for id_ in enough(material, least, rare)
         if not truth[:, id_].all()
     ]
     more = {"mAP": mean(precisions), "ECE": calibration_error(probabilities.ravel(), truth.ravel())}
-    return _scored(each, material, least, more, predicted=probabilities.argmax(axis=1))
+    return _scored(each, material, least, more, rare, predicted=probabilities.argmax(axis=1))
 
 
-def score_sounds(probabilities: Reals, material: Ids, least: int) -> Scored:
+def score_sounds(probabilities: Reals, material: Ids, least: int, rare: Sequence[int] = ()) -> Scored:
     """Measure the `probabilities [N, 17]` of sounds' materials: `top-1`, `top-3`, and the top one's `ECE`."""
     predicted = probabilities.argmax(axis=1)
     more = {"ECE": calibration_error(probabilities.max(axis=1), predicted == material)}
-    return _scored(_tops(probabilities, material), material, least, more, predicted=predicted)
+    return _scored(_tops(probabilities, material), material, least, more, rare, predicted=predicted)
 
 
 def calibration_error(probabilities: Reals, truth: npt.NDArray[np.bool_]) -> float:
@@ -199,10 +209,10 @@ def calibration_error(probabilities: Reals, truth: npt.NDArray[np.bool_]) -> flo
     return float(np.abs(gaps).sum() / len(exact)) if len(exact) else np.nan
 
 
-def enough(material: Ids, least: int) -> Ids:
-    """The ids of which `material [N]` has at least `least` (and at least one) files."""
+def enough(material: Ids, least: int, rare: Sequence[int] = ()) -> Ids:
+    """The ids but `rare` of which `material [N]` has at least `least` (and at least one) files."""
     ids: Ids = np.flatnonzero(np.bincount(material, minlength=len(MATERIALS)) >= max(1, least))
-    return ids
+    return ids[~np.isin(ids, np.array(rare, np.int64))]
 
 
 def mean(values: Sequence[float] | Floats) -> float:
@@ -211,40 +221,18 @@ def mean(values: Sequence[float] | Floats) -> float:
     return float(np.mean(known)) if known else np.nan
 
 
-def mean_over(sources: Sequence[Scored]) -> dict[str, float]:
-    """Each number's mean over the sources that have it, every source weighing the same."""
-    names = dict.fromkeys(name for one in sources for name in one.numbers)
-    return {name: mean([one.numbers.get(name, np.nan) for one in sources]) for name in names}
-
-
-def interval_over(
-    sources: Sequence[Scored], name: str, seed: int = 0, times: int = 1000
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile bootstrap intervals (low, high) of `mean_over`'s `name` and `name macro`, by name.
-
-    The files of each source are resampled, never the sources: the intervals say what other files of the same
-    sources might have given, not what another source would. A material that a resample lacks is left out of its
-    macro mean. A number that no source has gets no interval.
-    """
-    drawn: dict[str, list[Floats]] = {name: [], f"{name} macro": []}
-    for place, one in enumerate(sources):
-        if name not in one.each or not len(one.material):
-            continue
-        resamples = Resamples(np.arange(len(one.material)), seed + place, times)
-        drawn[name].append(resamples.sums(one.each[name][:, None])[:, 0] / len(one.material))
-        if len(one.counted):
-            held = one.material[:, None] == one.counted
-            drawn[f"{name} macro"].append(resamples.macro_means(one.each[name], held))
-    return {key: interval(mean_of_known(np.stack(values, axis=1))) for key, values in drawn.items() if values}
-
-
 def _answered(
-    each: Mapping[str, Floats], material: Ids, total: Ids, least: int, more: Mapping[str, float] | None = None
+    each: Mapping[str, Floats],
+    material: Ids,
+    total: Ids,
+    least: int,
+    more: Mapping[str, float],
+    rare: Sequence[int],
 ) -> Scored:
     """Of the pictures those with any good sound among `total [P]`: the others would count 0 for every bundle."""
     kept = total > 0
     values = {name: value[kept] for name, value in each.items()}
-    return _scored(values, material[kept], least, more or {}, int((~kept).sum()))
+    return _scored(values, material[kept], least, more, rare, int((~kept).sum()))
 
 
 def _scored(
@@ -252,10 +240,11 @@ def _scored(
     material: Ids,
     least: int,
     more: Mapping[str, float],
+    rare: Sequence[int],
     left_out: int = 0,
     predicted: Ids | None = None,
 ) -> Scored:
-    counted = enough(material, least)
+    counted = enough(material, least, rare)
     numbers: dict[str, float] = {}
     for name, values in each.items():
         numbers[name] = mean(values)

@@ -1,4 +1,4 @@
-"""Making the pretrained bundle: features, heads, calibration on held-out sources, export, INT8, model card."""
+"""Making the pretrained bundle: features, heads, calibration on held-out groups, export, INT8, model card."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from model.bundle import HEADS, IMAGE_TOWER, SOUND_TOWER, Bundle, Calibration, w
 from model.errors import TrainingError
 from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
+from training.measures.means import mean_over
 from training.measures.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
-from training.measures.sources import FoldScores, mean_over
+from training.measures.sources import FoldScores
 from training.pretraining.card import write_card
 from training.pretraining.features import read_pictures
 from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures, fit_whole_sounds, hold_out
@@ -28,13 +29,13 @@ from training.systems.export import export_bundle
 
 NAME = "thud-materials"
 _CALIBRATION_FILES = 256
-_LEAST_SOURCES, _LEAST_FILES = 2, 2
+_LEAST_GROUPS, _LEAST_FILES = 2, 2
 _PARITY_PICTURES, _PARITY_SOUNDS = 400, 800
 
 
 @dataclass(frozen=True)
 class Built:
-    """The bundle, the scores of the recipe on each held-out source, and the loss by INT8."""
+    """The bundle, the scores of the recipe on each held-out group, and the loss by INT8."""
 
     bundle: Bundle
     scores: Mapping[str, FoldScores]
@@ -56,7 +57,7 @@ def build_pretrained(
     Files without an open licence are used for measuring only, never for fitting. Features are kept in `work`: an
     interrupted run continues from them, and a run with other strengths takes seconds. Files of the source
     `leave_out` are not used at all. Raises TrainingError before anything is computed where `leave_out` is no source
-    of `data` or fewer than two sources are left; later as `gather`, and as `export_bundle` where the exported
+    of `data` or fewer than two groups are left; later as `gather`, and as `export_bundle` where the exported
     towers differ.
     """
     _check_sources(data, leave_out)
@@ -97,7 +98,7 @@ def build_pretrained(
 
 
 def _check_sources(data: Path, leave_out: str | None) -> None:
-    """Raise TrainingError unless there is a source to fit on while another one is held out for calibration."""
+    """Raise TrainingError unless there is a group to fit on while another one is held out for calibration."""
     pictures, sounds = (read_material_files(data, kind) for kind in ("image", "sound"))
     if leave_out is not None:
         sources = sorted({*pictures.source.tolist(), *sounds.source.tolist()})
@@ -105,12 +106,12 @@ def _check_sources(data: Path, leave_out: str | None) -> None:
             raise TrainingError(f"{data} has no file of the source {leave_out!r}; there are {', '.join(sources)}")
         pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
     for files, kind in ((pictures, "pictures"), (sounds, "sounds")):
-        names, counts = np.unique(files.source[files.open_licence], return_counts=True)
-        # Without the largest source there must still be enough files for a standard deviation.
-        if len(names) < _LEAST_SOURCES or counts.sum() - counts.max() < _LEAST_FILES:
+        names, counts = np.unique(files.group[files.open_licence], return_counts=True)
+        # Without the largest group there must still be enough files for a standard deviation.
+        if len(names) < _LEAST_GROUPS or counts.sum() - counts.max() < _LEAST_FILES:
             raise TrainingError(
-                f"the {kind} with an open licence come from fewer than {_LEAST_SOURCES} sources, or are fewer than "
-                f"{_LEAST_FILES} without the largest; add another source"
+                f"the {kind} with an open licence come from fewer than {_LEAST_GROUPS} groups of "
+                f"sources, or are fewer than {_LEAST_FILES} without the largest; add another source"
             )
 
 
@@ -168,7 +169,9 @@ def _export(
         picture=recipe.picture,
         clip=recipe.clip,
         calibration=Calibration(
-            recognised=recognised, fitted_on="each source by heads fitted without it", expected_error=errors
+            recognised=recognised,
+            fitted_on="each group of sources by heads fitted without it",
+            expected_error=errors,
         ),
         label_strength=recipe.label_strength,
         training=spec.training,
@@ -177,7 +180,7 @@ def _export(
 
 
 def _means(of_parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """The mean over sources of each measure in each part of the scoreboard, where there is one."""
+    """The mean over groups of each measure in each part of the scoreboard, where there is one."""
     means = {}
     for part, by_source in of_parts.items():
         if by_source:

@@ -1,4 +1,4 @@
-"""Calibrating both heads on held-out sources: from an embedding to probabilities of the materials."""
+"""Calibrating both heads on held-out groups of sources: from an embedding to probabilities of the materials."""
 
 from collections.abc import Callable
 
@@ -12,6 +12,7 @@ from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.imagenet_prior import NOTHING
+from training.pretraining.left_out_groups import group_weight
 from training.pretraining.space import CONSTANT
 
 COUNT = len(MATERIALS)
@@ -25,7 +26,7 @@ def calibrate_heads(
     sounds: Tensor, sound_material: Labels, sound_weight: Weights,
     bias_decay: float,
 ) -> MaterialHeads:  # fmt: skip
-    """Heads fitted to embeddings `[N, 128]` and `[M, 128]` from towers that never saw their sources.
+    """Heads fitted to embeddings `[N, 128]` and `[M, 128]` from towers that never saw their groups.
 
     A picture's material is 0 to 16, or NOTHING; `..._weight [N]`, `[M]` is the weight of each file. The heads have
     one factor for a material's own dimension, one for that of nothing, one for the constant, and a bias for each
@@ -37,13 +38,13 @@ def calibrate_heads(
     return MaterialHeads(picture_weights, picture_bias, sound_weights, sound_bias)
 
 
-def balanced_weights(material: Labels, source: npt.NDArray[np.str_]) -> Weights:
-    """Weights `[N]`, sum 1: every source has the same weight, and within a source every material."""
-    pairs = np.array([f"{one}/{of}" for one, of in zip(source, material, strict=True)])
+def balanced_weights(material: Labels, group: npt.NDArray[np.str_]) -> Weights:
+    """Weights `[N]`, sum 1: a group has its weight in the table of groups, within it every material the same."""
+    pairs = np.array([f"{one}/{of}" for one, of in zip(group, material, strict=True)])
     _, which, counts = np.unique(pairs, return_inverse=True, return_counts=True)
     weights: Weights = 1.0 / counts[which]
-    for name in set(source.tolist()):
-        weights[source == name] /= weights[source == name].sum()
+    for name in sorted(set(group.tolist())):
+        weights[group == name] *= group_weight(name) / weights[group == name].sum()
     weights /= weights.sum()
     return weights
 

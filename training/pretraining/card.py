@@ -13,6 +13,7 @@ from training.measures.bootstrap import Resamples
 from training.measures.scoreboard import tables
 from training.measures.sources import FoldScores, Scored
 from training.pretraining.features import IMAGENET_CLASSES
+from training.pretraining.left_out_groups import LEAST_FILES, LEAST_GROUPS, group_lines, rare_materials
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.no_material import KINDS
 from training.pretraining.parity import Parity
@@ -69,16 +70,18 @@ Files with an open licence alone; no file is part of it.
 
 ## How it measures
 
-Each source was left out of fitting in turn; the tables are about pictures and sounds of sources that the heads
-had never seen. The library is all {len(data.sounds):,} recordings, each embedded by heads that had not
-seen its source. Files without an open licence were never fitted on.
-What was tried, and what choosing among it is worth on a source that was never looked at, is in
-docs/pretraining.md: the strengths were chosen by such means over sources, and the sources were looked at again
-and again, so that the figures are too good: expect less of photographs of other kinds. `P@10 labelled` is for a
-library whose labels are known.
+Sources of one kind are a group, and each group was left out of fitting and calibration in turn: the tables are
+about pictures and sounds of groups that the heads had never seen. The library is all {len(data.sounds):,}
+recordings, each embedded by heads that had not seen its group. What was tried is in docs/pretraining.md: the
+strengths were chosen by such means over groups, so that the figures are too good: expect less of photographs of
+other kinds. `P@10 labelled` is for a library whose labels are known.
 
-{tables({spec.name: scores})}
-By material, over all sources left out, with 95 % bootstrap intervals over files:
+{_groups(data.pictures, "image", "pictures")}
+{_groups(data.sounds, "sound", "sounds")}
+{_wrapped(_rare(data))}
+
+{tables({spec.name: scores}, each="group")}
+By material, over all groups left out, with 95 % bootstrap intervals over files:
 
 {_by_material(scores)}
 A picture counts as recognised from a probability of {spec.calibration.recognised:g} of its likeliest material on.
@@ -116,6 +119,23 @@ def _sources(files: MaterialFiles, kind: str) -> str:
         if count:
             lines.append(f"| {source} | {count:,} | {'; '.join(licences)} |")
     return "\n".join(lines) + "\n"
+
+
+def _groups(files: MaterialFiles, kind: str, many: str) -> str:
+    return "\n".join(
+        [f"| group of {many} | weight | sources |", "|---|---:|---|", *group_lines(files.source, kind), ""]
+    )
+
+
+def _rare(data: PretrainingData) -> str:
+    of_both = [
+        ", ".join(MATERIALS[id_].name for id_ in rare_materials(files.material, files.group)) or "none"
+        for files in (data.pictures, data.sounds)
+    ]
+    return (
+        f"In no mean over materials, as fewer than {LEAST_GROUPS} groups have {LEAST_FILES} files: of pictures "
+        f"{of_both[0]}; of sounds {of_both[1]}."
+    )
 
 
 def _labels(recipe: PretrainingRecipe) -> str:

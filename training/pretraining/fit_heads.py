@@ -1,4 +1,4 @@
-"""Fitting the classifiers of pictures and of sounds on frozen features, and for each source one without it."""
+"""Fitting the classifiers of pictures and of sounds on frozen features, and for each group one without it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,14 +74,14 @@ def fit_sounds(
 
 
 def left_out(
-    source: Sources, trained_on: npt.NDArray[np.bool_], fit: Callable[[npt.NDArray[np.bool_]], Fitted]
+    group: Sources, trained_on: npt.NDArray[np.bool_], fit: Callable[[npt.NDArray[np.bool_]], Fitted]
 ) -> dict[str, Fitted]:
-    """For each source, a classifier fitted on the rows `trained_on [N]` without that source."""
+    """For each group of sources in `group [N]`, a classifier fitted on the rows `trained_on [N]` without it."""
     fitted: dict[str, Fitted] = {}
     whole: Fitted | None = None
-    for name in sorted(set(source.tolist())):
-        rest = trained_on & (source != name)
-        if (rest == trained_on).all():  # none of its rows are trained on: one fit is enough for all such sources
+    for name in sorted(set(group.tolist())):
+        rest = trained_on & (group != name)
+        if (rest == trained_on).all():  # none of its rows are trained on: one fit is enough for all such groups
             whole = whole or fit(rest)
             fitted[name] = whole
         else:

@@ -1,4 +1,4 @@
-"""Held-out embeddings: each picture and sound embedded by heads that never saw its source.
+"""Held-out embeddings: each picture and sound embedded by heads that never saw its group of sources.
 
 Calibration and all measures are made on them.
 """
@@ -60,7 +60,7 @@ def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mas
 
 
 def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
-    """Embed each source by heads fitted without it, on files with an open licence alone."""
+    """Embed each group of sources by heads fitted without it, on files with an open licence alone."""
     pictures, nothing = hold_out_pictures(data, recipe)
     return HeldOut(pictures, hold_out_sounds(data, recipe), nothing)
 
@@ -68,23 +68,23 @@ def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
 def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple[Tensor, Tensor]:
     """Held-out embeddings of pictures `[N, 128]`, and of drawings without a material that were not fitted on."""
     files = data.pictures
-    fitted = left_out(files.source, files.open_licence, lambda rows: fit_whole_pictures(data, recipe, rows))
+    fitted = left_out(files.group, files.open_licence, lambda rows: fit_whole_pictures(data, recipe, rows))
 
     def embed(classifier: LinearClassifier, features: Tensor) -> Tensor:
         return normalize(picture_projection(classifier)(features), dim=1)
 
     with torch.no_grad():
         nothing = embed(fit_whole_pictures(data, recipe, files.open_licence), data.nothing_held_out)
-    return _embed(data.picture_features, files.source, fitted, embed), nothing
+    return _embed(data.picture_features, files.group, fitted, embed), nothing
 
 
 def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
     """Held-out embeddings of sounds `[M, 128]`."""
     files = data.sounds
-    fitted = left_out(files.source, files.open_licence, lambda rows: fit_whole_sounds(data, recipe, rows))
+    fitted = left_out(files.group, files.open_licence, lambda rows: fit_whole_sounds(data, recipe, rows))
     return _embed(
         data.sound_features,
-        files.source,
+        files.group,
         fitted,
         lambda classifier, features: sound_projection(data, classifier)(features),
     )
@@ -93,21 +93,21 @@ def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
 def calibrate(
     data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe, without: str = ""
 ) -> tuple[MaterialHeads, float]:
-    """The heads, and the probability from which a picture counts as recognised, from all sources except `without`.
+    """The heads, and the probability from which a picture counts as recognised, from all groups except `without`.
 
-    Pictures without a material together have the weight of one source.
+    Pictures without a material together have the weight of one group.
     """
-    seen, heard = data.pictures.source != without, data.sounds.source != without
+    seen, heard = data.pictures.group != without, data.sounds.group != without
     material = np.concatenate([data.pictures.material[seen], np.full(len(held_out.nothing), NOTHING)])
-    source = np.concatenate([data.pictures.source[seen], np.full(len(held_out.nothing), "nothing drawn")])
+    group = np.concatenate([data.pictures.group[seen], np.full(len(held_out.nothing), "nothing drawn")])
     pictures = torch.cat([held_out.pictures[torch.from_numpy(seen)], held_out.nothing])
     heads = calibrate_heads(
         pictures,
         material,
-        balanced_weights(material, source),
+        balanced_weights(material, group),
         held_out.sounds[torch.from_numpy(heard)],
         data.sounds.material[heard],
-        balanced_weights(data.sounds.material[heard], data.sounds.source[heard]),
+        balanced_weights(data.sounds.material[heard], data.sounds.group[heard]),
         recipe.bias_decay,
     )
     likeliest = heads.pictures(pictures.numpy()).max(axis=1).astype(np.float64)
@@ -116,13 +116,13 @@ def calibrate(
 
 def _embed(
     features: Tensor,
-    source: npt.NDArray[np.str_],
+    group: npt.NDArray[np.str_],
     fitted: dict[str, Fitted],
     embed: Callable[[Fitted, Tensor], Tensor],
 ) -> Tensor:
     vectors = torch.zeros(len(features), EMBEDDING_SIZE)
     with torch.no_grad():
         for name, classifier in fitted.items():
-            rows = torch.from_numpy(source == name)
+            rows = torch.from_numpy(group == name)
             vectors[rows] = embed(classifier, features[rows])
     return vectors

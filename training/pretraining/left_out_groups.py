@@ -51,6 +51,16 @@ def group_weight(name: str) -> float:
     return found.get(name, 1.0)
 
 
+def group_lines(source: Names, kind: str) -> list[str]:
+    """For each group of the sources `[N]` a line of Markdown: its name, its weight, and which sources it has."""
+    names = np.unique(source)
+    group = groups_of(names.tolist(), kind)
+    return [
+        f"| {name} | {group_weight(name):g} | {', '.join(names[group == name].tolist())} |"
+        for name in sorted(set(group.tolist()))
+    ]
+
+
 def rare_materials(material: Ids, group: Names) -> Ids:
     """The ids of the materials of which fewer than two groups have five files; `material [N]`, `group [N]`."""
     counts = [

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from model.errors import TrainingError
 from model.manifest import ManifestRow, read_rows
+from training.pretraining.left_out_groups import groups_of
 
 MANIFEST = "manifest.csv"
 
@@ -16,12 +17,14 @@ MANIFEST = "manifest.csv"
 class MaterialFiles:
     """N files of one kind: paths, `material [N]` (ids 0..16), `source [N]` and whether the licence is open `[N]`.
 
-    `licences`: the manifest's licences of each source. `skipped`: rows without exactly one of the 17 materials.
+    `group [N]` names the sources that are left out together. `licences`: the manifest's licences of each source.
+    `skipped`: rows without exactly one of the 17 materials.
     """
 
     paths: tuple[Path, ...]
     material: npt.NDArray[np.int64]
     source: npt.NDArray[np.str_]
+    group: npt.NDArray[np.str_]
     open_licence: npt.NDArray[np.bool_]
     licences: dict[str, list[str]]
     skipped: int
@@ -37,6 +40,7 @@ class MaterialFiles:
             paths=kept,
             material=self.material[rows],
             source=self.source[rows],
+            group=self.group[rows],
             open_licence=self.open_licence[rows],
         )
 
@@ -56,10 +60,12 @@ def read_material_files(data: Path, kind: str) -> MaterialFiles:
     for row, path in zip(usable, paths, strict=True):
         if not path.is_file():
             raise TrainingError(f"{file}, line {row.line}: {row.path} is not there")
+    source = [row.get("source") or "unnamed" for row in usable]
     return MaterialFiles(
         paths=paths,
         material=np.array([row.materials[0].id for row in usable]),
-        source=np.array([row.get("source") or "unnamed" for row in usable]),
+        source=np.array(source),
+        group=groups_of(source, kind),
         open_licence=np.array([row.open_licence for row in usable]),
         licences=_licences(usable),
         skipped=len(rows) - len(usable),

@@ -1,32 +1,34 @@
-"""The scores of the recipe on each source, from heads that never saw that source."""
+"""The scores of the recipe on each group of sources, from heads that never saw that group."""
 
 from collections.abc import Mapping
 
 from training.measures.sources import Fold, FoldScores, Least, score_fold
 from training.pretraining.held_out import HeldOut, calibrate
 from training.pretraining.indexed_sounds import place, with_labels
+from training.pretraining.left_out_groups import LEAST_FILES, group_weight, rare_materials
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData
 
-LEAST = Least()
+LEAST = Least(LEAST_FILES, LEAST_FILES)
 
 
 def score_left_out(
     data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe, least: Least = LEAST
 ) -> Mapping[str, FoldScores]:
-    """The scores of each source by name.
+    """The scores of each group by name, with its weight; materials that fewer than two groups have are in no mean.
 
-    Every picture and every sound is embedded by heads fitted without its source; the library is all sounds. The
-    probabilities are calibrated on the other sources.
+    Every picture and every sound is embedded by heads fitted without its group; the library is all sounds. The
+    probabilities are calibrated on the other groups.
     """
     scores = {}
     pictures, sounds = held_out.pictures.numpy(), held_out.sounds.numpy()
     library = place(sounds)
-    for source in sorted({*data.pictures.source.tolist(), *data.sounds.source.tolist()}):
-        seen, heard = data.pictures.source == source, data.sounds.source == source
-        heads, recognised = calibrate(data, held_out, recipe, without=source)
+    rare = [tuple(rare_materials(files.material, files.group).tolist()) for files in (data.pictures, data.sounds)]
+    for group in sorted({*data.pictures.group.tolist(), *data.sounds.group.tolist()}):
+        seen, heard = data.pictures.group == group, data.sounds.group == group
+        heads, recognised = calibrate(data, held_out, recipe, without=group)
         labelled = place(with_labels(sounds, data.sounds.material, heads, recipe.label_strength))
-        scores[source] = score_fold(
+        scores[group] = score_fold(
             Fold(
                 picture_material=data.pictures.material[seen],
                 sound_material=data.sounds.material[heard],
@@ -36,6 +38,9 @@ def score_left_out(
                 picture_probabilities=heads.pictures(pictures[seen]),
                 sound_probabilities=heads.sounds(sounds[heard]),
                 recognised=recognised,
+                weight=group_weight(group),
+                rare_pictures=rare[0],
+                rare_sounds=rare[1],
             ),
             least,
         )

@@ -1,4 +1,4 @@
-"""The weaknesses of a bundle, from its training data and its scores on held-out sources, as lines for the card."""
+"""The weaknesses of a bundle, from its training data and its scores on held-out groups, as lines for the card."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -6,8 +6,9 @@ from textwrap import fill
 import numpy as np
 
 from model.materials import MATERIALS
+from training.measures.means import mean_over
 from training.measures.scoreboard import COMMONEST, RECOMMENDED, TOLD_PICTURES, TOLD_SOUNDS, parts
-from training.measures.sources import FoldScores, Ids, Least, Scored, mean_over
+from training.measures.sources import FoldScores, Ids, Least, Scored
 
 LINE = 116
 """The longest line of the card."""
@@ -35,7 +36,7 @@ def weaknesses(shown: Ids, scores: Mapping[str, FoldScores], least: Least) -> st
         f"- Sounds told right less than half the time: {_weak(sounds, 'top-1', _RIGHT, least.sounds)}.",
         "- Of ten recordings without labels that are recommended for a picture, fewer than two fit on average: "
         f"{_weak(recommended, 'P@10', _FITTING, least.pictures)}.",
-        "- Sources for which recordings of the library's commonest material alone fit at least as often: "
+        "- Groups for which recordings of the library's commonest material alone fit at least as often: "
         f"{_no_better(of_parts[RECOMMENDED], of_parts[COMMONEST])}.",
         f"- Pictures most often taken for another material: {_confused(pictures, least.pictures)}.",
         f"- Shown fewer than {least.pictures} pictures of: {_few(shown, least.pictures)}.",
@@ -45,8 +46,8 @@ def weaknesses(shown: Ids, scores: Mapping[str, FoldScores], least: Least) -> st
     right = [mean_over(of)["top-1 macro"] if of else np.nan for of in (pictures, sounds)]
     if not np.isnan(right).any():
         lines.append(
-            f"- Of sources that it has never met, {right[0]:.2f} of the pictures and {right[1]:.2f} of the sounds "
-            "are told right (mean over sources, top-1 macro)."
+            f"- Of groups of sources that it has never met, {right[0]:.2f} of the pictures and {right[1]:.2f} of "
+            "the sounds are told right (mean over groups, top-1 macro)."
         )
     return "\n".join(fill(line, LINE, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
 
@@ -63,7 +64,7 @@ def _weak(scored: Sequence[Scored], number: str, enough: float, least: int) -> s
 
 
 def _no_better(ours: Mapping[str, Scored], commonest: Mapping[str, Scored]) -> str:
-    """The sources where ours is not better: `trashnet (0.22 beside 0.25)`."""
+    """The groups where ours is not better: `trashnet (0.22 beside 0.25)`."""
     number = "P@10"
     beside = {
         source: (float(scored.each[number].mean()), float(commonest[source].each[number].mean()))

@@ -1,5 +1,7 @@
 """Measures of recommendations and of predicted materials, against their definitions written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.hubness import occurrences, skewness
+from training.measures import means
 from training.measures import sources as measures
 from training.measures.sources import Fold, Least, Scored
 
@@ -173,22 +176,54 @@ def test_sources_weigh_the_same_and_intervals_are_of_their_mean() -> None:
     rng = np.random.default_rng(0)
     large = scored(rng.uniform(size=400), ids(rng, 400, materials=2))
     small = scored(np.ones(2), np.array([WOOD, METAL]))
-    together = measures.mean_over([large, small])
+    together = means.mean_over([large, small])
     assert together["top-1"] == pytest.approx((large.numbers["top-1"] + 1) / 2)
     # The small one has too few files of each material for a macro mean.
     assert np.isnan(small.numbers["top-1 macro"])
     assert together["top-1 macro"] == large.numbers["top-1 macro"]
-    found = measures.interval_over([large, small], "top-1", seed=1)
-    assert found == measures.interval_over([large, small], "top-1", seed=1)
-    assert found != measures.interval_over([large, small], "top-1", seed=2)
+    found = means.interval_over([large, small], "top-1", seed=1)
+    assert found == means.interval_over([large, small], "top-1", seed=1)
+    assert found != means.interval_over([large, small], "top-1", seed=2)
     for name, share in (("top-1", 0.5), ("top-1 macro", 1.0)):
         low, high = found[name]
         assert low < together[name] < high
         # The small source is right whatever is drawn; the large one's spread is that of a mean of 400.
         assert high - low == pytest.approx(2 * 1.96 * share * 0.5 / np.sqrt(400), rel=0.15)
-    assert measures.interval_over([small], "top-1")["top-1"] == (1.0, 1.0)
-    assert "top-1 macro" not in measures.interval_over([small], "top-1")
-    assert measures.interval_over([], "top-1") == {}
+    assert means.interval_over([small], "top-1")["top-1"] == (1.0, 1.0)
+    assert "top-1 macro" not in means.interval_over([small], "top-1")
+    assert means.interval_over([], "top-1") == {}
+
+
+def test_a_source_counts_by_its_weight() -> None:
+    right, wrong = (scored(np.full(3, value), np.full(3, WOOD)) for value in (1.0, 0.0))
+    heavy = replace(wrong, weight=3.0)
+    assert means.mean_over([right, wrong])["top-1"] == pytest.approx(0.5)
+    assert means.mean_over([right, heavy])["top-1"] == pytest.approx(0.25)
+    assert means.mean_over([right, heavy])["top-1 macro"] == pytest.approx(0.25)
+    # Without a number, a source takes no weight either.
+    few = replace(scored(np.zeros(2), np.full(2, WOOD)), weight=9.0)
+    assert means.mean_over([right, few])["top-1 macro"] == 1.0
+    for low_and_high in means.interval_over([right, heavy], "top-1").values():
+        assert low_and_high == pytest.approx((0.25, 0.25))
+
+
+def test_a_fold_gives_its_weight_to_all_and_rare_materials_are_in_no_macro_mean() -> None:
+    material = np.array([WOOD] * 3 + [METAL] * 3)
+    probabilities = (material[:, None] == np.arange(17)).astype(np.float64)
+    probabilities[3:] = np.roll(probabilities[3:], 1, axis=1)  # metal is told wrong
+    fold = Fold(
+        material, material, material, np.eye(6),
+        picture_probabilities=probabilities, sound_probabilities=probabilities,
+        weight=2.0, rare_pictures=(METAL,), rare_sounds=(WOOD,),
+    )  # fmt: skip
+    found = measures.score_fold(fold, Least(1, 1))
+    assert found.pictures is not None
+    assert found.sounds is not None
+    assert found.recommended is not None
+    assert (found.pictures.numbers["top-1 macro"], found.sounds.numbers["top-1 macro"]) == (1.0, 0.0)
+    assert found.pictures.numbers["top-1"] == found.sounds.numbers["top-1"] == 0.5
+    assert (found.pictures.counted.tolist(), found.recommended.counted.tolist()) == ([WOOD], [WOOD])
+    assert found.recommended.weight == found.pictures.weight == found.sounds.weight == 2.0
 
 
 def test_a_fold_may_lack_pictures_sounds_or_heads() -> None:
@@ -214,4 +249,4 @@ def test_pictures_that_no_sound_can_answer_are_left_out() -> None:
     found = measures.score_recommendations(np.ones((3, 2)), np.array([WATER] * 3), np.array([WOOD, METAL]), 1)
     assert found.left_out == 3
     assert np.isnan(found.numbers["P@10"])
-    assert np.isnan(measures.mean_over([found])["P@10"])
+    assert np.isnan(means.mean_over([found])["P@10"])

@@ -94,7 +94,9 @@ def test_weaknesses_are_counted() -> None:
     assert "glass" not in pictures
     assert "metal" not in sounds
     # Macro: near (1 + 0.5) / 2, far 0; sounds 1 / 3.
-    assert lines[7].startswith("Of sources that it has never met, 0.38 of the pictures and 0.33 of the sounds")
+    assert lines[7].startswith(
+        "Of groups of sources that it has never met, 0.38 of the pictures and 0.33 of the sounds"
+    )
 
 
 def test_a_bundle_without_weaknesses_says_none() -> None:

@@ -57,7 +57,7 @@ def test_a_prior_is_scaled_on_the_given_features() -> None:
     torch.testing.assert_close(logits.mean(dim=0), torch.zeros(18), atol=1e-3, rtol=1e-3)
 
 
-def test_each_source_gets_a_fit_without_it_and_sources_never_trained_on_share_one() -> None:
+def test_each_group_gets_a_fit_without_it_and_groups_never_trained_on_share_one() -> None:
     source = np.array(["a", "a", "b", "c", "d"])
     trained_on = np.array([True, True, True, False, False])
     asked: list[list[bool]] = []
@@ -87,10 +87,13 @@ def test_the_cosine_orders_sounds_by_the_pictures_logits() -> None:
     assert (of_sounds[first] == of_pictures[:, None]).mean() > 0.9
 
 
-def test_every_source_weighs_the_same_and_in_it_every_material() -> None:
+def test_a_group_has_its_weight_and_in_it_every_material_the_same() -> None:
     material = np.array([0, 0, 0, 1, 2])
     weights = balanced_weights(material, np.array(["a", "a", "a", "a", "b"]))
     assert weights == pytest.approx([1 / 12, 1 / 12, 1 / 12, 1 / 4, 1 / 2])
+    # Indoor scenes have weight 2, textures weight 1.
+    weights = balanced_weights(material, np.array(["indoor"] * 4 + ["textures"]))
+    assert weights == pytest.approx([1 / 9, 1 / 9, 1 / 9, 1 / 3, 1 / 3])
 
 
 def test_calibrated_probabilities_are_frequencies() -> None:

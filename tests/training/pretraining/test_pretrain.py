@@ -1,5 +1,6 @@
 """`thud pretrain` from labelled files to a bundle that answers, on files made here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from model.materials import MATERIALS
 from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
 from training.pretraining import pretraining_data as gathered
-from training.pretraining.held_out import fit_whole_sounds, hold_out_sounds
+from training.pretraining.fit_heads import left_out
+from training.pretraining.held_out import calibrate, fit_whole_sounds, hold_out, hold_out_sounds
 from training.pretraining.pretrain_commands import pretrain
 from training.pretraining.towers import sound_projection
 
@@ -50,9 +52,17 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
         "The sound tower is computed in float.",
         ", 1 each) stand for the materials",
         "not the paper's TT_AGG",
+        "as fewer than 2 groups have 5 files",
     ):
         assert words in " ".join(card.split())
-    for words in (bundle.id, "| first | 12 | CC0-1.0 |", "thud pretrain DATA OUT", "| wood | 12 |"):
+    for words in (
+        bundle.id,
+        "| first | 12 | CC0-1.0 |",
+        "thud pretrain DATA OUT",
+        "| wood | 12 |",
+        "**mean of groups**",
+        "| first | 1 | first |",
+    ):
         assert words in card
     assert "| closed | 12 |" not in card
 
@@ -121,7 +131,7 @@ def test_a_source_that_is_left_out_is_not_measured_on(
     ("source", "reason"),
     [
         ("secnd", "no file of the source 'secnd'; there are closed, first, second"),
-        ("second", "fewer than 2 sources"),
+        ("second", "fewer than 2 groups of sources"),
     ],
 )
 def test_an_impossible_source_to_leave_out_is_refused_before_anything_is_read(
@@ -141,3 +151,24 @@ def test_a_held_out_source_is_embedded_as_if_it_had_never_been_there(made: tuple
     rows = torch.from_numpy(found.sounds.source == "second")
     expected = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
     torch.testing.assert_close(hold_out_sounds(found, SMALL)[rows][:, : len(MATERIALS)], expected.detach())
+
+
+def test_a_group_is_left_out_as_a_whole(made: tuple[Path, Result], data: Path) -> None:
+    """Two sources of one group: neither is embedded by heads that saw the other."""
+    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
+    joined = np.where(found.pictures.source == "closed", "closed", "together")
+    whole = replace(found, pictures=replace(found.pictures, group=joined))
+    asked: list[set[str]] = []
+
+    def fit(rows: np.ndarray) -> None:
+        asked.append(set(found.pictures.source[rows].tolist()))
+
+    left_out(whole.pictures.group, np.ones(36, np.bool_), fit)
+    assert asked == [{"first", "second"}, {"closed"}]
+    held_out = hold_out(whole, SMALL)
+    junk = held_out.pictures.clone()
+    junk[torch.from_numpy(joined == "together")] *= -1
+    heads, other = (
+        calibrate(whole, one, SMALL, without="together")[0] for one in (held_out, replace(held_out, pictures=junk))
+    )
+    np.testing.assert_array_equal(heads.picture_weights, other.picture_weights)
