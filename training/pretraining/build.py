@@ -50,25 +50,33 @@ def build_pretrained(
     threads: int,
     *,
     leave_out: str | None = None,
+    open_only: bool = False,
     say: Callable[[str], None],
 ) -> Built:
     """Write the bundle `target`, its image tower in INT8, with its model card, from the labelled files of `data`.
 
-    Files without an open licence are used for measuring only, never for fitting. Features are kept in `work`: an
-    interrupted run continues from them, and a run with other strengths takes seconds. Files of the source
+    Files that are not for commercial use are used for measuring only, never for fitting; with `open_only`, all
+    files without an open licence. Features are kept in `work`: an interrupted run continues from them, and a run
+    with other strengths takes minutes. Files of the source
     `leave_out` are not used at all. Raises TrainingError before anything is computed where `leave_out` is no source
     of `data` or fewer than two groups are left; later as `gather`, and as `export_bundle` where the exported
     towers differ.
     """
-    _check_sources(data, leave_out)
+    _check_sources(data, leave_out, open_only)
     with exclusive(work):
         found = gather(data, work, recipe)
         if leave_out is not None:
             found = found.without(leave_out)
-        say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {_open(found)} with an open licence")
+        if open_only:
+            found = found.open_only()
+        fitted = f"{found.pictures.fitted.sum():,} and {found.sounds.fitted.sum():,}"
+        say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {fitted} are fitted on")
+        skipped = found.pictures.skipped + found.sounds.skipped
+        say(f"skipped: {skipped:,} rows without exactly one of the 17 materials")
         held_out = hold_out(found, recipe)
         scores = score_left_out(found, held_out, recipe)
-        floats = _export(found, held_out, scores, work / "fp32", recipe, leave_out)
+        left_out = {"left_out": leave_out, "open_only": open_only}
+        floats = _export(found, held_out, scores, work / "fp32", recipe, left_out)
         say(f"fp32 bundle {floats.id}")
         rng = np.random.default_rng(recipe.seed)
         seen = np.stack(list(read_pictures(_some(found.pictures, rng), recipe.picture)))
@@ -97,7 +105,7 @@ def build_pretrained(
     return Built(bundle, scores, parity)
 
 
-def _check_sources(data: Path, leave_out: str | None) -> None:
+def _check_sources(data: Path, leave_out: str | None, open_only: bool) -> None:
     """Raise TrainingError unless there is a group to fit on while another one is held out for calibration."""
     pictures, sounds = (read_material_files(data, kind) for kind in ("image", "sound"))
     if leave_out is not None:
@@ -106,22 +114,19 @@ def _check_sources(data: Path, leave_out: str | None) -> None:
             raise TrainingError(f"{data} has no file of the source {leave_out!r}; there are {', '.join(sources)}")
         pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
     for files, kind in ((pictures, "pictures"), (sounds, "sounds")):
-        names, counts = np.unique(files.group[files.open_licence], return_counts=True)
+        fitted = files.open_only().fitted if open_only else files.fitted
+        names, counts = np.unique(files.group[fitted], return_counts=True)
         # Without the largest group there must still be enough files for a standard deviation.
         if len(names) < _LEAST_GROUPS or counts.sum() - counts.max() < _LEAST_FILES:
             raise TrainingError(
-                f"the {kind} with an open licence come from fewer than {_LEAST_GROUPS} groups of "
+                f"the {kind} that may be fitted on come from fewer than {_LEAST_GROUPS} groups of "
                 f"sources, or are fewer than {_LEAST_FILES} without the largest; add another source"
             )
 
 
-def _open(data: PretrainingData) -> str:
-    return f"{data.pictures.open_licence.sum():,} and {data.sounds.open_licence.sum():,}"
-
-
 def _some(files: MaterialFiles, rng: np.random.Generator) -> tuple[Path, ...]:
-    """Random files with an open licence, on which the ranges of activations are measured."""
-    rows = np.flatnonzero(files.open_licence)
+    """Random files that are fitted on, on which the ranges of activations are measured."""
+    rows = np.flatnonzero(files.fitted)
     return tuple(files.paths[row] for row in rng.permutation(rows)[:_CALIBRATION_FILES])
 
 
@@ -131,10 +136,10 @@ def _export(
     scores: Mapping[str, FoldScores],
     target: Path,
     recipe: PretrainingRecipe,
-    left_out: str | None,
+    left_out: Mapping[str, str | bool | None],
 ) -> Bundle:
-    pictures = fit_whole_pictures(data, recipe, data.pictures.open_licence)
-    sounds = fit_whole_sounds(data, recipe, data.sounds.open_licence)
+    pictures = fit_whole_pictures(data, recipe, data.pictures.fitted)
+    sounds = fit_whole_sounds(data, recipe, data.sounds.fitted)
     heads, recognised = calibrate(data, held_out, recipe)
     of_parts = parts(scores)
     errors = {
@@ -152,7 +157,7 @@ def _export(
             "recipe": recipe.model_dump(mode="json"),
             "pictures": _sources(data.pictures),
             "sounds": _sources(data.sounds),
-            "left_out": left_out,
+            **left_out,
         },
     )
     heads_file = target.with_name(HEADS)
@@ -191,16 +196,16 @@ def _means(of_parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, flo
 
 def _sources(files: MaterialFiles) -> dict[str, int]:
     """The number of files of each source that were fitted on."""
-    names, counts = np.unique(files.source[files.open_licence], return_counts=True)
+    names, counts = np.unique(files.source[files.fitted], return_counts=True)
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def _parity(floats: Bundle, trial: Bundle, data: PretrainingData, rng: np.random.Generator, threads: int) -> Parity:
-    """The parity on files that were not fitted on, or on all files where there are no such."""
-    rows = []
-    for files, most in ((data.pictures, _PARITY_PICTURES), (data.sounds, _PARITY_SOUNDS)):
-        unseen = np.flatnonzero(~files.open_licence)
-        rows.append(rng.permutation(unseen if len(unseen) else len(files))[:most])
+    """The parity on random files, of all sources."""
+    rows = [
+        rng.permutation(len(files))[:most]
+        for files, most in ((data.pictures, _PARITY_PICTURES), (data.sounds, _PARITY_SOUNDS))
+    ]
     pictures, sounds = rows
     return measure_parity(
         floats,

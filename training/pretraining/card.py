@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ their cosine orders the sounds.
 
 ## What it was fitted on
 
-Files with an open licence alone; no file is part of it.
+{_fitted(spec.training["open_only"])}
 
 {_sources(data.pictures, "pictures")}
 {_sources(data.sounds, "sounds")}
@@ -86,21 +87,21 @@ By material, over all groups left out, with 95 % bootstrap intervals over files:
 {_by_material(scores)}
 A picture counts as recognised from a probability of {spec.calibration.recognised:g} of its likeliest material on.
 
-This bundle beside its float twin, on {parity.pictures} pictures and {parity.sounds} sounds{_unseen(data)}: cosine
+This bundle beside its float twin, on {parity.pictures} pictures and {parity.sounds} sounds: cosine
 of pictures {parity.picture_cosine:.4f} (5 % below {parity.picture_cosine_p5:.4f}), of sounds
 {parity.sound_cosine:.4f} ({parity.sound_cosine_p5:.4f}); of the first ten sounds {parity.overlap:.3f} are the same;
 P@10 {parity.p_at_10:.4f} in float, {parity.p_at_10_int8:.4f} here.
 
 ## Where it fails
 
-{weaknesses(data.pictures.material[data.pictures.open_licence], scores, LEAST)}
+{weaknesses(data.pictures.material[data.pictures.fitted], scores, LEAST)}
 
 Of photographs of people, animals, text and diagrams it takes many for
 materials (paper, cloth, metal): drawings of nothing did not teach it to refuse real ones.
 
 ## Making it again
 
-    thud pretrain DATA OUT{f" --leave-out {left_out}" if (left_out := spec.training["left_out"]) else ""}
+    thud pretrain DATA OUT{_options(spec.training)}
 
 DATA is a folder with `manifest.csv` (kind, path, material, source, licence, open_licence). Seed {recipe.seed}.
 """
@@ -112,12 +113,26 @@ def _wrapped(*sentences: str) -> str:
     return fill(" ".join(sentences), LINE, break_on_hyphens=False)
 
 
+def _fitted(open_only: bool) -> str:
+    if open_only:
+        return "Files with an open licence alone; no file is part of it."
+    return _wrapped(
+        "All files but those that are not for commercial use, which were measured on alone; no file is part of it. "
+        "`thud pretrain --open-only` fits on files with an open licence alone."
+    )
+
+
+def _options(training: Mapping[str, Any]) -> str:
+    left_out = f" --leave-out {training['left_out']}" if training["left_out"] else ""
+    return left_out + (" --open-only" if training["open_only"] else "")
+
+
 def _sources(files: MaterialFiles, kind: str) -> str:
-    lines = [f"| {kind} of | files | licence |", "|---|---:|---|"]
+    lines = [f"| {kind} of | files | fitted on | licence |", "|---|---:|---:|---|"]
     for source, licences in files.licences.items():
-        count = int((files.open_licence & (files.source == source)).sum())
-        if count:
-            lines.append(f"| {source} | {count:,} | {'; '.join(licences)} |")
+        its = files.source == source
+        if its.any():
+            lines.append(f"| {source} | {its.sum():,} | {(its & files.fitted).sum():,} | {'; '.join(licences)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -149,7 +164,7 @@ def _labels(recipe: PretrainingRecipe) -> str:
 
 
 def _synthetic(data: PretrainingData, recipe: PretrainingRecipe) -> str:
-    counts = np.bincount(data.sounds.material[data.sounds.open_licence], minlength=len(MATERIALS))
+    counts = np.bincount(data.sounds.material[data.sounds.fitted], minlength=len(MATERIALS))
     few = ", ".join(material.name for material in MATERIALS if counts[material.id] < recipe.few_recordings)
     if not few or not recipe.synthetic:
         return "No synthetic sounds were fitted on."
@@ -157,12 +172,6 @@ def _synthetic(data: PretrainingData, recipe: PretrainingRecipe) -> str:
         f"Synthetic sounds (Thud's own, {recipe.synthetic} each) stand for the materials with fewer than "
         f"{recipe.few_recordings} recordings: {few}."
     )
-
-
-def _unseen(data: PretrainingData) -> str:
-    """The words for the files that both bundles are compared on: those not fitted on, where there are any."""
-    closed = [not files.open_licence.all() for files in (data.pictures, data.sounds)]
-    return " not fitted on" if all(closed) else ""
 
 
 def _nothing(recipe: PretrainingRecipe) -> str:

@@ -60,7 +60,7 @@ def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mas
 
 
 def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
-    """Embed each group of sources by heads fitted without it, on files with an open licence alone."""
+    """Embed each group of sources by heads fitted without it, on the files that may be fitted on."""
     pictures, nothing = hold_out_pictures(data, recipe)
     return HeldOut(pictures, hold_out_sounds(data, recipe), nothing)
 
@@ -68,20 +68,20 @@ def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
 def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple[Tensor, Tensor]:
     """Held-out embeddings of pictures `[N, 128]`, and of drawings without a material that were not fitted on."""
     files = data.pictures
-    fitted = left_out(files.group, files.open_licence, lambda rows: fit_whole_pictures(data, recipe, rows))
+    fitted = left_out(files.group, files.fitted, lambda rows: fit_whole_pictures(data, recipe, rows))
 
     def embed(classifier: LinearClassifier, features: Tensor) -> Tensor:
         return normalize(picture_projection(classifier)(features), dim=1)
 
     with torch.no_grad():
-        nothing = embed(fit_whole_pictures(data, recipe, files.open_licence), data.nothing_held_out)
+        nothing = embed(fit_whole_pictures(data, recipe, files.fitted), data.nothing_held_out)
     return _embed(data.picture_features, files.group, fitted, embed), nothing
 
 
 def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
     """Held-out embeddings of sounds `[M, 128]`."""
     files = data.sounds
-    fitted = left_out(files.group, files.open_licence, lambda rows: fit_whole_sounds(data, recipe, rows))
+    fitted = left_out(files.group, files.fitted, lambda rows: fit_whole_sounds(data, recipe, rows))
     return _embed(
         data.sound_features,
         files.group,

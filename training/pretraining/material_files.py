@@ -1,5 +1,6 @@
 """Labelled pictures or sounds of a manifest, each of one material, with their sources and licences."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,14 +12,16 @@ from model.manifest import ManifestRow, read_rows
 from training.pretraining.left_out_groups import groups_of
 
 MANIFEST = "manifest.csv"
+_NON_COMMERCIAL = re.compile(r"\b(non|not for|no)[ -]?commercial|\bby[ -]nc\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class MaterialFiles:
     """N files of one kind: paths, `material [N]` (ids 0..16), `source [N]` and whether the licence is open `[N]`.
 
-    `group [N]` names the sources that are left out together. `licences`: the manifest's licences of each source.
-    `skipped`: rows without exactly one of the 17 materials.
+    `fitted [N]`: whether weights may be fitted on the file. `group [N]` names the sources that are left out
+    together. `licences`: the manifest's licences of each source. `skipped`: rows without exactly one of the 17
+    materials.
     """
 
     paths: tuple[Path, ...]
@@ -26,6 +29,7 @@ class MaterialFiles:
     source: npt.NDArray[np.str_]
     group: npt.NDArray[np.str_]
     open_licence: npt.NDArray[np.bool_]
+    fitted: npt.NDArray[np.bool_]
     licences: dict[str, list[str]]
     skipped: int
 
@@ -42,14 +46,25 @@ class MaterialFiles:
             source=self.source[rows],
             group=self.group[rows],
             open_licence=self.open_licence[rows],
+            fitted=self.fitted[rows],
         )
+
+    def open_only(self) -> "MaterialFiles":
+        """The same files, but only those with an open licence are fitted on."""
+        return replace(self, fitted=self.fitted & self.open_licence)
+
+
+def non_commercial(row: ManifestRow) -> bool:
+    """Whether the licence or the note of a row says that the file is not for commercial use."""
+    return any(_NON_COMMERCIAL.search(row.get(column)) for column in ("licence", "note"))
 
 
 def read_material_files(data: Path, kind: str) -> MaterialFiles:
     """The files of `kind` (image or sound) that the manifest `data`, or `data`/manifest.csv, lists.
 
-    Rows without exactly one of the 17 materials are skipped and counted. Raises ManifestError as `read_rows`, and
-    TrainingError where a listed file is missing or no file of the kind is listed.
+    Rows without exactly one of the 17 materials are skipped and counted. All others are fitted on but those that
+    are `non_commercial`. Raises ManifestError as `read_rows`, and TrainingError where a listed file is missing or
+    no file of the kind is listed.
     """
     file = data / MANIFEST if data.is_dir() else data
     rows = [row for row in read_rows(file) if row.kind == kind]
@@ -67,6 +82,7 @@ def read_material_files(data: Path, kind: str) -> MaterialFiles:
         source=np.array(source),
         group=groups_of(source, kind),
         open_licence=np.array([row.open_licence for row in usable]),
+        fitted=np.array([not non_commercial(row) for row in usable]),
         licences=_licences(usable),
         skipped=len(rows) - len(usable),
     )

@@ -16,12 +16,16 @@ from model.threads import available_cpus
     help="folder for features and synthetic sounds, which a next run takes up  [default: OUT.work]",
 )
 @click.option("--leave-out", metavar="SOURCE", help="as if DATA had no file of SOURCE, to be measured on it")
+@click.option("--open-only", is_flag=True, help="fit only on rows whose open_licence is 1")
 @click.option("--threads", type=click.IntRange(1), help="[default: the CPUs available]")
-def pretrain(data: Path, out: Path, work: Path | None, leave_out: str | None, threads: int | None) -> None:
+def pretrain(
+    data: Path, out: Path, work: Path | None, leave_out: str | None, open_only: bool, threads: int | None
+) -> None:
     """Make the bundle OUT, and its model card, from the manifest DATA.
 
     DATA lists single pictures and sounds with their material, source and licence; they need not belong together.
-    Only rows with `open_licence` = 1 are fitted on; the others are measured on. Interrupted, it goes on.
+    All rows are fitted on but those whose licence or note says non-commercial: they are measured on. Interrupted,
+    it goes on.
     """
     import torch
 
@@ -39,6 +43,7 @@ def pretrain(data: Path, out: Path, work: Path | None, leave_out: str | None, th
         PretrainingRecipe(),
         count,
         leave_out=leave_out,
+        open_only=open_only,
         say=click.echo,
     )
     size = sum(record.bytes for record in built.bundle.spec.files.values())

@@ -57,6 +57,10 @@ class PretrainingData:
             sound_features=self.sound_features[torch.from_numpy(heard)],
         )
 
+    def open_only(self) -> "PretrainingData":
+        """The same data, of which only files with an open licence are fitted on."""
+        return replace(self, pictures=self.pictures.open_only(), sounds=self.sounds.open_only())
+
 
 def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData:
     """Read the labelled files of `data` and compute their features, except those that `work` has already.

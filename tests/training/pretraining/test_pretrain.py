@@ -57,14 +57,16 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
         assert words in " ".join(card.split())
     for words in (
         bundle.id,
-        "| first | 12 | CC0-1.0 |",
+        "| first | 12 | 12 | CC0-1.0 |",
+        "| second | 12 | 12 | none stated |",
         "thud pretrain DATA OUT",
         "| wood | 12 |",
         "**mean of groups**",
         "| first | 1 | first |",
     ):
         assert words in card
-    assert "| closed | 12 |" not in card
+    assert "| closed | 12 | 0 | CC BY-NC 4.0 |" in card
+    assert spec.training["open_only"] is False
 
 
 def test_it_recognises_what_it_was_fitted_on(bundle: Bundle, data: Path) -> None:
@@ -147,7 +149,7 @@ def test_an_impossible_source_to_leave_out_is_refused_before_anything_is_read(
 def test_a_held_out_source_is_embedded_as_if_it_had_never_been_there(made: tuple[Path, Result], data: Path) -> None:
     found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
     without = found.without("second")
-    fitted = fit_whole_sounds(without, SMALL, without.sounds.open_licence)
+    fitted = fit_whole_sounds(without, SMALL, without.sounds.fitted)
     rows = torch.from_numpy(found.sounds.source == "second")
     expected = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
     torch.testing.assert_close(hold_out_sounds(found, SMALL)[rows][:, : len(MATERIALS)], expected.detach())
@@ -172,3 +174,10 @@ def test_a_group_is_left_out_as_a_whole(made: tuple[Path, Result], data: Path) -
         calibrate(whole, one, SMALL, without="together")[0] for one in (held_out, replace(held_out, pictures=junk))
     )
     np.testing.assert_array_equal(heads.picture_weights, other.picture_weights)
+
+
+def test_open_data_of_one_source_alone_is_too_little(data: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "bundle"), "--open-only"])
+    assert isinstance(result.exception, TrainingError)
+    assert "pictures that may be fitted on come from fewer than 2 groups" in str(result.exception)
+    assert not list(tmp_path.iterdir())
