@@ -16,14 +16,21 @@ from training.measures.means import mean_over
 from training.measures.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
 from training.measures.sources import FoldScores
 from training.pretraining.card import write_card
-from training.pretraining.features import read_pictures
-from training.pretraining.held_out import HeldOut, calibrate, fit_whole_pictures, fit_whole_sounds, hold_out
+from training.pretraining.features import Pictures, read_pictures
+from training.pretraining.held_out import (
+    HeldOut,
+    calibrate,
+    fit_whole_pictures,
+    fit_whole_sounds,
+    fitted_pictures,
+    hold_out,
+)
 from training.pretraining.material_files import MaterialFiles, read_material_files
 from training.pretraining.parity import Parity, measure_parity
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
 from training.pretraining.quantise import quantise_tower
-from training.pretraining.score import score_left_out
+from training.pretraining.score import NothingScores, score_left_out, score_nothing
 from training.pretraining.towers import build_towers
 from training.systems.export import export_bundle
 
@@ -39,6 +46,7 @@ class Built:
 
     bundle: Bundle
     scores: Mapping[str, FoldScores]
+    nothing: NothingScores
     parity: Parity
 
 
@@ -62,24 +70,34 @@ def build_pretrained(
     of `data` or fewer than two groups are left; later as `gather`, and as `export_bundle` where the exported
     towers differ.
     """
-    _check_sources(data, leave_out, open_only)
+    pictures, sounds = (read_material_files(data, kind) for kind in ("image", "sound"))
+    if leave_out is not None:
+        sources = sorted({*pictures.source.tolist(), *sounds.source.tolist()})
+        if leave_out not in sources:
+            raise TrainingError(f"{data} has no file of the source {leave_out!r}; there are {', '.join(sources)}")
+        pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
+    _check_groups(pictures, sounds, open_only)
     with exclusive(work):
         found = gather(data, work, recipe)
         if leave_out is not None:
             found = found.without(leave_out)
         if open_only:
             found = found.open_only()
+        _check_groups(found.pictures, found.sounds, open_only)
         fitted = f"{found.pictures.fitted.sum():,} and {found.sounds.fitted.sum():,}"
         say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {fitted} are fitted on")
         skipped = found.pictures.skipped + found.sounds.skipped
         say(f"skipped: {skipped:,} rows without exactly one of the 17 materials")
+        say(f"{len(found.nothing):,} pictures of nothing, {found.nothing.drawn.sum():,} of them drawn")
+        if found.unreadable:
+            say(f"cannot be read, left out: {len(found.unreadable):,} files, the first {found.unreadable[0]}")
         held_out = hold_out(found, recipe)
-        scores = score_left_out(found, held_out, recipe)
+        scores, nothing = score_left_out(found, held_out, recipe), score_nothing(found, held_out, recipe)
         left_out = {"left_out": leave_out, "open_only": open_only}
-        floats = _export(found, held_out, scores, work / "fp32", recipe, left_out)
+        floats = _export(found, held_out, scores, nothing, work / "fp32", recipe, left_out)
         say(f"fp32 bundle {floats.id}")
         rng = np.random.default_rng(recipe.seed)
-        seen = np.stack(list(read_pictures(_some(found.pictures, rng), recipe.picture)))
+        seen = np.stack(_read(found.pictures, rng, recipe))
         quantise_tower(floats.file(IMAGE_TOWER), work / IMAGE_TOWER, seen)
         fields: dict[str, Any] = {
             name: getattr(floats.spec, name)
@@ -101,18 +119,12 @@ def build_pretrained(
         parity = _parity(floats, trial, found, rng, threads)
         metrics = {**floats.spec.metrics, "int8": parity.as_dict()}
         bundle = write_bundle(target, files, precision="int8", training=training, metrics=metrics, **fields)
-        write_card(target, bundle, found, scores, parity, recipe)
-    return Built(bundle, scores, parity)
+        write_card(target, bundle, found, scores, nothing, parity, recipe)
+    return Built(bundle, scores, nothing, parity)
 
 
-def _check_sources(data: Path, leave_out: str | None, open_only: bool) -> None:
+def _check_groups(pictures: MaterialFiles, sounds: MaterialFiles, open_only: bool) -> None:
     """Raise TrainingError unless there is a group to fit on while another one is held out for calibration."""
-    pictures, sounds = (read_material_files(data, kind) for kind in ("image", "sound"))
-    if leave_out is not None:
-        sources = sorted({*pictures.source.tolist(), *sounds.source.tolist()})
-        if leave_out not in sources:
-            raise TrainingError(f"{data} has no file of the source {leave_out!r}; there are {', '.join(sources)}")
-        pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
     for files, kind in ((pictures, "pictures"), (sounds, "sounds")):
         fitted = files.open_only().fitted if open_only else files.fitted
         names, counts = np.unique(files.group[fitted], return_counts=True)
@@ -124,23 +136,25 @@ def _check_sources(data: Path, leave_out: str | None, open_only: bool) -> None:
             )
 
 
-def _some(files: MaterialFiles, rng: np.random.Generator) -> tuple[Path, ...]:
-    """Random files that are fitted on, on which the ranges of activations are measured."""
-    rows = np.flatnonzero(files.fitted)
-    return tuple(files.paths[row] for row in rng.permutation(rows)[:_CALIBRATION_FILES])
+def _read(files: MaterialFiles, rng: np.random.Generator, recipe: PretrainingRecipe) -> list[Pictures]:
+    """Random pictures that are fitted on, on which the ranges of activations are measured."""
+    rows = rng.permutation(np.flatnonzero(files.fitted))[:_CALIBRATION_FILES]
+    pictures = read_pictures(tuple(files.paths[row] for row in rows), recipe.picture)
+    return [picture for picture in pictures if picture is not None]
 
 
 def _export(
     data: PretrainingData,
     held_out: HeldOut,
     scores: Mapping[str, FoldScores],
+    nothing: NothingScores,
     target: Path,
     recipe: PretrainingRecipe,
     left_out: Mapping[str, str | bool | None],
 ) -> Bundle:
-    pictures = fit_whole_pictures(data, recipe, data.pictures.fitted)
+    pictures = fit_whole_pictures(data, recipe, fitted_pictures(data))
     sounds = fit_whole_sounds(data, recipe, data.sounds.fitted)
-    heads, recognised = calibrate(data, held_out, recipe)
+    heads, recognition = calibrate(data, held_out, recipe)
     of_parts = parts(scores)
     errors = {
         name: round(mean_over(list(of_parts[part].values()))["ECE"], 4)
@@ -157,6 +171,7 @@ def _export(
             "recipe": recipe.model_dump(mode="json"),
             "pictures": _sources(data.pictures),
             "sounds": _sources(data.sounds),
+            "nothing": _sources(data.nothing.files),
             **left_out,
         },
     )
@@ -174,13 +189,13 @@ def _export(
         picture=recipe.picture,
         clip=recipe.clip,
         calibration=Calibration(
-            recognised=recognised,
+            recognised=recognition.threshold,
             fitted_on="each group of sources by heads fitted without it",
             expected_error=errors,
         ),
         label_strength=recipe.label_strength,
         training=spec.training,
-        metrics={**spec.metrics, "left_out": _means(of_parts)},
+        metrics={**spec.metrics, "left_out": _means(of_parts), "nothing": nothing.as_dict()},
     )
 
 

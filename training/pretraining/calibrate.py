@@ -11,8 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
-from training.pretraining.imagenet_prior import NOTHING
 from training.pretraining.left_out_groups import group_weight
+from training.pretraining.material_files import NOTHING
 from training.pretraining.space import CONSTANT
 
 COUNT = len(MATERIALS)
@@ -104,14 +104,3 @@ def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-
-
-def recognition_threshold(probable: npt.NDArray[np.float64], nothing: npt.NDArray[np.float64]) -> float:
-    """The threshold on the largest probability that best separates pictures of materials from pictures of nothing.
-
-    `probable [N]` and `nothing [M]` are the largest probabilities of held-out pictures of both kinds. The threshold
-    maximises the mean of the two accuracies (balanced accuracy); it has 2 decimals.
-    """
-    thresholds = np.round(np.arange(0.05, 0.96, 0.01), 2)
-    right = [((probable >= t).mean() + (nothing < t).mean()) / 2 for t in thresholds]
-    return float(thresholds[int(np.argmax(right))])

@@ -53,23 +53,24 @@ class PictureFeatures(nn.Module):
         return self.features(self.normalise(pictures)).mean(dim=(2, 3))  # type: ignore[no-any-return]
 
 
-def read_pictures(paths: tuple[Path, ...], spec: PictureSpec) -> Iterator[Pictures]:
-    """Each file as uint8 `[size, size, 3]`. Raises TrainingError with the name of a file that is no picture."""
+def read_pictures(paths: tuple[Path, ...], spec: PictureSpec) -> Iterator[Pictures | None]:
+    """Each file as uint8 `[size, size, 3]`, None for one that cannot be read."""
     for path in paths:
         try:
-            yield picture_array(path.read_bytes(), spec.size, spec.resize)
-        except PictureError as error:
-            raise TrainingError(f"{path}: {error}") from error
+            picture = picture_array(path.read_bytes(), spec.size, spec.resize)
+        except (PictureError, OSError):
+            picture = None
+        yield picture
 
 
-def read_clips(paths: tuple[Path, ...], spec: ClipSpec) -> Iterator[Clips]:
-    """The clip around each file's hit, float32 `[samples]`. Raises TrainingError with the name of a bad file."""
+def read_clips(paths: tuple[Path, ...], spec: ClipSpec) -> Iterator[Clips | None]:
+    """The clip around each file's hit, float32 `[samples]`, None for a file that cannot be read."""
     for path in paths:
         try:
-            sound = decode_sound(path, spec.sample_rate)
-        except SoundError as error:
-            raise TrainingError(f"{path}: {error}") from error
-        yield clip_of(sound.samples, spec)
+            clip = clip_of(decode_sound(path, spec.sample_rate).samples, spec)
+        except SoundError:
+            clip = None
+        yield clip
 
 
 def clip_of(samples: Samples, spec: ClipSpec) -> Clips:
@@ -77,18 +78,30 @@ def clip_of(samples: Samples, spec: ClipSpec) -> Clips:
     return cut_clip(samples, spec.sample_rate, find_hit(samples, spec.sample_rate), spec.before, spec.after)
 
 
-def features_of(module: nn.Module, inputs: Iterator[npt.NDArray[np.generic]], count: int, what: str) -> Tensor:
-    """Features `[count, F]` of `count` inputs, one batch in memory at a time."""
+def features_of(
+    module: nn.Module, inputs: Iterator[npt.NDArray[np.generic] | None], count: int, what: str
+) -> Tensor:
+    """Features `[count, F]` of `count` inputs, one batch in memory at a time; those of None are NaN.
+
+    Raises TrainingError where all of the inputs are None.
+    """
     found: list[Tensor] = []
     batch: list[npt.NDArray[np.generic]] = []
+    there = torch.zeros(count, dtype=torch.bool)
     with torch.inference_mode(), progress(what, count, "file") as bar:
-        for number, one in enumerate(inputs, start=1):
-            batch.append(one)
-            if len(batch) == _BATCH or number == count:
+        for number, one in enumerate(inputs):
+            if one is not None:
+                batch.append(one)
+                there[number] = True
+            if batch and (len(batch) == _BATCH or number == count - 1):
                 found.append(module(torch.from_numpy(np.stack(batch))))
-                bar.update(len(batch))
                 batch = []
-    return torch.cat(found).clone()
+            bar.update()
+    if not found:
+        raise TrainingError(f"none of the {count:,} {what} can be read")
+    features = torch.full((count, found[0].shape[1]), torch.nan)
+    features[there] = torch.cat(found)
+    return features
 
 
 def cached(file: Path, identity: dict[str, object], compute: Callable[[], Tensor]) -> Tensor:

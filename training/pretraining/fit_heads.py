@@ -12,7 +12,8 @@ from torch import Tensor
 from model.materials import MATERIALS
 from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
 from training.pretraining.discriminant import fit_discriminant, source_weights
-from training.pretraining.imagenet_prior import NOTHING, material_knowledge
+from training.pretraining.imagenet_prior import material_knowledge
+from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.standardise import Standardise
 

@@ -14,12 +14,13 @@ from torch.nn.functional import normalize
 
 from model.heads import MaterialHeads
 from model.torch_towers.networks import EMBEDDING_SIZE
-from training.pretraining.calibrate import balanced_weights, calibrate_heads, recognition_threshold
+from training.pretraining.calibrate import balanced_weights, calibrate_heads
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.fit_heads import Fitted, SoundClassifier, fit_pictures, fit_sounds, left_out
-from training.pretraining.imagenet_prior import NOTHING
+from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData
+from training.pretraining.recognition import Recognition, group_shares, recognition_threshold
 from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
 
@@ -28,7 +29,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out embeddings of pictures `[N, 128]`, sounds `[M, 128]` and pictures without a material `[K, 128]`."""
+    """Held-out embeddings of pictures `[N, 128]`, sounds `[M, 128]` and pictures of nothing `[K, 128]`."""
 
     pictures: Tensor
     sounds: Tensor
@@ -36,9 +37,16 @@ class HeldOut:
 
 
 def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> LinearClassifier:
-    """The classifier of pictures, fitted on those in the mask `rows [N]`."""
-    features, material = data.picture_features[torch.from_numpy(rows)], data.pictures.material[rows]
-    return fit_pictures(features, material, data.nothing, data.imagenet_rows, recipe)
+    """The classifier of pictures, fitted on those in the mask `rows [N + K]`: of materials, then of nothing."""
+    seen, empty = rows[: len(data.pictures)], rows[len(data.pictures) :]
+    features, material = data.picture_features[torch.from_numpy(seen)], data.pictures.material[seen]
+    nothing = data.nothing.features[torch.from_numpy(empty)]
+    return fit_pictures(features, material, nothing, data.imagenet_rows, recipe)
+
+
+def fitted_pictures(data: PretrainingData) -> Mask:
+    """Which pictures of materials, then of nothing, may be fitted on: `[N + K]`."""
+    return np.concatenate([data.pictures.fitted, data.nothing.fitted])
 
 
 def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> SoundClassifier:
@@ -66,16 +74,18 @@ def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
 
 
 def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple[Tensor, Tensor]:
-    """Held-out embeddings of pictures `[N, 128]`, and of drawings without a material that were not fitted on."""
-    files = data.pictures
-    fitted = left_out(files.group, files.fitted, lambda rows: fit_whole_pictures(data, recipe, rows))
+    """Held-out embeddings of pictures `[N, 128]`, and of pictures of nothing `[K, 128]`.
+
+    A source of these and a kind of drawing is left out in its turn as a group of photographs is.
+    """
+    group = np.concatenate([data.pictures.group, data.nothing.group])
+    fitted = left_out(group, fitted_pictures(data), lambda rows: fit_whole_pictures(data, recipe, rows))
 
     def embed(classifier: LinearClassifier, features: Tensor) -> Tensor:
         return normalize(picture_projection(classifier)(features), dim=1)
 
-    with torch.no_grad():
-        nothing = embed(fit_whole_pictures(data, recipe, files.fitted), data.nothing_held_out)
-    return _embed(data.picture_features, files.group, fitted, embed), nothing
+    vectors = _embed(torch.cat([data.picture_features, data.nothing.features]), group, fitted, embed)
+    return vectors[: len(data.pictures)], vectors[len(data.pictures) :]
 
 
 def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
@@ -92,15 +102,16 @@ def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
 
 def calibrate(
     data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe, without: str = ""
-) -> tuple[MaterialHeads, float]:
+) -> tuple[MaterialHeads, Recognition]:
     """The heads, and the probability from which a picture counts as recognised, from all groups except `without`.
 
-    Pictures without a material together have the weight of one group.
+    Pictures of nothing together have the weight of one group.
     """
     seen, heard = data.pictures.group != without, data.sounds.group != without
-    material = np.concatenate([data.pictures.material[seen], np.full(len(held_out.nothing), NOTHING)])
-    group = np.concatenate([data.pictures.group[seen], np.full(len(held_out.nothing), "nothing drawn")])
-    pictures = torch.cat([held_out.pictures[torch.from_numpy(seen)], held_out.nothing])
+    empty = data.nothing.group != without
+    material = np.concatenate([data.pictures.material[seen], np.full(int(empty.sum()), NOTHING)])
+    group = np.concatenate([data.pictures.group[seen], np.full(int(empty.sum()), "nothing to touch")])
+    pictures = torch.cat([held_out.pictures[torch.from_numpy(seen)], held_out.nothing[torch.from_numpy(empty)]])
     heads = calibrate_heads(
         pictures,
         material,
@@ -111,7 +122,9 @@ def calibrate(
         recipe.bias_decay,
     )
     likeliest = heads.pictures(pictures.numpy()).max(axis=1).astype(np.float64)
-    return heads, recognition_threshold(likeliest[material != NOTHING], likeliest[material == NOTHING])
+    photographs = material != NOTHING
+    share = group_shares(group[photographs])
+    return heads, recognition_threshold(likeliest[photographs], share, likeliest[~photographs])
 
 
 def _embed(

@@ -14,9 +14,7 @@ from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from model.materials import MATERIALS
-
-NOTHING = len(MATERIALS)
-"""The class after the 17 materials: none of them."""
+from training.pretraining.material_files import NOTHING
 
 
 def material_knowledge() -> Tensor:

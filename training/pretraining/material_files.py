@@ -9,19 +9,23 @@ import numpy.typing as npt
 
 from model.errors import TrainingError
 from model.manifest import ManifestRow, read_rows
+from model.materials import MATERIALS
 from training.pretraining.left_out_groups import groups_of
 
-MANIFEST = "manifest.csv"
+MANIFEST, NOTHING_MANIFEST = "manifest.csv", "nothing.csv"
+NOTHING = len(MATERIALS)
+"""The class after the 17 materials: none of them."""
+NOTHING_NAME = "nothing"
 _NON_COMMERCIAL = re.compile(r"\b(non|not for|no)[ -]?commercial|\bby[ -]nc\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class MaterialFiles:
-    """N files of one kind: paths, `material [N]` (ids 0..16), `source [N]` and whether the licence is open `[N]`.
+    """N files of one kind: paths, `material [N]`, `source [N]` and whether the licence is open `[N]`.
 
-    `fitted [N]`: whether weights may be fitted on the file. `group [N]` names the sources that are left out
-    together. `licences`: the manifest's licences of each source. `skipped`: rows without exactly one of the 17
-    materials.
+    A material is 0 to 16, or NOTHING. `fitted [N]`: whether weights may be fitted on the file. `group [N]` names the
+    sources that are left out together. `licences`: the manifest's licences of each source. `skipped`: rows without
+    exactly one of the 17 materials.
     """
 
     paths: tuple[Path, ...]
@@ -71,6 +75,22 @@ def read_material_files(data: Path, kind: str) -> MaterialFiles:
     usable = [row for row in rows if len(row.materials) == 1]
     if not usable:
         raise TrainingError(f"{file} lists no {kind} of one of the 17 materials")
+    return _files(file, kind, usable, [row.materials[0].id for row in usable], len(rows) - len(usable))
+
+
+def read_nothing_files(data: Path) -> MaterialFiles:
+    """The pictures of nothing to touch that nothing.csv beside the manifest lists, 0 where there is no such file.
+
+    Rows with another material than `nothing` are skipped and counted. Raises as `read_material_files`, but may give
+    no file at all.
+    """
+    file = (data if data.is_dir() else data.parent) / NOTHING_MANIFEST
+    rows = [row for row in read_rows(file) if row.kind == "image"] if file.exists() else []
+    usable = [row for row in rows if not row.materials and row.unknown == (NOTHING_NAME,)]
+    return _files(file, "image", usable, [NOTHING] * len(usable), len(rows) - len(usable))
+
+
+def _files(file: Path, kind: str, usable: list[ManifestRow], material: list[int], skipped: int) -> MaterialFiles:
     paths = tuple(file.parent / row.path for row in usable)
     for row, path in zip(usable, paths, strict=True):
         if not path.is_file():
@@ -78,13 +98,13 @@ def read_material_files(data: Path, kind: str) -> MaterialFiles:
     source = [row.get("source") or "unnamed" for row in usable]
     return MaterialFiles(
         paths=paths,
-        material=np.array([row.materials[0].id for row in usable]),
-        source=np.array(source),
+        material=np.array(material, np.int64),
+        source=np.array(source, np.str_),
         group=groups_of(source, kind),
-        open_licence=np.array([row.open_licence for row in usable]),
-        fitted=np.array([not non_commercial(row) for row in usable]),
+        open_licence=np.array([row.open_licence for row in usable], np.bool_),
+        fitted=np.array([not non_commercial(row) for row in usable], np.bool_),
         licences=_licences(usable),
-        skipped=len(rows) - len(usable),
+        skipped=skipped,
     )
 
 

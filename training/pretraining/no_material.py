@@ -1,4 +1,4 @@
-"""Drawn pictures without a material that can be touched: pages of text, blank or blurred surfaces, skies, faces.
+"""Drawn pictures without a material that can be touched: text, blank or blurred surfaces, noise, screens, ...
 
 They are examples of the class "nothing".
 """
@@ -7,18 +7,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-KINDS = ("text", "blank", "sky", "blur", "face")
+KINDS = ("text", "blank", "sky", "blur", "face", "colour", "noise", "screen", "diagram")
 _LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
+
+
+def kinds_of(count: int) -> list[str]:
+    """The kind of each of `count` pictures that `nothing_pictures` draws."""
+    return [KINDS[number % len(KINDS)] for number in range(count)]
 
 
 def nothing_pictures(count: int, size: int, seed: int = 0) -> npt.NDArray[np.uint8]:
     """Draw pictures uint8 `[count, size, size, 3]`, of each kind in turn; the same seed gives the same pictures."""
-    pictures = []
-    for number in range(count):
-        random = np.random.default_rng([seed, number])
-        picture = _DRAW[KINDS[number % len(KINDS)]](random, size)
-        pictures.append(np.asarray(picture.convert("RGB").resize((size, size)), dtype=np.uint8))
-    return np.stack(pictures)
+    pictures = np.zeros((count, size, size, 3), np.uint8)
+    for number, kind in enumerate(kinds_of(count)):
+        picture = _DRAW[kind](np.random.default_rng([seed, number]), size)
+        pictures[number] = np.asarray(picture.convert("RGB").resize((size, size)), dtype=np.uint8)
+    return pictures
 
 
 def _text(random: np.random.Generator, size: int) -> Image.Image:
@@ -93,6 +97,72 @@ def _face(random: np.random.Generator, size: int) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(size * random.uniform(0.005, 0.02)))
 
 
+def _colour(random: np.random.Generator, size: int) -> Image.Image:
+    """Black, white, grey or another colour, with nothing in it."""
+    grey = (0, 255, int(random.integers(0, 256)))[int(random.integers(3))]
+    colour = (grey, grey, grey) if random.random() < 0.6 else tuple(int(one) for one in random.integers(0, 256, 3))
+    return Image.new("RGB", (size, size), colour)
+
+
+def _noise(random: np.random.Generator, size: int) -> Image.Image:
+    cells = int(random.integers(size // 4, size + 1))
+    channels = 1 if random.random() < 0.5 else 3
+    values = random.uniform(60, 200) + random.uniform(15, 80) * random.normal(0, 1, (cells, cells, channels))
+    picture = _picture(np.broadcast_to(values, (cells, cells, 3)))
+    return picture.resize((size, size), Image.Resampling.NEAREST)
+
+
+def _screen(random: np.random.Generator, size: int) -> Image.Image:
+    """Windows with a bar, buttons and lines of text, as on a screen."""
+    picture = Image.new("RGB", (size, size), _flat(random))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(max(8, size // 24))
+    for _ in range(int(random.integers(1, 4))):
+        left, top = (int(value) for value in random.integers(0, size // 2, 2))
+        right, low = (int(value) for value in random.integers(size // 2 + size // 8, size + 1, 2))
+        dark = bool(random.random() < 0.4)
+        draw.rectangle((left, top, right, low), fill=(40, 42, 48) if dark else (246, 246, 248))
+        bar = size // 16
+        draw.rectangle((left, top, right, top + bar), fill=_flat(random))
+        for y in range(top + 2 * bar, low - bar, round(1.5 * bar)):
+            if random.random() < 0.25:
+                draw.rounded_rectangle((left + bar, y, left + 5 * bar, y + bar), 3, fill=_flat(random))
+            else:
+                word = "".join(random.choice(list(_LETTERS), random.integers(4, 24)))
+                draw.text((left + bar, y), word, fill=(220, 220, 220) if dark else (30, 30, 30), font=font)
+    return picture
+
+
+def _diagram(random: np.random.Generator, size: int) -> Image.Image:
+    """A chart of bars or lines with axes, or boxes joined by lines."""
+    picture = Image.new("RGB", (size, size), (255, 255, 255))
+    draw = ImageDraw.Draw(picture)
+    width = max(1, size // 96)
+    if random.random() < 0.4:
+        centres = [(int(x), int(y)) for x, y in random.integers(size // 8, size - size // 8, (5, 2))]
+        draw.line(centres, fill=(60, 60, 60), width=width)
+        for x, y in centres:
+            box = (x - size // 10, y - size // 16, x + size // 10, y + size // 16)
+            draw.rectangle(box, fill=_flat(random), outline=(40, 40, 40), width=width)
+        return picture
+    margin, count = size // 8, int(random.integers(4, 12))
+    draw.line((margin, margin, margin, size - margin, size - margin, size - margin), fill=(0, 0, 0), width=width)
+    step = (size - 2 * margin) / count
+    for _ in range(int(random.integers(1, 4))):
+        colour = _flat(random)
+        heights = [size - margin - int(value) for value in random.uniform(0, size - 2 * margin, count)]
+        tops = [(round(margin + (place + 0.5) * step), y) for place, y in enumerate(heights)]
+        if random.random() < 0.5:
+            draw.line(tops, fill=colour, width=width + 1)
+            continue
+        for x, y in tops:
+            draw.rectangle((x - step * 0.3, y, x + step * 0.3, size - margin), fill=colour)
+    return picture
+
+
+def _flat(random: np.random.Generator) -> tuple[int, ...]:
+    return tuple(int(one) for one in random.integers(20, 240, 3))
+
+
 def _smooth(random: np.random.Generator, size: int, radius: float) -> npt.NDArray[np.float64]:
     """Noise `[size, size]` of mean 0 and standard deviation 1 that changes over `radius` pixels."""
     cells = max(3, round(size / radius))
@@ -106,4 +176,14 @@ def _picture(values: npt.NDArray[np.float64]) -> Image.Image:
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
-_DRAW = {"text": _text, "blank": _blank, "sky": _sky, "blur": _blur, "face": _face}
+_DRAW = {
+    "text": _text,
+    "blank": _blank,
+    "sky": _sky,
+    "blur": _blur,
+    "face": _face,
+    "colour": _colour,
+    "noise": _noise,
+    "screen": _screen,
+    "diagram": _diagram,
+}

@@ -1,7 +1,12 @@
 """The scores of the recipe on each group of sources, from heads that never saw that group."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from model.hubness import SCORE_DECIMALS
 from training.measures.sources import Fold, FoldScores, Least, score_fold
 from training.pretraining.held_out import HeldOut, calibrate
 from training.pretraining.indexed_sounds import place, with_labels
@@ -10,6 +15,23 @@ from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData
 
 LEAST = Least(LEAST_FILES, LEAST_FILES)
+
+
+@dataclass(frozen=True)
+class NothingScores:
+    """K pictures of nothing: their `kind [K]`, which are `drawn [K]`, which are `taken [K]` for a material."""
+
+    kind: npt.NDArray[np.str_]
+    drawn: npt.NDArray[np.bool_]
+    taken: npt.NDArray[np.bool_]
+
+    def as_dict(self) -> dict[str, float]:
+        """Number of pictures, and share taken for a material of all, of the real and of the drawn ones."""
+        found = {"pictures": float(len(self.kind))}
+        masks = {"taken": self.drawn | True, "taken real": ~self.drawn, "taken drawn": self.drawn}
+        return found | {
+            name: round(float(self.taken[mask].mean()), 4) for name, mask in masks.items() if mask.any()
+        }
 
 
 def score_left_out(
@@ -26,7 +48,7 @@ def score_left_out(
     rare = [tuple(rare_materials(files.material, files.group).tolist()) for files in (data.pictures, data.sounds)]
     for group in sorted({*data.pictures.group.tolist(), *data.sounds.group.tolist()}):
         seen, heard = data.pictures.group == group, data.sounds.group == group
-        heads, recognised = calibrate(data, held_out, recipe, without=group)
+        heads, recognition = calibrate(data, held_out, recipe, without=group)
         labelled = place(with_labels(sounds, data.sounds.material, heads, recipe.label_strength))
         scores[group] = score_fold(
             Fold(
@@ -37,7 +59,7 @@ def score_left_out(
                 labelled=labelled.scores(pictures[seen]),
                 picture_probabilities=heads.pictures(pictures[seen]),
                 sound_probabilities=heads.sounds(sounds[heard]),
-                recognised=recognised,
+                recognised=recognition.threshold,
                 weight=group_weight(group),
                 rare_pictures=rare[0],
                 rare_sounds=rare[1],
@@ -45,3 +67,15 @@ def score_left_out(
             least,
         )
     return scores
+
+
+def score_nothing(data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe) -> NothingScores:
+    """Which pictures of nothing are taken for a material by heads and a threshold without their group."""
+    nothing, vectors = data.nothing, held_out.nothing.numpy()
+    taken = np.zeros(len(nothing), np.bool_)
+    for group in sorted(set(nothing.group.tolist())):
+        rows = nothing.group == group
+        heads, recognition = calibrate(data, held_out, recipe, without=group)
+        likeliest = np.round(heads.pictures(vectors[rows]).max(axis=1).astype(np.float64), SCORE_DECIMALS)
+        taken[rows] = likeliest >= recognition.threshold
+    return NothingScores(nothing.kind, nothing.drawn, taken)

@@ -12,7 +12,7 @@ from training.synthesis.demo_library import write_library
 
 COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
 LICENCES = {"first": "CC0-1.0", "second": "none stated", "closed": "CC BY-NC 4.0"}
-SMALL = PretrainingRecipe(nothing=10, synthetic=1)
+SMALL = PretrainingRecipe(nothing=18, synthetic=1)
 
 
 @pytest.fixture(scope="session")
@@ -35,4 +35,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             source = ("first", "second", "closed", "first")[number % 4]
             path = file.relative_to(folder)
             table.writerow(("sound", path, file.parent.name, source, LICENCES[source], int(source == "first")))
+    with (folder / "nothing.csv").open("w", newline="") as handle:
+        table = csv.writer(handle)
+        table.writerow(("kind", "path", "material", "source", "licence", "open_licence"))
+        for number in range(6):
+            pixels = np.full((48, 48, 3), 250, np.uint8)
+            pixels[number * 6 : number * 6 + 8, 8:40] = 20
+            Image.fromarray(pixels).save(folder / f"nothing-{number}.png")
+            source = ("charts", "first")[number // 3]
+            table.writerow(("image", f"nothing-{number}.png", "nothing", source, LICENCES["first"], 1))
     return folder

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from model.materials import MATERIALS, material_named
-from training.pretraining.calibrate import balanced_weights, calibrate_heads, recognition_threshold
+from training.pretraining.calibrate import balanced_weights, calibrate_heads
 from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
 from training.pretraining.discriminant import fit_discriminant, source_weights
 from training.pretraining.fit_heads import fit_pictures, fit_sounds, left_out
-from training.pretraining.imagenet_prior import NOTHING, material_knowledge
+from training.pretraining.imagenet_prior import material_knowledge
+from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.space import CONSTANT, SoundProjection, picture_projection
 from training.pretraining.spectra import ClearedLogMel
@@ -110,11 +111,6 @@ def test_calibrated_probabilities_are_frequencies() -> None:
     for probabilities in (heads.pictures(vectors), heads.sounds(vectors)):
         top = probabilities[np.arange(count), predicted]
         assert top.mean() == pytest.approx((material == predicted).mean(), abs=0.02)
-
-
-def test_the_threshold_separates_pictures_of_materials_from_those_of_nothing() -> None:
-    threshold = recognition_threshold(np.array([0.5, 0.6, 0.9, 0.3]), np.array([0.1, 0.2, 0.35]))
-    assert 0.35 < threshold <= 0.5
 
 
 def test_a_class_without_examples_is_never_predicted_and_sources_have_their_weight() -> None:

@@ -16,8 +16,16 @@ from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
 from training.pretraining import pretraining_data as gathered
 from training.pretraining.fit_heads import left_out
-from training.pretraining.held_out import calibrate, fit_whole_sounds, hold_out, hold_out_sounds
+from training.pretraining.held_out import (
+    calibrate,
+    fit_whole_pictures,
+    fit_whole_sounds,
+    hold_out,
+    hold_out_sounds,
+)
 from training.pretraining.pretrain_commands import pretrain
+from training.pretraining.score import score_left_out
+from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
 
 
@@ -103,15 +111,44 @@ def test_features_are_read_from_the_cache(
     assert found.picture_features.shape == (36, 1280)
 
 
-def test_a_file_that_is_no_picture_is_named(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    head, *rows = (data / "manifest.csv").read_text().splitlines()
-    kept = [row.replace(",", f",{data}/", 1) for row in rows]
-    broken = "image,broken.png,wood,first,CC0-1.0,1"
-    (tmp_path / "manifest.csv").write_text("\n".join([head, broken, *kept]) + "\n")
+def with_broken(data: Path, folder: Path, *rows: str) -> None:
+    """A manifest in `folder` with the rows of `data`, and `rows`, each of a file that cannot be read."""
+    head, *kept = (data / "manifest.csv").read_text().splitlines()
+    for row in rows:
+        (folder / row.split(",")[1]).write_bytes(b"neither")
+    there = [row.replace(",", f",{data}/", 1) for row in kept]
+    (folder / "manifest.csv").write_text("\n".join([head, *rows, *there]) + "\n")
+
+
+def test_files_that_cannot_be_read_are_left_out_and_counted(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_broken(
+        data, tmp_path, "image,a.png,wood,first,CC0-1.0,1", "sound,b.wav,wood,lone,CC0-1.0,1",
+        "image,c.png,lava,first,CC0-1.0,1", "image,d.png,wood,lone,CC0-1.0,1",
+    )  # fmt: skip
+    found = gathered.gather(tmp_path, tmp_path / "work", SMALL)
+    assert [path.name for path in found.unreadable] == ["a.png", "d.png", "b.wav"]
+    assert (len(found.pictures), found.pictures.skipped) == (36, 1)
+    assert len(found.picture_features) == 36
+    assert len(found.sounds) == len(found.sound_features)
+    assert torch.isfinite(found.picture_features).all()
+    assert torch.isfinite(found.sound_features).all()
+    assert "lone" not in {*found.pictures.source.tolist(), *found.sounds.source.tolist()}
+    again = gathered.gather(tmp_path, tmp_path / "work", SMALL)
+    assert again.unreadable == found.unreadable
+
+
+def test_pictures_none_of_which_can_be_read_are_one_line(data: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+    rows = [f"image,{number}.png,wood,{'ab'[number % 2]},CC0,1" for number in range(4)]
+    head, *kept = (data / "manifest.csv").read_text().splitlines()
+    sounds = [row.replace(",", f",{data}/", 1) for row in kept if row.startswith("sound")]
+    (tmp_path / "manifest.csv").write_text("\n".join([head, *rows, *sounds]) + "\n")
     result = CliRunner().invoke(pretrain, [str(tmp_path), str(tmp_path / "out"), "--threads", "1"])
-    assert result.exit_code == 1
-    assert "broken.png" in str(result.exception)
+    assert isinstance(result.exception, TrainingError)
+    assert str(result.exception) == "none of the 4 pictures can be read"
     assert not (tmp_path / "out").exists()
 
 
@@ -181,3 +218,41 @@ def test_open_data_of_one_source_alone_is_too_little(data: Path, tmp_path: Path)
     assert isinstance(result.exception, TrainingError)
     assert "pictures that may be fitted on come from fewer than 2 groups" in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_source_of_nothing_and_a_drawn_kind_are_left_out_in_turn(made: tuple[Path, Result], data: Path) -> None:
+    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
+    assert found.nothing.kind.tolist()[:7] == ["charts"] * 3 + ["first"] * 3 + ["drawn text"]
+    assert found.nothing.drawn.sum() == SMALL.nothing
+    held_out = hold_out(found, SMALL)
+    for group in ("charts", "drawn noise"):
+        kept = found.nothing.group != group
+        rows = np.concatenate([found.pictures.fitted, kept])
+        fitted = fit_whole_pictures(found, SMALL, rows)
+        one = torch.from_numpy(~kept)
+        expected = torch.nn.functional.normalize(picture_projection(fitted)(found.nothing.features[one]), dim=1)
+        torch.testing.assert_close(held_out.nothing[one], expected.detach())
+    # A source of both kinds of pictures is left out of both.
+    assert found.without("first").nothing.kind.tolist()[:4] == ["charts"] * 3 + ["drawn text"]
+    assert found.open_only().nothing.fitted.all()
+
+
+def test_without_nothing_csv_there_are_the_drawn_ones_alone(data: Path, tmp_path: Path) -> None:
+    with_broken(data, tmp_path)
+    found = gathered.gather(tmp_path, tmp_path / "work", SMALL.model_copy(update={"nothing": 9}))
+    assert len(found.nothing) == 9
+    assert found.nothing.drawn.all()
+
+
+def test_a_group_of_one_file_is_measured_like_the_others(made: tuple[Path, Result], data: Path) -> None:
+    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
+    lone = replace(
+        found,
+        pictures=replace(found.pictures, group=np.array(["lone", *found.pictures.group[1:]])),
+        sounds=replace(found.sounds, group=np.array(["lone", *found.sounds.group[1:]])),
+    )
+    scores = score_left_out(lone, hold_out(lone, SMALL), SMALL)["lone"]
+    assert scores.pictures is not None
+    assert scores.sounds is not None
+    assert len(scores.pictures.material) == len(scores.sounds.material) == 1
+    assert np.isnan(scores.pictures.numbers["top-1 macro"])
