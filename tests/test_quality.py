@@ -108,7 +108,7 @@ def test_bundles_are_set_side_by_side(tmp_path: Path, data: Path) -> None:
     assert cells(text, "near", "chance") == [
         ["11", *[f"{chance:.3f}"] * 3, cells(text, "near", "chance")[0][4], *["0.500"] * 3, "0.500", *"----"]
     ]
-    assert cells(text, "far", "bank")[1] == ["13", *"-------"]
+    assert cells(text, "far", "bank")[1] == ["13", *"--------"]
     wood = next(line for line in text.split("## By material: ours")[1].splitlines() if line.startswith("| wood"))
     assert wood.startswith("| wood | 11 | 12 | ")
     assert len(text.split("## By material: bank")[1].strip().splitlines()) == 2 + len(MATERIALS) + 2

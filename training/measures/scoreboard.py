@@ -18,8 +18,8 @@ COLUMNS = {
         *("P@10 labelled", "P@10 labelled macro"),
         *("skew", "skew without biases"),
     ),
-    TOLD_PICTURES: ("top-1", "top-3", "top-1 macro", "top-3 macro", "mAP", "ECE", "recognised"),
-    TOLD_SOUNDS: ("top-1", "top-3", "top-1 macro", "top-3 macro", "ECE"),
+    TOLD_PICTURES: ("top-1", "probability", "top-3", "top-1 macro", "top-3 macro", "mAP", "ECE", "recognised"),
+    TOLD_SOUNDS: ("top-1", "probability", "top-3", "top-1 macro", "top-3 macro", "ECE"),
 }
 TITLES = {
     RECOMMENDED: ("Sounds for pictures", "pictures"),

@@ -177,6 +177,7 @@ def score_pictures(
     - `mAP`: mean, over the materials that count for macro means, of the average precision of their probability;
       a material that all the source's pictures are of is left out, for nothing is there to tell it from
     - `ECE`: expected calibration error of all N x 17 probabilities
+    - `probability`: that of the likeliest material, whose mean should be `top-1`
     - `recognised`: share whose likeliest material has at least the probability `recognised`
     """
     each = _tops(probabilities, material)
@@ -195,7 +196,7 @@ def score_pictures(
 
 
 def score_sounds(probabilities: Reals, material: Ids, least: int, rare: Sequence[int] = ()) -> Scored:
-    """Measure the `probabilities [N, 17]` of sounds' materials: `top-1`, `top-3`, and the top one's `ECE`."""
+    """Measure the `probabilities [N, 17]` of sounds' materials: `top-1`, `top-3`, `probability`, top `ECE`."""
     predicted = probabilities.argmax(axis=1)
     more = {"ECE": calibration_error(probabilities.max(axis=1), predicted == material)}
     return _scored(_tops(probabilities, material), material, least, more, rare, predicted=predicted)
@@ -265,7 +266,11 @@ def _at_k(good: npt.NDArray[np.bool_]) -> dict[str, Floats]:
 
 def _tops(probabilities: Reals, material: Ids) -> dict[str, Floats]:
     first = np.argsort(-probabilities, axis=1, kind="stable")[:, :3] == material[:, None]
-    return {"top-1": first[:, 0].astype(np.float64), "top-3": first.any(axis=1).astype(np.float64)}
+    return {
+        "top-1": first[:, 0].astype(np.float64),
+        "top-3": first.any(axis=1).astype(np.float64),
+        "probability": probabilities.max(axis=1).astype(np.float64),
+    }
 
 
 def _sounds_of(picture_material: Ids, library_material: Ids) -> Ids:

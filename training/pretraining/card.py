@@ -79,7 +79,8 @@ Sources of one kind are a group, and each group was left out of fitting and cali
 about pictures and sounds of groups that the heads had never seen. The library is all {len(data.sounds):,}
 recordings, each embedded by heads that had not seen its group. What was tried is in docs/pretraining.md: the
 strengths were chosen by such means over groups, so that the figures are too good: expect less of photographs of
-other kinds. `P@10 labelled` is for a library whose labels are known.
+other kinds. `P@10 labelled` is for a library whose labels are known. `probability` is the mean of the likeliest
+material's, `top-1` how often it is right: they should be the same.
 
 {_groups(data.pictures, "image", "pictures")}
 {_groups(data.sounds, "sound", "sounds")}
@@ -146,9 +147,9 @@ def _recognised(threshold: float, scores: Mapping[str, FoldScores], nothing: Not
     taken = nothing.taken.mean() if len(nothing.taken) else np.nan
     return (
         f"A picture counts as recognised from a probability of {threshold:g} of its likeliest material on. Of "
-        f"groups left out, {share:.2f} of the photographs are recognised and {taken:.2f} of the pictures of nothing are "
-        f"taken for a material. Wanted were at least {LEAST_RECOGNISED:g} and at most {MOST_NOTHING:g}; where no "
-        "threshold gives both, it is the one with the best mean of both accuracies."
+        f"groups left out, {share:.2f} of the photographs are recognised and {taken:.2f} of the pictures of "
+        f"nothing are taken for a material. Wanted were at least {LEAST_RECOGNISED:g} and at most "
+        f"{MOST_NOTHING:g}; where no threshold gives both, it is the one with the best mean of both accuracies."
     )
 
 

@@ -23,9 +23,9 @@ _NON_COMMERCIAL = re.compile(r"\b(non|not for|no)[ -]?commercial|\bby[ -]nc\b", 
 class MaterialFiles:
     """N files of one kind: paths, `material [N]`, `source [N]` and whether the licence is open `[N]`.
 
-    A material is 0 to 16, or NOTHING. `fitted [N]`: whether weights may be fitted on the file. `group [N]` names the
-    sources that are left out together. `licences`: the manifest's licences of each source. `skipped`: rows without
-    exactly one of the 17 materials.
+    A material is 0 to 16, or NOTHING. `fitted [N]`: whether weights may be fitted on the file. `group [N]` names
+    the sources that are left out together. `licences`: the manifest's licences of each source. `skipped`: rows
+    without exactly one of the 17 materials.
     """
 
     paths: tuple[Path, ...]

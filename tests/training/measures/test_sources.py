@@ -121,8 +121,9 @@ def test_told_materials_by_definition(count: int, least: int, decimals: int, see
         order = sorted(range(17), key=lambda id_, row=row: (-row[id_], id_))  # type: ignore[misc]
         assert found.each["top-1"][place] == (order[0] == own)
         assert found.each["top-3"][place] == (own in order[:3])
+        assert found.each["probability"][place] == max(row)
         assert found.each["recognised"][place] == (round(max(row), 6) >= 0.95)
-    for name in ("top-1", "top-3", "recognised"):
+    for name in ("top-1", "top-3", "probability", "recognised"):
         check_means(found, name, least)
     precisions = [
         brute_average_precision(probabilities[:, id_], material == id_)
@@ -159,7 +160,10 @@ def test_perfect_probabilities_leave_nothing_to_be_desired() -> None:
     sure = (material[:, None] == np.arange(17)).astype(np.float32)
     found = measures.score_pictures(sure, material, 5, recognised=1.0).numbers
     assert found == {
-        **dict.fromkeys(("top-1", "top-1 macro", "top-3", "top-3 macro", "recognised", "recognised macro"), 1.0),
+        **dict.fromkeys(
+            (name + mean for name in ("top-1", "top-3", "probability", "recognised") for mean in ("", " macro")),
+            1.0,
+        ),
         "mAP": 1.0,
         "ECE": 0.0,
     }

@@ -113,6 +113,30 @@ def test_calibrated_probabilities_are_frequencies() -> None:
         assert top.mean() == pytest.approx((material == predicted).mean(), abs=0.02)
 
 
+def test_the_likeliest_material_is_right_as_often_as_its_probability_says() -> None:
+    """Also where the groups differ, a third of the pictures are of nothing, and most materials are rare."""
+    random = np.random.default_rng(0)
+    count = 4000
+    material = np.minimum(random.geometric(0.3, count), 17) - 1
+    good = random.random(count) < np.where(np.arange(count) < 3000, 0.7, 0.3)
+    predicted = np.where(good, material, random.integers(0, 17, count))
+    vectors = random.normal(0, 0.1, (count, 128)).astype(np.float32)
+    vectors[np.arange(count), predicted] += np.where(good, 0.7, 0.5)
+    vectors[:, CONSTANT] = 0.5
+    empty = random.random(count) < 0.3
+    vectors[empty, NOTHING] += 0.5
+    unit = torch.nn.functional.normalize(torch.from_numpy(vectors), dim=1)
+    labels = np.where(empty, NOTHING, material)
+    group = np.where(empty, "nothing", np.where(np.arange(count) < 3000, "indoor", "textures"))
+    weight = balanced_weights(labels, group)
+    kept = torch.from_numpy(~empty)
+    heard = weight[~empty] / weight[~empty].sum()
+    heads = calibrate_heads(unit, labels, weight, unit[kept], material[~empty], heard, 10.0)
+    for found in (heads.pictures(unit.numpy())[~empty], heads.sounds(unit.numpy())[~empty]):
+        right = (found.argmax(axis=1) == material[~empty]) @ heard
+        assert found.max(axis=1).astype(np.float64) @ heard == pytest.approx(right, abs=0.02)
+
+
 def test_a_class_without_examples_is_never_predicted_and_sources_have_their_weight() -> None:
     seen, labels = features(300, 3)
     weight = source_weights(labels, np.full(300, "one"), 0.5)

@@ -75,6 +75,13 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
         assert words in card
     assert "| closed | 12 | 0 | CC BY-NC 4.0 |" in card
     assert spec.training["open_only"] is False
+    for part in ("pictures", "sounds"):
+        assert {"probability", "top-1"} <= set(spec.metrics["left_out"][part])
+    assert spec.training["nothing"] == {"charts": 3, "first": 3}
+    assert spec.metrics["nothing"]["pictures"] == 6 + SMALL.nothing
+    assert {"taken", "taken real", "taken drawn"} <= set(spec.metrics["nothing"])
+    assert "| drawn noise | 2 |" in card
+    assert "| charts | 3 |" in card
 
 
 def test_it_recognises_what_it_was_fitted_on(bundle: Bundle, data: Path) -> None:
