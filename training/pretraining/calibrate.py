@@ -93,7 +93,8 @@ def _fit_pictures(
         wrong = binary_cross_entropy_with_logits(top, right, reduction="none")
         every = binary_cross_entropy_with_logits(scale.exp() * first + common[:, None], wanted, reduction="none")
         gap = (photographs * (top.sigmoid() - right)).sum() / photographs.sum()
-        return (wrong * share[:, 0]).sum() + _ALL * (every * share).sum() + _GAP * gap.square()
+        together: Tensor = (wrong * share[:, 0]).sum() + _ALL * (every * share).sum() + _GAP * gap.square()
+        return together
 
     _minimise(top_loss, [again])
     scale, shift, nothing, constant = again.detach().numpy()

@@ -23,6 +23,7 @@ from model.picture import picture_array
 from model.progress import progress
 from model.sound import Samples, decode_sound
 from model.torch_towers.networks import ImagenetNormalise, PooledNetwork, build_network
+from training.pretraining.pooling import pool
 from training.systems.imagenet import load_imagenet_weights
 
 Pictures = npt.NDArray[np.uint8]
@@ -42,15 +43,17 @@ def pretrained_network(name: str) -> PooledNetwork:
 
 
 class PictureFeatures(nn.Module):
-    """Pictures uint8 `[B, size, size, 3]` to pooled features `[B, F]`."""
+    """Pictures uint8 `[B, size, size, 3]` to features `[B, F]`, pooled with the weight `centre` for the middle."""
 
-    def __init__(self, network: PooledNetwork) -> None:
+    def __init__(self, network: PooledNetwork, centre: float = 0.0) -> None:
         super().__init__()
+        self.centre = centre
         self.normalise, self.features = ImagenetNormalise(), network.features
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Features `[B, F]`."""
-        return self.features(self.normalise(pictures)).mean(dim=(2, 3))  # type: ignore[no-any-return]
+        maps: Tensor = self.features(self.normalise(pictures))
+        return pool(maps.permute(0, 2, 3, 1), self.centre) if self.centre else maps.mean(dim=(2, 3))
 
 
 def read_pictures(paths: tuple[Path, ...], spec: PictureSpec) -> Iterator[Pictures | None]:

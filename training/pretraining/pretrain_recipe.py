@@ -8,12 +8,13 @@ from model.bundle import ClipSpec, PictureSpec
 class PretrainingRecipe(BaseModel):
     """Networks, their inputs, and the strengths of regularisation and of added data.
 
+    `centre`: how much of the pooled features comes from the middle of the feature map (`pool`).
     `picture_decay`: see `fit_classifier`. `sound_shrinkage` and `sound_deviation` (of the logits): see
-    `fit_discriminant`. `source_power`: see `source_weights`. `knowledge`: standard deviation of a material's logits
-    in the ImageNet prior. `nothing`: number of drawn pictures without a material. `synthetic`: number of synthetic
-    sounds for each material with fewer recordings than `few_recordings` (for the others they lowered accuracy).
-    `bias_decay`: see `calibrate_heads`. `label_strength`: how far an index moves the vector of a labelled sound
-    towards its material.
+    `fit_discriminant`. `source_power`: see `source_weights`. `knowledge`: standard deviation of a material's
+    logits in the ImageNet prior. `nothing`: number of drawn pictures of nothing. `synthetic`: number of
+    synthetic sounds for each material with fewer recordings than `few_recordings` (for the others they
+    lowered accuracy). `bias_decay`: see `calibrate_heads`. `label_strength`: how far an index moves the
+    vector of a labelled sound towards its material.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,6 +22,7 @@ class PretrainingRecipe(BaseModel):
     image_network: str = "efficientnet_lite0"
     sound_network: str = "efficientnet_lite0"
     picture: PictureSpec = PictureSpec(size=192, resize="crop")
+    centre: float = Field(0.0, ge=0, le=1)
     clip: ClipSpec = ClipSpec(sample_rate=32_000, before=0.1, after=0.6)
     spectrogram_size: int = Field(128, ge=32, le=512)
     picture_decay: float = Field(0.01, gt=0)

@@ -78,7 +78,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     pictures, sounds = read_material_files(data, "image"), read_material_files(data, "sound")
     empty = read_nothing_files(data)
     network = pretrained_network(recipe.image_network)
-    see = PictureFeatures(network).eval()
+    see = PictureFeatures(network, recipe.centre).eval()
     size = recipe.picture.size
     of_pictures = _picture_features(pictures, see, recipe, work, "pictures")
     drawn = nothing_pictures(recipe.nothing, size, recipe.seed)
@@ -126,9 +126,16 @@ def _picture_features(
     files: MaterialFiles, see: PictureFeatures, recipe: PretrainingRecipe, work: Path, what: str
 ) -> Tensor:
     """Features `[N, F]` of pictures, cached in `work` under the name `what`; NaN for those that cannot be read."""
+    centre = {"centre": recipe.centre} if recipe.centre else {}
+    suffix = f"-centre-{recipe.centre:g}" if recipe.centre else ""
     return cached(
-        work / f"{what}-{recipe.image_network}-{recipe.picture.size}.npz",
-        {"files": _contents(files), "network": recipe.image_network, "picture": recipe.picture.model_dump()},
+        work / f"{what}-{recipe.image_network}-{recipe.picture.size}{suffix}.npz",
+        {
+            "files": _contents(files),
+            "network": recipe.image_network,
+            "picture": recipe.picture.model_dump(),
+            **centre,
+        },
         lambda: features_of(see, read_pictures(files.paths, recipe.picture), len(files), what),
     )
 

@@ -7,6 +7,7 @@ from model.torch_towers.networks import PooledNetwork
 from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.fit_heads import SoundClassifier
+from training.pretraining.pooling import CentredNetwork
 from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.space import SoundProjection, picture_projection
 
@@ -18,6 +19,11 @@ def sound_projection(data: PretrainingData, classifier: SoundClassifier) -> Soun
 
 def build_towers(data: PretrainingData, pictures: LinearClassifier, sounds: SoundClassifier) -> TwoTower:
     """The towers, in evaluation mode."""
-    image = PooledNetwork(data.picture_network.features, picture_projection(pictures), dropout=0.0)
+    see, projection = data.picture_network, picture_projection(pictures)
+    image = (
+        CentredNetwork(see.features, projection, see.centre)
+        if see.centre
+        else PooledNetwork(see.features, projection, dropout=0.0)
+    )
     sound = nn.Sequential(data.sound_network, sound_projection(data, sounds))
     return TwoTower(ImageTower(image), SoundTower(sound, data.log_mel)).eval()

