@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from model.torch_towers.networks import PooledNetwork
 
-_MARGIN = 2 / 7
-"""The share of the rows and columns that lies beside the centre on each side: of 7 cells the middle 3 are left."""
+_MARGIN = 1 / 6
+"""The share of the rows and columns that lies beside the centre on each side: of 6 cells the middle 4 are left."""
 
 
 def margin(cells: int) -> int:

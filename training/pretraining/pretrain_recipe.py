@@ -22,14 +22,14 @@ class PretrainingRecipe(BaseModel):
     image_network: str = "efficientnet_lite0"
     sound_network: str = "efficientnet_lite0"
     picture: PictureSpec = PictureSpec(size=192, resize="crop")
-    centre: float = Field(0.0, ge=0, le=1)
+    centre: float = Field(0.5, ge=0, le=1)
     clip: ClipSpec = ClipSpec(sample_rate=32_000, before=0.1, after=0.6)
     spectrogram_size: int = Field(128, ge=32, le=512)
     picture_decay: float = Field(0.01, gt=0)
     sound_shrinkage: float = Field(0.6, gt=0, le=1)
     sound_deviation: float = Field(0.8, gt=0)
     source_power: float = Field(0.5, ge=0, le=1)
-    knowledge: float = Field(3.0, ge=0)
+    knowledge: float = Field(1.5, ge=0)
     nothing: int = Field(200, ge=0)
     synthetic: int = Field(24, ge=0)
     few_recordings: int = Field(10, ge=0)

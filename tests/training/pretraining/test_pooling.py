@@ -21,16 +21,16 @@ from training.systems.export import export_bundle
 CENTRE = 0.5
 
 
-@pytest.mark.parametrize(("cells", "centre"), [(1, 1), (2, 2), (3, 1), (4, 2), (5, 3), (6, 2), (7, 3), (8, 4)])
+@pytest.mark.parametrize(("cells", "centre"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (6, 4), (7, 5), (8, 6)])
 def test_the_middle_of_a_row(cells: int, centre: int) -> None:
     assert cells - 2 * margin(cells) == centre
 
 
 def test_pooling_mixes_all_and_the_middle() -> None:
     cells = torch.zeros(2, 7, 7, 3)
-    cells[:, 2:5, 2:5] = 1.0
-    torch.testing.assert_close(pool(cells, 0.0), torch.full((2, 3), 9 / 49))
-    torch.testing.assert_close(pool(cells, 0.25), torch.full((2, 3), 0.75 * 9 / 49 + 0.25))
+    cells[:, 1:6, 1:6] = 1.0
+    torch.testing.assert_close(pool(cells, 0.0), torch.full((2, 3), 25 / 49))
+    torch.testing.assert_close(pool(cells, 0.25), torch.full((2, 3), 0.75 * 25 / 49 + 0.25))
     torch.testing.assert_close(pool(cells, 1.0), torch.ones(2, 3))
 
 
