@@ -23,6 +23,7 @@ from training.pretraining.held_out import (
     hold_out,
     hold_out_sounds,
 )
+from training.pretraining.pooling import pool
 from training.pretraining.pretrain_commands import pretrain
 from training.pretraining.score import score_left_out
 from training.pretraining.space import picture_projection
@@ -93,8 +94,8 @@ def test_it_recognises_what_it_was_fitted_on(bundle: Bundle, data: Path) -> None
         material = heads.pictures(found.embedding)[0].argmax()
         assert bundle.spec.materials[material] == list(COLOURS)[number]
         assert found.cells is not None
-        # The mean of the cells, normalised, is the picture's own embedding.
-        mean = found.cells[0].mean(axis=(0, 1))
+        # The cells pooled, normalised, are the picture's own embedding.
+        mean = pool(torch.from_numpy(found.cells), SMALL.centre)[0].numpy()
         np.testing.assert_allclose(mean / np.linalg.norm(mean), found.embedding[0], atol=1e-4)
 
 
