@@ -25,7 +25,7 @@ from model.errors import BundleError, PictureError, PictureTooLargeError
 from model.heads import MaterialHeads
 from model.hubness import SCORE_DECIMALS
 from model.materials import MATERIALS, material_named
-from model.picture import Region, picture_array
+from model.picture import Region, has_contrast, picture_array
 from model.picture_format import PictureLimits
 from model.runtime import TowerRuntime
 from model.threads import available_cpus
@@ -149,22 +149,26 @@ class Recommender:
         decoded = perf_counter()
         embedding = self.towers.embed_pictures(pixels[None]).embedding[0]
         embedded = perf_counter()
-        answer = self._answer(embedding, self.index.search(embedding, k), k)
+        answer = self._answer(embedding, has_contrast(pixels), self.index.search(embedding, k), k)
         searched = perf_counter()
         answer.stages = Stages(waited, decoded - began - waited, embedded - decoded, searched - embedded)
         return answer
 
-    def _answer(self, embedding: Vectors, matches: Sequence[Match], k: int) -> Recommendation:
-        """The answer to the picture of this L2-normalised `embedding [d]`, for which `matches` were found."""
+    def _answer(self, embedding: Vectors, contrast: bool, matches: Sequence[Match], k: int) -> Recommendation:
+        """The answer to the picture of this L2-normalised `embedding [d]`, for which `matches` were found.
+
+        In a picture without `contrast` nothing is recognised, whatever its embedding.
+        """
         heads, calibration = self._heads, self.bundle.spec.calibration
         materials = recognised = None
         of_sounds: list[float | None] = [None] * len(matches)
         if heads is not None:
-            # Rounded first, so that `recognised` and the order agree with the numbers that are shown.
+            # Rounded first, so that the order agrees with the numbers that are shown.
             in_picture = np.round(heads.pictures(embedding[None])[0].astype(np.float64), SCORE_DECIMALS)
             materials = [PictureMaterial(one.id, one.name, float(in_picture[one.id])) for one in MATERIALS]
             materials.sort(key=lambda one: -one.probability)
-            recognised = materials[0].probability >= calibration.recognised if calibration is not None else None
+            if calibration is not None:
+                recognised = contrast and bool(heads.recognised(embedding[None], calibration.recognised)[0])
             of_sounds = [_match(found, in_picture, heads) for found in matches]
         results = [
             _result(rank, found, match)

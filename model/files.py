@@ -102,8 +102,10 @@ def read_json(path: Path, most: int = 2**22) -> Any:
     return value
 
 
-def read_arrays(source: Path | BinaryIO, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """The arrays `names` of a NumPy archive (.npz), with the types and shapes that are stored.
+def read_arrays(
+    source: Path | BinaryIO, names: Iterable[str], optional: Iterable[str] = ()
+) -> dict[str, npt.NDArray[Any]]:
+    """The arrays `names` of a NumPy archive (.npz), and those of `optional` that it has, as they are stored.
 
     Raises ValueError where the file is no archive, is damaged or lacks an array, OSError where it cannot be opened.
     """
@@ -113,7 +115,7 @@ def read_arrays(source: Path | BinaryIO, names: Iterable[str]) -> dict[str, npt.
         raise ValueError("it is no NumPy archive (.npz)")
     arrays = {}
     with np.load(source, allow_pickle=False) as stored:
-        for name in names:
+        for name in (*names, *(name for name in optional if name in stored)):
             if name not in stored:
                 raise ValueError(f"it has no array {name}")
             try:

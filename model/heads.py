@@ -2,7 +2,8 @@
 
 `heads.npz` holds the float32 arrays `picture_weights [17, d]`, `picture_bias [17]`, `sound_weights [17, d]` and
 `sound_bias [17]`: d is the embedding's size, the rows are the materials in the order of their ids. The calibration
-(a temperature, a bias of each material) is contained in weights and biases. Arrays of other names are ignored.
+(a temperature, a bias of each material) is contained in weights and biases. `recognition_weights [18, d]`, which may
+be missing, tell a picture of something to touch from others. Arrays of other names are ignored.
 
 The head for sounds also gives each material a direction among the embeddings: `blend_labels` moves the vectors of
 labelled sounds in it.
@@ -21,6 +22,7 @@ from model.atomic import atomic_file
 from model.bundle import HEADS, Bundle
 from model.errors import BundleError
 from model.files import read_arrays
+from model.hubness import SCORE_DECIMALS
 from model.materials import MATERIALS, material_named
 
 Weights = npt.NDArray[np.float32]
@@ -30,17 +32,22 @@ Probabilities = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class MaterialHeads:
-    """A linear head for pictures and one for sounds. Raises ValueError for arrays of another type or shape."""
+    """A linear head for pictures and one for sounds. Raises ValueError for arrays of another type or shape.
+
+    `recognition_weights`: 17 rows that are about one material each, and one about all of them; see `recognised`.
+    """
 
     picture_weights: Weights
     picture_bias: Weights
     sound_weights: Weights
     sound_bias: Weights
+    recognition_weights: Weights | None = None
 
     def __post_init__(self) -> None:
         size = self.picture_weights.shape[1] if self.picture_weights.ndim == 2 else "d"
         for name, array in self._arrays().items():
-            shape = (len(MATERIALS), size) if name.endswith("weights") else (len(MATERIALS),)
+            rows = len(MATERIALS) + (name == "recognition_weights")
+            shape = (rows, size) if name.endswith("weights") else (rows,)
             if array.dtype != np.float32 or array.shape != shape:
                 wanted = ", ".join(map(str, shape))
                 raise ValueError(f"{name} is {array.dtype} {list(array.shape)}, not float32 [{wanted}]")
@@ -69,6 +76,18 @@ class MaterialHeads:
         probabilities: Probabilities = powers / powers.sum(axis=1, keepdims=True)
         return probabilities
 
+    def recognised(self, embeddings: Embeddings, least: float) -> npt.NDArray[np.bool_]:
+        """Whether something to touch is in the picture `[B]`, from L2-normalised `[B, d]`.
+
+        By the recognition weights: one of the materials' rows and the last row are not negative. Without such
+        weights: the likeliest material, as it is shown, has at least the probability `least`.
+        """
+        if self.recognition_weights is None:
+            shown = np.round(self.pictures(embeddings).astype(np.float64), SCORE_DECIMALS)
+            return np.asarray(shown.max(axis=1) >= least)
+        scores = embeddings @ self.recognition_weights.T
+        return np.asarray((scores[:, :-1].max(axis=1) >= 0) & (scores[:, -1] >= 0))
+
     @classmethod
     def load(cls, bundle: Bundle) -> "MaterialHeads | None":
         """The heads of `bundle`, None where it has none. Raises BundleError where they cannot be used."""
@@ -76,7 +95,8 @@ class MaterialHeads:
             return None
         path = bundle.file(HEADS)
         try:
-            heads = cls(**read_arrays(BytesIO(bundle.read(HEADS)), [field.name for field in fields(cls)]))
+            names = [field.name for field in fields(cls) if field.default is not None]
+            heads = cls(**read_arrays(BytesIO(bundle.read(HEADS)), names, ["recognition_weights"]))
         except ValueError as error:
             raise BundleError(f"{path}: {error}") from error
         if bundle.spec.materials != tuple(material.name for material in MATERIALS):
@@ -95,7 +115,8 @@ class MaterialHeads:
             np.savez(out, **arrays)
 
     def _arrays(self) -> dict[str, Weights]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in arrays.items() if array is not None}
 
 
 def blend_labels(

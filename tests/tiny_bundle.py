@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from model.bundle import (
     BANK,
@@ -37,6 +38,13 @@ _PARTS = 16
 _WOOD, _CARPET = 15, 16
 _PICTURE = PictureSpec(size=64)
 _CLIP = ClipSpec(sample_rate=16_000)
+
+
+def write_shade(file: Path, level: int) -> None:
+    """A picture in two halves around this grey, 3 to 252: with the contrast without which nothing is recognised."""
+    picture = np.full((60, 80, 3), level - 3, np.uint8)
+    picture[:, 40:] = level + 3
+    Image.fromarray(picture).save(file)
 
 
 def write_tiny_bundle(

@@ -161,7 +161,9 @@ def score(opened: Opened, seen: Embedded, heard: Embedded, read: Data, least: Le
             labelled=labelled.scores(pictures),
             picture_probabilities=heads.pictures(pictures) if heads is not None else None,
             sound_probabilities=heads.sounds(sounds) if heads is not None else None,
-            recognised=spec.calibration.recognised if spec.calibration is not None else None,
+            recognised=heads.recognised(pictures, spec.calibration.recognised)
+            if heads is not None and spec.calibration is not None
+            else None,
         )
         scores[source] = score_fold(fold, least)
     return scores
@@ -183,7 +185,7 @@ def head(data: Path, bundles: Mapping[str, Opened], read: Data, least: Least) ->
     for name, opened in bundles.items():
         bundle, spec = opened.bundle, opened.bundle.spec
         has = [
-            f"recognises from {spec.calibration.recognised:g}" if spec.calibration else "no calibration",
+            "calibrated" if spec.calibration else "not calibrated",
             f"hub biases of strength {spec.hubness.strength:g}" if spec.hubness else "no hub biases",
             "heads" if HEADS in spec.files else "no heads",
         ]

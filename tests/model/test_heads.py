@@ -55,6 +55,24 @@ def test_large_logits_do_not_overflow() -> None:
     assert heads.sounds(unit(1))[0].tolist() == [0.0] * 16 + [1.0]
 
 
+def test_a_picture_is_recognised_by_the_recognition_weights_or_else_by_its_probability() -> None:
+    embeddings = np.zeros((4, 128), np.float32)
+    embeddings[:, 3], embeddings[:, 19] = [0.9, 0.9, -0.9, 0.0], [0.4, -0.4, 0.4, 0.0]
+    rows = np.zeros((18, 128), np.float32)
+    rows[np.arange(17), np.arange(17)], rows[17, 19] = 1.0, 1.0
+    rows[[*range(3), *range(4, 17)], 20] = -1.0
+    embeddings[:, 20] = 0.1
+    plain = arrays() | {"picture_weights": rows[:17]}
+
+    assert MaterialHeads(**plain).recognised(embeddings, 0.5).tolist() == [True, True, False, True]
+    assert MaterialHeads(**plain, recognition_weights=rows).recognised(embeddings, 0.5).tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     bundle = write_tiny_bundle_with_heads(tmp_path / "b")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server
+from tests.tiny_bundle import write_shade
 
 CHROMIUM = shutil.which("chromium")
 OFFERED = "JPEG, PNG or WebP"
@@ -120,7 +120,7 @@ def test_a_chosen_picture_gives_ten_sounds(page: Page, picture: Path, client: ht
 
 def test_the_materials_of_the_picture_are_shown(page_with_heads: Page, tmp_path: Path) -> None:
     page = page_with_heads
-    Image.new("RGB", (80, 60), "white").save(tmp_path / "bright.png")
+    write_shade(tmp_path / "bright.png", 252)
     choose(page, tmp_path / "bright.png")
 
     expect(page.get_by_role("heading", name="What is in the picture")).to_be_visible()
@@ -153,7 +153,7 @@ def test_every_sound_shows_its_match(page_with_heads: Page, picture: Path) -> No
 
 def test_a_picture_without_a_known_material_is_told_so(page_with_heads: Page, tmp_path: Path) -> None:
     page = page_with_heads
-    Image.new("RGB", (80, 60), "black").save(tmp_path / "dark.png")
+    write_shade(tmp_path / "dark.png", 3)
     words = "No material was recognised in this picture; these are the nearest sounds all the same."
     page.set_viewport_size({"width": 360, "height": 740})
     choose(page, tmp_path / "dark.png")
@@ -167,7 +167,7 @@ def test_a_picture_without_a_known_material_is_told_so(page_with_heads: Page, tm
     expect(page.locator(".result")).to_have_count(20)
     expect(page.get_by_role("status")).to_have_text(re.compile("^20 sounds found"))  # not said again
 
-    Image.new("RGB", (80, 60), "white").save(tmp_path / "bright.png")
+    write_shade(tmp_path / "bright.png", 252)
     page.get_by_role("button", name="Another picture", exact=True).click()
     choose(page, tmp_path / "bright.png")
     expect(page.locator(".likeliest li")).to_have_count(2)

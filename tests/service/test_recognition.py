@@ -25,9 +25,12 @@ def client(server_with_heads: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def grey(level: int) -> bytes:
+def grey(level: int, contrast: int = 5) -> bytes:
+    """A picture in stripes of two greys around `level`."""
+    pixels = np.full((60, 80, 3), level - contrast, np.uint8)
+    pixels[:, 20:40] = pixels[:, 60:] = level + contrast
     buffer = io.BytesIO()
-    Image.new("RGB", (80, 60), (level, level, level)).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -85,6 +88,14 @@ def test_a_picture_that_is_not_recognised_gets_its_sounds_all_the_same(client: h
     assert answer["materials"][0]["probability"] < 0.5
     assert answer["returned"] == 10
     assert all(result["match"] < 0.5 for result in answer["results"])
+
+
+@pytest.mark.parametrize("level", [0, 127, 240, 255])
+def test_in_a_picture_without_contrast_nothing_is_recognised(client: httpx.Client, level: int) -> None:
+    answer = client.post("/recommend", files={"image": grey(level, contrast=0)}).json()
+
+    assert answer["recognised"] is False
+    assert answer["returned"] == 10
 
 
 def test_the_calibration_says_what_counts_as_recognised(tmp_path: Path) -> None:

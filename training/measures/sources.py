@@ -41,7 +41,7 @@ class Fold:
     library as an index would (training/pretraining/indexed_sounds.py); where hub biases are in them,
     `without_biases [P, L]` has none. `labelled [P, L]` are the scores where the library's labels are drawn into its
     vectors. `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None where
-    there are none; `recognised` is the calibration's least probability. `weight` is that of the source in means
+    there are none; `recognised [P]` says of which pictures a material is recognised. `weight` is that of the source in means
     over sources; the materials `rare_pictures` and `rare_sounds` count in no macro mean.
     """
 
@@ -53,7 +53,7 @@ class Fold:
     labelled: Reals | None = None
     picture_probabilities: Reals | None = None
     sound_probabilities: Reals | None = None
-    recognised: float | None = None
+    recognised: npt.NDArray[np.bool_] | None = None
     weight: float = 1.0
     rare_pictures: tuple[int, ...] = ()
     rare_sounds: tuple[int, ...] = ()
@@ -169,7 +169,11 @@ def score_commonest(picture_material: Ids, library_material: Ids, least: int, ra
 
 
 def score_pictures(
-    probabilities: Reals, material: Ids, least: int, recognised: float | None = None, rare: Sequence[int] = ()
+    probabilities: Reals,
+    material: Ids,
+    least: int,
+    recognised: npt.NDArray[np.bool_] | None = None,
+    rare: Sequence[int] = (),
 ) -> Scored:
     """Measure the `probabilities [N, 17]` that materials are in pictures of one `material [N]` each.
 
@@ -178,13 +182,11 @@ def score_pictures(
       a material that all the source's pictures are of is left out, for nothing is there to tell it from
     - `ECE`: expected calibration error of all N x 17 probabilities
     - `probability`: that of the likeliest material, whose mean should be `top-1`
-    - `recognised`: share whose likeliest material has at least the probability `recognised`
+    - `recognised`: share of those in the mask `recognised [N]`
     """
     each = _tops(probabilities, material)
     if recognised is not None:
-        # Rounded, as in an answer of the service: what is said holds for the number that is shown.
-        likeliest = np.round(probabilities.max(axis=1).astype(np.float64), SCORE_DECIMALS)
-        each["recognised"] = (likeliest >= recognised).astype(np.float64)
+        each["recognised"] = recognised.astype(np.float64)
     truth = material[:, None] == np.arange(len(MATERIALS))
     precisions = [
         float(average_precision(probabilities[:, id_].astype(np.float64), truth[:, id_])[0])

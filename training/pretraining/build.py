@@ -189,13 +189,16 @@ def _export(
         picture=recipe.picture,
         clip=recipe.clip,
         calibration=Calibration(
-            recognised=recognition.threshold,
             fitted_on="each group of sources by heads fitted without it",
             expected_error=errors,
         ),
         label_strength=recipe.label_strength,
         training=spec.training,
-        metrics={**spec.metrics, "left_out": _means(of_parts), "nothing": nothing.as_dict()},
+        metrics={
+            **spec.metrics,
+            "left_out": _means(of_parts),
+            "nothing": {**nothing.as_dict(), "within bounds": recognition.within_bounds},
+        },
     )
 
 

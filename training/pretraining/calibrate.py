@@ -13,12 +13,14 @@ from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.left_out_groups import group_weight
 from training.pretraining.material_files import NOTHING
-from training.pretraining.space import CONSTANT
+from training.pretraining.space import CONSTANT, TOUCHABLE
 
 COUNT = len(MATERIALS)
 _ALL, _GAP = 0.1, 100.0
 """Weights, beside the loss of the likeliest material, of that of all 17 and of the square of the mean's error."""
 _LEAST = 1e-6
+_COMMON = [NOTHING, CONSTANT, TOUCHABLE]
+"""The dimensions that move the probabilities of all materials together."""
 
 Labels = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
@@ -32,13 +34,12 @@ def calibrate_heads(
     """Heads fitted to embeddings `[N, 128]` and `[M, 128]` from towers that never saw their groups.
 
     A picture's material is 0 to 16, or NOTHING; `..._weight [N]`, `[M]` is the weight of each file. The heads have
-    one factor for a material's own dimension, one for that of nothing, one for the constant, and a bias for each
-    material. `bias_decay` regularises each bias towards the mean of all: otherwise a material that only one source
+    one factor for a material's own dimension, one each for those of nothing, of the constant and of something to
+    touch, and a bias for each material. `bias_decay` regularises each bias towards the mean of all: otherwise a material that only one source
     has would get the bias of a material that never occurs while that source is held out.
 
     Factors and biases are fitted to all 17 probabilities, of which most are of materials that are not there. Then
-    what leaves the order of the materials as it is (one scale, the factors of nothing and of the constant, one
-    shift; for sounds the scale) is fitted to the probability of the likeliest material, so that it says how often
+    what leaves the order of the materials as it is (one scale, the factors of the three common dimensions, one shift; for sounds the scale) is fitted to the probability of the likeliest material, so that it says how often
     that is right; the first loss has a small part in that.
     """
     picture_weights, picture_bias = _fit_pictures(pictures, picture_material, picture_weight, bias_decay)
@@ -64,13 +65,12 @@ def _fit_pictures(
     known = material < COUNT
     wanted[np.flatnonzero(known), material[known]] = 1.0
     share = torch.from_numpy(weight).float()[:, None]
-    factors = torch.tensor([8.0, 0.0, 0.0], requires_grad=True)
+    shared = embeddings[:, _COMMON]
+    factors = torch.tensor([8.0, *(0.0 for _ in _COMMON)], requires_grad=True)
     bias = torch.full((COUNT,), -3.0, requires_grad=True)
 
     def logits() -> Tensor:
-        own, nothing, constant = factors
-        common = nothing * embeddings[:, NOTHING] + constant * embeddings[:, CONSTANT]
-        found: Tensor = own * embeddings[:, :COUNT] + common[:, None] + bias
+        found: Tensor = factors[0] * embeddings[:, :COUNT] + (shared @ factors[1:])[:, None] + bias
         return found
 
     def loss() -> Tensor:
@@ -84,22 +84,21 @@ def _fit_pictures(
     likeliest, predicted = first.max(dim=1)
     right = (predicted == torch.from_numpy(material)).float()
     photographs = share[:, 0] * torch.from_numpy(known)
-    again = torch.cat([torch.zeros(2), factors.detach()[1:]]).requires_grad_()
+    again = torch.cat([torch.zeros(2), factors.detach()[1:]]).requires_grad_()  # the scale's logarithm, shift, factors
 
     def top_loss() -> Tensor:
-        scale, shift, nothing, constant = again
-        common = nothing * embeddings[:, NOTHING] + constant * embeddings[:, CONSTANT] + shift
-        top = scale.exp() * likeliest + common
+        scale, common = again[0].exp(), shared @ again[2:] + again[1]
+        top = scale * likeliest + common
         wrong = binary_cross_entropy_with_logits(top, right, reduction="none")
-        every = binary_cross_entropy_with_logits(scale.exp() * first + common[:, None], wanted, reduction="none")
+        every = binary_cross_entropy_with_logits(scale * first + common[:, None], wanted, reduction="none")
         gap = (photographs * (top.sigmoid() - right)).sum() / photographs.sum()
         together: Tensor = (wrong * share[:, 0]).sum() + _ALL * (every * share).sum() + _GAP * gap.square()
         return together
 
     _minimise(top_loss, [again])
-    scale, shift, nothing, constant = again.detach().numpy()
+    scale, shift, *common = again.detach().numpy()
     weights[np.arange(COUNT), np.arange(COUNT)] = np.exp(scale) * factors[0].item()
-    weights[:, NOTHING], weights[:, CONSTANT] = nothing, constant
+    weights[:, _COMMON] = common
     return weights, (np.exp(scale) * bias.detach().numpy() + shift).astype(np.float32)
 
 

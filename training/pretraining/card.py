@@ -90,7 +90,7 @@ material's, `top-1` how often it is right: they should be the same.
 By material, over all groups left out, with 95 % bootstrap intervals over files:
 
 {_by_material(scores)}
-{_wrapped(_recognised(spec.calibration.recognised, scores, nothing))}
+{_wrapped(_recognised(scores, nothing))}
 
 {_taken(nothing)}
 This bundle beside its float twin, on {parity.pictures} pictures and {parity.sounds} sounds: cosine
@@ -141,15 +141,15 @@ def _sources(files: MaterialFiles, kind: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _recognised(threshold: float, scores: Mapping[str, FoldScores], nothing: NothingScores) -> str:
+def _recognised(scores: Mapping[str, FoldScores], nothing: NothingScores) -> str:
     told = [one.pictures for one in scores.values() if one.pictures is not None]
     share = mean_over(told).get("recognised", np.nan)
     taken = nothing.taken.mean() if len(nothing.taken) else np.nan
     return (
-        f"A picture counts as recognised from a probability of {threshold:g} of its likeliest material on. Of "
-        f"groups left out, {share:.2f} of the photographs are recognised and {taken:.2f} of the pictures of "
-        f"nothing are taken for a material. Wanted were at least {LEAST_RECOGNISED:g} and at most "
-        f"{MOST_NOTHING:g}; where no threshold gives both, it is the one with the best mean of both accuracies."
+        "A picture counts as recognised where both its logit of something to touch and that of its likeliest "
+        f"material are large enough. Of groups left out, {share:.2f} of the photographs are recognised and "
+        f"{taken:.2f} of the pictures of nothing are taken for a material. Wanted were at least "
+        f"{LEAST_RECOGNISED:g} and at most {MOST_NOTHING:g}."
     )
 
 

@@ -34,12 +34,18 @@ def prior_classifier(features: Tensor, rows: Tensor, knowledge: Tensor, strength
 
 
 def fit_classifier(
-    features: Tensor, labels: Tensor, classes: int, decay: float, prior: LinearClassifier | None = None
+    features: Tensor,
+    labels: Tensor,
+    share: Tensor,
+    classes: int,
+    decay: float,
+    prior: LinearClassifier | None = None,
 ) -> LinearClassifier:
-    """Class-balanced multinomial logistic regression by L-BFGS; deterministic.
+    """Multinomial logistic regression by L-BFGS; deterministic.
 
-    `features [N, 1280]`, `labels [N]`. The loss has a penalty of `decay` times the squared distance from `prior`
-    (from 0 without one), for features scaled to a mean length of 10. A class without examples keeps its prior.
+    `features [N, 1280]`, `labels [N]`, `share [N]` the weights of the rows, of sum 1. The loss has a penalty of
+    `decay` times the squared distance from `prior` (from 0 without one), for features scaled to a mean length of 10.
+    A class without examples keeps its prior.
     """
     scale = 10.0 / features.norm(dim=1).mean()
     scaled = features * scale
@@ -50,8 +56,6 @@ def fit_classifier(
     )
     weight = start.weight.clone().requires_grad_()
     bias = start.bias.clone().requires_grad_()
-    share = 1.0 / torch.bincount(labels, minlength=classes).clamp_min(1)[labels]
-    share = share / share.sum()
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:

@@ -22,17 +22,36 @@ Sources = npt.NDArray[np.str_]
 Fitted = TypeVar("Fitted")
 
 
+@dataclass(frozen=True)
+class PictureClassifier:
+    """Gives logits of the 17 materials and of nothing, and one logit of showing something to touch."""
+
+    material: LinearClassifier
+    touchable: LinearClassifier
+
+
 def fit_pictures(
-    features: Tensor, material: Labels, nothing: Tensor, rows: Tensor, recipe: PretrainingRecipe
-) -> LinearClassifier:
+    features: Tensor, material: Labels, source: Sources, rows: Tensor, recipe: PretrainingRecipe
+) -> PictureClassifier:
     """A classifier of the 17 materials and of nothing, from pictures' features `[N, F]` and the ImageNet prior.
 
-    `nothing [M, F]` are features of pictures without a material, `rows [1000, F]` the weights of the ImageNet head.
+    `material [N]` is 0 to 16, or NOTHING; `rows [1000, F]` are the weights of the ImageNet head. Materials have the same
+    weight, and so have the sources `source [N]` within one where `picture_source_power` is 0. Something to touch is told from nothing
+    without the prior, which knows less of it than the examples do.
     """
-    all_features = torch.cat([features, nothing])
-    labels = torch.cat([torch.from_numpy(material), torch.full((len(nothing),), NOTHING)])
-    prior = prior_classifier(all_features, rows, material_knowledge(), recipe.knowledge)
-    return fit_classifier(all_features, labels, NOTHING + 1, recipe.picture_decay, prior)
+    labels = torch.from_numpy(material)
+    share = source_weights(material, source, recipe.picture_source_power)
+    prior = prior_classifier(features, rows, material_knowledge(), recipe.knowledge)
+    told = fit_classifier(features, labels, _even(share, labels), NOTHING + 1, recipe.picture_decay, prior)
+    shown = (labels != NOTHING).long()
+    two = fit_classifier(features, shown, _even(share, shown), 2, recipe.touchable_decay)
+    return PictureClassifier(told, LinearClassifier(two.weight[1:] - two.weight[:1], two.bias[1:] - two.bias[:1]))
+
+
+def _even(share: Tensor, labels: Tensor) -> Tensor:
+    """The weights `share [N]`, changed so that each of the `labels [N]` has the same sum, and all have 1."""
+    even = share / torch.zeros(int(labels.max()) + 1).index_add_(0, labels, share)[labels]
+    return even / even.sum()
 
 
 @dataclass(frozen=True)

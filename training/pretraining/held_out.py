@@ -4,7 +4,7 @@ Calibration and all measures are made on them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,18 @@ from torch.nn.functional import normalize
 from model.heads import MaterialHeads
 from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.calibrate import balanced_weights, calibrate_heads
-from training.pretraining.classifier import LinearClassifier
-from training.pretraining.fit_heads import Fitted, SoundClassifier, fit_pictures, fit_sounds, left_out
+from training.pretraining.fit_heads import (
+    Fitted,
+    PictureClassifier,
+    SoundClassifier,
+    fit_pictures,
+    fit_sounds,
+    left_out,
+)
 from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData
-from training.pretraining.recognition import Recognition, group_shares, recognition_threshold
+from training.pretraining.recognition import Recognition, fit_recognition, group_shares
 from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
 
@@ -36,12 +42,12 @@ class HeldOut:
     nothing: Tensor
 
 
-def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> LinearClassifier:
+def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> PictureClassifier:
     """The classifier of pictures, fitted on those in the mask `rows [N + K]`: of materials, then of nothing."""
-    seen, empty = rows[: len(data.pictures)], rows[len(data.pictures) :]
-    features, material = data.picture_features[torch.from_numpy(seen)], data.pictures.material[seen]
-    nothing = data.nothing.features[torch.from_numpy(empty)]
-    return fit_pictures(features, material, nothing, data.imagenet_rows, recipe)
+    features = torch.cat([data.picture_features, data.nothing.features])[torch.from_numpy(rows)]
+    material = np.concatenate([data.pictures.material, np.full(len(data.nothing), NOTHING)])[rows]
+    source = np.concatenate([data.pictures.source, data.nothing.kind])[rows]
+    return fit_pictures(features, material, source, data.imagenet_rows, recipe)
 
 
 def fitted_pictures(data: PretrainingData) -> Mask:
@@ -81,7 +87,7 @@ def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple
     group = np.concatenate([data.pictures.group, data.nothing.group])
     fitted = left_out(group, fitted_pictures(data), lambda rows: fit_whole_pictures(data, recipe, rows))
 
-    def embed(classifier: LinearClassifier, features: Tensor) -> Tensor:
+    def embed(classifier: PictureClassifier, features: Tensor) -> Tensor:
         return normalize(picture_projection(classifier)(features), dim=1)
 
     vectors = _embed(torch.cat([data.picture_features, data.nothing.features]), group, fitted, embed)
@@ -103,7 +109,7 @@ def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
 def calibrate(
     data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe, without: str = ""
 ) -> tuple[MaterialHeads, Recognition]:
-    """The heads, and the probability from which a picture counts as recognised, from all groups except `without`.
+    """The heads, and from which scores on a picture counts as recognised, from all groups except `without`.
 
     Pictures of nothing together have the weight of one group.
     """
@@ -121,10 +127,9 @@ def calibrate(
         balanced_weights(data.sounds.material[heard], data.sounds.group[heard]),
         recipe.bias_decay,
     )
-    likeliest = heads.pictures(pictures.numpy()).max(axis=1).astype(np.float64)
-    photographs = material != NOTHING
-    share = group_shares(group[photographs])
-    return heads, recognition_threshold(likeliest[photographs], share, likeliest[~photographs])
+    vectors, photographs = pictures.numpy(), material != NOTHING
+    found = fit_recognition(vectors[photographs], group_shares(group[photographs]), vectors[~photographs])
+    return replace(heads, recognition_weights=found.weights(EMBEDDING_SIZE)), found
 
 
 def _embed(

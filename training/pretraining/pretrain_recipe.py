@@ -9,7 +9,7 @@ class PretrainingRecipe(BaseModel):
     """Networks, their inputs, and the strengths of regularisation and of added data.
 
     `centre`: how much of the pooled features comes from the middle of the feature map (`pool`).
-    `picture_decay`: see `fit_classifier`. `sound_shrinkage` and `sound_deviation` (of the logits): see
+    `picture_decay` and `touchable_decay`: see `fit_classifier`. `picture_source_power`: see `source_weights`. `sound_shrinkage` and `sound_deviation` (of the logits): see
     `fit_discriminant`. `source_power`: see `source_weights`. `knowledge`: standard deviation of a material's
     logits in the ImageNet prior. `nothing`: number of drawn pictures of nothing. `synthetic`: number of
     synthetic sounds for each material with fewer recordings than `few_recordings` (for the others they
@@ -26,6 +26,8 @@ class PretrainingRecipe(BaseModel):
     clip: ClipSpec = ClipSpec(sample_rate=32_000, before=0.1, after=0.6)
     spectrogram_size: int = Field(128, ge=32, le=512)
     picture_decay: float = Field(0.01, gt=0)
+    picture_source_power: float = Field(0.0, ge=0, le=1)
+    touchable_decay: float = Field(0.3, gt=0)
     sound_shrinkage: float = Field(0.6, gt=0, le=1)
     sound_deviation: float = Field(0.8, gt=0)
     source_power: float = Field(0.5, ge=0, le=1)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model.hubness import SCORE_DECIMALS
 from training.measures.sources import Fold, FoldScores, Least, score_fold
 from training.pretraining.held_out import HeldOut, calibrate
 from training.pretraining.indexed_sounds import place, with_labels
@@ -48,7 +47,7 @@ def score_left_out(
     rare = [tuple(rare_materials(files.material, files.group).tolist()) for files in (data.pictures, data.sounds)]
     for group in sorted({*data.pictures.group.tolist(), *data.sounds.group.tolist()}):
         seen, heard = data.pictures.group == group, data.sounds.group == group
-        heads, recognition = calibrate(data, held_out, recipe, without=group)
+        heads, _ = calibrate(data, held_out, recipe, without=group)
         labelled = place(with_labels(sounds, data.sounds.material, heads, recipe.label_strength))
         scores[group] = score_fold(
             Fold(
@@ -59,7 +58,7 @@ def score_left_out(
                 labelled=labelled.scores(pictures[seen]),
                 picture_probabilities=heads.pictures(pictures[seen]),
                 sound_probabilities=heads.sounds(sounds[heard]),
-                recognised=recognition.threshold,
+                recognised=heads.recognised(pictures[seen], 0.0),
                 weight=group_weight(group),
                 rare_pictures=rare[0],
                 rare_sounds=rare[1],
@@ -70,12 +69,11 @@ def score_left_out(
 
 
 def score_nothing(data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe) -> NothingScores:
-    """Which pictures of nothing are taken for a material by heads and a threshold without their group."""
+    """Which pictures of nothing are taken for a material by heads and bounds without their group."""
     nothing, vectors = data.nothing, held_out.nothing.numpy()
     taken = np.zeros(len(nothing), np.bool_)
     for group in sorted(set(nothing.group.tolist())):
         rows = nothing.group == group
-        heads, recognition = calibrate(data, held_out, recipe, without=group)
-        likeliest = np.round(heads.pictures(vectors[rows]).max(axis=1).astype(np.float64), SCORE_DECIMALS)
-        taken[rows] = likeliest >= recognition.threshold
+        heads, _ = calibrate(data, held_out, recipe, without=group)
+        taken[rows] = heads.recognised(vectors[rows], 0.0)
     return NothingScores(nothing.kind, nothing.drawn, taken)

@@ -1,7 +1,7 @@
 """The embedding space of the pretrained bundle: 17 of its 128 dimensions are the materials.
 
-A picture's vector, before normalisation, is its centred logits of the 17 materials and of nothing, and a constant:
-where no logit stands out, the vector points to the constant. A sound's vector is its probabilities of the 17
+A picture's vector, before normalisation, is its centred logits of the 17 materials and of nothing, a constant, and
+the logit of showing something to touch: where no logit stands out, the vector points to the constant. A sound's vector is its probabilities of the 17
 materials, and further dimensions that bring it to length 1; there pictures are 0, and sounds of one material
 differ. So for a picture the cosine orders sounds by the mean of the picture's logits weighted by the sound's
 probabilities. Because the picture's vector is linear in the pooled features, a picture has cells.
@@ -13,27 +13,30 @@ from torch.nn.functional import normalize
 
 from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
-from training.pretraining.classifier import LinearClassifier
-from training.pretraining.fit_heads import SoundClassifier
+from training.pretraining.fit_heads import PictureClassifier, SoundClassifier
 
 COUNT = len(MATERIALS)
 CONSTANT = COUNT + 1
 """The dimension of the picture's constant; the dimension before it is that of nothing."""
+TOUCHABLE = CONSTANT + 1
+"""The dimension of the picture's logit of showing something to touch."""
 CONSTANT_LENGTH = 6.0
 """The constant: about half the length of a clear picture's logits."""
 SHARPNESS = 2.0
 """Factor on a sound's logits before the softmax (an inverse temperature)."""
-REST = EMBEDDING_SIZE - CONSTANT - 1
+REST = EMBEDDING_SIZE - TOUCHABLE - 1
 
 
-def picture_projection(classifier: LinearClassifier) -> nn.Linear:
+def picture_projection(classifier: PictureClassifier) -> nn.Linear:
     """The layer from pooled features `[B, 1280]` to the picture's vector `[B, 128]` before normalisation."""
-    layer = nn.Linear(classifier.weight.shape[1], EMBEDDING_SIZE)
+    material, touchable = classifier.material, classifier.touchable
+    layer = nn.Linear(material.weight.shape[1], EMBEDDING_SIZE)
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.zero_()
-        layer.weight[: COUNT + 1] = classifier.weight - classifier.weight.mean(dim=0)
-        layer.bias[: COUNT + 1] = classifier.bias - classifier.bias.mean()
+        layer.weight[: COUNT + 1] = material.weight - material.weight.mean(dim=0)
+        layer.bias[: COUNT + 1] = material.bias - material.bias.mean()
+        layer.weight[TOUCHABLE], layer.bias[TOUCHABLE] = touchable.weight[0], touchable.bias[0]
         layer.bias[CONSTANT] = CONSTANT_LENGTH
     return layer
 
@@ -65,5 +68,5 @@ class SoundProjection(nn.Module):
         standard = self.standardise(features)
         chance = torch.softmax(SHARPNESS * self.classifier(standard), dim=1)
         length = (1.0 - chance.square().sum(dim=1, keepdim=True)).clamp_min(0.0).sqrt()
-        gap = torch.zeros_like(chance[:, :2])
+        gap = torch.zeros_like(chance[:, : TOUCHABLE - COUNT + 1])
         return torch.cat([chance, gap, length * normalize(self.rest(standard), dim=1)], dim=1)

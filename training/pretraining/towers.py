@@ -5,8 +5,7 @@ from torch import nn
 
 from model.torch_towers.networks import PooledNetwork
 from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
-from training.pretraining.classifier import LinearClassifier
-from training.pretraining.fit_heads import SoundClassifier
+from training.pretraining.fit_heads import PictureClassifier, SoundClassifier
 from training.pretraining.pooling import CentredNetwork
 from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.space import SoundProjection, picture_projection
@@ -17,7 +16,7 @@ def sound_projection(data: PretrainingData, classifier: SoundClassifier) -> Soun
     return SoundProjection(classifier, data.sound_features[torch.from_numpy(data.sounds.fitted)])
 
 
-def build_towers(data: PretrainingData, pictures: LinearClassifier, sounds: SoundClassifier) -> TwoTower:
+def build_towers(data: PretrainingData, pictures: PictureClassifier, sounds: SoundClassifier) -> TwoTower:
     """The towers, in evaluation mode."""
     see, projection = data.picture_network, picture_projection(pictures)
     image = (

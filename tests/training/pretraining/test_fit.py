@@ -13,7 +13,7 @@ from training.pretraining.fit_heads import fit_pictures, fit_sounds, left_out
 from training.pretraining.imagenet_prior import material_knowledge
 from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.space import CONSTANT, SoundProjection, picture_projection
+from training.pretraining.space import CONSTANT, TOUCHABLE, SoundProjection, picture_projection
 from training.pretraining.spectra import ClearedLogMel
 from training.pretraining.standardise import Standardise
 
@@ -32,10 +32,10 @@ def features(count: int, classes: int, seed: int = 0) -> tuple[Tensor, np.ndarra
 def test_a_classifier_fits_its_examples_and_a_class_without_examples_keeps_its_prior() -> None:
     seen, labels = features(300, 5)
     prior = LinearClassifier(torch.randn(6, WIDTH, generator=torch.manual_seed(0)), torch.zeros(6))
-    fitted = fit_classifier(seen, torch.from_numpy(labels), 6, 1e-3, prior)
+    fitted = fit_classifier(seen, torch.from_numpy(labels), torch.full((300,), 1 / 300), 6, 1e-3, prior)
     unseen, wanted = features(200, 5, seed=1)
     assert (fitted(unseen)[:, :5].argmax(dim=1).numpy() == wanted).mean() > 0.95
-    alone = fit_classifier(seen, torch.from_numpy(labels), 6, 1e3, prior)
+    alone = fit_classifier(seen, torch.from_numpy(labels), torch.full((300,), 1 / 300), 6, 1e3, prior)
     torch.testing.assert_close(alone.weight, prior.weight, atol=0.02, rtol=0.02)
 
 
@@ -77,15 +77,18 @@ def test_the_cosine_orders_sounds_by_the_pictures_logits() -> None:
     seen, of_pictures = features(400, 4)
     heard, of_sounds = features(400, 4, seed=2)
     rows = torch.randn(1000, WIDTH, generator=torch.manual_seed(1))
-    pictures = fit_pictures(seen, of_pictures, torch.zeros(0, WIDTH), rows, recipe)
+    empty = of_pictures == 3  # one kind stands for nothing to touch
+    labels = np.where(empty, NOTHING, of_pictures)
+    pictures = fit_pictures(seen, labels, np.full(400, "one"), rows, recipe)
     sounds = fit_sounds(heard, of_sounds, np.full(400, "one"), (28, 100), heard[:0], of_sounds[:0], recipe)
     with torch.no_grad():
         seen_at = torch.nn.functional.normalize(picture_projection(pictures)(seen), dim=1)
         vectors = SoundProjection(sounds, heard)(heard)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(400), atol=1e-5, rtol=0)
     assert (seen_at[:, CONSTANT] > 0).all()
-    first = (seen_at @ vectors.T).topk(10, dim=1).indices.numpy()
-    assert (of_sounds[first] == of_pictures[:, None]).mean() > 0.9
+    first = (seen_at[~empty] @ vectors.T).topk(10, dim=1).indices.numpy()
+    assert (of_sounds[first] == of_pictures[~empty, None]).mean() > 0.9
+    assert ((seen_at[:, TOUCHABLE] > 0).numpy() == ~empty).mean() > 0.95
 
 
 def test_a_group_has_its_weight_and_in_it_every_material_the_same() -> None:
