@@ -64,14 +64,11 @@ class Proposals:
     def write(self, sounds: Sequence[LibrarySound], embeddings: Vectors) -> None:
         """Write a row for each of the `sounds`, whose L2-normalised `embeddings [n, d]` hold no label.
 
-        First come sounds without a label: those guessed by what is heard, then those guessed by their name, in both
-        the ones with the least difference between the two percentages in front. Then come sounds with a word for a
-        material that is none of the 17, then those with a label.
-
-        Raises LibraryError where the file is there already or cannot be written.
+        The rows are in the order of `look_first`. Raises LibraryError where the file is there already or cannot be
+        written.
         """
         guesses = guess_materials(sounds, self._heads.sounds(embeddings))
-        rows = sorted(zip(sounds, guesses, strict=True), key=_order)
+        rows = look_first(sounds, guesses)
         theirs = dict.fromkeys(name for sound in sounds for name in sound.columns if name not in COLUMNS)
         self._check_free()
         try:
@@ -116,6 +113,16 @@ def guess_materials(sounds: Sequence[LibrarySound], probabilities: npt.NDArray[n
         origin = "sound" if named is None else "name"
         guesses.append(Guess(MATERIALS[first].name, percents[0], MATERIALS[second].name, percents[1], origin))
     return guesses
+
+
+def look_first(sounds: Sequence[LibrarySound], guesses: Sequence[Guess]) -> list[tuple[LibrarySound, Guess]]:
+    """The n sounds with their n guesses, those that need a person's look first in front.
+
+    First come sounds without a label: those guessed by what is heard, then those guessed by their name, in both the
+    ones with the least difference between the two percentages in front (margin sampling; Scheffer et al. 2001).
+    Then come sounds with a word for a material that is none of the 17, then those with a label.
+    """
+    return sorted(zip(sounds, guesses, strict=True), key=_order)
 
 
 def material_in_name(path: str) -> Material | None:
