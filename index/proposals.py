@@ -25,14 +25,15 @@ COLUMNS = ("path", "material", "guess", "percent", "second_guess", "second_perce
 """The columns of the table. Those of the manifest that the labels came from follow."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = re.compile(r"^(?=[=+\-@\t\r\n])|(?<=[;\t\r\n])(?=[=+\-@])")
 
 
 @dataclass(frozen=True)
 class Guess:
-    """The likeliest material of a sound and the second one, each with the percentage by what is heard.
+    """Two materials that a sound may be of, each with its probability by what is heard, 0 to 100.
 
-    `origin` is "name" where the file or a folder is named after the first material, else "sound".
+    Where `origin` is "name", the file or a folder is named after the first one, and the second is the likeliest of
+    the others; where it is "sound", they are the two likeliest.
     """
 
     material: str
@@ -77,7 +78,7 @@ class Proposals:
                 atomic_file(self._file) as aside,
                 aside.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as out,
             ):
-                table = csv.writer(out)
+                table = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
                 table.writerow([_harmless(name) for name in (*COLUMNS, *theirs)])
                 table.writerows(self._row(sound, guess, theirs) for sound, guess in rows)
         except OSError as error:
@@ -154,5 +155,9 @@ def _written(sound: LibrarySound) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Text that a spreadsheet shows and does not compute, as it would what begins with = or the like."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Text that a spreadsheet shows and does not compute, as it would what begins with = or the like.
+
+    Nor does it compute a part of the text where it takes semicolons or tabs for the ends of cells. The path needs
+    no such care: it is first and quoted, which keeps it one cell.
+    """
+    return _FORMULA.sub("'", text)
