@@ -12,6 +12,7 @@ from index.catalogue import SoundRecord
 from index.embed import FinishedSound, FinishedSounds, Outcome, embed_sounds
 from index.generation import IndexSpec, publish_generation
 from index.library import LibrarySound, Skipped, find_library
+from index.proposals import Proposals
 from index.vectors import Vectors, find_hubs
 from model.atomic import atomic_file
 from model.bundle import Bundle
@@ -65,6 +66,7 @@ def build_index(
     workers: int | None = None,
     hubness: bool = True,
     labels: bool = True,
+    propose: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> BuildReport:
     """Embed every sound under `sounds_folder` with `bundle` and publish the index at `index_folder`.
@@ -78,13 +80,17 @@ def build_index(
     the vector of a labelled sound is drawn towards its material, else it is the embedding of the sound alone. The
     same sounds, labels and bundle give the same generation.
 
-    Raises LibraryError if nothing can be indexed or if a folder or the manifest cannot be used, and
-    BundleError if the bundle's sound tower does not work or its bank of pictures cannot be used.
+    `propose`: a table to write with guesses of the sounds' materials (index/proposals.py).
+
+    Raises LibraryError if nothing can be indexed, if a folder or the manifest cannot be used or if `propose` is
+    there already, and BundleError if the bundle's sound tower does not work, if its bank of pictures cannot be used
+    or if it has no heads to guess with.
     """
     hub_spec = bundle.spec.hubness if hubness else None
     heads = MaterialHeads.load(bundle)
     strength = bundle.spec.label_strength if labels and heads is not None else 0.0
     bank = load_bank(bundle) if hub_spec is not None else None
+    proposals = Proposals(propose, heads, sounds_folder) if propose is not None else None
     library = find_library(sounds_folder, manifest)
     for note in library.notes:
         say(note)
@@ -112,7 +118,7 @@ def build_index(
         if resumed:
             say(f"sounds taken from an earlier run that was interrupted: {resumed}")
         failed = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
-        vectors, records, duplicates = _rows(library.sounds, outcomes)
+        embeddings, records, duplicates = _rows(library.sounds, outcomes)
         for one in duplicates:
             say(f"left out {one.path}: {one.reason}")
         skipped = sorted([*library.skipped, *failed], key=lambda one: one.path)
@@ -123,6 +129,7 @@ def build_index(
                     f"nothing under {library.root} could be indexed: "
                     f"{len(paths)} sound files found, {len(skipped)} files skipped"
                 )
+            vectors = embeddings
             if heads is not None and strength:
                 vectors = blend_labels(vectors, [record.material for record in records], heads, strength)
             hubs = find_hubs(vectors, bank, hub_spec) if bank is not None and hub_spec is not None else None
@@ -140,6 +147,9 @@ def build_index(
             )
         except OSError as error:
             raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
+        if proposals is not None:
+            at = {sound.path: sound for sound in library.sounds}
+            proposals.write([at[record.path] for record in records], embeddings)
         finished.discard()
     embedded = len(outcomes) - len(failed) - resumed
     return BuildReport(spec, tuple(skipped), tuple(duplicates), resumed, embedded, seconds)

@@ -12,7 +12,9 @@ from model import PRETRAINED
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from index.generation import IndexSpec
     from index.recommendation import Recommendation
+    from model.bundle import Bundle
 
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -49,6 +51,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "BUNDLE says, so that answers follow labels where there are any; in a library of which only a part is "
     "labelled, these sounds come before the others.",
 )
+@click.option(
+    "--propose",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="LABELS.csv",
+    help="Also write a table with guesses of the materials, sounds that need a look first on top. Fill in its "
+    "column material as far as you like and hand it back with --manifest; a guess alone is no label.",
+)
 def index(
     bundle: Path,
     sounds: Path,
@@ -57,6 +66,7 @@ def index(
     max_seconds: float,
     no_hubness: bool,
     no_labels: bool,
+    propose: Path | None,
 ) -> None:
     """Embed the folder SOUNDS with BUNDLE and write a searchable INDEX of it.
 
@@ -82,6 +92,7 @@ def index(
             limits=limits,
             hubness=not no_hubness,
             labels=not no_labels,
+            propose=propose,
             say=say,
         )
     except KeyboardInterrupt:
@@ -99,6 +110,13 @@ def index(
     click.echo(f"search       {spec.kind}, recall@10 {spec.recall_at_10:.4f} against exact search")
     if spec.label_strength and spec.unlabelled < spec.sounds:
         click.echo(f"labels       drawn into the vectors of labelled sounds, strength {spec.label_strength:g}")
+    if spec.label_strength and spec.unlabelled:
+        click.echo(_cost_of_no_labels(opened, spec, proposed=propose is not None))
+    if propose is not None:
+        click.echo(
+            f"proposals    in {printable(str(propose))}; fill in its column material, from the top as far as you"
+        )
+        click.echo("             like, and index again with --manifest and this file")
     if spec.hubness is not None:
         before, after = spec.hubness.skew_before, spec.hubness.skew_after
         pictures = f"{spec.hubness.pictures:,} pictures of the bundle"
@@ -106,6 +124,22 @@ def index(
     click.echo(f"embedded     {report.embedded:>8,}  in {report.seconds:,.1f} s, {report.rate:,.1f} sounds/s")
     if report.resumed:
         click.echo(f"resumed      {report.resumed:>8,}  from an earlier run")
+
+
+def _cost_of_no_labels(bundle: "Bundle", spec: "IndexSpec", *, proposed: bool) -> str:
+    """How many sounds have no label, and what labels are worth by the bundle's own measures, where it has these."""
+    text = f"unlabelled   {spec.unlabelled:,} of {spec.sounds:,} sounds"
+    try:
+        measured = bundle.spec.metrics["left_out"]["recommended"]
+        without, with_labels = 10 * float(measured["P@10"]), 10 * float(measured["P@10 labelled"])
+    except (KeyError, TypeError, ValueError):
+        pass
+    else:
+        text += (
+            f". By the bundle's measures on sources that it had not seen, {without:.1f} of the\n             "
+            f"first ten sounds fit a picture in a library without labels, {with_labels:.1f} where all have one"
+        )
+    return text if proposed else f"{text}\n             --propose LABELS.csv writes guesses to correct"
 
 
 @click.command()

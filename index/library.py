@@ -2,7 +2,8 @@
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from model.errors import LibraryError, NotAManifestError
@@ -15,11 +16,12 @@ MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl")
 
 @dataclass(frozen=True)
 class Entry:
-    """What a manifest says of one sound; None where it says nothing."""
+    """What a manifest says of one sound; None where it says nothing. `columns` is the whole row, as text."""
 
     material: str | None
     source: str | None
     licence: str | None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def read_manifest(file: Path) -> Manifest:
         strange.update(row.unknown[:1])
         mixed += len(row.materials) > 1
         material = row.materials[0].name if len(row.materials) == 1 and not row.unknown else None
-        entry = Entry(material, row.get("source") or None, row.get("licence") or None)
+        entry = Entry(material, row.get("source") or None, row.get("licence") or None, row.columns)
         # Links are not resolved: that would hide which of two names of a file the row means.
         path = Path(os.path.normpath(folder / row.path))
         if entries.setdefault(path, entry).material != entry.material:
@@ -76,12 +78,16 @@ def read_manifest(file: Path) -> Manifest:
 
 @dataclass(frozen=True)
 class LibrarySound:
-    """A sound file by its POSIX path under the library root; the rest is None where unknown."""
+    """A sound file by its POSIX path under the library root; the rest is None where unknown.
+
+    `columns` is its row of the manifest, empty where it has none.
+    """
 
     path: str
     material: str | None
     source: str | None
     licence: str | None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,8 @@ def find_library(folder: Path, manifest: Path | None = None) -> Library:
     found all the same. Hidden files and files that are not sounds by their extension are left out and
     counted; links are followed only to files inside the folder.
 
-    Raises LibraryError if the folder cannot be read or the manifest cannot be understood.
+    Raises LibraryError if the folder cannot be read, or if `manifest` lists sounds and none of them is in it, and
+    ManifestError if the manifest cannot be understood.
     """
     if not folder.is_dir():
         raise LibraryError(f"{folder} is not a folder")
@@ -122,11 +129,18 @@ def find_library(folder: Path, manifest: Path | None = None) -> Library:
         sounds = [LibrarySound(path, _material_of(path), None, None) for path in paths]
     else:
         known = set(paths) | {one.path for one in skipped}
+        if manifest is not None and table.entries and not any(root / path in table.entries for path in known):
+            raise LibraryError(
+                f"{manifest} lists no sound of {root}; its paths begin at the folder that it lies in"
+            )
         missing, outside = _unmatched(root, table, known)
         skipped += missing
         unknown = Entry(None, None, None)
         entries = [table.entries.get(root / path, unknown) for path in paths]
-        sounds = [LibrarySound(p, e.material, e.source, e.licence) for p, e in zip(paths, entries, strict=True)]
+        sounds = [
+            LibrarySound(path, entry.material, entry.source, entry.licence, entry.columns)
+            for path, entry in zip(paths, entries, strict=True)
+        ]
         unlisted = sum(root / path not in table.entries for path in paths)
         if unlisted:
             notes.append(f"sounds not listed in {table.file.name}, taken as unlabelled: {unlisted}")
@@ -186,7 +200,7 @@ class _Walk:
         elif file.suffix.lower() not in EXTENSIONS:
             if file.name not in MANIFEST_NAMES:
                 self._others[file.suffix.lower() or "no extension"] += 1
-        elif not _is_text(file.name) or not _is_text(self._relative(file)):
+        elif not is_text(file.name) or not is_text(self._relative(file)):
             self._skip(file, "its name is not valid UTF-8; rename it")
         elif file.is_symlink() and not self._inside(file):
             self._skip(file, "a link that leads outside the folder")
@@ -254,8 +268,8 @@ def _material_of(path: str) -> str | None:
     return None
 
 
-def _is_text(name: str) -> bool:
-    """Whether a name is Unicode: bytes of a file name that are not UTF-8 come as lone surrogates."""
+def is_text(name: str) -> bool:
+    """Whether a path is Unicode: bytes of a file name that are not UTF-8 come as lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:

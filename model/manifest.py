@@ -1,5 +1,7 @@
 """The manifest: a CSV or JSONL table that lists pictures and sounds with their materials.
 
+CSV may be separated by commas, semicolons or tabs, as spreadsheets write it in different countries.
+
 Columns: kind (image or sound), path (relative to the manifest), material (several are separated by ';'), source,
 origin, licence, open_licence, note, and optionally split, group, pair, time and action. Only `path` is required
 here; each reader says what else it needs. Unknown columns are kept.
@@ -9,11 +11,14 @@ import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from model.errors import ManifestError, NotAManifestError
 from model.materials import Material, material_named
+
+_SEPARATORS = (",", ";", "\t")
 
 
 @dataclass(frozen=True)
@@ -51,16 +56,20 @@ def read_rows(file: Path) -> list[ManifestRow]:
     except OSError as error:
         raise ManifestError(f"{file} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{file} is not UTF-8 text") from error
+        raise ManifestError(f"{file} is not UTF-8 text; a spreadsheet writes it as CSV UTF-8") from error
     except csv.Error as error:
         raise ManifestError(f"{file} is not a CSV table: {error}") from error
 
 
 def _csv_records(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    table = csv.DictReader(handle, strict=True)
-    if "path" not in (table.fieldnames or ()):
+    head = handle.readline()
+    separator = next((one for one in _SEPARATORS if "path" in next(csv.reader([head], delimiter=one), ())), None)
+    if separator is None:
         raise NotAManifestError(f"{file} has no column named path")
+    table = csv.DictReader(chain([head], handle), delimiter=separator, strict=True)
     for record in table:
+        if not any(record.values()):
+            continue  # spreadsheets write empty rows
         if None in record:
             raise ManifestError(f"{file}, line {table.line_num}: more values than columns")
         yield table.line_num, {name: value or "" for name, value in record.items()}

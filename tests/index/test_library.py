@@ -165,12 +165,15 @@ def test_somebody_elses_manifest_is_left_alone_unless_it_is_given(tmp_path: Path
         find_library(root, tmp_path / name)
 
 
-def test_a_manifest_of_other_folders_is_left_alone_unless_it_is_given(tmp_path: Path) -> None:
+def test_a_manifest_of_other_folders_is_left_alone_and_refused_if_it_is_given(tmp_path: Path) -> None:
     root = touch(tmp_path / "sounds", "metal/a.wav")
     (tmp_path / "manifest.csv").write_text("path,material\nother/b.wav,wood\n", encoding="utf-8")
     library = find_library(root)
     assert labels(library) == {"metal/a.wav": "metal"}
     assert f"{tmp_path / 'manifest.csv'} lists no sound of this folder and is not used" in library.notes
+    with pytest.raises(LibraryError, match=r"lists no sound of .*; its paths begin at the folder that it lies in"):
+        find_library(root, tmp_path / "manifest.csv")
+    (tmp_path / "manifest.csv").write_text("path,material\n", encoding="utf-8")
     assert labels(find_library(root, tmp_path / "manifest.csv")) == {"metal/a.wav": None}
 
 

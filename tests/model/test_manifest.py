@@ -22,6 +22,17 @@ def test_manifest_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
         assert (image.get("source"), sound.get("licence")) == ("x", "")
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_as_spreadsheets_write_it(tmp_path: Path, separator: str) -> None:
+    head, filled = ["kind", "path", "material", ""], ['"sound"', '"a;b\tc, d.wav"', '"wood;metal"', ""]
+    lines = [head, filled, ["", "", "", ""], ["sound", "e.wav", " Plastic Bag ", ""], ["", "", "", ""]]
+    text = "\r\n".join(separator.join(line) for line in lines) + "\r\n"
+    (tmp_path / "m.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    first, second = read_rows(tmp_path / "m.csv")
+    assert (first.path, [material.name for material in first.materials]) == ("a;b\tc, d.wav", ["wood", "metal"])
+    assert (second.path, second.materials[0].name, second.line) == ("e.wav", "plastic-bag", 4)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -33,7 +44,9 @@ def test_manifest_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
         ("m.jsonl", "3\n", "no field named path"),
         ("m.jsonl", '{"path": "a"}\n3\n', "line 2: not a JSON object"),
         ("m.jsonl", '{"path": 7}\n', "line 1: path is not text"),
-        ("m.csv", b"kind,path,material\nimage,\xff,wood\n", "not UTF-8"),
+        ("m.csv", b"kind,path,material\nimage,\xff,wood\n", "not UTF-8 text; a spreadsheet writes it as CSV UTF-8"),
+        ("m.csv", "kind path material\nimage a.jpg wood\n", "no column named path"),
+        ("m.csv", ";;\nimage;a.jpg;wood\n", "no column named path"),
     ],
 )
 def test_a_bad_manifest_names_its_line(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:

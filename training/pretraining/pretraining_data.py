@@ -178,6 +178,9 @@ def _contents(files: MaterialFiles) -> list[str]:
     """SHA-256 of each file: features are reused for the same content, wherever the files are."""
     digests = []
     for path in files.paths:
-        with path.open("rb") as handle:
-            digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
+        try:
+            with path.open("rb") as handle:
+                digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
+        except OSError:
+            digests.append("cannot be read")
     return digests
