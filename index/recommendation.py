@@ -100,9 +100,9 @@ class Recommendation:
     recognised: Annotated[
         bool | None,
         Field(
-            description="Whether something to touch is in the picture, and a material is clear enough by the measure "
-            "of the bundle. False for a picture without contrast. Null where the bundle has no heads or is not "
-            "calibrated."
+            description="Whether something to touch is in the picture, and a material is clear enough by the "
+            "measure of the bundle. False for a picture without contrast. Null where the bundle has no heads or is "
+            "not calibrated."
         ),
     ]
     materials: Annotated[

@@ -2,8 +2,8 @@
 
 `heads.npz` holds the float32 arrays `picture_weights [17, d]`, `picture_bias [17]`, `sound_weights [17, d]` and
 `sound_bias [17]`: d is the embedding's size, the rows are the materials in the order of their ids. The calibration
-(a temperature, a bias of each material) is contained in weights and biases. `recognition_weights [18, d]`, which may
-be missing, tell a picture of something to touch from others. Arrays of other names are ignored.
+(a temperature, a bias of each material) is contained in weights and biases. `recognition_weights [18, d]`, which
+may be missing, tell a picture of something to touch from others. Arrays of other names are ignored.
 
 The head for sounds also gives each material a direction among the embeddings: `blend_labels` moves the vectors of
 labelled sounds in it.

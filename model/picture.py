@@ -215,8 +215,8 @@ _LEAST_CONTRAST = 1.5
 def has_contrast(picture: npt.NDArray[np.uint8]) -> bool:
     """Whether anything can be seen in a picture uint8 `[size, size, 3]`: a blank one, of one colour, shows nothing.
 
-    Some channel's standard deviation must be at least 1.5 of 255. Of about 3,900 photographs of materials all but six
-    previews of flat surfaces have that.
+    Some channel's standard deviation must be at least 1.5 of 255. Of about 3,900 photographs of materials all but
+    six previews of flat surfaces have that.
     """
     return bool(picture.std(axis=(0, 1)).max() >= _LEAST_CONTRAST)
 

@@ -39,10 +39,10 @@ class Fold:
 
     `picture_material [P]`, `sound_material [S]` and `library_material [L]` are ids 0..16. `scores [P, L]` rank the
     library as an index would (training/pretraining/indexed_sounds.py); where hub biases are in them,
-    `without_biases [P, L]` has none. `labelled [P, L]` are the scores where the library's labels are drawn into its
-    vectors. `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None where
-    there are none; `recognised [P]` says of which pictures a material is recognised. `weight` is that of the source in means
-    over sources; the materials `rare_pictures` and `rare_sounds` count in no macro mean.
+    `without_biases [P, L]` has none. `labelled [P, L]` are the scores where the library's labels are drawn into
+    its vectors. `picture_probabilities [P, 17]` and `sound_probabilities [S, 17]` are those of the heads, None
+    where there are none; `recognised [P]` says of which pictures a material is recognised. `weight` is that of the
+    source in means over sources; the materials `rare_pictures` and `rare_sounds` count in no macro mean.
     """
 
     picture_material: Ids

@@ -35,11 +35,13 @@ def calibrate_heads(
 
     A picture's material is 0 to 16, or NOTHING; `..._weight [N]`, `[M]` is the weight of each file. The heads have
     one factor for a material's own dimension, one each for those of nothing, of the constant and of something to
-    touch, and a bias for each material. `bias_decay` regularises each bias towards the mean of all: otherwise a material that only one source
-    has would get the bias of a material that never occurs while that source is held out.
+    touch, and a bias for each material. `bias_decay` regularises each bias towards the mean of all: otherwise a
+    material that only one source has would get the bias of a material that never occurs while that source is held
+    out.
 
     Factors and biases are fitted to all 17 probabilities, of which most are of materials that are not there. Then
-    what leaves the order of the materials as it is (one scale, the factors of the three common dimensions, one shift; for sounds the scale) is fitted to the probability of the likeliest material, so that it says how often
+    what leaves the order of the materials as it is (one scale, the factors of the three common dimensions, one
+    shift; for sounds the scale) is fitted to the probability of the likeliest material, so that it says how often
     that is right; the first loss has a small part in that.
     """
     picture_weights, picture_bias = _fit_pictures(pictures, picture_material, picture_weight, bias_decay)
@@ -84,7 +86,8 @@ def _fit_pictures(
     likeliest, predicted = first.max(dim=1)
     right = (predicted == torch.from_numpy(material)).float()
     photographs = share[:, 0] * torch.from_numpy(known)
-    again = torch.cat([torch.zeros(2), factors.detach()[1:]]).requires_grad_()  # the scale's logarithm, shift, factors
+    # The scale's logarithm, the shift, the common factors.
+    again = torch.cat([torch.zeros(2), factors.detach()[1:]]).requires_grad_()
 
     def top_loss() -> Tensor:
         scale, common = again[0].exp(), shared @ again[2:] + again[1]

@@ -44,8 +44,8 @@ def fit_classifier(
     """Multinomial logistic regression by L-BFGS; deterministic.
 
     `features [N, 1280]`, `labels [N]`, `share [N]` the weights of the rows, of sum 1. The loss has a penalty of
-    `decay` times the squared distance from `prior` (from 0 without one), for features scaled to a mean length of 10.
-    A class without examples keeps its prior.
+    `decay` times the squared distance from `prior` (from 0 without one), for features scaled to a mean length of
+    10. A class without examples keeps its prior.
     """
     scale = 10.0 / features.norm(dim=1).mean()
     scaled = features * scale

@@ -35,9 +35,9 @@ def fit_pictures(
 ) -> PictureClassifier:
     """A classifier of the 17 materials and of nothing, from pictures' features `[N, F]` and the ImageNet prior.
 
-    `material [N]` is 0 to 16, or NOTHING; `rows [1000, F]` are the weights of the ImageNet head. Materials have the same
-    weight, and so have the sources `source [N]` within one where `picture_source_power` is 0. Something to touch is told from nothing
-    without the prior, which knows less of it than the examples do.
+    `material [N]` is 0 to 16, or NOTHING; `rows [1000, F]` are the weights of the ImageNet head. Materials have
+    the same weight, and so have the sources `source [N]` within one where `picture_source_power` is 0. Something
+    to touch is told from nothing without the prior, which knows less of it than the examples do.
     """
     labels = torch.from_numpy(material)
     share = source_weights(material, source, recipe.picture_source_power)

@@ -8,13 +8,13 @@ from model.bundle import ClipSpec, PictureSpec
 class PretrainingRecipe(BaseModel):
     """Networks, their inputs, and the strengths of regularisation and of added data.
 
-    `centre`: how much of the pooled features comes from the middle of the feature map (`pool`).
-    `picture_decay` and `touchable_decay`: see `fit_classifier`. `picture_source_power`: see `source_weights`. `sound_shrinkage` and `sound_deviation` (of the logits): see
-    `fit_discriminant`. `source_power`: see `source_weights`. `knowledge`: standard deviation of a material's
-    logits in the ImageNet prior. `nothing`: number of drawn pictures of nothing. `synthetic`: number of
-    synthetic sounds for each material with fewer recordings than `few_recordings` (for the others they
-    lowered accuracy). `bias_decay`: see `calibrate_heads`. `label_strength`: how far an index moves the
-    vector of a labelled sound towards its material.
+    `centre`: how much of the pooled features comes from the middle of the feature map (`pool`). `picture_decay`
+    and `touchable_decay`: see `fit_classifier`. `picture_source_power`: see `source_weights`. `sound_shrinkage`
+    and `sound_deviation` (of the logits): see `fit_discriminant`. `source_power`: see `source_weights`.
+    `knowledge`: standard deviation of a material's logits in the ImageNet prior. `nothing`: number of drawn
+    pictures of nothing. `synthetic`: number of synthetic sounds for each material with fewer recordings than
+    `few_recordings` (for the others they lowered accuracy). `bias_decay`: see `calibrate_heads`. `label_strength`:
+    how far an index moves the vector of a labelled sound towards its material.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

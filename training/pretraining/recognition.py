@@ -1,4 +1,4 @@
-"""Which pictures count as recognised: bounds on two scores of a picture, from held-out ones and those of nothing."""
+"""Which pictures count as recognised: bounds on two scores, from held-out pictures and those of nothing."""
 
 from dataclasses import dataclass
 
@@ -51,8 +51,8 @@ def fit_recognition(pictures: Embeddings, share: Scores, nothing: Embeddings) ->
     """Bounds that separate held-out `pictures [N, d]` from pictures of `nothing [M, d]`; `share [N]` sums to 1.
 
     Of the pairs of bounds by which `LEAST_RECOGNISED` of the pictures are recognised, it is the one that takes the
-    fewest pictures of nothing for a material. A picture like none of either kind has a small logit of all materials,
-    one like those of nothing a small logit of something to touch: neither score alone does as well.
+    fewest pictures of nothing for a material. A picture like none of either kind has a small logit of all
+    materials, one like those of nothing a small logit of something to touch: neither score alone does as well.
     """
     seen, empty = _scores(pictures), _scores(nothing)
     best = (np.inf, -np.inf, -np.inf, -np.inf)

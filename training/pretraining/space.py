@@ -1,10 +1,11 @@
 """The embedding space of the pretrained bundle: 17 of its 128 dimensions are the materials.
 
 A picture's vector, before normalisation, is its centred logits of the 17 materials and of nothing, a constant, and
-the logit of showing something to touch: where no logit stands out, the vector points to the constant. A sound's vector is its probabilities of the 17
-materials, and further dimensions that bring it to length 1; there pictures are 0, and sounds of one material
-differ. So for a picture the cosine orders sounds by the mean of the picture's logits weighted by the sound's
-probabilities. Because the picture's vector is linear in the pooled features, a picture has cells.
+the logit of showing something to touch: where no logit stands out, the vector points to the constant. A sound's
+vector is its probabilities of the 17 materials, and further dimensions that bring it to length 1; there pictures
+are 0, and sounds of one material differ. So for a picture the cosine orders sounds by the mean of the picture's
+logits weighted by the sound's probabilities. Because the picture's vector is linear in the pooled features, a
+picture has cells.
 """
 
 import torch

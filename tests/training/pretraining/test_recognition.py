@@ -19,7 +19,8 @@ def pictures(touchable: npt.ArrayLike, material: npt.ArrayLike) -> npt.NDArray[n
     """Embeddings of pictures with these logits of something to touch and of one material."""
     vectors = np.zeros((len(np.asarray(touchable)), 128), np.float32)
     vectors[:, TOUCHABLE], vectors[:, 5], vectors[:, CONSTANT] = touchable, material, 6.0
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def even(count: int) -> npt.NDArray[np.float64]:
