@@ -240,7 +240,8 @@ def test_a_fold_may_lack_pictures_sounds_or_heads() -> None:
     assert pictures.commonest is not None
     assert pictures.pictures is pictures.sounds is None
     assert pictures.recommended.numbers["skew"] == pictures.recommended.numbers["skew without biases"]
-    fold = Fold(none, some, library, np.zeros((0, 12)), None, None, np.zeros((0, 17)), probabilities, np.zeros(0, bool))
+    seen, recognised = np.zeros((0, 17)), np.zeros(0, bool)
+    fold = Fold(none, some, library, np.zeros((0, 12)), None, None, seen, probabilities, recognised)
     sounds = measures.score_fold(fold)
     assert sounds.recommended is sounds.chance is sounds.commonest is sounds.pictures is None
     assert sounds.sounds is not None
