@@ -28,7 +28,7 @@ class PretrainingRecipe(BaseModel):
     picture_decay: float = Field(0.01, gt=0)
     sound_shrinkage: float = Field(0.6, gt=0, le=1)
     sound_deviation: float = Field(0.8, gt=0)
-    source_power: float = Field(0.5, ge=0, le=1)
+    source_power: float = Field(0.35, ge=0, le=1)
     variants: int = Field(3, ge=0)
     knowledge: float = Field(1.5, ge=0)
     nothing: int = Field(200, ge=0)

@@ -1,6 +1,7 @@
 """Weights of convolutions stored in 8 bits and computed in float: a quarter of the size on disk."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ def store_in_8_bits(tower: Path, target: Path) -> None:
     for name in names:
         steps, eight = _in_8_bits(numpy_helper.to_array(stored[name]))
         graph.initializer.remove(stored[name])
-        parts = {f"{name}_8_bits": eight, f"{name}_steps": steps}
+        parts: dict[str, npt.NDArray[Any]] = {f"{name}_8_bits": eight, f"{name}_steps": steps}
         graph.initializer.extend(numpy_helper.from_array(values, part) for part, values in parts.items())
         nodes.append(onnx.helper.make_node("DequantizeLinear", list(parts), [name], axis=0))
     others = list(graph.node)
