@@ -94,7 +94,7 @@ COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes
 
 # Pins for everything, then the same pins for the smaller sets.
 lock: $(UV)
-	$(COMPILE) --all-extras -o requirements/all.lock
+	$(COMPILE) --all-extras --group sound-weights -o requirements/all.lock
 	$(COMPILE) -c requirements/all.lock --extra train -o requirements/train.lock
 	$(COMPILE) -c requirements/all.lock --extra demo -o requirements/demo.lock
 	$(COMPILE) -c requirements/all.lock -o requirements/serve.lock

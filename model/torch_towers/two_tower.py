@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from model.torch_towers.networks import ImagenetNormalise, PooledNetwork
-from model.torch_towers.spectrogram import LogMel
 
 Cosines = TypeVar("Cosines", Tensor, npt.NDArray[np.float32])
 
@@ -53,11 +52,11 @@ class SoundTower(nn.Module):
     """Clips float32 `[B, samples]` to unit vectors `[B, 128]`, the log-mel spectrogram included.
 
     Args:
-        network: Spectrograms `[B, 3, size, size]` in [-1, 1] to `[B, N]`; N as for `ImageTower`.
+        network: Spectrograms `[B, C, rows, columns]` to `[B, N]`; N as for `ImageTower`.
         log_mel: Clips `[B, samples]` to these spectrograms. Training changes what lies between the two.
     """
 
-    def __init__(self, network: nn.Module, log_mel: LogMel) -> None:
+    def __init__(self, network: nn.Module, log_mel: nn.Module) -> None:
         super().__init__()
         self.log_mel = log_mel
         self.network = network

@@ -31,6 +31,7 @@ from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
 from training.pretraining.quantise import quantise_tower
 from training.pretraining.score import NothingScores, score_left_out, score_nothing
+from training.pretraining.stored_weights import store_in_8_bits
 from training.pretraining.towers import build_towers
 from training.systems.export import export_bundle
 
@@ -99,6 +100,7 @@ def build_pretrained(
         rng = np.random.default_rng(recipe.seed)
         seen = np.stack(_read(found.pictures, rng, recipe))
         quantise_tower(floats.file(IMAGE_TOWER), work / IMAGE_TOWER, seen)
+        store_in_8_bits(floats.file(SOUND_TOWER), work / SOUND_TOWER)
         fields: dict[str, Any] = {
             name: getattr(floats.spec, name)
             for name in (
@@ -113,7 +115,7 @@ def build_pretrained(
                 "label_strength",
             )
         }
-        files = {IMAGE_TOWER: work / IMAGE_TOWER} | {name: floats.file(name) for name in (SOUND_TOWER, HEADS)}
+        files = {name: work / name for name in (IMAGE_TOWER, SOUND_TOWER)} | {HEADS: floats.file(HEADS)}
         training = floats.spec.training
         trial = write_bundle(work / "int8", files, precision="int8", training=training, **fields)
         parity = _parity(floats, trial, found, rng, threads)

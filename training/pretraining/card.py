@@ -14,6 +14,7 @@ from training.measures.bootstrap import Resamples
 from training.measures.means import mean_over
 from training.measures.scoreboard import tables
 from training.measures.sources import FoldScores, Scored
+from training.pretraining.aisfx_weights import ORIGIN
 from training.pretraining.features import IMAGENET_CLASSES
 from training.pretraining.left_out_groups import LEAST_FILES, LEAST_GROUPS, group_lines, rare_materials
 from training.pretraining.material_files import MaterialFiles
@@ -53,13 +54,13 @@ listens. **Not for**: measuring what something is made of, safety, or identifyin
 
 ## What it is
 
-Heads on two frozen networks with ImageNet's weights; not the paper's TT_AGG, whose towers are trained together on
+Heads on two frozen networks; not the paper's TT_AGG, whose towers are trained together on
 pictures and sounds in pairs. For pictures, {recipe.image_network} at {recipe.picture.size} px
 with a linear head, which starts from a table, written by hand, of what ImageNet's {IMAGENET_CLASSES:,} classes
-say of the materials, and is drawn away from it by the labelled pictures. For sounds, the first stages of
-{recipe.sound_network}, which look at three log-mel spectrograms of {recipe.spectrogram_size} px (as it is,
-without its broad colour, without its mean spectrum); a discriminant that lets no source speak for all tells the
-material from the statistics of their maps. The picture's vector holds its logits, the sound's its probabilities:
+say of the materials, and is drawn away from it by the labelled pictures. For sounds, {recipe.sound_network},
+trained on libraries of sound effects; a discriminant that lets no source speak for all tells the material from
+the mean of its last map. It is fitted on each recording and on {recipe.variants} variants with another microphone,
+room and noise. The picture's vector holds its logits, the sound's its probabilities:
 their cosine orders the sounds.
 
 {_wrapped(_labels(recipe), _towers(bundle))}
@@ -71,7 +72,7 @@ their cosine orders the sounds.
 {_sources(data.pictures, "pictures")}
 {_sources(data.sounds, "sounds")}
 {_sources(data.nothing.files, "pictures of nothing") if len(data.nothing.files) else ""}
-{_wrapped(_synthetic(data, recipe), _nothing(recipe), _weights(recipe))}
+{_wrapped(_nothing(recipe), _weights(recipe))}
 
 ## How it measures
 
@@ -188,24 +189,13 @@ def _labels(recipe: PretrainingRecipe) -> str:
     )
 
 
-def _synthetic(data: PretrainingData, recipe: PretrainingRecipe) -> str:
-    counts = np.bincount(data.sounds.material[data.sounds.fitted], minlength=len(MATERIALS))
-    few = ", ".join(material.name for material in MATERIALS if counts[material.id] < recipe.few_recordings)
-    if not few or not recipe.synthetic:
-        return "No synthetic sounds were fitted on."
-    return (
-        f"Synthetic sounds (Thud's own, {recipe.synthetic} each) stand for the materials with fewer than "
-        f"{recipe.few_recordings} recordings: {few}."
-    )
-
-
 def _nothing(recipe: PretrainingRecipe) -> str:
     return f"{recipe.nothing} drawn pictures ({', '.join(KINDS)}) stand for nothing that can be touched."
 
 
 def _weights(recipe: PretrainingRecipe) -> str:
-    found = dict.fromkeys((weights_of(recipe.image_network), weights_of(recipe.sound_network)))
-    return f"ImageNet weights: {'; '.join(found)}."
+    pictures = weights_of(recipe.image_network)
+    return f"Weights of the networks: for pictures ImageNet's, {pictures}; for sounds {ORIGIN}."
 
 
 def _towers(bundle: Bundle) -> str:

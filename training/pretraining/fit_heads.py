@@ -67,24 +67,17 @@ class SoundClassifier:
 
 
 def fit_sounds(
-    features: Tensor,
-    material: Labels,
-    source: Sources,
-    blocks: tuple[int, ...],
-    synthetic: Tensor,
-    synthetic_material: Labels,
-    recipe: PretrainingRecipe,
+    features: Tensor, material: Labels, source: Sources, varied: Tensor, recipe: PretrainingRecipe
 ) -> SoundClassifier:
-    """A classifier of the 17 materials, from features of recordings `[N, F]` and of synthetic sounds `[M, F]`.
-
-    `blocks` are those of `SoundFeatures`; the synthetic sounds count as one source.
-    """
-    standardise = Standardise(features, blocks)
-    labels = np.concatenate([material, synthetic_material])
-    sources = np.concatenate([source, np.full(len(synthetic), "synthetic")])
+    """A classifier of the 17 materials, from features of recordings `[N, F]` and of their variants `[N, V, F]`."""
+    together = torch.cat([features[:, None], varied], dim=1)
+    times = together.shape[1]
+    together = together.flatten(0, 1)
+    labels = np.repeat(material, times)
+    standardise = Standardise(together)
     linear = fit_discriminant(
-        standardise(torch.cat([features, synthetic])),
-        source_weights(labels, sources, recipe.source_power),
+        standardise(together),
+        source_weights(labels, np.repeat(source, times), recipe.source_power),
         torch.from_numpy(labels),
         len(MATERIALS),
         recipe.sound_shrinkage,

@@ -56,19 +56,12 @@ def fitted_pictures(data: PretrainingData) -> Mask:
 
 
 def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> SoundClassifier:
-    """The classifier of sounds, fitted on those in the mask `rows [M]`.
-
-    Materials with few of them get synthetic sounds as well.
-    """
-    counts = np.bincount(data.sounds.material[rows], minlength=NOTHING)
-    few = np.isin(data.synthetic_material, np.flatnonzero(counts < recipe.few_recordings))
+    """The classifier of sounds, fitted on those in the mask `rows [M]` and on their variants."""
     return fit_sounds(
         data.sound_features[torch.from_numpy(rows)],
         data.sounds.material[rows],
         data.sounds.source[rows],
-        data.sound_network.blocks,
-        data.synthetic[torch.from_numpy(few)],
-        data.synthetic_material[few],
+        data.varied_features[torch.from_numpy(rows)],
         recipe,
     )
 

@@ -1,5 +1,7 @@
 """The recipe of the pretrained bundle: all values that were chosen on held-out sources."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.bundle import ClipSpec, PictureSpec
@@ -10,31 +12,28 @@ class PretrainingRecipe(BaseModel):
 
     `centre`: how much of the pooled features comes from the middle of the feature map (`pool`). `picture_decay`
     and `touchable_decay`: see `fit_classifier`. `picture_source_power`: see `source_weights`. `sound_shrinkage`
-    and `sound_deviation` (of the logits): see `fit_discriminant`. `source_power`: see `source_weights`.
-    `knowledge`: standard deviation of a material's logits in the ImageNet prior. `nothing`: number of drawn
-    pictures of nothing. `synthetic`: number of synthetic sounds for each material with fewer recordings than
-    `few_recordings` (for the others they lowered accuracy). `bias_decay`: see `calibrate_heads`. `label_strength`:
-    how far an index moves the vector of a labelled sound towards its material.
+    and `sound_deviation` (of the logits): see `fit_discriminant`. `source_power`: see `source_weights`. `variants`:
+    how many variants of each recording are fitted on beside it (`vary`). `knowledge`: standard deviation of a
+    material's logits in the ImageNet prior. `nothing`: number of drawn pictures of nothing. `bias_decay`: see
+    `calibrate_heads`. `label_strength`: how far an index moves the vector of a labelled sound towards its material.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_network: str = "efficientnet_lite0"
-    sound_network: str = "efficientnet_lite0"
+    sound_network: Literal["aisfx"] = "aisfx"
     picture: PictureSpec = PictureSpec(size=192, resize="crop")
     centre: float = Field(0.5, ge=0, le=1)
     clip: ClipSpec = ClipSpec(sample_rate=32_000, before=0.1, after=0.6)
-    spectrogram_size: int = Field(128, ge=32, le=512)
     picture_decay: float = Field(0.01, gt=0)
     picture_source_power: float = Field(0.0, ge=0, le=1)
     touchable_decay: float = Field(0.3, gt=0)
     sound_shrinkage: float = Field(0.6, gt=0, le=1)
     sound_deviation: float = Field(0.8, gt=0)
-    source_power: float = Field(0.5, ge=0, le=1)
+    source_power: float = Field(0.35, ge=0, le=1)
+    variants: int = Field(3, ge=0)
     knowledge: float = Field(1.5, ge=0)
     nothing: int = Field(200, ge=0)
-    synthetic: int = Field(24, ge=0)
-    few_recordings: int = Field(10, ge=0)
     bias_decay: float = Field(10.0, ge=0)
     label_strength: float = Field(0.8, ge=0, le=1)
     seed: int = 0

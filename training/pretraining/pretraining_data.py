@@ -1,15 +1,15 @@
-"""The data that the heads are fitted on: features, materials and sources of pictures and sounds, also synthetic."""
+"""The data that the heads are fitted on: features, materials and sources of pictures and sounds."""
 
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from model.sound import HIGH_PASS_HERTZ
+from model.torch_towers.aisfx import AisfxNetwork, AisfxSpectrogram
+from training.pretraining.aisfx_weights import aisfx_network
 from training.pretraining.features import (
     PictureFeatures,
     cached,
@@ -22,15 +22,14 @@ from training.pretraining.material_files import MaterialFiles, read_material_fil
 from training.pretraining.no_material import nothing_pictures
 from training.pretraining.nothing import Nothing, together
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.sound_features import SoundFeatures
-from training.pretraining.spectra import ClearedLogMel
-from training.synthesis.demo_library import write_library
+from training.pretraining.varied_sounds import read_varied_clips
 
 
 @dataclass(frozen=True)
 class PretrainingData:
-    """Features of pictures `[N, F]`, sounds `[M, F]`, synthetic sounds and, in `nothing`, of pictures of nothing.
+    """Features of pictures `[N, F]`, sounds `[M, G]` and, in `nothing`, of pictures of nothing.
 
+    `varied_features [M, V, G]` are those of V variants of each sound, on which heads are fitted as well.
     `unreadable` are listed files that could not be read; they are in none of these.
     """
 
@@ -41,10 +40,9 @@ class PretrainingData:
     nothing: Nothing
     sounds: MaterialFiles
     sound_features: Tensor
-    log_mel: ClearedLogMel
-    sound_network: SoundFeatures
-    synthetic: Tensor
-    synthetic_material: npt.NDArray[np.int64]
+    varied_features: Tensor
+    spectrogram: AisfxSpectrogram
+    sound_network: AisfxNetwork
     unreadable: tuple[Path, ...]
 
     def without(self, source: str) -> "PretrainingData":
@@ -57,6 +55,7 @@ class PretrainingData:
             nothing=self.nothing.without(source),
             sounds=self.sounds.only(heard),
             sound_features=self.sound_features[torch.from_numpy(heard)],
+            varied_features=self.varied_features[torch.from_numpy(heard)],
         )
 
     def open_only(self) -> "PretrainingData":
@@ -92,20 +91,11 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     if len(drawn):
         of_nothing.append(features_of(see, iter(drawn), len(drawn), "drawn pictures"))
     pictures, of_pictures, unseen = _readable(pictures, of_pictures)
-    sound_network = pretrained_network(recipe.sound_network)
-    clip = recipe.clip
-    log_mel = ClearedLogMel(clip.sample_rate, clip.samples, recipe.spectrogram_size)
-    hear = SoundFeatures(recipe.sound_network, sound_network).eval()
-    sounds, of_sounds, unheard = _readable(sounds, sound_features(sounds, log_mel, hear, recipe, work, "sounds"))
-    library = work / f"synthetic-{recipe.synthetic}-{recipe.seed}"
-    if recipe.synthetic and not library.exists():
-        write_library(library, recipe.synthetic, recipe.seed)
-    made = read_material_files(library, "sound") if recipe.synthetic else None
-    synthetic = (
-        torch.zeros(0, of_sounds.shape[1])
-        if made is None
-        else sound_features(made, log_mel, hear, recipe, work, "synthetic")
-    )
+    spectrogram, hear = AisfxSpectrogram(recipe.clip.sample_rate), aisfx_network()
+    of_sounds, of_variants = _sound_features(sounds, nn.Sequential(spectrogram, hear), recipe, work)
+    of_both = torch.cat([of_sounds[:, None], of_variants], dim=1).flatten(1)
+    sounds, of_both, unheard = _readable(sounds, of_both)
+    of_both = of_both.reshape(len(sounds), 1 + recipe.variants, -1)
     return PretrainingData(
         pictures=pictures,
         picture_features=of_pictures,
@@ -113,11 +103,10 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         imagenet_rows=network.projection.weight.detach(),
         nothing=together(empty, torch.cat(of_nothing)),
         sounds=sounds,
-        sound_features=of_sounds,
-        log_mel=log_mel,
+        sound_features=of_both[:, 0],
+        varied_features=of_both[:, 1:],
+        spectrogram=spectrogram,
         sound_network=hear,
-        synthetic=synthetic,
-        synthetic_material=np.zeros(0, np.int64) if made is None else made.material,
         unreadable=(*unseen, *broken, *unheard),
     )
 
@@ -147,31 +136,36 @@ def _readable(files: MaterialFiles, features: Tensor) -> tuple[MaterialFiles, Te
     return files.only(there.numpy()), features[there], lost
 
 
-def sound_features(
-    files: MaterialFiles,
-    log_mel: ClearedLogMel,
-    hear: SoundFeatures,
-    recipe: PretrainingRecipe,
-    work: Path,
-    what: str,
-) -> Tensor:
-    """Features `[N, F]` of sounds by the networks of `recipe`, cached in `work` under the name `what`.
+def _sound_features(
+    files: MaterialFiles, hear: nn.Module, recipe: PretrainingRecipe, work: Path
+) -> tuple[Tensor, Tensor]:
+    """Features `[M, G]` of sounds and `[M, V, G]` of their variants, cached in `work`.
 
     Those of a sound that cannot be read are NaN.
     """
-    identity = {
+    variants = recipe.variants
+    identity: dict[str, object] = {
         "files": _contents(files),
         "network": recipe.sound_network,
         "clip": recipe.clip.model_dump(),
         "high_pass": HIGH_PASS_HERTZ,
-        "size": recipe.spectrogram_size,
-        "blocks": hear.blocks,
     }
-    return cached(
-        work / f"{what}-{recipe.sound_network}-{recipe.spectrogram_size}.npz",
+    plain = cached(
+        work / f"sounds-{recipe.sound_network}.npz",
         identity,
-        lambda: features_of(nn.Sequential(log_mel, hear), read_clips(files.paths, recipe.clip), len(files), what),
+        lambda: features_of(hear, read_clips(files.paths, recipe.clip), len(files), "sounds"),
     )
+    varied = cached(
+        work / f"sounds-{recipe.sound_network}-varied-{variants}.npz",
+        {**identity, "variants": variants, "seed": recipe.seed},
+        lambda: features_of(
+            hear,
+            read_varied_clips(files.paths, recipe.clip, variants, recipe.seed),
+            variants * len(files),
+            "varied sounds",
+        ),
+    )
+    return plain, varied.reshape(len(files), variants, -1)
 
 
 def _contents(files: MaterialFiles) -> list[str]:

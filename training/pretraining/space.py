@@ -43,7 +43,7 @@ def picture_projection(classifier: PictureClassifier) -> nn.Linear:
 
 
 class SoundProjection(nn.Module):
-    """From features `[B, F]` of `SoundFeatures` to the sound's unit vector `[B, 128]`."""
+    """From features `[B, F]` of a network for sounds to the sound's unit vector `[B, 128]`."""
 
     def __init__(self, classifier: SoundClassifier, features: Tensor) -> None:
         """The principal directions of `features [N, F]` of sounds become the further dimensions."""

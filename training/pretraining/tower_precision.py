@@ -11,10 +11,12 @@ def precision_of(tower: Path, name: str) -> str:
     graph = onnx.load(str(tower), load_external_data=False).graph
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     dequantised = {output for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
-    # A convolution is in INT8 if its weights are: its input alone may be in 8 bits because of the layer before.
-    eight = [node.input[1] in dequantised for node in convolutions]
+    stored = [node.input[1] in dequantised for node in convolutions]
+    # With weights in 8 bits alone it computes in float, and with an input in 8 bits alone, after one in INT8, too.
+    eight = [in_8 and node.input[0] in dequantised for in_8, node in zip(stored, convolutions, strict=True)]
     if not any(eight):
-        return f"The {name} is computed in float."
+        weights = ", from weights in 8 bits" if any(stored) else ""
+        return f"The {name} is computed in float{weights}."
     first = eight.index(True)
     rest = [node for node, quantised in zip(convolutions[first:], eight[first:], strict=True) if not quantised]
     depthwise = sum(_is_depthwise(node) for node in rest)

@@ -25,4 +25,4 @@ def build_towers(data: PretrainingData, pictures: PictureClassifier, sounds: Sou
         else PooledNetwork(see.features, projection, dropout=0.0)
     )
     sound = nn.Sequential(data.sound_network, sound_projection(data, sounds))
-    return TwoTower(ImageTower(image), SoundTower(sound, data.log_mel)).eval()
+    return TwoTower(ImageTower(image), SoundTower(sound, data.spectrogram)).eval()

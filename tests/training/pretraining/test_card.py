@@ -20,6 +20,7 @@ WOOD, METAL, GLASS, PLASTIC = 15, 3, 9, 0
     ("layers", "sentence"),
     [
         ("ff", "The tower is computed in float."),
+        ("ww", "The tower is computed in float, from weights in 8 bits."),
         ("88", "Of the 2 convolutions of the tower 2 are computed in INT8."),
         ("fd8d8", "Of the 5 convolutions of the tower 2 are computed in INT8; "
                   "in float are the first 2 and 1 depthwise ones."),
@@ -28,17 +29,22 @@ WOOD, METAL, GLASS, PLASTIC = 15, 3, 9, 0
     ],
 )  # fmt: skip
 def test_precision_is_read_from_the_graph(tmp_path: Path, layers: str, sentence: str) -> None:
-    """`f` and `8`: a convolution in float or INT8; `d`: a depthwise one in float."""
+    """`f`, `8`: a convolution in float or INT8; `w`: in float from weights in 8 bits; `d`: depthwise, in float."""
     nodes, weights, last = [], [], "input"
     for number, kind in enumerate(layers):
         weight, output = f"weight {number}", f"output {number}"
         shape = (2, 1, 1, 1) if kind == "d" else (2, 2, 1, 1)
-        if kind == "8":
+        if kind in "8w":
             weights.append(numpy_helper.from_array(np.ones(shape, np.int8), f"{weight}, 8 bits"))
             weights.append(numpy_helper.from_array(np.array(0.5, np.float32), f"{weight}, scale"))
             nodes.append(helper.make_node("DequantizeLinear", [f"{weight}, 8 bits", f"{weight}, scale"], [weight]))
         else:
             weights.append(numpy_helper.from_array(np.ones(shape, np.float32), weight))
+        if kind == "8":
+            scale = f"{weight}, scale"
+            nodes.append(helper.make_node("QuantizeLinear", [last, scale], [f"{output}, 8 bits"]))
+            nodes.append(helper.make_node("DequantizeLinear", [f"{output}, 8 bits", scale], [f"{output}, in"]))
+            last = f"{output}, in"
         nodes.append(helper.make_node("Conv", [last, weight], [output], group=2 if kind == "d" else 1))
         last = output
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, 4, 4]) for name in ("input", last)]
