@@ -13,7 +13,7 @@ from model.threads import available_cpus
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
-    help="folder for features and synthetic sounds, which a next run takes up  [default: OUT.work]",
+    help="folder for features, which a next run takes up  [default: OUT.work]",
 )
 @click.option("--leave-out", metavar="SOURCE", help="as if DATA had no file of SOURCE, to be measured on it")
 @click.option("--open-only", is_flag=True, help="fit only on rows whose open_licence is 1")

@@ -33,7 +33,12 @@ def store_in_8_bits(tower: Path, target: Path) -> None:
     for name in names:
         steps, eight = _in_8_bits(numpy_helper.to_array(stored[name]))
         graph.initializer.remove(stored[name])
-        parts: dict[str, npt.NDArray[Any]] = {f"{name}_8_bits": eight, f"{name}_steps": steps}
+        # Zeros that need not be there, but that ONNX Runtime looks for when it makes weights unsigned.
+        parts: dict[str, npt.NDArray[Any]] = {
+            f"{name}_8_bits": eight,
+            f"{name}_steps": steps,
+            f"{name}_zeros": np.zeros(len(eight), np.int8),
+        }
         graph.initializer.extend(numpy_helper.from_array(values, part) for part, values in parts.items())
         nodes.append(onnx.helper.make_node("DequantizeLinear", list(parts), [name], axis=0))
     others = list(graph.node)
