@@ -143,12 +143,13 @@ def as_markdown(found: Mapping[str, Mapping[str, object]]) -> str:
                 continue
             compared, inside = compared + 1, inside + one["inside"]
             low, _, high = one["recordings"]
-            cells.append(
-                f"{middle if one['inside'] else f'**{middle}**'} ({low:.{digits}f} to {high:.{digits}f})"
-            )
+            cells.append(f"{middle if one['inside'] else f'**{middle}**'} ({low:.{digits}f} to {high:.{digits}f})")
         lines.append(f"| {material} | {' | '.join(cells)} |")
     lines += ["", f"Inside: {inside} of {compared}.", ""]
-    lines += ["| material | recordings | sources | told | recordings told | taken for |", "|---|---:|---:|---:|---:|---|"]
+    lines += [
+        "| material | recordings | sources | told | recordings told | taken for |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
     means: list[list[float]] = [[], []]
     for material, entry in found.items():
         taken = entry["taken_for"]

@@ -20,7 +20,7 @@ _LN_20_DB = float(np.log(10.0))
 _INAUDIBLE_FADES = 2.2  # the tail is 50 dB below its start then, and it starts 10 to 20 dB down
 
 
-_WANDER_HERTZ = 18.0
+_WANDER_HERTZ = 30.0
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Dense:
 
     `colour`: energy of each of `OCTAVES` in dB; `resonances`: what each third of an octave has more, in dB; `fade`,
     `rise`: seconds in which each octave falls by 20 dB, and to 1/e of the way up; `shape`: 1 for a
-    body that rings down, more where the matter goes on moving for a while and then settles; `wander`: dB by which an octave's
-    level changes at random meanwhile; `tail`: level in dB of a part that fades four times as slowly (surroundings
+    body that rings down, more where the matter goes on moving for a while and then settles; `wander`: dB by which the level
+    changes at random meanwhile; `tail`: level in dB of a part that fades four times as slowly (surroundings
     that vibrate too); `grit`: grains a second, 0 for smooth noise; `grain`: seconds in which a grain decays to 1/e;
     `uneven`: natural logarithm by which grains differ.
     """
@@ -93,6 +93,7 @@ def _coloured(
     thirds = np.arange(len(dense.resonances)) / 3.0
     spectrum *= 10.0 ** (np.interp(octave, thirds, dense.resonances) / 20.0)
     colour = np.array(dense.colour) + brighter * (np.arange(len(OCTAVES)) - 4.0)
+    moving = 10.0 ** (dense.wander / 20.0 * slow_noise(rng, sample_rate, samples, _WANDER_HERTZ))
     sound = np.zeros(samples)
     for number, (level, decibels) in enumerate(zip(levels, colour, strict=True)):
         first, last = np.searchsorted(octave, (number - 1.0, number + 1.0))
@@ -103,8 +104,7 @@ def _coloured(
             weight = np.cos(0.5 * np.pi * (octave[first:last] - number)) ** 2
         band = np.zeros(len(spectrum), complex)
         band[first:last] = spectrum[first:last] * weight
-        wander = slow_noise(rng, sample_rate, samples, _WANDER_HERTZ)
-        heard = np.fft.irfft(band, samples) * level * 10.0 ** (dense.wander / 20.0 * wander)
+        heard = np.fft.irfft(band, samples) * level * moving
         energy = float(np.sqrt(np.sum(heard * heard)))
         if energy > 0.0:
             sound += heard * (10.0 ** (decibels / 20.0) / energy)

@@ -40,8 +40,8 @@ def draw_acoustics(rng: np.random.Generator, outdoors: bool) -> Acoustics:
         rt60=rng.uniform(0.1, 0.25) if outdoors else rng.uniform(0.15, 0.5),
         wet=rng.uniform(-32.0, -24.0) if outdoors else rng.uniform(-24.0, -14.0),
         distance=rng.uniform(9_000.0, 18_000.0),
-        noise=rng.uniform(-86.0, -62.0) if outdoors else rng.uniform(-96.0, -68.0),
-        rumble=rng.uniform(0.7, 1.0) if outdoors else rng.uniform(0.5, 1.0),
+        noise=rng.uniform(-76.0, -54.0) if outdoors else rng.uniform(-90.0, -64.0),
+        rumble=rng.uniform(0.5, 1.0) if outdoors else rng.uniform(0.0, 0.9),
     )
 
 

@@ -110,7 +110,9 @@ def strike(thing: SoundObject, rng: np.random.Generator, sample_rate: int, secon
     for seconds_after, decibels in _contacts(thing, rng):
         start = round(seconds_after * sample_rate)
         if start < samples:
-            sound[start:] += _gain(decibels) * _blow(thing, force + decibels / 6.0, rng, sample_rate, samples - start)
+            sound[start:] += _gain(decibels) * _blow(
+                thing, force + decibels / 6.0, rng, sample_rate, samples - start
+            )
     for grains in thing.grains:
         energy = hit_energy(grains, sample_rate, samples)
         sound += _gain(grains.level + rng.standard_normal()) * _unit_energy(
@@ -164,7 +166,9 @@ def scratch(thing: SoundObject, rng: np.random.Generator, sample_rate: int, seco
     through = _low_pass(oaconvolve(rubbing, response)[:samples], thing.brightness, sample_rate)
     rough = np.clip(speed, 0.0, 1.0) * np.exp(surface.chatter * slow_noise(rng, sample_rate, samples, 60.0))
     # Part of the friction is heard directly, part through the vibrating body.
-    direct = _unit_rms(rub(thing.dense, rough, rng, sample_rate)) + _gain(thing.body_level - 6.0) * _unit_rms(through)
+    direct = _unit_rms(rub(thing.dense, rough, rng, sample_rate)) + _gain(thing.body_level - 6.0) * _unit_rms(
+        through
+    )
     sound = _gain(surface.level) * (direct + _gain(-9.0) * _unit_rms(rubbing))
     for grains in thing.grains:
         moved = crackle(grains, np.clip(speed, 0.0, 1.0) ** 1.5, rng, sample_rate)

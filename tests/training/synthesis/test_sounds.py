@@ -151,7 +151,9 @@ def test_a_burst_has_the_octaves_and_the_decay_that_were_asked_for() -> None:
     count = len(OCTAVES)
     colour, fade = [-60.0] * count, 0.1
     colour[3], colour[5] = -6.0, 0.0
-    dense = Dense(tuple(colour), (0.0,) * 3 * count, (fade,) * count, (1e-4,) * count, 1.0, 0.0, -120.0, 0.0, 0.001, 0.0)
+    dense = Dense(
+        tuple(colour), (0.0,) * 3 * count, (fade,) * count, (1e-4,) * count, 1.0, 0.0, -120.0, 0.0, 0.001, 0.0
+    )
     sound = burst(dense, 0.0, np.random.default_rng(0), RATE, RATE)
     power = np.abs(np.fft.rfft(sound)) ** 2
     hertz = np.fft.rfftfreq(RATE, 1 / RATE)
