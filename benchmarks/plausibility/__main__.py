@@ -3,11 +3,11 @@
     thud synthesize library demo/sounds
     python -m benchmarks.plausibility demo/sounds RECORDINGS --json plausibility.json
 
-LIBRARY and RECORDINGS are manifests or folders with manifest.csv (columns kind, path, material and, for recordings,
-source). For each material with at least ten recordings the median of each number over the library's sounds stands
-beside the quartiles of recordings; a source of n recordings weighs as the square root of n, as when the sound head is
-fitted, so that one room with hundreds of files does not decide. The classifier is the sound head of `thud pretrain`,
-fitted on the recordings alone. The numbers are explained in statistics.py.
+LIBRARY and RECORDINGS are manifests or folders with manifest.csv (columns kind, path, material and, for
+recordings, source). For each material with at least ten recordings the median of each number over the library's
+sounds stands beside the quartiles of recordings; a source of n recordings weighs as the square root of n, as when
+the sound head is fitted, so that one room with hundreds of files does not decide. The classifier is the sound head
+of `thud pretrain`, fitted on the recordings alone. The numbers are explained in statistics.py.
 """
 
 import json
@@ -154,7 +154,9 @@ def as_markdown(found: Mapping[str, Mapping[str, object]]) -> str:
     for material, entry in found.items():
         taken = entry["taken_for"]
         told, other, recordings = entry["told"], entry["recordings_told"], entry["recordings"]
-        assert isinstance(taken, dict) and isinstance(told, float) and isinstance(recordings, int)
+        assert isinstance(taken, dict)
+        assert isinstance(told, float)
+        assert isinstance(recordings, int)
         if recordings >= LEAST:
             assert isinstance(other, float)
             means[0].append(told)
@@ -166,7 +168,8 @@ def as_markdown(found: Mapping[str, Mapping[str, object]]) -> str:
         )
     if means[0]:
         lines.append(
-            f"| mean, of {len(means[0])} with {LEAST} recordings | | | {np.mean(means[0]):.2f} | {np.mean(means[1]):.2f} | |"
+            f"| mean, of {len(means[0])} with {LEAST} recordings | | | {np.mean(means[0]):.2f} | "
+            f"{np.mean(means[1]):.2f} | |"
         )
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ COLUMNS = ("kind", "path", "material", "source", "origin", "licence", "open_lice
 
 _SOUNDS_PER_OBJECT = 4
 _LONGEST_HIT = 1.6  # seconds
-_SCRATCH = (0.35, 0.9)
+_SCRATCH = (0.3, 0.8)
 _FULL_SCALE = 2**15 - 1
 # Materials that are stirred more often than struck, by the labels of Greatest Hits and by ear.
 _SCRATCHED = frozenset({"gravel", "leaf", "water"})

@@ -28,9 +28,9 @@ class Dense:
     """The dense part of the sounds of one object.
 
     `colour`: energy of each of `OCTAVES` in dB; `resonances`: what each third of an octave has more, in dB; `fade`,
-    `rise`: seconds in which each octave falls by 20 dB, and to 1/e of the way up; `shape`: 1 for a
-    body that rings down, more where the matter goes on moving for a while and then settles; `wander`: dB by which the level
-    changes at random meanwhile; `tail`: level in dB of a part that fades four times as slowly (surroundings
+    `rise`: seconds in which each octave falls by 20 dB, and comes within 1/e of its level; `shape`: 1 for a body
+    that rings down, more where the matter goes on moving for a while and then settles; `wander`: dB by which the
+    level changes at random meanwhile; `tail`: level in dB of a part that fades four times as slowly (surroundings
     that vibrate too); `grit`: grains a second, 0 for smooth noise; `grain`: seconds in which a grain decays to 1/e;
     `uneven`: natural logarithm by which grains differ.
     """

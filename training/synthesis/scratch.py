@@ -47,7 +47,7 @@ def stroke_speed(rng: np.random.Generator, sample_rate: int, samples: int) -> Si
         if first >= samples:
             break
         # The stick is put down with some pressure, so a stroke reaches its speed within a few milliseconds.
-        phase = (np.arange(length) + 0.04 * length) / (1.04 * length)
+        phase = (np.arange(length) + 0.07 * length) / (1.07 * length)
         stroke = rng.uniform(0.3, 1.0) * np.sin(np.pi * phase) ** 0.7
         last = min(samples, first + length)
         speed[first:last] += stroke[: last - first]

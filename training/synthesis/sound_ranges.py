@@ -26,15 +26,17 @@ class GrainRanges:
 class SoundRanges:
     """Ranges for `sounds.SoundObject`.
 
-    `colour`: median energy of each octave from 63 Hz to 16 kHz of recordings, in dB; `tilt`: how much objects differ
-    at its ends, in dB (standard deviation); `fade`, `attack`, `tail`, `grit`, `grain`, `uneven`: see `dense.Dense`;
-    smooth where `grit` is None. `bounces`, `gap`: see `sounds.SoundObject`.
-    `bodies`: measured mode sets to draw from, none for loose matter; `pitch` and `ring` multiply their
-    frequencies and decay times. `low_*`: low modes of a box, floor or ground, present with the probability
-    `low_chance` (always where there is no measured body), level in dB against the body. `stick`: level in dB of the
-    drumstick's own modes, `click`: of the contact noise; `build_up`: seconds until the whole body sounds.
-    `beating`: probability that each mode is a pair, slightly apart. `bubbles`: their number after a hit. `ridged`, `squeaky`: probability that a surface has ridges, or squeaks.
-    `rub_hertz`, `rub_level`: low-pass and level of the friction. `peak`: level of a middling blow in dBFS.
+    `colour`: median energy of each octave from 63 Hz to 16 kHz of the dense part, in dB; `tilt`: standard deviation
+    of objects at its ends, in dB; `fade`: median seconds in which each octave falls by 20 dB. `shape`, `wander`,
+    `tail`, `grit`, `grain`, `uneven`: see `dense.Dense`; `grit` None is smooth; `attack`: its `rise`. `bounces`,
+    `gap`: see `sounds.SoundObject`.
+    `bodies`: measured mode sets to draw from, none for loose matter; `pitch` and `ring` multiply their frequencies
+    and decay times; `beating`: probability that each mode is a pair, slightly apart. `low_*`: low modes of a box,
+    floor or ground, present with the probability `low_chance` (always where there is no measured body), level in dB
+    against the body. `stick`: level in dB of the drumstick's own modes, `click`: of the contact noise; `build_up`:
+    seconds until the whole body sounds. `bubbles`: their number after a hit. `ridged`, `squeaky`: probability that a
+    surface has ridges, or squeaks. `rub_hertz`, `rub_level`: low-pass and level of the friction. `peak`: level of a
+    middling blow in dBFS.
     """
 
     colour: tuple[float, ...]
