@@ -43,7 +43,8 @@ def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_ra
 
     The files are `<material>/<material>-<thing>-<number>-<action>-<n>.flac`, 16-bit mono, four sounds per thing
     (three hits and a scratch; two and two for gravel, leaf and water), and `manifest.csv`, whose column `group`
-    names the thing. The folder appears whole or not at all. Raises TrainingError if `target` holds files already.
+    names the thing. A file begins 10 to 19 ms before the touch and ends when the sound has died away. The folder
+    appears whole or not at all. Raises TrainingError if `target` holds files already.
 
     The same arguments give the same bytes with the same versions of NumPy, SciPy and libsndfile on the same kind
     of processor. Another kind may round the last bit of a double differently; we estimate that this changes at most

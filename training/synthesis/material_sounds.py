@@ -1,9 +1,9 @@
 """The ranges of the sounds of each of the 17 materials.
 
-Modes start from tdw's measurements, grains from STK's Shakers. The octaves of the dense part and its decay start from
-the medians over 2,884 recordings of hits, steps and handled things from 40 sources, in which a source of n files
-weighs as the square root of n. All ranges were then changed until the sounds were between the quartiles of recordings
-in brightness, decay, tonality, onset, background and length (docs/synthesis.md).
+Modes start from tdw's measurements, grains from STK's Shakers. The octaves of the dense part and its decay start
+from the medians over 2,884 recordings of hits, steps and handled things from 40 sources, in which a source of n
+files weighs as the square root of n. All ranges were then changed until the sounds were between the quartiles of
+recordings in brightness, decay, tonality, onset, background and length (docs/synthesis.md).
 """
 
 from training.synthesis.sound_ranges import GrainRanges, SoundRanges, sizes

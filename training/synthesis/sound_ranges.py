@@ -34,9 +34,9 @@ class SoundRanges:
     and decay times; `beating`: probability that each mode is a pair, slightly apart. `low_*`: low modes of a box,
     floor or ground, present with the probability `low_chance` (always where there is no measured body), level in dB
     against the body. `stick`: level in dB of the drumstick's own modes, `click`: of the contact noise; `build_up`:
-    seconds until the whole body sounds. `bubbles`: their number after a hit. `ridged`, `squeaky`: probability that a
-    surface has ridges, or squeaks. `rub_hertz`, `rub_level`: low-pass and level of the friction. `peak`: level of a
-    middling blow in dBFS.
+    seconds until the whole body sounds. `bubbles`: their number after a hit. `ridged`, `squeaky`: probability that
+    a surface has ridges, or squeaks. `rub_hertz`, `rub_level`: low-pass and level of the friction. `peak`: level
+    of a middling blow in dBFS.
     """
 
     colour: tuple[float, ...]

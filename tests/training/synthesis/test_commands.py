@@ -42,7 +42,7 @@ def test_library_is_as_its_manifest_says(tmp_path: Path) -> None:
     assert (out / "metal" / "metal-object-01-hit-3.flac").is_file()
     assert (out / "metal" / "metal-object-01-scratch-1.flac").is_file()
     assert (out / "water" / "water-pool-02-hit-2.flac").is_file()
-    lengths = []
+    lengths, onsets = [], []
     for row in rows:
         stem = Path(row["path"]).stem
         assert stem.startswith(f"{row['material']}-")
@@ -53,10 +53,12 @@ def test_library_is_as_its_manifest_says(tmp_path: Path) -> None:
         peak = np.abs(samples).max()
         assert peak > 0.01
         # As a recording that was cut by hand: quiet at first, faded out at the end.
-        assert 0.008 <= np.argmax(np.abs(samples) >= 0.1 * peak) / rate <= 0.08
+        onsets.append(float(np.argmax(np.abs(samples) >= 0.1 * peak)) / rate)
         assert np.abs(samples[-2:]).max() < 0.02 * peak
         assert soundfile.info(out / row["path"]).subtype == "PCM_16"
-    assert len(set(lengths)) == len(rows)
+    assert min(onsets) >= 0.008
+    assert 0.010 <= float(np.median(onsets)) <= 0.020
+    assert len(set(lengths)) > 0.9 * len(rows)
     assert min(lengths) > 0.05
     assert max(lengths) < 2.1
 
