@@ -10,13 +10,15 @@ from model.atomic import atomic_folder
 from model.errors import TrainingError
 from model.materials import MATERIALS, Material
 from model.progress import progress
-from training.synthesis.sounds import OUTDOORS, SoundObject, draw_acoustics, draw_object, record, scratch, strike
+from training.synthesis.recording import OUTDOORS, cut, draw_acoustics, draw_cut, record
+from training.synthesis.sounds import SoundObject, draw_object, scratch, strike
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("kind", "path", "material", "source", "origin", "licence", "open_licence", "note", "action", "group")
 
 _SOUNDS_PER_OBJECT = 4
-_SECONDS = 1.5
+_LONGEST_HIT = 1.6  # seconds
+_SCRATCH = (0.3, 0.8)
 _FULL_SCALE = 2**15 - 1
 # Materials that are stirred more often than struck, by the labels of Greatest Hits and by ear.
 _SCRATCHED = frozenset({"gravel", "leaf", "water"})
@@ -41,7 +43,8 @@ def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_ra
 
     The files are `<material>/<material>-<thing>-<number>-<action>-<n>.flac`, 16-bit mono, four sounds per thing
     (three hits and a scratch; two and two for gravel, leaf and water), and `manifest.csv`, whose column `group`
-    names the thing. The folder appears whole or not at all. Raises TrainingError if `target` holds files already.
+    names the thing. A file begins 10 to 19 ms before the touch and ends when the sound has died away. The folder
+    appears whole or not at all. Raises TrainingError if `target` holds files already.
 
     The same arguments give the same bytes with the same versions of NumPy, SciPy and libsndfile on the same kind
     of processor. Another kind may round the last bit of a double differently; we estimate that this changes at most
@@ -81,7 +84,11 @@ def _write_sound(
     action, nth = ("hit", take + 1) if take < hits else ("scratch", take - hits + 1)
     own = np.random.default_rng([seed, material.id, which, take + 1])
     touch = strike if action == "hit" else scratch
-    samples = record(touch(thing, own, sample_rate, _SECONDS), acoustics, own, sample_rate)
+    how = draw_cut(own)
+    lasting = _LONGEST_HIT if action == "hit" else own.uniform(*_SCRATCH)
+    silence = np.zeros(round(how.before * sample_rate), np.float32)
+    dry = np.concatenate([silence, touch(thing, own, sample_rate, lasting), silence])
+    samples = cut(record(dry, acoustics, own, sample_rate), dry, how, sample_rate)
     group = "-".join(
         part for part in (material.name, _THINGS.get(material.name, "object"), f"{which + 1:02d}") if part
     )

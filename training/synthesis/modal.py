@@ -75,6 +75,14 @@ def draw_low_body(hertz: float, rt60: float, level: float, rng: np.random.Genera
     return _modes(hertz * ratio, level + fall, rt60 / np.sqrt(ratio))
 
 
+def twins(modes: Modes, rng: np.random.Generator) -> Modes:
+    """A second mode near each: what is nearly round has its modes in pairs that beat."""
+    hertz = np.array(modes.hertz)
+    apart = np.exp(rng.uniform(np.log(0.5), np.log(12.0), len(hertz)))  # beats a second
+    level = np.array(modes.level) - 3.0 + 3.0 * rng.standard_normal(len(hertz))
+    return _modes(hertz + apart, level, np.array(modes.rt60))
+
+
 def vary_hit(modes: Modes, rng: np.random.Generator) -> Modes:
     """The same object struck at a slightly different place: each mode's level varies by 2 dB."""
     level = np.array(modes.level) + 2.0 * rng.standard_normal(len(modes.level))

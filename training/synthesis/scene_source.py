@@ -13,8 +13,9 @@ from model.hit import cut_clip
 from model.materials import MATERIALS, material_named
 from model.picture import fit_picture
 from training.data.items import ClipItem, Item, PictureItem
+from training.synthesis.recording import OUTDOORS, draw_acoustics, record
 from training.synthesis.scenes import draw_scene
-from training.synthesis.sounds import OUTDOORS, draw_acoustics, draw_object, record, scratch, strike
+from training.synthesis.sounds import draw_object, scratch, strike
 from training.synthesis.videos import draw_material_sets, occurrence
 
 _HEIGHT, _WIDTH = 144, 256

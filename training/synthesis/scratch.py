@@ -47,12 +47,12 @@ def stroke_speed(rng: np.random.Generator, sample_rate: int, samples: int) -> Si
         if first >= samples:
             break
         # The stick is put down with some pressure, so a stroke reaches its speed within a few milliseconds.
-        phase = (np.arange(length) + 0.04 * length) / (1.04 * length)
+        phase = (np.arange(length) + 0.07 * length) / (1.07 * length)
         stroke = rng.uniform(0.3, 1.0) * np.sin(np.pi * phase) ** 0.7
         last = min(samples, first + length)
         speed[first:last] += stroke[: last - first]
         start += length / sample_rate * rng.uniform(0.8, 1.15)
-    return speed * (1.0 + 0.25 * _slow_noise(rng, sample_rate, samples, 25.0))
+    return speed * (1.0 + 0.25 * slow_noise(rng, sample_rate, samples, 25.0))
 
 
 def friction(surface: Surface, speed: Signal, rng: np.random.Generator, sample_rate: int) -> Signal:
@@ -61,11 +61,11 @@ def friction(surface: Surface, speed: Signal, rng: np.random.Generator, sample_r
     place = rng.uniform(0.0, _POINTS) + np.cumsum(np.maximum(speed, 0.0)) / (sample_rate * STEP)
     force: Signal = np.interp(place % _POINTS, np.arange(_POINTS + 1), profile) * speed
     if surface.chatter > 0.0:
-        hops = _slow_noise(rng, sample_rate, len(speed), 90.0)
+        hops = slow_noise(rng, sample_rate, len(speed), 90.0)
         force *= np.exp(1.6 * surface.chatter * hops)
     if surface.squeak > 0.0:
         turns = np.cumsum(surface.squeak * (0.75 + 0.25 * speed)) / sample_rate
-        gate = np.clip(_slow_noise(rng, sample_rate, len(speed), 6.0) + 0.2, 0.0, None)
+        gate = np.clip(slow_noise(rng, sample_rate, len(speed), 6.0) + 0.2, 0.0, None)
         force += 0.7 * np.std(force) * gate * np.minimum(speed, 0.6) * _reed(turns)
     fade = float(np.exp(-2.0 * np.pi * min(surface.hertz, 0.4 * sample_rate) / sample_rate))
     smooth: Signal = lfilter([1.0 - fade], [1.0, -fade], force)
@@ -94,7 +94,7 @@ def _profile(seed: int, slope: float, ridges: float) -> Signal:
     return profile
 
 
-def _slow_noise(rng: np.random.Generator, sample_rate: int, samples: int, hertz: float) -> Signal:
+def slow_noise(rng: np.random.Generator, sample_rate: int, samples: int, hertz: float) -> Signal:
     """Noise `[samples]` of variance 1 that changes about `hertz` times a second."""
     knots = int(samples / sample_rate * hertz * 2.0) + 3
     at = np.arange(samples) * ((knots - 1.01) / max(samples, 1))

@@ -16,17 +16,9 @@ import soundfile
 
 from model.atomic import atomic_file
 from training.data.greatest_hits import TIMES_SUFFIX, Event, read_events, recording_of
+from training.synthesis.recording import OUTDOORS, draw_acoustics, record
 from training.synthesis.scenes import Scene, draw_scene
-from training.synthesis.sounds import (
-    OUTDOORS,
-    Samples,
-    SoundObject,
-    draw_acoustics,
-    draw_object,
-    record,
-    scratch,
-    strike,
-)
+from training.synthesis.sounds import Samples, SoundObject, draw_object, scratch, strike
 from training.synthesis.textures import Picture
 
 

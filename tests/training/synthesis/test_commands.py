@@ -42,15 +42,25 @@ def test_library_is_as_its_manifest_says(tmp_path: Path) -> None:
     assert (out / "metal" / "metal-object-01-hit-3.flac").is_file()
     assert (out / "metal" / "metal-object-01-scratch-1.flac").is_file()
     assert (out / "water" / "water-pool-02-hit-2.flac").is_file()
+    lengths, onsets = [], []
     for row in rows:
         stem = Path(row["path"]).stem
         assert stem.startswith(f"{row['material']}-")
         assert stem.rsplit("-", 2)[:2] == [row["group"], row["action"]]
         samples, rate = soundfile.read(out / row["path"])
         assert rate == 22_050
-        assert samples.shape == (33_075,)
-        assert np.abs(samples).max() > 0.01
+        lengths.append(len(samples) / rate)
+        peak = np.abs(samples).max()
+        assert peak > 0.01
+        # As a recording that was cut by hand: quiet at first, faded out at the end.
+        onsets.append(float(np.argmax(np.abs(samples) >= 0.1 * peak)) / rate)
+        assert np.abs(samples[-2:]).max() < 0.02 * peak
         assert soundfile.info(out / row["path"]).subtype == "PCM_16"
+    assert min(onsets) >= 0.008
+    assert 0.010 <= float(np.median(onsets)) <= 0.020
+    assert len(set(lengths)) > 0.9 * len(rows)
+    assert min(lengths) > 0.05
+    assert max(lengths) < 2.1
 
 
 def test_library_has_several_objects_of_every_material_hit_and_scratched(tmp_path: Path) -> None:
