@@ -52,6 +52,7 @@ class Sound(BaseModel):
     format: str = Field(description="Of the file, such as WAV.")
     media_type: str
     bytes: int = Field(description="Size of the file.")
+    objects: list[str] = Field(description="Everyday objects that its name, its folders or its tags name.")
     source: str | None = Field(description="Where it comes from, where the library says so.")
     licence: str | None = Field(description="Under which licence it is, where the library says so.")
 
