@@ -98,7 +98,7 @@ _IMPOSSIBLE = " OR ".join(
     [f"typeof({field.name}) NOT IN ({_TYPES[field.type]})" for field in fields(SoundRecord)]
     + ["media_type GLOB '*[^!-~]*'", "bytes < 0"]
 )
-_NO_ROWS = np.zeros(0, np.int64)
+_NONE = np.zeros((2, 0), np.int64)
 
 
 def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
@@ -159,17 +159,18 @@ class Catalogue:
                     f"row {impossible[0][0]} of the catalogue is not what Thud writes; run thud index again"
                 )
             counts = dict(self._fetch("SELECT material, COUNT(*) FROM sounds GROUP BY material"))
-            naming = self._fetch("SELECT row, objects FROM sounds WHERE objects != '' ORDER BY row")
+            naming = self._fetch("SELECT row, objects, material FROM sounds WHERE objects != '' ORDER BY row")
         except BaseException:
             self._database.close()
             raise
         names: list[str | None] = [material.name for material in MATERIALS]
         self._counts: dict[str | None, int] = {name: counts[name] for name in [*names, None] if counts.get(name)}
-        rows: dict[str, list[int]] = {}
-        for row, objects in naming:
+        by_object: dict[str, list[tuple[int, int]]] = {}
+        for row, objects, material in naming:
+            known = material_named(material or "")
             for name in _split(objects):
-                rows.setdefault(name, []).append(row)
-        self._naming = {name: np.array(found, np.int64) for name, found in rows.items()}
+                by_object.setdefault(name, []).append((row, -1 if known is None else known.id))
+        self._naming = {name: np.array(found, np.int64).T for name, found in by_object.items()}
 
     def __len__(self) -> int:
         return sum(self._counts.values())
@@ -179,8 +180,8 @@ class Catalogue:
         return dict(self._counts)
 
     def naming(self, name: str) -> npt.NDArray[np.int64]:
-        """The rows `[n]` of the sounds that name this object, in order; none where no sound does."""
-        return self._naming.get(name, _NO_ROWS)
+        """The sounds that name this object, `[2, n]`: rows, in order, and ids of their materials, -1 for none."""
+        return self._naming.get(name, _NONE)
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""

@@ -31,6 +31,7 @@ from training.synthesis.demo_library import write_library
 class PretrainingData:
     """Features of pictures `[N, F]`, sounds `[M, F]`, synthetic sounds and, in `nothing`, of pictures of nothing.
 
+    `imagenet_rows [1000, F]` and `imagenet_bias [1000]` are the last layer of the picture network.
     `unreadable` are listed files that could not be read; they are in none of these.
     """
 
@@ -38,6 +39,7 @@ class PretrainingData:
     picture_features: Tensor
     picture_network: PictureFeatures
     imagenet_rows: Tensor
+    imagenet_bias: Tensor
     nothing: Nothing
     sounds: MaterialFiles
     sound_features: Tensor
@@ -111,6 +113,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         picture_features=of_pictures,
         picture_network=see,
         imagenet_rows=network.projection.weight.detach(),
+        imagenet_bias=network.projection.bias.detach(),
         nothing=together(empty, torch.cat(of_nothing)),
         sounds=sounds,
         sound_features=of_sounds,
