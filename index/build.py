@@ -19,11 +19,14 @@ from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
 from model.heads import MaterialHeads, blend_labels
 from model.hubness import load_bank
+from model.objects import objects_named
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus
 
 SKIPPED_FILE = "skipped.tsv"
+NAMING_COLUMNS = ("object", "title", "tags", "keywords", "description")
+"""Columns of a manifest in which, beside its path, objects are looked for that a sound names."""
 
 _MEDIA_TYPES = {
     "WAV": "audio/wav",
@@ -193,6 +196,7 @@ def _record(row: int, sound: LibrarySound, finished: FinishedSound) -> SoundReco
         loudness=embedded.loudness,
         source=sound.source,
         licence=sound.licence,
+        objects=objects_named(sound.path, *(sound.columns.get(one, "") for one in NAMING_COLUMNS)),
     )
 
 

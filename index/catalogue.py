@@ -9,6 +9,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS, material_named
 
@@ -32,7 +35,8 @@ CREATE TABLE sounds (
     peak REAL NOT NULL,
     loudness REAL NOT NULL,
     source TEXT,
-    licence TEXT
+    licence TEXT,
+    objects TEXT NOT NULL
 );
 CREATE INDEX sounds_by_material ON sounds (material, row);
 """
@@ -46,7 +50,7 @@ class SoundRecord:
     vector, `path` its POSIX path under the library root, `hit` the second at which it is struck, `bytes` the size
     of the file, `peak` the largest absolute sample (1.0 is full scale), `loudness` the LUFS of the 0.4 s from the
     hit on. `material` is one of the 17 names, or None for an unlabelled sound; `source` and `licence` are None
-    where unknown.
+    where unknown. `objects` are the everyday objects that its name or its tags name (model/objects.py).
     """
 
     id: str
@@ -65,6 +69,7 @@ class SoundRecord:
     loudness: float
     source: str | None
     licence: str | None
+    objects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,15 +82,23 @@ class Page:
     next: str | None
 
 
+_SEPARATOR = ";"
 _COLUMNS = ", ".join(field.name for field in fields(SoundRecord))
 
 # SQLite stores a value of any type in any column, so that types are checked here. The media type and the number of
 # bytes become HTTP headers.
-_TYPES: dict[Any, str] = {str: "'text'", int: "'integer'", float: "'real'", str | None: "'text', 'null'"}
+_TYPES: dict[Any, str] = {
+    str: "'text'",
+    int: "'integer'",
+    float: "'real'",
+    str | None: "'text', 'null'",
+    tuple[str, ...]: "'text'",
+}
 _IMPOSSIBLE = " OR ".join(
     [f"typeof({field.name}) NOT IN ({_TYPES[field.type]})" for field in fields(SoundRecord)]
     + ["media_type GLOB '*[^!-~]*'", "bytes < 0"]
 )
+_NONE = np.zeros((2, 0), np.int64)
 
 
 def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
@@ -98,9 +111,23 @@ def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
     try:
         with closing(sqlite3.connect(path)) as database, database:
             database.executescript(_SCHEMA)
-            database.executemany(insert, map(astuple, records))
+            database.executemany(insert, map(_stored, records))
     except sqlite3.OperationalError as error:
         raise LibraryError(f"the catalogue {path} cannot be written: {error}") from error
+
+
+def _stored(record: SoundRecord) -> tuple[Any, ...]:
+    *columns, objects = astuple(record)
+    return *columns, _SEPARATOR.join(objects)
+
+
+def _record(columns: tuple[Any, ...]) -> SoundRecord:
+    values = [*columns[:-1], _split(columns[-1])]
+    return SoundRecord(*values)
+
+
+def _split(objects: str) -> tuple[str, ...]:
+    return tuple(objects.split(_SEPARATOR)) if objects else ()
 
 
 class Catalogue:
@@ -132,11 +159,18 @@ class Catalogue:
                     f"row {impossible[0][0]} of the catalogue is not what Thud writes; run thud index again"
                 )
             counts = dict(self._fetch("SELECT material, COUNT(*) FROM sounds GROUP BY material"))
+            naming = self._fetch("SELECT row, objects, material FROM sounds WHERE objects != '' ORDER BY row")
         except BaseException:
             self._database.close()
             raise
         names: list[str | None] = [material.name for material in MATERIALS]
         self._counts: dict[str | None, int] = {name: counts[name] for name in [*names, None] if counts.get(name)}
+        by_object: dict[str, list[tuple[int, int]]] = {}
+        for row, objects, material in naming:
+            known = material_named(material or "")
+            for name in _split(objects):
+                by_object.setdefault(name, []).append((row, -1 if known is None else known.id))
+        self._naming = {name: np.array(found, np.int64).T for name, found in by_object.items()}
 
     def __len__(self) -> int:
         return sum(self._counts.values())
@@ -145,10 +179,14 @@ class Catalogue:
         """Sounds per material, in the order of the materials' ids; None counts the unlabelled, last."""
         return dict(self._counts)
 
+    def naming(self, name: str) -> npt.NDArray[np.int64]:
+        """The sounds that name this object, `[2, n]`: rows, in order, and ids of their materials, -1 for none."""
+        return self._naming.get(name, _NONE)
+
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
         found = self._fetch(f"SELECT {_COLUMNS} FROM sounds WHERE id = ?", sound_id)  # noqa: S608
-        return SoundRecord(*found[0]) if found else None
+        return _record(found[0]) if found else None
 
     def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
         """The sounds at these rows of the index, in the given order. Every row must exist."""
@@ -199,7 +237,7 @@ class Catalogue:
         return int(found[0][0])
 
     def _records(self, query: str, *parameters: Any) -> list[SoundRecord]:
-        return [SoundRecord(*found) for found in self._fetch(query, *parameters)]
+        return [_record(found) for found in self._fetch(query, *parameters)]
 
     def _fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from index import DEFAULT_INDEX
+from index import DEFAULT_INDEX, OBJECT_WEIGHT
 from model import PRETRAINED
 
 if TYPE_CHECKING:
@@ -167,8 +167,15 @@ def _cost_of_no_labels(bundle: "Bundle", spec: "IndexSpec", *, proposed: bool) -
     show_default=True,
     help="How many sounds to recommend.",
 )
+@click.option(
+    "--object-weight",
+    type=click.FloatRange(0, 1),
+    default=OBJECT_WEIGHT,
+    show_default=True,
+    help="How much more a sound counts that names an object in the picture; 0: not at all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the HTTP answer, and the path of each sound.")
-def recommend(picture: Path, bundle: Path, index: Path, k: int, as_json: bool) -> None:
+def recommend(picture: Path, bundle: Path, index: Path, k: int, object_weight: float, as_json: bool) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
     from index.recommender import Recommender, read_picture
     from model.picture_format import PictureLimits
@@ -176,7 +183,7 @@ def recommend(picture: Path, bundle: Path, index: Path, k: int, as_json: bool) -
     # Read first: a picture that cannot be used is refused without waiting for the towers.
     data = read_picture(sys.stdin.buffer if str(picture) == "-" else picture, PictureLimits())
     with Recommender.open(bundle, index) as recommender:
-        answer = recommender.recommend(data, k)
+        answer = recommender.recommend(data, k, object_weight=object_weight)
         if as_json:
             click.echo(answer.json(for_terminal=True))
         else:
@@ -205,6 +212,8 @@ def _print_answer(answer: "Recommendation", sounds: Path) -> None:
         console.print("no material recognised")
     elif answer.materials is not None:
         console.print(", ".join(f"{one.name} {percent(one.probability)}" for one in answer.materials[:3]))
+    if answer.objects:
+        console.print("objects: " + ", ".join(f"{one.name} {percent(one.probability)}" for one in answer.objects))
     console.print(_table(answer))
     console.print(printable(f"{answer.returned} of {answer.library:,} sounds in {sounds}"), markup=False)
 
@@ -215,9 +224,12 @@ def _table(answer: "Recommendation") -> "Table":
 
     table = Table(box=None, pad_edge=False)
     with_match = answer.materials is not None
+    with_object = any(sound.object is not None for sound in answer.results)
     for heading in ("rank", *(["match"] if with_match else []), "score", "similarity"):
         table.add_column(heading, justify="right")
     table.add_column("material")
+    if with_object:
+        table.add_column("because")
     table.add_column("seconds", justify="right")
     table.add_column("title", overflow="fold")
     table.add_column("path", overflow="fold")
@@ -228,6 +240,7 @@ def _table(answer: "Recommendation") -> "Table":
             f"{sound.score:.3f}",
             f"{sound.similarity:+.3f}",
             sound.material.name if sound.material else "-",
+            *([f"{sound.because}: {sound.object}" if sound.object else sound.because] if with_object else []),
             f"{sound.duration:.2f}",
             # Text, because a plain string would be read as rich's markup.
             Text(printable(sound.title)),

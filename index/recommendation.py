@@ -6,7 +6,7 @@ made in half the time without.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter
 from pydantic_core import to_json
@@ -58,6 +58,14 @@ class PictureMaterial(MaterialName):
 
 
 @dataclass(slots=True)
+class PictureObject:
+    """An everyday object and how likely the picture shows it."""
+
+    name: Annotated[str, Field(examples=["bottle"])]
+    probability: Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(slots=True)
 class Result:
     """A recommended sound."""
 
@@ -84,6 +92,18 @@ class Result:
     ]
     loudness: Annotated[float, Field(description="LUFS of the 0.4 s from the hit on, to match levels by.")]
     title: str
+    because: Annotated[
+        Literal["material", "object", "both"],
+        Field(
+            description="Why it is among the first `k`: `material`, it is near to the picture; `object`, its name, "
+            "folder or tags name an object that the picture shows, without which it would not be; `both`, it names "
+            "one and would be anyway. Sounds rank by their score, and those with an object by a share more."
+        ),
+    ] = "material"
+    object: Annotated[
+        str | None,
+        Field(description="The likeliest object in the picture that it names, if any.", examples=["bottle"]),
+    ] = None
     path: Annotated[str, Field(exclude=True)] = ""
     """Its file, relative to the folder of sounds (`Recommender.index.root`). HTTP does not send it."""
 
@@ -108,6 +128,13 @@ class Recommendation:
     materials: Annotated[
         list[PictureMaterial] | None,
         Field(description="All 17 materials, likeliest first. Null where the bundle has no heads."),
+    ]
+    objects: Annotated[
+        list[PictureObject] | None,
+        Field(
+            description="The everyday objects that are likely in the picture, likeliest first, at most 5. Null "
+            "where the bundle tells none."
+        ),
     ]
     results: list[Result]
     stages: Annotated[Stages, Field(exclude=True)] = field(default=Stages(), compare=False, repr=False)

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from index import DEFAULT_INDEX
+from index import DEFAULT_INDEX, OBJECT_WEIGHT
+from index.objects import MaterialFit, shares, shown_objects
 from index.recommendation import MaterialName, PictureMaterial, Recommendation, Result, Stages, sound_url
 from index.search import Match, SoundIndex
 from index.vectors import Vectors
@@ -75,12 +76,14 @@ class Recommender:
         index: SoundIndex,
         limits: PictureLimits = PictureLimits(),
         pixel_bound: PixelBound | None = None,
+        object_weight: float = OBJECT_WEIGHT,
     ) -> None:
         self.towers = towers
         self.index = index
         self._heads = heads
         self._limits = limits
         self.pixel_bound = pixel_bound or _Unbounded()
+        self._object_weight = object_weight
 
     @classmethod
     def open(
@@ -92,13 +95,15 @@ class Recommender:
         limits: PictureLimits = PictureLimits(),
         threads: int | None = None,
         pixel_bound: PixelBound | None = None,
+        object_weight: float = OBJECT_WEIGHT,
     ) -> Self:
         """Open the folders of a bundle, by default the one that comes with Thud, and of an index made with it.
 
         `sounds` is the folder of the sound files, if it has moved since the index was made. `limits` says which
         pictures are refused. `threads` is the number of threads that compute one picture, by default one for each
         CPU; where several pictures are computed at the same time, 1 gives the most pictures per second.
-        `pixel_bound` limits the memory that decoding takes; without it nothing does.
+        `pixel_bound` limits the memory that decoding takes; without it nothing does. `object_weight` (0 to 1): the
+        most that is added to the score of a sound that names an object in the picture.
 
         Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
         """
@@ -107,7 +112,7 @@ class Recommender:
         library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
         try:
             towers = TowerRuntime(opened, available_cpus() if threads is None else threads)
-            return cls(towers, heads, library, limits, pixel_bound)
+            return cls(towers, heads, library, limits, pixel_bound, object_weight)
         except BaseException:
             library.close()
             raise
@@ -118,13 +123,20 @@ class Recommender:
         return self.towers.bundle
 
     def recommend(
-        self, picture: PictureSource, k: int = 10, *, region: Region | None = None, until: float = math.inf
+        self,
+        picture: PictureSource,
+        k: int = 10,
+        *,
+        region: Region | None = None,
+        until: float = math.inf,
+        object_weight: float | None = None,
     ) -> Recommendation:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
         `picture` is the path of a JPEG, PNG or WebP file, the bytes of one, or an image that Pillow has opened, of
         any format. With a `region`, the answer is about that part of it alone. Where there is a `pixel_bound`, a
         large picture may have to wait for others, at the latest until `until`, in seconds of `time.monotonic`.
+        `object_weight` replaces that of `open`.
 
         Raises PictureError for a picture that cannot be used (as `model.picture.decode_picture`), BusyError for one
         that waited in vain, DamagedIndexError where the index cannot be read, MemoryError, and ValueError for a `k`
@@ -147,14 +159,38 @@ class Recommender:
         began = perf_counter()
         pixels = picture_array(data, spec.picture.size, spec.picture.resize, self._limits, region, bound)
         decoded = perf_counter()
-        embedding = self.towers.embed_pictures(pixels[None]).embedding[0]
+        found = self.towers.embed_pictures(pixels[None])
         embedded = perf_counter()
-        answer = self._answer(embedding, has_contrast(pixels), self.index.search(embedding, k), k)
+        embedding = found.embedding[0]
+        objects = None
+        if found.objects is not None and spec.objects is not None:
+            objects = shown_objects(found.objects[0], spec.objects)
+        weight = self._object_weight if object_weight is None else object_weight
+        in_picture = self._in_picture(embedding)
+        fit = MaterialFit(self._heads, in_picture) if self._heads is not None and in_picture is not None else None
+        matches = self.index.search(embedding, k, shares(objects or (), weight), fit)
+        answer = self._answer(embedding, in_picture, has_contrast(pixels), matches, k)
+        answer.objects = objects
         searched = perf_counter()
         answer.stages = Stages(waited, decoded - began - waited, embedded - decoded, searched - embedded)
         return answer
 
-    def _answer(self, embedding: Vectors, contrast: bool, matches: Sequence[Match], k: int) -> Recommendation:
+    def _in_picture(self, embedding: Vectors) -> _Probabilities | None:
+        """The probabilities `[17]` of the materials in the picture of this L2-normalised `embedding [d]`."""
+        if self._heads is None:
+            return None
+        # Rounded first, so that the order agrees with the numbers that are shown.
+        found: _Probabilities = self._heads.pictures(embedding[None])[0].astype(np.float64)
+        return found.round(SCORE_DECIMALS)
+
+    def _answer(
+        self,
+        embedding: Vectors,
+        in_picture: _Probabilities | None,
+        contrast: bool,
+        matches: Sequence[Match],
+        k: int,
+    ) -> Recommendation:
         """The answer to the picture of this L2-normalised `embedding [d]`, for which `matches` were found.
 
         In a picture without `contrast` nothing is recognised, whatever its embedding.
@@ -162,9 +198,7 @@ class Recommender:
         heads, calibration = self._heads, self.bundle.spec.calibration
         materials = recognised = None
         of_sounds: list[float | None] = [None] * len(matches)
-        if heads is not None:
-            # Rounded first, so that the order agrees with the numbers that are shown.
-            in_picture = np.round(heads.pictures(embedding[None])[0].astype(np.float64), SCORE_DECIMALS)
+        if heads is not None and in_picture is not None:
             materials = [PictureMaterial(one.id, one.name, float(in_picture[one.id])) for one in MATERIALS]
             materials.sort(key=lambda one: -one.probability)
             if calibration is not None:
@@ -182,6 +216,7 @@ class Recommender:
             library=len(self.index),
             recognised=recognised,
             materials=materials,
+            objects=None,
             results=results,
         )
 
@@ -239,6 +274,8 @@ def _result(rank: int, found: Match, match: float | None) -> Result:
         hit=record.hit,
         loudness=record.loudness,
         title=record.title,
+        because="material" if found.object is None else "both" if found.nearest else "object",
+        object=found.object,
         path=record.path,
     )
 

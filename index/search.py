@@ -1,20 +1,28 @@
 """Searching an index: the interface through which all other code uses a library of sounds."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from index.catalogue import Catalogue, Page, SoundRecord
 from index.generation import CATALOGUE, VECTORS, Generation, open_generation
 from index.private import private_content, private_file
 from index.sound_files import SAMPLE, SoundFile, SoundFiles
-from index.vectors import FLAT_HEADER_BYTES, VectorIndex, Vectors
+from index.vectors import FLAT_HEADER_BYTES, Rows, VectorIndex, Vectors
 from model.bundle import Bundle
 from model.errors import LibraryError
+from model.hubness import SCORE_DECIMALS
+
+Fit = Callable[[Rows, Vectors], npt.NDArray[np.float64]]
+"""From the materials' ids `[n]` of sounds, -1 for none, and the embeddings `[u, d]` of those, to 0 to 1 `[n]`."""
+NO_SHARES: Mapping[str, float] = MappingProxyType({})
+_SPARE = 16
 
 
 @dataclass(frozen=True)
@@ -22,12 +30,15 @@ class Match:
     """A sound that was found, with the cosine similarity (-1 to 1) of its embedding to the query.
 
     `embedding`, float32 `[d]` and L2-normalised, is set for unlabelled sounds alone: their material is predicted
-    from it.
+    from it. `object`: of the objects that `search` was asked for, the one with the largest share that the sound
+    names. `nearest`: whether it would have been found without any shares.
     """
 
     record: SoundRecord
     similarity: float
     embedding: Vectors | None = field(default=None, compare=False, repr=False)
+    object: str | None = None
+    nearest: bool = True
 
     @property
     def score(self) -> float:
@@ -95,26 +106,28 @@ class SoundIndex:
     def __len__(self) -> int:
         return self._spec.sounds
 
-    def search(self, embedding: Vectors, k: int) -> list[Match]:
+    def search(
+        self, embedding: Vectors, k: int, shares: Mapping[str, float] = NO_SHARES, fit: Fit | None = None
+    ) -> list[Match]:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
 
         The nearest has the largest cosine, in an index with `hubness` the largest cosine minus the sound's hub
         bias. Similarities are cosines in both cases, so that with `hubness` they need not fall from match to match.
-        Sounds that are equally near come in the order of the catalogue. Raises ValueError for k below 1 and for an
-        embedding of another size or with values that are not finite.
+        Sounds that are equally near come in the order of the catalogue.
+
+        `shares`: by an object's name, what is added to the score, (cosine - bias + 1) / 2, of each sound that names
+        it, at least 0; of several objects that a sound names, the largest counts. `fit`: how much of its share a
+        sound gets, 0 to 1, by its material or embedding; without it, all. The result is the same as if all sounds
+        of the index were scored.
+
+        Raises ValueError for k below 1 and for an embedding of another size or with values that are not finite.
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
+        if any(share > 0 and self._catalogue.naming(name).size for name, share in shares.items()):
+            return self._search_named(embedding, k, shares, fit)
         similarities, rows = self._vectors.search(embedding, k)
-        records = self._catalogue.rows(rows.tolist())
-        unlabelled = [record.row for record in records if record.material is None]
-        vectors = self._vectors.vectors(np.array(unlabelled, np.int64))
-        embeddings = dict(zip(unlabelled, vectors, strict=True))
-        return [
-            # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
-            Match(record, min(1.0, max(-1.0, round(similarity, 6))), embeddings.get(record.row))
-            for record, similarity in zip(records, similarities.tolist(), strict=True)
-        ]
+        return self._matches(similarities, rows)
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
@@ -147,3 +160,47 @@ class SoundIndex:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _search_named(
+        self, embedding: Vectors, k: int, shares: Mapping[str, float], fit: Fit | None
+    ) -> list[Match]:
+        # Shares only lift, and never a sound that names nothing: of those, the first k by vector are enough. Some
+        # more, because FAISS's float32 can order equals otherwise than `score`.
+        _, near = self._vectors.search(embedding, k + _SPARE)
+        # The largest share last, so that it counts where a sound names several objects.
+        naming = [(name, share, self._catalogue.naming(name)) for name, share in _rising(shares)]
+        rows = np.unique(np.concatenate([near, *(named for _, _, (named, _) in naming)]))
+        gain, named_by, materials = np.zeros(len(rows)), np.full(len(rows), -1), np.full(len(rows), -1)
+        for number, (_, share, (named, of)) in enumerate(naming):
+            places = np.searchsorted(rows, named)
+            gain[places], named_by[places], materials[places] = share, number, of
+        if fit is not None:
+            named = np.flatnonzero(named_by >= 0)
+            unlabelled = self._vectors.vectors(rows[named[materials[named] < 0]])
+            gain[named] *= fit(materials[named], unlabelled)
+        nearness, cosines = self._vectors.score(embedding, rows)
+        scores = np.round((nearness.astype(np.float64) + 1.0) / 2.0 + gain, SCORE_DECIMALS)
+        best = np.lexsort((rows, -scores))[:k]
+        nearest = set(np.lexsort((rows, -nearness))[:k].tolist())
+        return [
+            replace(match, object=naming[number][0] if number >= 0 else None, nearest=place in nearest)
+            for match, place, number in zip(
+                self._matches(cosines[best], rows[best]), best.tolist(), named_by[best].tolist(), strict=True
+            )
+        ]
+
+    def _matches(self, similarities: Vectors, rows: Rows) -> list[Match]:
+        records = self._catalogue.rows(rows.tolist())
+        unlabelled = [record.row for record in records if record.material is None]
+        vectors = self._vectors.vectors(np.array(unlabelled, np.int64))
+        embeddings = dict(zip(unlabelled, vectors, strict=True))
+        return [
+            # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
+            Match(record, min(1.0, max(-1.0, round(similarity, 6))), embeddings.get(record.row))
+            for record, similarity in zip(records, similarities.tolist(), strict=True)
+        ]
+
+
+def _rising(shares: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The shares above 0, smallest first."""
+    return sorted(((name, share) for name, share in shares.items() if share > 0), key=lambda one: one[1])

@@ -36,7 +36,7 @@ _FEWEST_PROBES = 16
 _RECALL_QUERIES = 1000
 _NOISE_LENGTH = np.float32(2.0)
 _UNIT_TOLERANCE = 1e-3
-_CHECKED_AT_ONCE = 8192
+_AT_ONCE = 4096
 
 
 def choose_kind(sounds: int) -> IndexKind:
@@ -149,8 +149,24 @@ class VectorIndex:
             order = np.lexsort((rows[0], -scores[0]))
             if fetched == len(self) or scores[0, order[wanted - 1]] > scores[0, order[-1]]:
                 best = rows[0, order[:wanted]]
-                return self._cosines(query, best) if self._biased else scores[0, order[:wanted]], best
+                return self.score(query, best)[1] if self._biased else scores[0, order[:wanted]], best
             fetched = min(2 * fetched, len(self))
+
+    def score(self, query: Vectors, rows: Rows) -> tuple[Vectors, Vectors]:
+        """Cosine minus bias, by which the nearest is decided, and the cosine of `query [d]` and each of `rows [n]`.
+
+        Both are exact in an index of any kind, and rounded as in `search`.
+        """
+        _set_threads(self._threads)
+        nearness, cosines = np.empty(len(rows)), np.empty(len(rows))
+        wide = query.astype(np.float64)
+        for start in range(0, len(rows), _AT_ONCE):
+            block = slice(start, start + _AT_ONCE)
+            stored = self._index.reconstruct_batch(np.ascontiguousarray(rows[block], np.int64)).astype(np.float64)
+            cosines[block] = stored[:, : self.size] @ wide
+            nearness[block] = cosines[block] + stored[:, self.size] if self._biased else cosines[block]
+        first, second = (np.round(one, SCORE_DECIMALS).astype(np.float32) for one in (nearness, cosines))
+        return first, second
 
     def vectors(self, rows: Rows) -> Vectors:
         """The vectors `[k, d]` at these rows `[k]`, every one of which must exist, without their biases."""
@@ -183,8 +199,8 @@ class VectorIndex:
         ours = isinstance(self._index, faiss.IndexFlat | faiss.IndexIVFFlat)
         if not ours or self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
             return False
-        for start in range(0, len(self), _CHECKED_AT_ONCE):
-            rows = np.arange(start, min(start + _CHECKED_AT_ONCE, len(self)))
+        for start in range(0, len(self), _AT_ONCE):
+            rows = np.arange(start, min(start + _AT_ONCE, len(self)))
             stored = self._index.reconstruct_batch(rows)
             lengths = np.linalg.norm(stored[:, : self.size], axis=1)
             if not (np.isfinite(stored).all() and (np.abs(lengths - 1.0) <= _UNIT_TOLERANCE).all()):
@@ -204,11 +220,6 @@ class VectorIndex:
             everything.nprobe = self._index.nlist
             scores, rows = self._index.search(queries, k, params=everything)
         return np.round(scores, SCORE_DECIMALS), rows
-
-    def _cosines(self, query: Vectors, rows: Rows) -> Vectors:
-        """Cosines `[k]` of the query and the vectors at `rows [k]`, in float64, so that copies are equal."""
-        cosines = self.vectors(rows).astype(np.float64) @ query.astype(np.float64)
-        return np.round(cosines, SCORE_DECIMALS).astype(np.float32)
 
 
 def normalised(vectors: Vectors) -> Vectors:

@@ -2,19 +2,21 @@
 
     bundle/
       bundle.json         `BundleSpec`
-      image_tower.onnx    uint8 [B, size, size, 3] -> embedding float32 [B, 128] (, cells float32 [B, r, c, 128])
+      image_tower.onnx    uint8 [B, size, size, 3] -> embedding float32 [B, 128] (, cells, objects)
       sound_tower.onnx    float32 [B, samples]     -> embedding float32 [B, 128]
       heads.npz           optional: from embeddings to probabilities of the materials (model/heads.py)
       bank.npy            optional: float16 [N, 128], embeddings of training pictures (model/hubness.py)
 
 Embeddings are L2-normalised; cells are the projection of each cell of the last feature map before
-normalisation, so that the mean over any set of cells, normalised, is the embedding of that region of the picture.
+normalisation, so that the mean over any set of cells, normalised, is the embedding of that region of the picture:
+float32 [B, rows, columns, 128]. Objects are probabilities of everyday objects, float32 [B, O].
 """
 
 import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -92,12 +94,30 @@ class Hubness(_Spec):
     neighbours: int = Field(16, ge=1, le=2**31)
 
 
+class ObjectSpec(_Spec):
+    """The image tower's output `objects`: `names` of its columns, those of model/objects.toml.
+
+    An object counts as shown where it has at least the probability `shown`.
+    """
+
+    names: tuple[str, ...] = Field(min_length=1, max_length=10_000)
+    shown: float = Field(0.1, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("two objects have one name")
+        return self
+
+
 class BundleSpec(_Spec):
     """The content of `bundle.json`.
 
     `checksum`: SHA-256 over all other keys. `cells`: rows and columns, None where the image tower gives no cells.
     `label_strength`: how far an index moves the vector of a labelled sound towards its material, 0 to 1
-    (model/heads.py). Unknown keys are ignored, so that this version can read bundles of later minor versions.
+    (model/heads.py). `picture_columns`: the columns of the embedding, in order, that can differ from 0 where it is
+    of a picture; None for all. `objects`: None where the image tower has no such output. Unknown keys are ignored,
+    so that this version can read bundles of later minor versions.
     """
 
     format_version: Literal[1] = 1
@@ -115,8 +135,17 @@ class BundleSpec(_Spec):
     calibration: Calibration | None = None
     hubness: Hubness | None = None
     label_strength: float = Field(0.0, ge=0.0, le=1.0)
+    picture_columns: tuple[int, ...] | None = Field(None, min_length=1)
+    objects: ObjectSpec | None = None
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _columns_in_order(self) -> Self:
+        columns = (-1, *(self.picture_columns or ()), self.embedding_size)
+        if any(one >= following for one, following in pairwise(columns)):
+            raise ValueError(f"picture_columns must rise from 0 to {self.embedding_size - 1}")
+        return self
 
 
 class Bundle(_Spec):

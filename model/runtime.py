@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
+from model.bundle import IMAGE_TOWER, SOUND_TOWER, SPEC_FILE, Bundle
 from model.errors import BundleError
 from model.hit import cut_clip, find_hit, loudness_of_hit
 from model.picture import picture_array
@@ -28,10 +28,14 @@ _EXACT = "session.x64quantprecision"
 
 @dataclass(frozen=True)
 class PictureEmbeddings:
-    """`embedding [B, 128]`, L2-normalised, and `cells [B, rows, columns, 128]` where the tower has them."""
+    """`embedding [B, 128]`, L2-normalised, and what the tower has besides.
+
+    `cells [B, rows, columns, 128]`; `objects [B, O]`: probabilities of the everyday objects that the bundle names.
+    """
 
     embedding: Embeddings
     cells: Embeddings | None
+    objects: Embeddings | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ class TowerRuntime:
     def embed_pictures(self, pictures: npt.NDArray[np.uint8]) -> PictureEmbeddings:
         """Embed uint8 `[B, size, size, 3]` pictures that `fit_picture` brought to the bundle's size."""
         outputs = self._run(self._image_session, IMAGE_TOWER, {"pictures": pictures})
-        return PictureEmbeddings(outputs[0], outputs[1] if len(outputs) > 1 else None)
+        named = dict(zip(self._image_outputs, outputs, strict=True))
+        return PictureEmbeddings(named["embedding"], named.get("cells"), named.get("objects"))
 
     def embed_clips(self, clips: Samples) -> Embeddings:
         """Embed float32 `[B, samples]` clips to float32 `[B, 128]`."""
@@ -126,6 +131,16 @@ class TowerRuntime:
     @cached_property
     def _image_session(self) -> onnxruntime.InferenceSession:
         return self._session(IMAGE_TOWER)
+
+    @cached_property
+    def _image_outputs(self) -> list[str]:
+        """The names of the image tower's outputs. Raises BundleError where they are not those of the bundle."""
+        outputs = {one.name: one.shape for one in self._image_session.get_outputs()}
+        spec = self.bundle.spec
+        objects = None if spec.objects is None else len(spec.objects.names)
+        if "embedding" not in outputs or outputs.get("objects", [None])[-1] != objects:
+            raise BundleError(f"{self.bundle.file(IMAGE_TOWER)} does not have the outputs that {SPEC_FILE} says")
+        return list(outputs)
 
     @cached_property
     def _sound_session(self) -> onnxruntime.InferenceSession:

@@ -195,6 +195,7 @@ def open_proved(settings: Settings, pixels: PixelBound) -> Recommender:
         limits=settings.picture_limits,
         threads=shares.intra_op,
         pixel_bound=pixels,
+        object_weight=settings.object_weight,
     )
     try:
         try:

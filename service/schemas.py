@@ -32,6 +32,16 @@ WholeNumber = Annotated[int, BeforeValidator(_whole)]
 """The type of a parameter that is a whole number."""
 
 
+def _decimal(given: Any) -> Any:
+    if isinstance(given, str) and not _DECIMAL.fullmatch(given):
+        raise PydanticCustomError("float_parsing", "Input should be a number, in the digits 0 to 9")
+    return given
+
+
+DecimalNumber = Annotated[float, BeforeValidator(_decimal)]
+"""The type of a parameter that is a number."""
+
+
 class Sound(BaseModel):
     """The record of a sound in the catalogue."""
 
@@ -52,6 +62,7 @@ class Sound(BaseModel):
     format: str = Field(description="Of the file, such as WAV.")
     media_type: str
     bytes: int = Field(description="Size of the file.")
+    objects: list[str] = Field(description="Everyday objects that its name, its folders or its tags name.")
     source: str | None = Field(description="Where it comes from, where the library says so.")
     licence: str | None = Field(description="Under which licence it is, where the library says so.")
 

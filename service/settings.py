@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from index import DEFAULT_INDEX
+from index import DEFAULT_INDEX, OBJECT_WEIGHT
 from model import PRETRAINED
 from model.errors import ThudError
 from model.picture_format import PictureLimits
@@ -160,6 +160,13 @@ class Settings(BaseSettings):
         description="Send a span of each request to OTEL_EXPORTER_OTLP_ENDPOINT; true needs the extra otel.",
     )
     default_k: int = Field(10, ge=1, description="Results where a request does not say how many.")
+    object_weight: float = Field(
+        OBJECT_WEIGHT,
+        ge=0,
+        le=1,
+        description="How much more a sound counts that names an object in the picture, where a request does not "
+        "say: the most that is added to its score. 0 adds nothing.",
+    )
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
 
     @classmethod

@@ -1,18 +1,23 @@
 """Benchmarks that measure what other tests do not run: that they still do, on next to nothing."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from PIL import Image
 
 from benchmarks.http.servers import serving, thud
 from benchmarks.quality.left_out import cells, macro, means
 from benchmarks.serve import __main__ as serve
 from benchmarks.serve import measure
-from tests.tiny_bundle import write_tiny_bundle
+from model.bundle import HEADS, ObjectSpec
+from tests.tiny_bundle import tiny_heads, write_tiny_bundle
 
 ROOT = Path(__file__).parents[1]
 TINY = """
@@ -110,6 +115,35 @@ def test_label_coverage_counts_what_the_drawn_clips_name(tmp_path: Path) -> None
     result = run("benchmarks.quality.label_coverage", str(tmp_path), "--clips", "1", "--clips", "3")
     assert "| 1 | 0.667 | 0.667 | 0.500 |" in result.stdout
     assert "| 3 | 1.000 | 1.000 | 1.000 |" in result.stdout
+
+
+def test_objects_counts_pictures_whose_object_is_named(tmp_path: Path) -> None:
+    tiny_heads().save(tmp_path / HEADS)
+    spec = ObjectSpec(names=("cup", "curtain"))
+    write_tiny_bundle(tmp_path / "bundle", others={HEADS: tmp_path / HEADS}, with_objects=True, objects=spec)
+    data = tmp_path / "data"
+    rows = ["kind,path,material,source,note"]
+    for number in range(3):
+        # The tiny bundle sees cups, the first object, in red pictures; the third one shows none by its look.
+        Image.new("RGB", (40, 40), [(250, 120, 120), (240, 100, 100), (100, 250, 100)][number]).save(
+            tmp_path / "p.png"
+        )
+        (data / "images").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p.png").rename(data / f"images/ecocup__{number}.png")
+        rows.append(f"image,images/ecocup__{number}.png,ceramic,ecocup,")
+    for number, name in enumerate(["far__cup_1", "far__cup_2", *(f"far__{letter}" for letter in "abcdefghijklm")]):
+        samples = np.exp(-np.arange(8000) / 800) * np.sin(np.arange(8000) * (0.1 + 0.05 * number))
+        soundfile.write(data / f"{name}.wav", samples, 16_000)
+        rows.append(f"sound,{name}.wav,{'ceramic' if number < 2 else 'wood'},far,")
+    (data / "manifest.csv").write_text("\n".join(rows) + "\n")
+    out = tmp_path / "objects.json"
+    run("benchmarks.objects", str(data), str(tmp_path / "bundle"), str(tmp_path / "work"), "--json", str(out))
+    found = json.loads(out.read_text())
+    by_weight = found["with labels"]
+    assert by_weight["0"]["ecocup"]["pictures"] == 3
+    assert by_weight["1"]["ecocup"]["shown"] == pytest.approx(2 / 3, abs=1e-4)
+    assert by_weight["1"]["ecocup"]["of ten"] >= by_weight["0"]["ecocup"]["of ten"]
+    assert by_weight["1"]["ecocup"]["recall"] == by_weight["0"]["ecocup"]["recall"] == 1.0
 
 
 def test_a_source_without_enough_pictures_of_a_material_has_no_macro_mean() -> None:

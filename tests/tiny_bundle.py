@@ -24,6 +24,7 @@ from model.bundle import (
     Calibration,
     ClipSpec,
     Hubness,
+    ObjectSpec,
     PictureSpec,
     write_bundle,
 )
@@ -36,6 +37,7 @@ Constants = dict[str, npt.NDArray[np.generic]]
 _SIZE = 128
 _PARTS = 16
 _WOOD, _CARPET = 15, 16
+OBJECTS = ("bottle", "door")
 _PICTURE = PictureSpec(size=64)
 _CLIP = ClipSpec(sample_rate=16_000)
 
@@ -48,18 +50,26 @@ def write_shade(file: Path, level: int) -> None:
 
 
 def write_tiny_bundle(
-    folder: Path, seed: int = 0, others: Mapping[str, Path] = MappingProxyType({}), **fields: Any
+    folder: Path,
+    seed: int = 0,
+    others: Mapping[str, Path] = MappingProxyType({}),
+    *,
+    with_objects: bool = False,
+    **fields: Any,
 ) -> Bundle:
     """Write the bundle at `folder`; another `seed` gives other towers and so another id.
 
-    `others` are more files of it by their names, `fields` more fields of its `BundleSpec`.
+    `others` are more files of it by their names, `fields` more fields of its `BundleSpec`. `with_objects`: its
+    image tower sees a bottle in red pictures, a door in blue ones and neither in green ones.
     """
     rng = np.random.default_rng(seed)
     scratch = folder.with_name(folder.name + ".towers")
     scratch.mkdir(parents=True)
     towers = {IMAGE_TOWER: scratch / "image.onnx", SOUND_TOWER: scratch / "sound.onnx"}
-    onnx.save_model(_image_tower(rng), str(towers[IMAGE_TOWER]))
+    onnx.save_model(_image_tower(rng, with_objects), str(towers[IMAGE_TOWER]))
     onnx.save_model(_sound_tower(rng), str(towers[SOUND_TOWER]))
+    if with_objects:
+        fields = {"objects": ObjectSpec(names=OBJECTS, shown=0.1)} | fields
     return write_bundle(
         folder,
         {**towers, **others},
@@ -102,7 +112,7 @@ def _colour_weight(rng: np.random.Generator) -> npt.NDArray[np.float32]:
     return rng.standard_normal((3, _SIZE)).astype(np.float32)
 
 
-def _image_tower(rng: np.random.Generator) -> onnx.ModelProto:
+def _image_tower(rng: np.random.Generator, with_objects: bool) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["pictures"], ["levels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["levels", "pixels"], ["colour"], keepdims=0),
@@ -116,7 +126,21 @@ def _image_tower(rng: np.random.Generator) -> onnx.ModelProto:
         "weight": _colour_weight(rng),
     }
     pictures = helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["B", _PICTURE.size, _PICTURE.size, 3])
-    return _model(nodes, pictures, constants)
+    if not with_objects:
+        return _model(nodes, pictures, constants)
+    nodes += [
+        helper.make_node("MatMul", ["features", "redness"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["chances"], axis=-1),
+        helper.make_node("Slice", ["chances", "first", "count", "last"], ["objects"]),
+    ]
+    constants |= {
+        # Of red, green and blue; the third class is no object.
+        "redness": np.array([[0.03, 0, 0], [0, 0, 0.06], [0, 0.03, 0]], np.float32),
+        "first": np.array([0], np.int64),
+        "count": np.array([len(OBJECTS)], np.int64),
+        "last": np.array([1], np.int64),
+    }
+    return _model(nodes, pictures, constants, objects=len(OBJECTS))
 
 
 def _sound_tower(rng: np.random.Generator) -> onnx.ModelProto:
@@ -154,10 +178,13 @@ def _projection() -> list[onnx.NodeProto]:
     ]
 
 
-def _model(nodes: list[onnx.NodeProto], given: onnx.ValueInfoProto, constants: Constants) -> onnx.ModelProto:
-    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["B", _SIZE])
+def _model(
+    nodes: list[onnx.NodeProto], given: onnx.ValueInfoProto, constants: Constants, objects: int = 0
+) -> onnx.ModelProto:
+    sizes = {"embedding": _SIZE} | ({"objects": objects} if objects else {})
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", size]) for name, size in sizes.items()]
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "tower", [given], [embedding], initializers)
+    graph = helper.make_graph(nodes, "tower", [given], outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     return model

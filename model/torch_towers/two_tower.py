@@ -3,7 +3,7 @@
 This is the one definition: training (`training.systems`), pretraining, evaluation and export all use these modules.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,17 @@ class ImageTower(nn.Module):
         assert isinstance(self.network, PooledNetwork)
         projected, cells = self.network.with_cells(self.normalise(pictures))
         return normalize(projected, dim=1), cells
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether the network also gives probabilities of everyday objects."""
+        return getattr(self.network, "objects", None) is not None
+
+    def with_objects(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The outputs of `with_cells` and the probabilities `[B, O]` of everyday objects, from one pass."""
+        network: Any = self.network
+        projected, cells, objects = network.with_objects(self.normalise(pictures))
+        return normalize(projected, dim=1), cells, objects
 
 
 class SoundTower(nn.Module):

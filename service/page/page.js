@@ -158,10 +158,16 @@ function showMaterials(body) {
   const likely = (body.materials ?? []).filter((one) => one.probability >= LEAST_SHOWN).slice(0, MATERIALS_SHOWN);
   unrecognised.hidden = body.recognised !== false;
   find(".likeliest").replaceChildren(...likely.map(materialItem));
-  materials.hidden = unrecognised.hidden && !likely.length;
+  const objects = find("#objects");
+  const seen = (body.objects ?? []).map((one) => `${one.name} ${percent(one.probability)}`).join(", ");
+  objects.textContent = `Objects: ${seen}.`;
+  objects.hidden = !seen;
+  materials.hidden = unrecognised.hidden && objects.hidden && !likely.length;
   if (materials.hidden) return "";
-  if (!unrecognised.hidden) return unrecognised.textContent;
-  return `In the picture: ${likely.map((one) => `${one.name} ${spoken(percent(one.probability))}`).join(", ")}.`;
+  const said = unrecognised.hidden
+    ? likely.length ? `In the picture: ${likely.map((one) => `${one.name} ${percent(one.probability)}`).join(", ")}.` : ""
+    : unrecognised.textContent;
+  return [said, seen && objects.textContent].filter(Boolean).map(spoken).join(" ");
 }
 
 function materialItem({ name, probability }) {
@@ -179,7 +185,7 @@ function percent(probability) {
 }
 
 function spoken(shown) {
-  return shown.replace("<", "under ").replace(">", "over ");
+  return shown.replaceAll("<", "under ").replaceAll(">", "over ");
 }
 
 // Results
@@ -190,6 +196,7 @@ function resultItem(result) {
   part("title").textContent = result.title;
   part("material").textContent = result.material?.name ?? "no material given";
   part("material").classList.toggle("unknown", !result.material);
+  part("object").textContent = result.object ? `names: ${result.object}` : "";
   part("seconds").textContent = `${result.duration.toFixed(result.duration < 10 ? 2 : 0)} s`;
   const [name, number, share] = rating(result);
   part("score-name").textContent = name;

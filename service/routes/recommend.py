@@ -19,7 +19,7 @@ from model.errors import PictureFormatError
 from model.picture import REGION_SIDE, Region
 from service.load import PictureQueue, UploadMemory
 from service.problems import ProblemError, problem_responses
-from service.schemas import WholeNumber, decimal
+from service.schemas import DecimalNumber, WholeNumber, decimal
 from service.settings import Settings
 from service.state import state_of
 from service.upload import REQUEST_BODY, Upload, client_gone, receive_upload
@@ -146,6 +146,13 @@ def recommend_route(settings: Settings, queue: PictureQueue) -> DirectRoute:
             le=settings.max_k,
             description="How many sounds; all there are where the library has fewer.",
         )
+        object_weight: DecimalNumber = Field(
+            settings.object_weight,
+            ge=0,
+            le=1,
+            description="How much more a sound counts that names an object in the picture: what is added to its "
+            "score where object and material are certain. 0 ranks by the score alone.",
+        )
 
     class Asked(AskedPart, AskedCount):
         """The query parameters, `k` first."""
@@ -158,7 +165,9 @@ def recommend_route(settings: Settings, queue: PictureQueue) -> DirectRoute:
                 with memory.share(request.client.host if request.client else "") as share:
                     upload = await receive_upload(request, share)
                     received = True
-                    computed = await _computed(request, upload, asked.k, part, until, queue, settings)
+                    computed = await _computed(
+                        request, upload, asked.k, part, asked.object_weight, until, queue, settings
+                    )
         except TimeoutError:
             limit = f"{settings.deadline_seconds:g} s"
             if not received:
@@ -179,8 +188,9 @@ def recommend_route(settings: Settings, queue: PictureQueue) -> DirectRoute:
         summary="Recommend sounds for a picture",
         description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
         "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can tell, "
-        "the answer also says how likely each material is in the picture. Sounds are returned also where no "
-        "material is recognised. Where too many pictures wait already, the answer is 503, and where one client "
+        "the answer also says how likely each material is in the picture, and which everyday objects are. Sounds "
+        "that name one of these come nearer to the top. Sounds are returned also where no material is recognised. "
+        "Where too many pictures wait already, the answer is 503, and where one client "
         "asks too often, 429, both with Retry-After.",
         response_description="The sounds, best first, and what is in the picture.",
         response_model=Recommendation,
@@ -194,6 +204,7 @@ async def _computed(
     upload: Upload,
     k: int,
     part: Region | None,
+    object_weight: float,
     until: float,
     queue: PictureQueue,
     settings: Settings,
@@ -208,7 +219,7 @@ async def _computed(
         waited = perf_counter() - submitted
         picture = upload.picture(settings)
         with state.served.lease() as recommender:
-            body, stages = _answer(recommender, picture, k, part, until, root_path)
+            body, stages = _answer(recommender, picture, k, part, object_weight, until, root_path)
         return _Computed(body, {"queue": waited} | vars(stages))
 
     answer = asyncio.wrap_future(queue.submit(compute))
@@ -228,10 +239,16 @@ async def _computed(
 
 
 def _answer(
-    recommender: Recommender, picture: bytes, k: int, part: Region | None, until: float, root_path: str
+    recommender: Recommender,
+    picture: bytes,
+    k: int,
+    part: Region | None,
+    object_weight: float,
+    until: float,
+    root_path: str,
 ) -> tuple[bytes, Stages]:
     try:
-        answer = recommender.recommend(picture, k, region=part, until=until)
+        answer = recommender.recommend(picture, k, region=part, until=until, object_weight=object_weight)
     except PictureFormatError as error:
         raise PictureFormatError(f"{error}{_advice(picture)}") from error
     # Serialised here, on the computing thread, rather than by FastAPI on the event loop.

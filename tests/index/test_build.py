@@ -60,6 +60,24 @@ def test_every_sound_is_in_the_catalogue_with_what_is_known_of_it(
     index.close()
 
 
+def test_a_sound_names_objects_by_its_file_its_folders_and_its_tags(
+    tiny_bundle: Bundle, strike: Strike, tmp_path: Path
+) -> None:
+    folder = tmp_path / "library"
+    for number, name in enumerate(["wood/Door_Knock_01.wav", "Bottles/0001.wav", "0002.wav", "0003.wav"]):
+        strike(folder / name, 300 + 50 * number)
+    (folder / "manifest.csv").write_text("path,material,tags,note\n0002.wav,metal,pan;lid,a door\n0003.wav,,,\n")
+    report = build_index(tiny_bundle, folder, tmp_path / "index")
+    with SoundIndex.open(tmp_path / "index", tiny_bundle) as index:
+        named = {record.path: record.objects for record in index.page().sounds}
+    assert named == {
+        "0002.wav": ("pan",), "0003.wav": (), "Bottles/0001.wav": ("bottle",), "wood/Door_Knock_01.wav": ("door",),
+    }  # fmt: skip
+    # What sounds name decides answers, so that it is part of the index's id.
+    (folder / "manifest.csv").write_text("path,material,tags,note\n0002.wav,metal,pot;lid,a door\n0003.wav,,,\n")
+    assert build_index(tiny_bundle, folder, tmp_path / "index").spec.id != report.spec.id
+
+
 def test_bad_files_are_skipped_with_a_reason_and_the_run_goes_on(
     tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
 ) -> None:

@@ -20,7 +20,9 @@ from model.materials import MATERIALS
 NAMES = [material.name for material in MATERIALS]
 
 
-def record(row: int, material: str | None = None, path: str | None = None) -> SoundRecord:
+def record(
+    row: int, material: str | None = None, path: str | None = None, objects: tuple[str, ...] = ()
+) -> SoundRecord:
     return SoundRecord(
         id=hashlib.sha256(str(row).encode()).hexdigest()[:20],
         row=row,
@@ -38,6 +40,7 @@ def record(row: int, material: str | None = None, path: str | None = None) -> So
         loudness=-20.5,
         source="a recorder" if row % 2 else None,
         licence="CC0" if row % 2 else None,
+        objects=objects,
     )
 
 
@@ -50,13 +53,18 @@ def catalogue_of(records: list[SoundRecord]) -> Iterator[Catalogue]:
 
 
 def test_what_was_written_is_read_back() -> None:
-    records = [record(0, "metal"), record(1), record(2, "plastic-bag", path="Ü ber/it's %41?#.wav")]
+    strange = record(2, "plastic-bag", path="Ü ber/it's %41?#.wav", objects=("bottle", "drinking glass"))
+    records = [record(0, "metal"), record(1, objects=("bottle",)), strange]
     with catalogue_of(records) as catalogue:
         assert len(catalogue) == 3
         assert catalogue.rows([2, 0, 1]) == [records[2], records[0], records[1]]
         assert catalogue.rows([]) == []
         assert [catalogue.sound(one.id) for one in records] == records
         assert catalogue.sound("0" * 20) is None
+        # Rows and materials: the second sound has none, the third is a plastic bag.
+        assert catalogue.naming("bottle").tolist() == [[1, 2], [-1, 12]]
+        assert catalogue.naming("drinking glass").tolist() == [[2], [12]]
+        assert catalogue.naming("door").shape == (2, 0)
 
 
 def test_a_path_with_signs_that_mean_something_in_an_address(tmp_path: Path) -> None:

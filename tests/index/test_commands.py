@@ -211,6 +211,7 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
         "library": 9,
         "recognised": None,
         "materials": None,
+        "objects": None,
     }
     assert results == [
         {
@@ -227,6 +228,8 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
             "hit": match.record.hit,
             "loudness": match.record.loudness,
             "title": match.record.title,
+            "because": "material",
+            "object": None,
             "path": match.record.path,
         }
         for ids in [{"metal": 3, "wood": 15, "plastic-bag": 12}]

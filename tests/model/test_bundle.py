@@ -10,11 +10,11 @@ import onnx
 import pytest
 
 from model.atomic import atomic_file, atomic_folder
-from model.bundle import IMAGE_TOWER, SOUND_TOWER, SPEC_FILE, load_bundle, write_bundle
+from model.bundle import IMAGE_TOWER, SOUND_TOWER, SPEC_FILE, ObjectSpec, load_bundle, write_bundle
 from model.errors import BundleError
 from model.runtime import TowerRuntime
 from tests.model.test_files import NO_FILES, ODD_JSON
-from tests.tiny_bundle import write_tiny_bundle
+from tests.tiny_bundle import OBJECTS, write_tiny_bundle
 
 FIELDS = ("name", "backbones", "embedding_size", "cells", "materials", "picture", "clip")
 
@@ -34,6 +34,37 @@ def test_round_trip(tmp_path: Path) -> None:
     assert write_tiny_bundle(tmp_path / "other", seed=1).id != written.id
     edit(tmp_path / "b", unheard_of="an addition of a later version")
     assert load_bundle(tmp_path / "b").id == written.id
+
+
+def test_what_pictures_use_of_the_embedding_and_objects_are_declared_or_not(tmp_path: Path) -> None:
+    plain = write_tiny_bundle(tmp_path / "plain")
+    assert (plain.spec.picture_columns, plain.spec.objects) == (None, None)
+    raw = json.loads((tmp_path / "plain" / SPEC_FILE).read_text())
+    # As bundles were written before there were these fields.
+    del raw["picture_columns"], raw["objects"]
+    (tmp_path / "plain" / SPEC_FILE).write_text(json.dumps(raw))
+    edit(tmp_path / "plain")
+    old = load_bundle(tmp_path / "plain").spec
+    assert (old.id, old.picture_columns, old.objects) == (plain.id, None, None)
+    write_tiny_bundle(tmp_path / "b", with_objects=True, picture_columns=(0, 5, 127))
+    spec = load_bundle(tmp_path / "b").spec
+    assert spec.picture_columns == (0, 5, 127)
+    assert spec.objects == ObjectSpec(names=OBJECTS, shown=0.1)
+
+
+def test_a_tower_without_the_objects_that_are_declared_is_refused(tmp_path: Path) -> None:
+    pictures = np.zeros((1, 64, 64, 3), np.uint8)
+    objects = ObjectSpec(names=("bottle", "cup", "door"))
+    for bundle in (
+        write_tiny_bundle(tmp_path / "none", objects=objects),
+        write_tiny_bundle(tmp_path / "fewer", with_objects=True, objects=objects),
+        write_tiny_bundle(tmp_path / "unsaid", with_objects=True, objects=None),
+    ):
+        with pytest.raises(BundleError, match="does not have the outputs that bundle"):
+            TowerRuntime(bundle).embed_pictures(pictures)
+    found = TowerRuntime(write_tiny_bundle(tmp_path / "b", with_objects=True)).embed_pictures(pictures)
+    assert found.objects is not None
+    assert found.objects.shape == (1, 2)
 
 
 def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
@@ -136,6 +167,12 @@ def test_a_pipe_or_folder_in_place_of_a_file_is_refused_at_once(tmp_path: Path, 
         ({"files": {"a\nb": {"sha256": "", "bytes": -1}}}, "bytes"),
         ({"files": {"a\0b": {"sha256": "", "bytes": 0}}}, "lists no"),
         ({"materials": 5}, "materials"),
+        ({"picture_columns": [0, 128]}, "must rise from 0 to 127"),
+        ({"picture_columns": [5, 5]}, "must rise from 0 to 127"),
+        ({"picture_columns": []}, "picture_columns"),
+        ({"objects": {"names": ["cup", "cup"]}}, "two objects have one name"),
+        ({"objects": {"names": []}}, "objects.names"),
+        ({"objects": {"names": ["cup"], "shown": 0}}, "objects.shown"),
         ({"format_version": "9" * 10**6}, "format"),
     ],
 )

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,17 @@ def library_with_heads(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return make_library(tmp_path_factory.mktemp("library with heads"), write_tiny_bundle_with_heads)
 
 
+@pytest.fixture(scope="session")
+def library_with_objects(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The same sounds and three of bottles, served by a bundle that sees bottles in red pictures."""
+    made = make_library(tmp_path_factory.mktemp("objects"), partial(write_tiny_bundle, with_objects=True))
+    rng = np.random.default_rng(1)
+    for number in range(3):
+        _strike(made.sounds / "others" / f"Bottle_Clink_{number}.wav", rng)
+    build_index(made.bundle, made.sounds, made.index)
+    return made
+
+
 @pytest.fixture
 def sound_index(library: Library) -> Iterator[SoundIndex]:
     index = SoundIndex.open(library.index, library.bundle)
@@ -172,6 +184,12 @@ def server(library: Library) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def server_with_heads(library_with_heads: Library) -> Iterator[Server]:
     with running(library_with_heads) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server_with_objects(library_with_objects: Library) -> Iterator[Server]:
+    with running(library_with_objects) as server:
         yield server
 
 

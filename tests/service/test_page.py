@@ -136,6 +136,24 @@ def test_the_materials_of_the_picture_are_shown(page_with_heads: Page, tmp_path:
     )
 
 
+def test_the_objects_of_the_picture_and_the_sounds_that_name_one(
+    browser: Browser, server_with_objects: Server, complaints: list[str], tmp_path: Path
+) -> None:
+    Image.new("RGB", (80, 60), (250, 120, 120)).save(tmp_path / "red.png")
+    with opened(browser, server_with_objects, complaints) as page:
+        choose(page, tmp_path / "red.png")
+        expect(page.locator("#objects")).to_have_text(re.compile(r"^Objects: bottle 9\d%\.$"))
+        expect(page.get_by_role("status")).to_have_text(re.compile(r"^Objects: bottle 9\d%\. 10 sounds found"))
+        named = page.locator(".result", has_text="names: bottle")
+        expect(named).to_have_count(3)
+        expect(named.get_by_role("heading")).to_have_text([re.compile("Bottle Clink")] * 3)
+        Image.new("RGB", (80, 60), (100, 250, 100)).save(tmp_path / "green.png")
+        page.get_by_role("button", name="Another picture").click()
+        choose(page, tmp_path / "green.png")
+        expect(page.locator(".result")).to_have_count(10)
+        expect(page.locator("#objects")).to_be_hidden()
+
+
 def test_every_sound_shows_its_match(page_with_heads: Page, picture: Path) -> None:
     page = page_with_heads
     choose(page, picture)

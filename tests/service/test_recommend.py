@@ -37,6 +37,7 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
         # The bundle has no heads.
         "recognised": None,
         "materials": None,
+        "objects": None,
     }
     expected = sound_index.search(embedding, 7)
     assert [result["rank"] for result in results] == list(range(1, 8))
@@ -55,6 +56,8 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
             "hit": record.hit,
             "loudness": record.loudness,
             "title": record.title,
+            "because": "material",
+            "object": None,
         }
         assert client.get(result["url"]).status_code == 200
 

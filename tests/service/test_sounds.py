@@ -220,6 +220,7 @@ def test_the_record(client: httpx.Client, url: str, record: SoundRecord) -> None
         "bytes": record.bytes,
         "source": None,
         "licence": None,
+        "objects": ["pan"],
     }
 
 

@@ -26,6 +26,7 @@ from training.pretraining.held_out import (
     hold_out,
 )
 from training.pretraining.material_files import MaterialFiles, read_material_files
+from training.pretraining.objects import object_spec
 from training.pretraining.parity import Parity, measure_parity
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
@@ -113,6 +114,8 @@ def build_pretrained(
                 "clip",
                 "calibration",
                 "label_strength",
+                "picture_columns",
+                "objects",
             )
         }
         files = {name: work / name for name in (IMAGE_TOWER, SOUND_TOWER)} | {HEADS: floats.file(HEADS)}
@@ -176,6 +179,7 @@ def _export(
             "nothing": _sources(data.nothing.files),
             **left_out,
         },
+        objects=object_spec(),
     )
     heads_file = target.with_name(HEADS)
     heads.save(heads_file)
@@ -195,6 +199,8 @@ def _export(
             expected_error=errors,
         ),
         label_strength=recipe.label_strength,
+        picture_columns=spec.picture_columns,
+        objects=spec.objects,
         training=spec.training,
         metrics={
             **spec.metrics,

@@ -1,5 +1,6 @@
 """Pooling that looks at the middle of a picture more than at its edges: what is photographed stands there."""
 
+import torch
 from torch import Tensor, nn
 
 from model.torch_towers.networks import PooledNetwork
@@ -24,11 +25,17 @@ def pool(cells: Tensor, centre: float) -> Tensor:
 
 
 class CentredNetwork(PooledNetwork):
-    """A `PooledNetwork` that pools with `centre`: a weighted mean of its cells is what `forward` gives."""
+    """A `PooledNetwork` that pools with `centre`: a weighted mean of its cells is what `forward` gives.
 
-    def __init__(self, features: nn.Module, projection: nn.Linear, centre: float) -> None:
+    `objects`: from pooled features `[B, F]` to probabilities `[B, O]` of everyday objects.
+    """
+
+    def __init__(
+        self, features: nn.Module, projection: nn.Linear, centre: float, objects: nn.Module | None = None
+    ) -> None:
         super().__init__(features, projection, dropout=0.0)
         self.centre = centre
+        self.objects = objects
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Project pictures `[B, 3, H, W]` to `[B, size]`."""
@@ -39,3 +46,14 @@ class CentredNetwork(PooledNetwork):
         """The output of `forward` and the cells `[B, rows, columns, size]`, from one pass."""
         cells: Tensor = self.projection(self.features(pictures).permute(0, 2, 3, 1))
         return pool(cells, self.centre), cells
+
+    def with_objects(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The outputs of `with_cells` and the objects' probabilities `[B, O]`, from one pass."""
+        assert self.objects is not None
+        maps = self.features(pictures).permute(0, 2, 3, 1)
+        cells: Tensor = self.projection(maps)
+        rows, columns = maps.shape[1:3]
+        # What `pool` does, as one product: its slices and means take several times as long.
+        weights = pool(torch.eye(rows * columns).reshape(-1, rows, columns, 1), self.centre).T
+        pooled, features = ((weights @ one.flatten(1, 2))[:, 0] for one in (cells, maps))
+        return pooled, cells, self.objects(features)

@@ -30,6 +30,7 @@ class PretrainingData:
     """Features of pictures `[N, F]`, sounds `[M, G]` and, in `nothing`, of pictures of nothing.
 
     `varied_features [M, V, G]` are those of V variants of each sound, on which heads are fitted as well.
+    `imagenet_rows [1000, F]` and `imagenet_bias [1000]` are the last layer of the picture network.
     `unreadable` are listed files that could not be read; they are in none of these.
     """
 
@@ -37,6 +38,7 @@ class PretrainingData:
     picture_features: Tensor
     picture_network: PictureFeatures
     imagenet_rows: Tensor
+    imagenet_bias: Tensor
     nothing: Nothing
     sounds: MaterialFiles
     sound_features: Tensor
@@ -101,6 +103,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         picture_features=of_pictures,
         picture_network=see,
         imagenet_rows=network.projection.weight.detach(),
+        imagenet_bias=network.projection.bias.detach(),
         nothing=together(empty, torch.cat(of_nothing)),
         sounds=sounds,
         sound_features=of_both[:, 0],

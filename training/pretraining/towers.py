@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from model.torch_towers.networks import PooledNetwork
 from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
 from training.pretraining.fit_heads import PictureClassifier, SoundClassifier
+from training.pretraining.objects import object_head
 from training.pretraining.pooling import CentredNetwork
 from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.space import SoundProjection, picture_projection
@@ -19,10 +19,6 @@ def sound_projection(data: PretrainingData, classifier: SoundClassifier) -> Soun
 def build_towers(data: PretrainingData, pictures: PictureClassifier, sounds: SoundClassifier) -> TwoTower:
     """The towers, in evaluation mode."""
     see, projection = data.picture_network, picture_projection(pictures)
-    image = (
-        CentredNetwork(see.features, projection, see.centre)
-        if see.centre
-        else PooledNetwork(see.features, projection, dropout=0.0)
-    )
+    image = CentredNetwork(see.features, projection, see.centre, object_head(data))
     sound = nn.Sequential(data.sound_network, sound_projection(data, sounds))
     return TwoTower(ImageTower(image), SoundTower(sound, data.spectrogram)).eval()

@@ -19,6 +19,7 @@ from model.bundle import (
     SOUND_TOWER,
     Bundle,
     ClipSpec,
+    ObjectSpec,
     PictureSpec,
     check_target,
     load_bundle,
@@ -27,7 +28,7 @@ from model.bundle import (
 from model.errors import TrainingError
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
-from model.torch_towers.networks import EMBEDDING_SIZE
+from model.torch_towers.networks import EMBEDDING_SIZE, PooledNetwork
 from model.torch_towers.two_tower import ImageTower, TwoTower
 
 OPSET = 18
@@ -40,8 +41,8 @@ class _ImageTowerWithCells(nn.Module):
         super().__init__()
         self.tower = tower
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        return self.tower.with_cells(pictures)
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        return self.tower.with_objects(pictures) if self.tower.has_objects else self.tower.with_cells(pictures)
 
 
 def export_bundle(
@@ -54,11 +55,13 @@ def export_bundle(
     clip: ClipSpec,
     training: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
+    objects: ObjectSpec | None = None,
 ) -> tuple[Bundle, float]:
     """Write the bundle of `towers` at `target`; returns it and the least cosine seen between it and them.
 
     The bundle is compared with the trained towers on 64 random inputs before it is published; TrainingError
-    if one of them differs by more than cosine 0.99999.
+    if one of them differs by more than cosine 0.99999, or if an embedding is not 0 in a column that is always 0 by
+    the image tower's last layer. `objects` is about the image tower's output of that name, where it has one.
     """
     check_target(target)
     # A copy, because export must not move or change towers that may train on.
@@ -70,7 +73,7 @@ def export_bundle(
         image_file, sound_file = Path(scratch) / IMAGE_TOWER, Path(scratch) / SOUND_TOWER
         cells = None
         if towers.image.has_cells:
-            outputs = ["embedding", "cells"]
+            outputs = ["embedding", "cells", *(["objects"] if towers.image.has_objects else [])]
             _export(_ImageTowerWithCells(towers.image), pictures, "pictures", outputs, image_file)
             with torch.inference_mode():
                 shape = towers.image.with_cells(torch.from_numpy(pictures[:1]))[1].shape
@@ -87,6 +90,8 @@ def export_bundle(
             "picture": picture,
             "clip": clip,
             "training": training or {},
+            "picture_columns": _columns(towers.image),
+            "objects": objects,
         }
         files = {IMAGE_TOWER: image_file, SOUND_TOWER: sound_file}
         trial = write_bundle(Path(scratch) / "trial", files, **fields)
@@ -139,12 +144,25 @@ def _forget_origin(file: Path) -> None:
     onnx.save_model(model, str(file))
 
 
+def _columns(tower: ImageTower) -> tuple[int, ...] | None:
+    """The columns of the embedding that the last layer can make other than 0; None: all, or not known."""
+    if not isinstance(tower.network, PooledNetwork):
+        return None
+    last = tower.network.projection
+    used = (last.weight != 0).any(dim=1) | (last.bias != 0)
+    return None if used.all() else tuple(used.nonzero()[:, 0].tolist())
+
+
 def _parity(towers: TwoTower, bundle: Bundle, pictures: np.ndarray, clips: np.ndarray) -> float:
     """Least cosine over all inputs between the trained towers' embeddings and the bundle's."""
     runtime = TowerRuntime(bundle, threads=torch.get_num_threads())
     with torch.inference_mode():
         wanted_images = towers.image(torch.from_numpy(pictures)).numpy()
         wanted_sounds = towers.sound(torch.from_numpy(clips)).numpy()
-    images = (wanted_images * runtime.embed_pictures(pictures).embedding).sum(1)
+    found = runtime.embed_pictures(pictures).embedding
+    columns = bundle.spec.picture_columns
+    if columns is not None and np.delete(found, columns, axis=1).any():
+        raise TrainingError(f"pictures use other columns of the embedding than {list(columns)}")
+    images = (wanted_images * found).sum(1)
     sounds = (wanted_sounds * runtime.embed_clips(clips)).sum(1)
     return float(min(images.min(), sounds.min()))

@@ -9,11 +9,14 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from model.bundle import IMAGE_TOWER, Bundle, ClipSpec, PictureSpec
+from model.errors import TrainingError
+from model.objects import imagenet_classes
 from model.runtime import TowerRuntime
 from model.torch_towers.networks import EMBEDDING_SIZE, PooledNetwork
 from model.torch_towers.spectrogram import LogMel
 from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
 from training.pretraining.features import PictureFeatures, pretrained_network
+from training.pretraining.objects import ObjectHead, class_names
 from training.pretraining.pooling import CentredNetwork, margin, pool
 from training.pretraining.quantise import quantise_tower
 from training.systems.export import export_bundle
@@ -65,15 +68,20 @@ def test_features_and_tower_pool_alike_and_without_a_centre_as_ever(network: Poo
 
 @pytest.fixture(scope="module")
 def bundle(network: PooledNetwork, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    tower = CentredNetwork(network.features, projection(network), CENTRE)
+    return exported(tower, tmp_path_factory.mktemp("centred") / "bundle")
+
+
+def exported(network: PooledNetwork, folder: Path) -> Bundle:
     clip = ClipSpec(sample_rate=16_000, before=0.1, after=0.3)
     sound = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, EMBEDDING_SIZE))
     towers = TwoTower(
-        ImageTower(CentredNetwork(network.features, projection(network), CENTRE)),
+        ImageTower(network),
         SoundTower(sound, LogMel(clip.sample_rate, clip.samples, 32)),
     ).eval()
     found, parity = export_bundle(
         towers,
-        tmp_path_factory.mktemp("centred") / "bundle",
+        folder,
         name="centred",
         backbones={"image": "efficientnet_lite0", "sound": "none"},
         picture=PictureSpec(size=224, resize="crop"),
@@ -85,11 +93,46 @@ def bundle(network: PooledNetwork, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_a_centred_tower_is_exported_with_its_cells(bundle: Bundle) -> None:
     assert bundle.spec.cells == (7, 7)
+    assert (bundle.spec.picture_columns, bundle.spec.objects) == (None, None)
     pictures = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     found = TowerRuntime(bundle).embed_pictures(pictures)
     assert found.cells is not None
     pooled = normalize(pool(torch.from_numpy(found.cells), CENTRE), dim=1).numpy()
     np.testing.assert_allclose(pooled, found.embedding, atol=1e-4)
+
+
+@pytest.mark.parametrize("centre", [0.0, CENTRE])
+def test_objects_are_the_summed_classes_of_the_pooled_features(network: PooledNetwork, centre: float) -> None:
+    head = ObjectHead(network.projection.weight.detach(), network.projection.bias.detach(), temperature=1.0)
+    tower = CentredNetwork(network.features, projection(network), centre, head).eval()
+    pictures = torch.randint(0, 256, (2, 192, 192, 3), dtype=torch.uint8, generator=torch.manual_seed(0))
+    with torch.no_grad():
+        see = PictureFeatures(network, centre)
+        standard = see.normalise(pictures)
+        pooled, cells, objects = tower.with_objects(standard)
+        for one, expected in zip((pooled, cells), tower.with_cells(standard), strict=True):
+            torch.testing.assert_close(one, expected, atol=1e-5, rtol=1e-4)
+        chances = torch.softmax(network.projection(see(pictures)), dim=1)
+    names = class_names()
+    for column, classes in enumerate(imagenet_classes().values()):
+        summed = chances[:, [names.index(one) for one in classes]].sum(dim=1)
+        torch.testing.assert_close(objects[:, column], summed, atol=1e-6, rtol=1e-3)
+
+
+def test_a_column_that_pictures_use_undeclared_is_refused(
+    network: PooledNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = projection(network)
+    with torch.no_grad():
+        layer.weight[7:] = 0.0
+        layer.bias[7:] = 0.0
+        layer.bias[100] = 1.0
+    found = exported(CentredNetwork(network.features, layer, CENTRE), tmp_path / "bundle")
+    assert found.spec.picture_columns == (*range(7), 100)
+    monkeypatch.setattr("training.systems.export._columns", lambda _: (*range(6), 100))
+    with pytest.raises(TrainingError, match="pictures use other columns of the embedding"):
+        exported(CentredNetwork(network.features, layer, CENTRE), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_centred_tower_is_quantised(bundle: Bundle, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from model.bundle import Bundle, load_bundle
 from model.errors import TrainingError
 from model.heads import MaterialHeads
 from model.materials import MATERIALS
+from model.objects import imagenet_classes
 from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
 from training.pretraining import pretraining_data as gathered
@@ -26,7 +27,7 @@ from training.pretraining.held_out import (
 from training.pretraining.pooling import pool
 from training.pretraining.pretrain_commands import pretrain
 from training.pretraining.score import score_left_out
-from training.pretraining.space import picture_projection
+from training.pretraining.space import CONSTANT, picture_projection
 from training.pretraining.towers import sound_projection
 
 
@@ -49,6 +50,9 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
     spec = bundle.spec
     assert (spec.precision, spec.cells, spec.name) == ("int8", (6, 6), "thud-materials")
     assert sum(record.bytes for record in spec.files.values()) < 16e6
+    assert spec.picture_columns == tuple(range(CONSTANT + 1))
+    assert spec.objects is not None
+    assert spec.objects.names == tuple(imagenet_classes())
     assert spec.calibration is not None
     assert set(spec.calibration.expected_error) == {"picture", "sound"}
     assert spec.training["pictures"] == {"first": 12, "second": 12}
@@ -95,6 +99,10 @@ def test_it_recognises_what_it_was_fitted_on(bundle: Bundle, data: Path) -> None
         material = heads.pictures(found.embedding)[0].argmax()
         assert bundle.spec.materials[material] == list(COLOURS)[number]
         assert found.cells is not None
+        assert not found.embedding[:, CONSTANT + 1 :].any()
+        assert found.objects is not None
+        assert found.objects.shape == (1, len(imagenet_classes()))
+        assert found.objects.min() >= 0
         # The cells pooled, normalised, are the picture's own embedding.
         mean = pool(torch.from_numpy(found.cells), SMALL.centre)[0].numpy()
         np.testing.assert_allclose(mean / np.linalg.norm(mean), found.embedding[0], atol=1e-4)

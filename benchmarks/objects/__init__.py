@@ -1,0 +1,1 @@
+"""Whether sounds that name what a picture shows are recommended for it."""
