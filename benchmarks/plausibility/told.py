@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.materials import MATERIALS
-from training.pretraining.features import pretrained_network
+from model.torch_towers.aisfx import AisfxSpectrogram
+from training.pretraining.aisfx_weights import aisfx_network
 from training.pretraining.fit_heads import fit_sounds
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import sound_features
-from training.pretraining.sound_features import SoundFeatures
-from training.pretraining.spectra import ClearedLogMel
 
 Ids = npt.NDArray[np.int64]
 
@@ -40,29 +39,20 @@ def tell(library: MaterialFiles, recordings: MaterialFiles, work: Path) -> Told:
     The features are kept in `work`. Files that cannot be read are left out.
     """
     recipe = PretrainingRecipe()
-    log_mel = ClearedLogMel(recipe.clip.sample_rate, recipe.clip.samples, recipe.spectrogram_size)
-    hear = SoundFeatures(recipe.sound_network, pretrained_network(recipe.sound_network)).eval()
+    hear = nn.Sequential(AisfxSpectrogram(recipe.clip.sample_rate), aisfx_network())
 
-    def features(files: MaterialFiles, name: str) -> tuple[MaterialFiles, Tensor]:
-        found = sound_features(files, log_mel, hear, recipe, work, name)
+    def features(files: MaterialFiles, variants: int, name: str) -> tuple[MaterialFiles, Tensor, Tensor]:
+        own = recipe.model_copy(update={"variants": variants})
+        found, varied = sound_features(files, hear, own, work, name)
         usable = ~torch.isnan(found[:, 0])
-        return files.only(usable.numpy()), found[usable]
+        return files.only(usable.numpy()), found[usable], varied[usable]
 
-    recordings, recorded = features(recordings, "sounds")
-    library, made = features(library, "library")
+    recordings, recorded, varied = features(recordings, recipe.variants, "sounds")
+    library, made, _ = features(library, 0, "library")
 
     def right(rows: npt.NDArray[np.bool_], asked: Tensor) -> Ids:
-        chosen = recordings.only(rows)
-        nothing = torch.zeros(0, recorded.shape[1])
-        classifier = fit_sounds(
-            recorded[torch.from_numpy(rows)],
-            chosen.material,
-            chosen.source,
-            hear.blocks,
-            nothing,
-            np.zeros(0, np.int64),
-            recipe,
-        )
+        chosen, which = recordings.only(rows), torch.from_numpy(rows)
+        classifier = fit_sounds(recorded[which], chosen.material, chosen.source, varied[which], recipe)
         found: Ids = classifier(asked).argmax(dim=1).numpy()
         return found
 

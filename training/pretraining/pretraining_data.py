@@ -94,7 +94,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         of_nothing.append(features_of(see, iter(drawn), len(drawn), "drawn pictures"))
     pictures, of_pictures, unseen = _readable(pictures, of_pictures)
     spectrogram, hear = AisfxSpectrogram(recipe.clip.sample_rate), aisfx_network()
-    of_sounds, of_variants = _sound_features(sounds, nn.Sequential(spectrogram, hear), recipe, work)
+    of_sounds, of_variants = sound_features(sounds, nn.Sequential(spectrogram, hear), recipe, work, "sounds")
     of_both = torch.cat([of_sounds[:, None], of_variants], dim=1).flatten(1)
     sounds, of_both, unheard = _readable(sounds, of_both)
     of_both = of_both.reshape(len(sounds), 1 + recipe.variants, -1)
@@ -139,10 +139,10 @@ def _readable(files: MaterialFiles, features: Tensor) -> tuple[MaterialFiles, Te
     return files.only(there.numpy()), features[there], lost
 
 
-def _sound_features(
-    files: MaterialFiles, hear: nn.Module, recipe: PretrainingRecipe, work: Path
+def sound_features(
+    files: MaterialFiles, hear: nn.Module, recipe: PretrainingRecipe, work: Path, what: str
 ) -> tuple[Tensor, Tensor]:
-    """Features `[M, G]` of sounds and `[M, V, G]` of their variants, cached in `work`.
+    """Features `[M, G]` of sounds and `[M, V, G]` of their variants, cached in `work` under the name `what`.
 
     Those of a sound that cannot be read are NaN.
     """
@@ -154,18 +154,20 @@ def _sound_features(
         "high_pass": HIGH_PASS_HERTZ,
     }
     plain = cached(
-        work / f"sounds-{recipe.sound_network}.npz",
+        work / f"{what}-{recipe.sound_network}.npz",
         identity,
-        lambda: features_of(hear, read_clips(files.paths, recipe.clip), len(files), "sounds"),
+        lambda: features_of(hear, read_clips(files.paths, recipe.clip), len(files), what),
     )
+    if not variants:
+        return plain, plain.new_zeros((len(files), 0, plain.shape[1]))
     varied = cached(
-        work / f"sounds-{recipe.sound_network}-varied-{variants}.npz",
+        work / f"{what}-{recipe.sound_network}-varied-{variants}.npz",
         {**identity, "variants": variants, "seed": recipe.seed},
         lambda: features_of(
             hear,
             read_varied_clips(files.paths, recipe.clip, variants, recipe.seed),
             variants * len(files),
-            "varied sounds",
+            f"varied {what}",
         ),
     )
     return plain, varied.reshape(len(files), variants, -1)
