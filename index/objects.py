@@ -15,9 +15,14 @@ from model.hubness import SCORE_DECIMALS
 MOST_SHOWN = 5
 
 
-def shown_objects(probabilities: Vectors, spec: ObjectSpec) -> list[PictureObject]:
-    """The likeliest objects, at most 5, of `probabilities [O]` that count as shown, likeliest first."""
-    rounded = np.round(probabilities.astype(np.float64), SCORE_DECIMALS)
+def shown_objects(probabilities: Vectors | None, spec: ObjectSpec | None) -> list[PictureObject] | None:
+    """The likeliest objects, at most 5, of `probabilities [1, O]` that count as shown, likeliest first.
+
+    None where the bundle tells none.
+    """
+    if probabilities is None or spec is None:
+        return None
+    rounded = np.round(probabilities[0].astype(np.float64), SCORE_DECIMALS)
     likeliest = np.argsort(-rounded, kind="stable")[:MOST_SHOWN].tolist()
     found = [PictureObject(spec.names[column], float(rounded[column])) for column in likeliest]
     return [one for one in found if one.probability >= spec.shown]

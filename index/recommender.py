@@ -161,10 +161,7 @@ class Recommender:
         decoded = perf_counter()
         found = self.towers.embed_pictures(pixels[None])
         embedded = perf_counter()
-        embedding = found.embedding[0]
-        objects = None
-        if found.objects is not None and spec.objects is not None:
-            objects = shown_objects(found.objects[0], spec.objects)
+        embedding, objects = found.embedding[0], shown_objects(found.objects, spec.objects)
         weight = self._object_weight if object_weight is None else object_weight
         in_picture = self._in_picture(embedding)
         fit = MaterialFit(self._heads, in_picture) if self._heads is not None and in_picture is not None else None
@@ -176,10 +173,9 @@ class Recommender:
         return answer
 
     def _in_picture(self, embedding: Vectors) -> _Probabilities | None:
-        """The probabilities `[17]` of the materials in the picture of this L2-normalised `embedding [d]`."""
+        """The probabilities `[17]` of the materials in the picture, rounded as they are shown."""
         if self._heads is None:
             return None
-        # Rounded first, so that the order agrees with the numbers that are shown.
         found: _Probabilities = self._heads.pictures(embedding[None])[0].astype(np.float64)
         return found.round(SCORE_DECIMALS)
 

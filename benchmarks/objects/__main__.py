@@ -70,8 +70,7 @@ def main(data: Path, bundle: Path, work: Path, out: Path | None) -> None:
     runtime = TowerRuntime(opened)
     for number, picture in enumerate(tqdm(pictures, unit="picture")):
         found = runtime.embed_picture(picture.path.read_bytes())
-        assert found.objects is not None
-        shown = shown_objects(found.objects[0], opened.spec.objects)
+        shown = shown_objects(found.objects, opened.spec.objects) or []
         fit = MaterialFit(heads, heads.pictures(found.embedding)[0].astype(np.float64))
         for name, index in indexes.items():
             rows[name] += _measure(picture, found.embedding[0], shown, fit, index, scored=number % _SCORED == 0)

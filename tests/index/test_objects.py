@@ -114,7 +114,9 @@ def test_equal_sounds_come_in_the_order_of_the_catalogue(bundle: Bundle, strike:
 
 def test_the_shown_objects_are_few_and_likely() -> None:
     spec = ObjectSpec(names=tuple("abcdefgh"), shown=0.1)
-    found = shown_objects(np.array([0.1, 0.3, 0.0999, 0.1, 0.2, 0.1, 0.1, 0.1], np.float32), spec)
+    found = shown_objects(np.array([[0.1, 0.3, 0.0999, 0.1, 0.2, 0.1, 0.1, 0.1]], np.float32), spec)
+    assert found is not None
+    assert shown_objects(None, None) is None
     assert [one.name for one in found] == ["b", "e", "a", "d", "f"]
     assert found[0] == PictureObject("b", 0.3)
     assert shares(found[:2], 0.5) == {"b": 0.15, "e": 0.1}
