@@ -27,7 +27,6 @@ from model.materials import MATERIALS
 from model.progress import progress
 from model.sound import decode_sound
 from training.pretraining.material_files import MaterialFiles, read_material_files
-from training.pretraining.pretrain_recipe import PretrainingRecipe
 
 Values = npt.NDArray[np.float64]
 
@@ -110,9 +109,9 @@ def compare(
 
 
 def source_weights(source: npt.NDArray[np.str_]) -> Values:
-    """Weights `[N]` of recordings from the sources `[N]`: a source of n weighs as n to the recipe's power."""
+    """Weights `[N]` of recordings from the sources `[N]`: a source of n weighs as the square root of n."""
     _, which, counts = np.unique(source, return_inverse=True, return_counts=True)
-    weights: Values = counts[which].astype(np.float64) ** (PretrainingRecipe().source_power - 1.0)
+    weights: Values = counts[which].astype(np.float64) ** -0.5
     return weights
 
 
