@@ -25,7 +25,7 @@ from model.sound import SoundLimits
 from model.threads import available_cpus
 
 SKIPPED_FILE = "skipped.tsv"
-NAMING_COLUMNS = ("object", "title", "tags", "keywords", "description")
+NAMING_COLUMNS = ("object", "title", "tags", "keywords")
 """Columns of a manifest in which, beside its path, objects are looked for that a sound names."""
 
 _MEDIA_TYPES = {

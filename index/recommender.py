@@ -163,6 +163,8 @@ class Recommender:
         embedded = perf_counter()
         embedding, objects = found.embedding[0], shown_objects(found.objects, spec.objects)
         weight = self._object_weight if object_weight is None else object_weight
+        if not 0 <= weight <= 1:
+            raise ValueError(f"object_weight is {weight}; it must be from 0 to 1")
         in_picture = self._in_picture(embedding)
         fit = MaterialFit(self._heads, in_picture) if self._heads is not None and in_picture is not None else None
         matches = self.index.search(embedding, k, shares(objects or (), weight), fit)

@@ -179,8 +179,9 @@ class SoundIndex:
             unlabelled = self._vectors.vectors(rows[named[materials[named] < 0]])
             gain[named] *= fit(materials[named], unlabelled)
         nearness, cosines = self._vectors.score(embedding, rows)
-        scores = np.round((nearness.astype(np.float64) + 1.0) / 2.0 + gain, SCORE_DECIMALS)
-        best = np.lexsort((rows, -scores))[:k]
+        # By twice the score, so that rounding makes no more sounds equal than it does without shares.
+        ranked = np.round(nearness.astype(np.float64) + 2.0 * gain, SCORE_DECIMALS)
+        best = np.lexsort((rows, -ranked))[:k]
         nearest = set(np.lexsort((rows, -nearness))[:k].tolist())
         return [
             replace(match, object=naming[number][0] if number >= 0 else None, nearest=place in nearest)

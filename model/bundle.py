@@ -74,7 +74,8 @@ class ClipSpec(_Spec):
 class Calibration(_Spec):
     """How far the probabilities of the bundle's heads can be trusted.
 
-    `recognised`: a picture counts as recognised when its likeliest material has at least this probability.
+    `recognised`: a picture counts as recognised when its likeliest material has at least this probability; only
+    where the heads have no recognition weights (model/heads.py).
     `fitted_on`: in words, the data that the heads were calibrated on.
     `expected_error`: expected calibration error of each head (`picture`, `sound`) on held-out data.
     """

@@ -44,7 +44,7 @@ class Library:
         self._pictures, self._sounds = held_out.pictures.numpy(), held_out.sounds.numpy()
         groups = sorted({*data.pictures.group.tolist(), *data.sounds.group.tolist()})
         self._heads: dict[str, MaterialHeads] = {
-            group: calibrate(data, held_out, recipe, without=group)[0] for group in groups
+            group: calibrate(data, held_out, recipe, without=group) for group in groups
         }
         self.material = data.sounds.material
         self.probabilities = np.zeros((len(self._sounds), len(MATERIALS)), np.float32)

@@ -123,7 +123,9 @@ class Measured:
         )
 
     def _scored(self, name: str, rows: npt.NDArray[np.intp]) -> Scored:
-        found = score_pictures(self._logits[name][rows], self._material[rows], LEAST_FILES, None, self._rare)
+        # Their order is all that is measured here; as probabilities they are not calibrated.
+        ranked = softmax(self._logits[name][rows])
+        found = score_pictures(ranked, self._material[rows], LEAST_FILES, None, self._rare)
         weight = group_weight(str(self._group[rows[0]]))
         return Scored(found.numbers, found.each, found.material, found.counted, weight=weight)
 
@@ -158,8 +160,17 @@ class Measured:
                     weights += group_weight(group)
             if weights:
                 found.append(total / weights)
+        if not found:
+            return np.nan, np.nan
         low, high = np.quantile(found, (0.025, 0.975))
         return float(low), float(high)
+
+
+def softmax(logits: Floats) -> Floats:
+    """Each row of `logits [N, 17]` as probabilities, in the same order."""
+    powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    ranked: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return ranked
 
 
 @click.command()

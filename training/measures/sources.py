@@ -180,21 +180,21 @@ def score_pictures(
     - `top-1`, `top-3`: whether it is the likeliest, or among the three likeliest
     - `mAP`: mean, over the materials that count for macro means, of the average precision of their probability;
       a material that all the source's pictures are of is left out, for nothing is there to tell it from
-    - `ECE`: expected calibration error of all N x 17 probabilities
+    - `ECE`: expected calibration error of the likeliest material's probability
     - `probability`: that of the likeliest material, whose mean should be `top-1`
     - `recognised`: share of those in the mask `recognised [N]`
     """
     each = _tops(probabilities, material)
     if recognised is not None:
         each["recognised"] = recognised.astype(np.float64)
-    truth = material[:, None] == np.arange(len(MATERIALS))
+    truth, predicted = material[:, None] == np.arange(len(MATERIALS)), probabilities.argmax(axis=1)
     precisions = [
         float(average_precision(probabilities[:, id_].astype(np.float64), truth[:, id_])[0])
         for id_ in enough(material, least, rare)
         if not truth[:, id_].all()
     ]
-    more = {"mAP": mean(precisions), "ECE": calibration_error(probabilities.ravel(), truth.ravel())}
-    return _scored(each, material, least, more, rare, predicted=probabilities.argmax(axis=1))
+    more = {"mAP": mean(precisions), "ECE": calibration_error(probabilities.max(axis=1), predicted == material)}
+    return _scored(each, material, least, more, rare, predicted=predicted)
 
 
 def score_sounds(probabilities: Reals, material: Ids, least: int, rare: Sequence[int] = ()) -> Scored:

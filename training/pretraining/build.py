@@ -159,7 +159,7 @@ def _export(
 ) -> Bundle:
     pictures = fit_whole_pictures(data, recipe, fitted_pictures(data))
     sounds = fit_whole_sounds(data, recipe, data.sounds.fitted)
-    heads, recognition = calibrate(data, held_out, recipe)
+    heads = calibrate(data, held_out, recipe)
     of_parts = parts(scores)
     errors = {
         name: round(mean_over(list(of_parts[part].values()))["ECE"], 4)
@@ -205,7 +205,7 @@ def _export(
         metrics={
             **spec.metrics,
             "left_out": _means(of_parts),
-            "nothing": {**nothing.as_dict(), "within bounds": recognition.within_bounds},
+            "nothing": nothing.as_dict(),
         },
     )
 

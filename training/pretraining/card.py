@@ -77,11 +77,13 @@ their cosine orders the sounds.
 ## How it measures
 
 Sources of one kind are a group, and each group was left out of fitting and calibration in turn: the tables are
-about pictures and sounds of groups that the heads had never seen. The library is all {len(data.sounds):,}
+about pictures and sounds of groups that the heads had never seen (whether the
+networks below them have is not known). The library is all {len(data.sounds):,}
 recordings, each embedded by heads that had not seen its group. What was tried is in docs/pretraining.md: the
 strengths were chosen by such means over groups, so that the figures are too good: expect less of photographs of
 other kinds. `P@10 labelled` is for a library whose labels are known. `probability` is the mean of the likeliest
-material's, `top-1` how often it is right: they should be the same.
+material's, `top-1` how often it is right: they should be the same, and are not for each group. Intervals are over
+files: other sources would differ by far more.
 
 {_groups(data.pictures, "image", "pictures")}
 {_groups(data.sounds, "sound", "sounds")}
@@ -94,8 +96,8 @@ By material, over all groups left out, with 95 % bootstrap intervals over files:
 {_wrapped(_recognised(scores, nothing))}
 
 {_taken(nothing)}
-This bundle beside its float twin, on {parity.pictures} pictures and {parity.sounds} sounds: cosine
-of pictures {parity.picture_cosine:.4f} (5 % below {parity.picture_cosine_p5:.4f}), of sounds
+This bundle beside its twin with the image tower in float, on {parity.pictures} pictures and {parity.sounds} sounds:
+cosine of pictures {parity.picture_cosine:.4f} (5 % below {parity.picture_cosine_p5:.4f}), of sounds
 {parity.sound_cosine:.4f} ({parity.sound_cosine_p5:.4f}); of the first ten sounds {parity.overlap:.3f} are the same;
 P@10 {parity.p_at_10:.4f} in float, {parity.p_at_10_int8:.4f} here.
 
@@ -103,13 +105,12 @@ P@10 {parity.p_at_10:.4f} in float, {parity.p_at_10_int8:.4f} here.
 
 {weaknesses(data.pictures.material[data.pictures.fitted], scores, LEAST)}
 
-Of photographs of people, animals, text and diagrams it takes some for materials (paper, cloth, metal).
-
 ## Making it again
 
     thud pretrain DATA OUT{_options(spec.training)}
 
-DATA is a folder with `manifest.csv` (kind, path, material, source, licence, open_licence). Seed {recipe.seed}.
+This needs the packages of the extra `pretrained`, and `aisfx`. DATA is a folder with `manifest.csv` (kind, path,
+material, source, licence, open_licence). Seed {recipe.seed}.
 """
     with atomic_file(folder / CARD) as aside:
         aside.write_text(text, encoding="utf-8")
@@ -145,12 +146,16 @@ def _sources(files: MaterialFiles, kind: str) -> str:
 def _recognised(scores: Mapping[str, FoldScores], nothing: NothingScores) -> str:
     told = [one.pictures for one in scores.values() if one.pictures is not None]
     share = mean_over(told).get("recognised", np.nan)
-    taken = nothing.taken.mean() if len(nothing.taken) else np.nan
+    taken = [
+        f"{nothing.taken[mask].mean():.2f} of the {name}"
+        for name, mask in (("real pictures", ~nothing.drawn), ("drawn ones", nothing.drawn))
+        if mask.any()
+    ]
     return (
         "A picture counts as recognised where both its logit of something to touch and that of its likeliest "
-        f"material are large enough. Of groups left out, {share:.2f} of the photographs are recognised and "
-        f"{taken:.2f} of the pictures of nothing are taken for a material. Wanted were at least "
-        f"{LEAST_RECOGNISED:g} and at most {MOST_NOTHING:g}."
+        f"material are large enough. Of groups left out, {share:.2f} of the photographs are recognised, and of "
+        f"pictures of nothing {' and '.join(taken) or 'none'} are taken for a material. Wanted were at least "
+        f"{LEAST_RECOGNISED:g}, and at most {MOST_NOTHING:g} of each kind."
     )
 
 

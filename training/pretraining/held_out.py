@@ -26,7 +26,7 @@ from training.pretraining.fit_heads import (
 from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData
-from training.pretraining.recognition import Recognition, fit_recognition, group_shares
+from training.pretraining.recognition import fit_recognition, group_shares
 from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
 
@@ -101,8 +101,8 @@ def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
 
 def calibrate(
     data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe, without: str = ""
-) -> tuple[MaterialHeads, Recognition]:
-    """The heads, and from which scores on a picture counts as recognised, from all groups except `without`.
+) -> MaterialHeads:
+    """The heads, with the scores from which a picture counts as recognised, from all groups except `without`.
 
     Pictures of nothing together have the weight of one group.
     """
@@ -121,8 +121,13 @@ def calibrate(
         recipe.bias_decay,
     )
     vectors, photographs = pictures.numpy(), material != NOTHING
-    found = fit_recognition(vectors[photographs], group_shares(group[photographs]), vectors[~photographs])
-    return replace(heads, recognition_weights=found.weights(EMBEDDING_SIZE)), found
+    found = fit_recognition(
+        vectors[photographs],
+        group_shares(group[photographs]),
+        vectors[~photographs],
+        data.nothing.kind[empty],
+    )
+    return replace(heads, recognition_weights=found.weights(EMBEDDING_SIZE))
 
 
 def _embed(

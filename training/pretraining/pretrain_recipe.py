@@ -12,10 +12,12 @@ class PretrainingRecipe(BaseModel):
 
     `centre`: how much of the pooled features comes from the middle of the feature map (`pool`). `picture_decay`
     and `touchable_decay`: see `fit_classifier`. `picture_source_power`: see `source_weights`. `sound_shrinkage`
-    and `sound_deviation` (of the logits): see `fit_discriminant`. `source_power`: see `source_weights`. `variants`:
-    how many variants of each recording are fitted on beside it (`vary`). `knowledge`: standard deviation of a
-    material's logits in the ImageNet prior. `nothing`: number of drawn pictures of nothing. `bias_decay`: see
-    `calibrate_heads`. `label_strength`: how far an index moves the vector of a labelled sound towards its material.
+    and `sound_deviation` (of the logits): see `fit_discriminant`. `source_power`: see `source_weights`.
+    `variants`: how many variants of each recording are fitted on beside it (`vary`). `sounds_not_fitted`:
+    sources that are measured on alone; of things that are dropped into a bin the bin is heard, whatever they
+    are made of. `knowledge`: standard deviation of a material's logits in the ImageNet prior. `nothing`: number
+    of drawn pictures of nothing. `bias_decay`: see `calibrate_heads`. `label_strength`: how far an index moves
+    the vector of a labelled sound towards its material.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +34,7 @@ class PretrainingRecipe(BaseModel):
     sound_deviation: float = Field(0.8, gt=0)
     source_power: float = Field(0.35, ge=0, le=1)
     variants: int = Field(3, ge=0)
+    sounds_not_fitted: tuple[str, ...] = ("wastebasket", "wastedrop")
     knowledge: float = Field(1.5, ge=0)
     nothing: int = Field(200, ge=0)
     bias_decay: float = Field(10.0, ge=0)

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -77,6 +78,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     picture or no sound can be decoded.
     """
     pictures, sounds = read_material_files(data, "image"), read_material_files(data, "sound")
+    sounds = replace(sounds, fitted=sounds.fitted & ~np.isin(sounds.source, recipe.sounds_not_fitted))
     empty = read_nothing_files(data)
     network = pretrained_network(recipe.image_network)
     see = PictureFeatures(network, recipe.centre).eval()

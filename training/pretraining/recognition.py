@@ -21,14 +21,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Recognition:
-    """The least logit of something to touch and the least logit of the likeliest material, each over the constant.
-
-    `within_bounds`: whether both bounds above are kept by the pictures that it was fitted to.
-    """
+    """The least logits, over the constant, of something to touch and of the likeliest material."""
 
     touchable: float
     material: float
-    within_bounds: bool
 
     def weights(self, embedding_size: int) -> Embeddings:
         """`recognition_weights [18, embedding_size]` of the heads."""
@@ -47,12 +43,16 @@ def group_shares(group: npt.NDArray[np.str_]) -> Scores:
     return shares
 
 
-def fit_recognition(pictures: Embeddings, share: Scores, nothing: Embeddings) -> Recognition:
+def fit_recognition(
+    pictures: Embeddings, share: Scores, nothing: Embeddings, kind: npt.NDArray[np.str_]
+) -> Recognition:
     """Bounds that separate held-out `pictures [N, d]` from pictures of `nothing [M, d]`; `share [N]` sums to 1.
 
+    Each `kind [M]` of the latter has the same weight.
+
     Of the pairs of bounds by which `LEAST_RECOGNISED` of the pictures are recognised, it is the one that takes the
-    fewest pictures of nothing for a material. A picture like none of either kind has a small logit of all
-    materials, one like those of nothing a small logit of something to touch: neither score alone does as well.
+    fewest pictures of nothing for a material. What resembles no picture that was fitted on has a
+    small logit of every material; what resembles pictures of nothing has a small logit of something to touch.
     """
     seen, empty = _scores(pictures), _scores(nothing)
     best = (np.inf, -np.inf, -np.inf, -np.inf)
@@ -61,10 +61,10 @@ def fit_recognition(pictures: Embeddings, share: Scores, nothing: Embeddings) ->
         kept = seen[0] >= touchable
         material = _bound(np.where(kept, seen[1], np.inf), share, 1.0 - LEAST_RECOGNISED - share[~kept].sum())
         recognised = share[kept & (seen[1] >= material)].sum()
-        taken = ((empty[0] >= touchable) & (empty[1] >= material)).mean() if len(nothing) else 0.0
+        wrong = (empty[0] >= touchable) & (empty[1] >= material)
+        taken = np.mean([wrong[kind == one].mean() for one in sorted(set(kind.tolist()))]) if len(nothing) else 0.0
         best = min(best, (float(taken), -float(recognised), touchable, material))
-    taken, recognised, touchable, material = best
-    return Recognition(touchable, material, taken <= MOST_NOTHING and -recognised >= LEAST_RECOGNISED - 1e-9)
+    return Recognition(*best[2:])
 
 
 def _scores(embeddings: Embeddings) -> tuple[Scores, Scores]:

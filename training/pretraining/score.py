@@ -47,7 +47,7 @@ def score_left_out(
     rare = [tuple(rare_materials(files.material, files.group).tolist()) for files in (data.pictures, data.sounds)]
     for group in sorted({*data.pictures.group.tolist(), *data.sounds.group.tolist()}):
         seen, heard = data.pictures.group == group, data.sounds.group == group
-        heads, _ = calibrate(data, held_out, recipe, without=group)
+        heads = calibrate(data, held_out, recipe, without=group)
         labelled = place(with_labels(sounds, data.sounds.material, heads, recipe.label_strength))
         scores[group] = score_fold(
             Fold(
@@ -74,6 +74,6 @@ def score_nothing(data: PretrainingData, held_out: HeldOut, recipe: PretrainingR
     taken = np.zeros(len(nothing), np.bool_)
     for group in sorted(set(nothing.group.tolist())):
         rows = nothing.group == group
-        heads, _ = calibrate(data, held_out, recipe, without=group)
+        heads = calibrate(data, held_out, recipe, without=group)
         taken[rows] = heads.recognised(vectors[rows], 0.0)
     return NothingScores(nothing.kind, nothing.drawn, taken)

@@ -40,3 +40,6 @@ def test_every_recipe_is_another(data: Path, tmp_path: Path) -> None:
     alone = held_out_logits(found, SMALL, (own,))
     assert alone.shape == (len(found.pictures), 17)
     assert not np.array_equal(alone, held_out_logits(found, SMALL))
+    lines = Measured(found.pictures, {NEW: held_out_logits(found, SMALL), "alone": alone}).lines()
+    assert [line.name for line in lines] == [NEW, "alone"]
+    assert all(0 < line.top1 <= 1 for line in lines)
