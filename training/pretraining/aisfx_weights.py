@@ -20,9 +20,9 @@ _INSTALL = "install it without what it depends on: pip install --no-deps aisfx==
 
 ORIGIN = (
     "those of aiSFX, Copyright (c) 2022 A. B. Ma and A. Lerch (https://github.com/alisonbma/aisfx, PyPI package "
-    "`aisfx` 0.1.2), under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), without warranty; changed: batch "
-    "normalisation is part of the convolutions, the layers after the last map are left out, weights are rounded to "
-    "8 bits"
+    "`aisfx` 0.1.2), under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), without warranty; changed: "
+    "batch normalisation is part of the convolutions, the layers after the last map are left out, weights are "
+    "rounded to 8 bits"
 )
 """Where the weights come from and what was changed, for the model card."""
 
