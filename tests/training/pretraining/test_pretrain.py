@@ -27,7 +27,7 @@ from training.pretraining.held_out import (
 from training.pretraining.pooling import pool
 from training.pretraining.pretrain_commands import pretrain
 from training.pretraining.score import score_left_out
-from training.pretraining.space import CONSTANT, picture_projection
+from training.pretraining.space import TOUCHABLE, picture_projection
 from training.pretraining.towers import sound_projection
 
 
@@ -50,7 +50,7 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
     spec = bundle.spec
     assert (spec.precision, spec.cells, spec.name) == ("int8", (6, 6), "thud-materials")
     assert sum(record.bytes for record in spec.files.values()) < 16e6
-    assert spec.picture_columns == tuple(range(CONSTANT + 1))
+    assert spec.picture_columns == tuple(range(TOUCHABLE + 1))
     assert spec.objects is not None
     assert spec.objects.names == tuple(imagenet_classes())
     assert spec.calibration is not None
@@ -98,7 +98,7 @@ def test_it_recognises_what_it_was_fitted_on(bundle: Bundle, data: Path) -> None
         material = heads.pictures(found.embedding)[0].argmax()
         assert bundle.spec.materials[material] == list(COLOURS)[number]
         assert found.cells is not None
-        assert not found.embedding[:, CONSTANT + 1 :].any()
+        assert not found.embedding[:, TOUCHABLE + 1 :].any()
         assert found.objects is not None
         assert found.objects.shape == (1, len(imagenet_classes()))
         assert found.objects.min() >= 0
