@@ -121,12 +121,7 @@ def calibrate(
         recipe.bias_decay,
     )
     vectors, photographs = pictures.numpy(), material != NOTHING
-    found = fit_recognition(
-        vectors[photographs],
-        group_shares(group[photographs]),
-        vectors[~photographs],
-        data.nothing.kind[empty],
-    )
+    found = fit_recognition(vectors[photographs], group_shares(group[photographs]), vectors[~photographs])
     return replace(heads, recognition_weights=found.weights(EMBEDDING_SIZE))
 
 

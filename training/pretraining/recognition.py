@@ -43,12 +43,8 @@ def group_shares(group: npt.NDArray[np.str_]) -> Scores:
     return shares
 
 
-def fit_recognition(
-    pictures: Embeddings, share: Scores, nothing: Embeddings, kind: npt.NDArray[np.str_]
-) -> Recognition:
+def fit_recognition(pictures: Embeddings, share: Scores, nothing: Embeddings) -> Recognition:
     """Bounds that separate held-out `pictures [N, d]` from pictures of `nothing [M, d]`; `share [N]` sums to 1.
-
-    Each `kind [M]` of the latter has the same weight.
 
     Of the pairs of bounds by which `LEAST_RECOGNISED` of the pictures are recognised, it is the one that takes the
     fewest pictures of nothing for a material. What resembles no picture that was fitted on has a
@@ -61,8 +57,7 @@ def fit_recognition(
         kept = seen[0] >= touchable
         material = _bound(np.where(kept, seen[1], np.inf), share, 1.0 - LEAST_RECOGNISED - share[~kept].sum())
         recognised = share[kept & (seen[1] >= material)].sum()
-        wrong = (empty[0] >= touchable) & (empty[1] >= material)
-        taken = np.mean([wrong[kind == one].mean() for one in sorted(set(kind.tolist()))]) if len(nothing) else 0.0
+        taken = ((empty[0] >= touchable) & (empty[1] >= material)).mean() if len(nothing) else 0.0
         best = min(best, (float(taken), -float(recognised), touchable, material))
     return Recognition(*best[2:])
 

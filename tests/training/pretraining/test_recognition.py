@@ -30,7 +30,7 @@ def even(count: int) -> npt.NDArray[np.float64]:
 def test_both_scores_tell_pictures_of_nothing() -> None:
     good = pictures(np.linspace(1, 4, 100), np.linspace(2, 5, 100))
     nothing = pictures([-3, -2, 5, 5], [4, 4, 0.1, 0.2])  # like those of nothing; like none of both
-    found = fit_recognition(good, even(100), nothing, np.array(["a", "a", "b", "b"]))
+    found = fit_recognition(good, even(100), nothing)
     heads = replace(NONE, recognition_weights=found.weights(128))
     assert not heads.recognised(nothing, 0.0).any()
     assert heads.recognised(good, 0.0).mean() >= LEAST_RECOGNISED
@@ -38,7 +38,7 @@ def test_both_scores_tell_pictures_of_nothing() -> None:
 
 def test_where_they_cannot_be_told_apart_photographs_come_first() -> None:
     same = pictures(np.linspace(-1, 1, 50), np.linspace(1, 3, 50))
-    found = fit_recognition(same, even(50), same, np.full(50, "a"))
+    found = fit_recognition(same, even(50), same)
     heads = replace(NONE, recognition_weights=found.weights(128))
     assert heads.recognised(same, 0.0).mean() >= LEAST_RECOGNISED
 
@@ -50,7 +50,7 @@ def test_so_many_photographs_are_recognised_whatever_the_scores(seed: int, count
     share = group_shares(group)
     good = pictures(random.normal(1, 2, count), random.normal(3, 2, count))
     nothing = pictures(random.normal(-1, 2, empty), random.normal(2, 2, empty))
-    found = fit_recognition(good, share, nothing, random.choice(["a", "b"], empty))
+    found = fit_recognition(good, share, nothing)
     heads = replace(NONE, recognition_weights=found.weights(128))
     assert share[heads.recognised(good, 0.0)].sum() >= LEAST_RECOGNISED - 1e-6
 
@@ -62,6 +62,6 @@ def test_each_group_has_its_weight() -> None:
 
 def test_without_pictures_of_nothing_photographs_are_recognised() -> None:
     good = pictures([1.0, 2.0], [3.0, 4.0])
-    found = fit_recognition(good, even(2), good[:0], np.zeros(0, str))
+    found = fit_recognition(good, even(2), good[:0])
     heads = replace(NONE, recognition_weights=found.weights(128))
     assert heads.recognised(good, 0.0).all()
