@@ -153,6 +153,12 @@ def recommender(bundle: Bundle, library: Path, tmp_path_factory: pytest.TempPath
         yield opened
 
 
+@pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan")])
+def test_a_weight_is_from_0_to_1(recommender: Recommender, weight: float) -> None:
+    with pytest.raises(ValueError, match="it must be from 0 to 1"):
+        recommender.recommend(Image.new("RGB", (40, 30), "red"), 3, object_weight=weight)
+
+
 def test_an_answer_says_what_is_shown_and_why_each_sound_is_there(recommender: Recommender) -> None:
     red = Image.new("RGB", (40, 30), (250, 120, 120))
     answer = recommender.recommend(red, 10)

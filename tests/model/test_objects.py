@@ -42,6 +42,15 @@ def test_accents_languages_and_plurals(path: str, objects: tuple[str, ...]) -> N
     assert objects_named(path) == objects
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["cow herd.wav", "Main Bus 02.wav", "Pan_L.wav", "plate reverb.wav", "phone recording 3.wav", "finger nail tap.wav",
+     "chest voice.wav", "tree trunk.wav", "Gun Metal/01.wav"],
+)  # fmt: skip
+def test_words_that_mean_something_else_name_no_object(path: str) -> None:
+    assert objects_named(path) == ()
+
+
 def test_only_whole_words_count_and_the_longest_phrase() -> None:
     assert "cup" not in objects_named("cupboard.wav")
     assert objects_named("doorbellish scuppers.wav") == ()
