@@ -44,8 +44,8 @@ def test_accents_languages_and_plurals(path: str, objects: tuple[str, ...]) -> N
 
 @pytest.mark.parametrize(
     "path",
-    ["cow herd.wav", "Main Bus 02.wav", "Pan_L.wav", "plate reverb.wav", "phone recording 3.wav", "finger nail tap.wav",
-     "chest voice.wav", "tree trunk.wav", "Gun Metal/01.wav"],
+    ["cow herd.wav", "Main Bus 02.wav", "Pan_L.wav", "plate reverb.wav", "phone recording 3.wav",
+     "finger nail tap.wav", "chest voice.wav", "tree trunk.wav", "Gun Metal/01.wav"],
 )  # fmt: skip
 def test_words_that_mean_something_else_name_no_object(path: str) -> None:
     assert objects_named(path) == ()
