@@ -1,5 +1,6 @@
 """The commands `thud index` and `thud recommend`."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,6 +143,12 @@ def _cost_of_no_labels(bundle: "Bundle", spec: "IndexSpec", *, proposed: bool) -
     return text if proposed else f"{text}\n             --propose LABELS.csv writes guesses to correct"
 
 
+def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # no comparison with the ends of the range refuses it
+        raise click.BadParameter("nan is no number.", context, parameter)
+    return value
+
+
 @click.command()
 @click.argument(
     "picture",
@@ -170,6 +177,7 @@ def _cost_of_no_labels(bundle: "Bundle", spec: "IndexSpec", *, proposed: bool) -
 @click.option(
     "--object-weight",
     type=click.FloatRange(0, 1),
+    callback=_a_number,
     default=OBJECT_WEIGHT,
     show_default=True,
     help="How much more a sound counts that names an object in the picture; 0: not at all.",
@@ -213,7 +221,8 @@ def _print_answer(answer: "Recommendation", sounds: Path) -> None:
     elif answer.materials is not None:
         console.print(", ".join(f"{one.name} {percent(one.probability)}" for one in answer.materials[:3]))
     if answer.objects:
-        console.print("objects: " + ", ".join(f"{one.name} {percent(one.probability)}" for one in answer.objects))
+        shown = ", ".join(f"{printable(one.name)} {percent(one.probability)}" for one in answer.objects)
+        console.print(f"objects: {shown}", markup=False)
     console.print(_table(answer))
     console.print(printable(f"{answer.returned} of {answer.library:,} sounds in {sounds}"), markup=False)
 

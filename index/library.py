@@ -13,6 +13,8 @@ from model.sound import EXTENSIONS
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl")
 
+_MOST_LISTED = 10
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -52,7 +54,8 @@ def read_manifest(file: Path) -> Manifest:
     entries: dict[Path, Entry] = {}
     strange: Counter[str] = Counter()
     mixed = contradicted = 0
-    for row in read_rows(file):
+    rows = read_rows(file)
+    for row in rows:
         if row.kind not in ("", "sound"):
             continue
         strange.update(row.unknown[:1])
@@ -64,8 +67,11 @@ def read_manifest(file: Path) -> Manifest:
         if entries.setdefault(path, entry).material != entry.material:
             contradicted += 1
     notes = []
+    if rows and not any("material" in row.columns for row in rows):
+        notes.append(f"{file} has no column named material: its sounds are taken as unlabelled")
     if strange:
-        listed = ", ".join(f"{name} {count}" for name, count in strange.most_common())
+        listed = ", ".join(f"{name[:40]} {count}" for name, count in strange.most_common(_MOST_LISTED))
+        listed += ", …" if len(strange) > _MOST_LISTED else ""
         notes.append(
             f"sounds of a material that is not one of the 17, taken as unlabelled: {strange.total()} ({listed})"
         )

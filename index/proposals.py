@@ -60,6 +60,9 @@ class Proposals:
             raise LibraryError(
                 f"the path from {file} to the sounds is not valid UTF-8; write it into {sounds_folder}"
             )
+        folder = next(one for one in file.resolve().parents if one.exists())
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise LibraryError(f"{file} cannot be written: {folder} is no folder that can be written to")
         self._check_free()
 
     def write(self, sounds: Sequence[LibrarySound], embeddings: Vectors) -> None:

@@ -4,12 +4,13 @@ CSV may be separated by commas, semicolons or tabs, as spreadsheets write it in 
 
 Columns: kind (image or sound), path (relative to the manifest), material (several are separated by ';'), source,
 origin, licence, open_licence, note, and optionally split, group, pair, time and action. Only `path` is required
-here; each reader says what else it needs. Unknown columns are kept.
+here; each reader says what else it needs. Capitals and outer spaces in these names do not matter. Unknown columns
+are kept.
 """
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,9 @@ from model.errors import ManifestError, NotAManifestError
 from model.materials import Material, material_named
 
 _SEPARATORS = (",", ";", "\t")
+_COLUMNS = frozenset(
+    "kind,path,material,source,origin,licence,open_licence,note,split,group,pair,time,action".split(",")  # noqa: SIM905
+)
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,34 @@ def read_rows(file: Path) -> list[ManifestRow]:
 
 def _csv_records(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     head = handle.readline()
-    separator = next((one for one in _SEPARATORS if "path" in next(csv.reader([head], delimiter=one), ())), None)
+    separator = next(
+        (one for one in _SEPARATORS if "path" in _known(next(csv.reader([head], delimiter=one), []))), None
+    )
     if separator is None:
-        raise NotAManifestError(f"{file} has no column named path")
-    table = csv.DictReader(chain([head], handle), delimiter=separator, strict=True)
+        raise NotAManifestError(f"{file} has no column named path in its first line")
+    lines = chain([head], handle)
+    header = csv.reader(lines, delimiter=separator, strict=True)
+    names = _named(next(header), file)
+    table = csv.DictReader(lines, names, delimiter=separator, strict=True)
     for record in table:
         if not any(record.values()):
             continue  # spreadsheets write empty rows
         if None in record:
-            raise ManifestError(f"{file}, line {table.line_num}: more values than columns")
-        yield table.line_num, {name: value or "" for name, value in record.items()}
+            raise ManifestError(f"{file}, line {header.line_num + table.line_num}: more values than columns")
+        yield header.line_num + table.line_num, {name: value or "" for name, value in record.items()}
+
+
+def _known(names: Iterable[str]) -> list[str]:
+    """The names of columns as this module spells them; unknown ones stay as they are."""
+    return [known if (known := name.strip().lower()) in _COLUMNS else name for name in names]
+
+
+def _named(names: Iterable[str], file: Path) -> list[str]:
+    found = _known(names)
+    twice = next((name for name in found if name in _COLUMNS and found.count(name) > 1), None)
+    if twice is not None:
+        raise ManifestError(f"{file} has two columns named {twice}")
+    return found
 
 
 def _json_records(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -84,6 +106,8 @@ def _json_records(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]
             record = json.loads(text)
         except ValueError as error:
             raise ManifestError(f"{file}, line {line}: not JSON: {error}") from error
+        if isinstance(record, dict):
+            record = dict(zip(_named(record, file), record.values(), strict=True))
         if first and not (isinstance(record, dict) and "path" in record):
             raise NotAManifestError(f"{file} has no field named path")
         first = False

@@ -199,3 +199,21 @@ def test_a_manifest_that_cannot_be_understood_is_an_error(
     (root / name).write_bytes(content)
     with pytest.raises(ManifestError, match=message):
         find_library(root)
+
+
+def test_a_manifest_without_materials_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    table = tmp_path / "table.csv"
+    table.write_text("path,Materials\na.wav,wood\n")
+    notes = find_library(tmp_path, table).notes
+    assert f"{table} has no column named material: its sounds are taken as unlabelled" in notes
+
+
+def test_many_unknown_materials_are_not_all_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    table = tmp_path / "table.csv"
+    table.write_text("path,material\n" + "".join(f"a.wav,{'long' * 50}{row:03}\n" for row in range(100)))
+    (note,) = (note for note in find_library(tmp_path, table).notes if "not one of the 17" in note)
+    assert "100 (" in note
+    assert note.endswith(", …)")
+    assert len(note) < 600

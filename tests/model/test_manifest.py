@@ -47,9 +47,19 @@ def test_a_table_as_spreadsheets_write_it(tmp_path: Path, separator: str) -> Non
         ("m.csv", b"kind,path,material\nimage,\xff,wood\n", "not UTF-8 text; a spreadsheet writes it as CSV UTF-8"),
         ("m.csv", "kind path material\nimage a.jpg wood\n", "no column named path"),
         ("m.csv", ";;\nimage;a.jpg;wood\n", "no column named path"),
+        ("m.csv", "path,material,Material \na.wav,wood,\n", "two columns named material"),
+        ("m.jsonl", '{"path": "a.wav", "Path": "b.wav"}\n', "two columns named path"),
+        ("m.csv", "path,material\na.wav,wood\nb.wav,wood,x\n", "line 3: more values than columns"),
     ],
 )
 def test_a_bad_manifest_names_its_line(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ManifestError, match=message):
         read_rows(tmp_path / name)
+
+
+def test_capitals_and_spaces_around_the_names_of_columns_do_not_matter(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    file.write_text(" Path ,MATERIAL,Mine\na.wav,wood,x\n")
+    (row,) = read_rows(file)
+    assert (row.path, [one.name for one in row.materials], row.get("Mine")) == ("a.wav", ["wood"], "x")
