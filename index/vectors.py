@@ -164,7 +164,7 @@ class VectorIndex:
             block = slice(start, start + _AT_ONCE)
             stored = self._index.reconstruct_batch(np.ascontiguousarray(rows[block], np.int64)).astype(np.float64)
             # Not `@`: BLAS would start threads for it, which fight with those of other pictures.
-            cosines[block] = np.einsum("nd,d->n", stored[:, : self.size], wide)
+            cosines[block] = np.einsum("rd,d->r", stored[:, : self.size], wide)
             nearness[block] = cosines[block] + stored[:, self.size] if self._biased else cosines[block]
         first, second = (np.round(one, SCORE_DECIMALS).astype(np.float32) for one in (nearness, cosines))
         return first, second
