@@ -119,19 +119,17 @@ def test_objects_are_the_summed_classes_of_the_pooled_features(network: PooledNe
         torch.testing.assert_close(objects[:, column], summed, atol=1e-6, rtol=1e-3)
 
 
-def test_a_column_that_pictures_use_undeclared_is_refused(
-    network: PooledNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    layer = projection(network)
+def test_a_column_that_pictures_use_undeclared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, layer = nn.Sequential(nn.Conv2d(3, 8, 32, 32), nn.ReLU()), nn.Linear(8, EMBEDDING_SIZE)
     with torch.no_grad():
         layer.weight[7:] = 0.0
         layer.bias[7:] = 0.0
         layer.bias[100] = 1.0
-    found = exported(CentredNetwork(network.features, layer, CENTRE), tmp_path / "bundle")
+    found = exported(CentredNetwork(features, layer, CENTRE), tmp_path / "bundle")
     assert found.spec.picture_columns == (*range(7), 100)
     monkeypatch.setattr("training.systems.export._columns", lambda _: (*range(6), 100))
     with pytest.raises(TrainingError, match="pictures use other columns of the embedding"):
-        exported(CentredNetwork(network.features, layer, CENTRE), tmp_path / "other")
+        exported(CentredNetwork(features, layer, CENTRE), tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
