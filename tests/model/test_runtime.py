@@ -28,6 +28,9 @@ def test_a_tower_whose_sums_saturate_is_computed_exactly(tmp_path: Path, monkeyp
     bundle = write_tiny_bundle(tmp_path / "bundle", precision="int8")
     others = write_tiny_bundle(tmp_path / "others", seed=1)
     wanted = TowerRuntime(bundle).embed_pictures(PICTURES).embedding
+    session = TowerRuntime(bundle)._open("image_tower.onnx")
+    if session.get_session_options().get_session_config_entry("session.x64quantprecision") == "1":
+        pytest.skip("exact kernels are forced on every session here, so that none can saturate")
     assert TowerRuntime(bundle).precision == "int8"
     opened_as(monkeypatch, others, bundle)
     runtime = TowerRuntime(bundle)
