@@ -3,13 +3,14 @@
 import csv
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from index.catalogue import SoundRecord
 from index.embed import FinishedSound, FinishedSounds, Outcome, embed_sounds
+from index.facts import facts_of
 from index.generation import IndexSpec, publish_generation
 from index.library import LibrarySound, Skipped, find_library
 from index.proposals import Proposals
@@ -134,7 +135,8 @@ def build_index(
                 )
             vectors = embeddings
             if heads is not None and strength:
-                vectors = blend_labels(vectors, [record.material for record in records], heads, strength)
+                of_hits = [record.material for record in records for _ in record.hits]
+                vectors = blend_labels(vectors, of_hits, heads, strength)
             hubs = find_hubs(vectors, bank, hub_spec) if bank is not None and hub_spec is not None else None
             spec = publish_generation(
                 index_folder,
@@ -152,7 +154,8 @@ def build_index(
             raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
         if proposals is not None:
             at = {sound.path: sound for sound in library.sounds}
-            proposals.write([at[record.path] for record in records], embeddings)
+            main = [record.first + record.hits.index(record.hit) for record in records]
+            proposals.write([at[record.path] for record in records], embeddings[main])
         finished.discard()
     embedded = len(outcomes) - len(failed) - resumed
     return BuildReport(spec, tuple(skipped), tuple(duplicates), resumed, embedded, seconds)
@@ -165,28 +168,33 @@ def _rows(
     records: dict[str, SoundRecord] = {}
     vectors = []
     duplicates = []
+    first = 0
     for sound, outcome in zip(sounds, outcomes, strict=True):
         if isinstance(outcome, Skipped):
             continue
-        if first := records.get(outcome.id):
-            duplicates.append(Skipped(sound.path, f"has the same content as {first.path}"))
+        if known := records.get(outcome.id):
+            duplicates.append(Skipped(sound.path, f"has the same content as {known.path}"))
+            records[outcome.id] = replace(known, copies=(*known.copies, sound.path))
             continue
-        records[outcome.id] = _record(len(records), sound, outcome)
-        vectors.append(outcome.sound.embedding)
-    stacked: Vectors = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+        records[outcome.id] = _record(len(records), first, sound, outcome)
+        vectors.append(outcome.sound.embeddings)
+        first += len(outcome.sound.embeddings)
+    stacked: Vectors = np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
     return stacked, list(records.values()), duplicates
 
 
-def _record(row: int, sound: LibrarySound, finished: FinishedSound) -> SoundRecord:
+def _record(row: int, first: int, sound: LibrarySound, finished: FinishedSound) -> SoundRecord:
     embedded = finished.sound
     return SoundRecord(
         id=finished.id,
         row=row,
+        first=first,
         path=sound.path,
-        title=_title(sound.path),
-        material=sound.material,
+        copies=(),
+        **vars(facts_of(sound, {})),
         seconds=embedded.seconds,
         hit=embedded.hit,
+        hits=embedded.hits,
         sample_rate=embedded.sample_rate,
         channels=embedded.channels,
         format=embedded.format,
@@ -194,15 +202,9 @@ def _record(row: int, sound: LibrarySound, finished: FinishedSound) -> SoundReco
         bytes=finished.file.bytes,
         peak=embedded.peak,
         loudness=embedded.loudness,
-        source=sound.source,
-        licence=sound.licence,
+        brightness=embedded.brightness,
         objects=objects_named(sound.path, *(sound.columns.get(one, "") for one in NAMING_COLUMNS)),
     )
-
-
-def _title(path: str) -> str:
-    stem = PurePosixPath(path).stem
-    return " ".join(stem.replace("_", " ").replace("-", " ").split()) or stem
 
 
 def _write_skipped(file: Path, skipped: Iterable[Skipped]) -> None:

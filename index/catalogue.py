@@ -22,11 +22,23 @@ _SCHEMA = """
 CREATE TABLE sounds (
     id TEXT NOT NULL UNIQUE,
     row INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL UNIQUE,
     path TEXT NOT NULL UNIQUE,
+    copies TEXT NOT NULL,
     title TEXT NOT NULL,
+    description TEXT,
+    tags TEXT NOT NULL,
     material TEXT,
+    label_from TEXT,
+    action TEXT,
+    source TEXT,
+    origin TEXT,
+    author TEXT,
+    licence TEXT,
+    attribution TEXT,
     seconds REAL NOT NULL,
     hit REAL NOT NULL,
+    hits TEXT NOT NULL,
     sample_rate INTEGER NOT NULL,
     channels INTEGER NOT NULL,
     format TEXT NOT NULL,
@@ -34,8 +46,7 @@ CREATE TABLE sounds (
     bytes INTEGER NOT NULL,
     peak REAL NOT NULL,
     loudness REAL NOT NULL,
-    source TEXT,
-    licence TEXT,
+    brightness REAL NOT NULL,
     objects TEXT NOT NULL
 );
 CREATE INDEX sounds_by_material ON sounds (material, row);
@@ -46,20 +57,35 @@ CREATE INDEX sounds_by_material ON sounds (material, row);
 class SoundRecord:
     """One sound of an index.
 
-    `id` names its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is the row of its
-    vector, `path` its POSIX path under the library root, `hit` the second at which it is struck, `bytes` the size
-    of the file, `peak` the largest absolute sample (1.0 is full scale), `loudness` the LUFS of the 0.4 s from the
-    hit on. `material` is one of the 17 names, or None for an unlabelled sound; `source` and `licence` are None
-    where unknown. `objects` are the everyday objects that its name or its tags name (model/objects.py).
+    `id` names its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is its row in the
+    catalogue; its vectors, one for each of its `hits`, begin at row `first` of the vectors. `path` is its POSIX
+    path under the library root, `copies` are the paths of other files with the same content. From `title` to
+    `attribution` it is what people wrote about it, as in `Facts`; `material` is None for an unlabelled sound.
+    `hit` is the second of its main hit, `hits` those of all, rising; `bytes` the size of the file, `peak` the
+    largest absolute sample (1.0 is full scale), `loudness` the LUFS of the 0.4 s from the main hit on, `brightness`
+    the spectral centroid of its clip in Hz. `objects` are the everyday objects that its name or its tags name
+    (model/objects.py).
     """
 
     id: str
     row: int
+    first: int
     path: str
+    copies: tuple[str, ...]
     title: str
+    description: str | None
+    tags: tuple[str, ...]
     material: str | None
+    label_from: str | None
+    action: str | None
+    source: str | None
+    origin: str | None
+    author: str | None
+    licence: str | None
+    attribution: str | None
     seconds: float
     hit: float
+    hits: tuple[float, ...]
     sample_rate: int
     channels: int
     format: str
@@ -67,8 +93,7 @@ class SoundRecord:
     bytes: int
     peak: float
     loudness: float
-    source: str | None
-    licence: str | None
+    brightness: float
     objects: tuple[str, ...] = ()
 
 
@@ -82,7 +107,6 @@ class Page:
     next: str | None
 
 
-_SEPARATOR = ";"
 _COLUMNS = ", ".join(field.name for field in fields(SoundRecord))
 
 # SQLite stores a value of any type in any column, so that types are checked here. The media type and the number of
@@ -93,7 +117,9 @@ _TYPES: dict[Any, str] = {
     float: "'real'",
     str | None: "'text', 'null'",
     tuple[str, ...]: "'text'",
+    tuple[float, ...]: "'text'",
 }
+_LISTS = [place for place, field in enumerate(fields(SoundRecord)) if "tuple" in str(field.type)]
 _IMPOSSIBLE = " OR ".join(
     [f"typeof({field.name}) NOT IN ({_TYPES[field.type]})" for field in fields(SoundRecord)]
     + ["media_type GLOB '*[^!-~]*'", "bytes < 0"]
@@ -117,17 +143,27 @@ def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
 
 
 def _stored(record: SoundRecord) -> tuple[Any, ...]:
-    *columns, objects = astuple(record)
-    return *columns, _SEPARATOR.join(objects)
+    columns = list(astuple(record))
+    for place in _LISTS:
+        columns[place] = json.dumps(columns[place], ensure_ascii=False)
+    return tuple(columns)
 
 
 def _record(columns: tuple[Any, ...]) -> SoundRecord:
-    values = [*columns[:-1], _split(columns[-1])]
+    values = list(columns)
+    for place in _LISTS:
+        values[place] = _listed(values[place])
     return SoundRecord(*values)
 
 
-def _split(objects: str) -> tuple[str, ...]:
-    return tuple(objects.split(_SEPARATOR)) if objects else ()
+def _listed(text: str) -> tuple[Any, ...]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise DamagedIndexError("the catalogue has a list that is none; run thud index again")
+    return tuple(found)
 
 
 class Catalogue:
@@ -159,7 +195,7 @@ class Catalogue:
                     f"row {impossible[0][0]} of the catalogue is not what Thud writes; run thud index again"
                 )
             counts = dict(self._fetch("SELECT material, COUNT(*) FROM sounds GROUP BY material"))
-            naming = self._fetch("SELECT row, objects, material FROM sounds WHERE objects != '' ORDER BY row")
+            naming = self._fetch("SELECT row, objects, material FROM sounds WHERE objects != '[]' ORDER BY row")
         except BaseException:
             self._database.close()
             raise
@@ -168,7 +204,7 @@ class Catalogue:
         by_object: dict[str, list[tuple[int, int]]] = {}
         for row, objects, material in naming:
             known = material_named(material or "")
-            for name in _split(objects):
+            for name in _listed(objects):
                 by_object.setdefault(name, []).append((row, -1 if known is None else known.id))
         self._naming = {name: np.array(found, np.int64).T for name, found in by_object.items()}
 

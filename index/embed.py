@@ -1,6 +1,7 @@
 """Embedding the sounds of a library in parallel; what is finished is kept, so that an interrupted run continues."""
 
 import hashlib
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -25,11 +26,12 @@ ID_DIGITS = 20
 _COMMIT_EVERY = 256
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS finished_3 (
+CREATE TABLE IF NOT EXISTS finished_4 (
     bundle TEXT NOT NULL,
     id TEXT NOT NULL,
     bytes INTEGER NOT NULL,
-    embedding BLOB NOT NULL,
+    embeddings BLOB NOT NULL,
+    hits TEXT NOT NULL,
     hit REAL NOT NULL,
     seconds REAL NOT NULL,
     sample_rate INTEGER NOT NULL,
@@ -37,6 +39,7 @@ CREATE TABLE IF NOT EXISTS finished_3 (
     format TEXT NOT NULL,
     peak REAL NOT NULL,
     loudness REAL NOT NULL,
+    brightness REAL NOT NULL,
     PRIMARY KEY (bundle, id)
 ) WITHOUT ROWID
 """
@@ -109,14 +112,16 @@ class FinishedSounds:
     def get(self, file: FileState, identity: str) -> FinishedSound | None:
         """What an earlier run finished for the content with this id, which `file` has, or None."""
         query = (
-            "SELECT embedding, hit, seconds, sample_rate, channels, format, peak, loudness "
-            "FROM finished_3 WHERE bundle = ? AND id = ?"
+            "SELECT embeddings, hits, hit, seconds, sample_rate, channels, format, peak, loudness, brightness "
+            "FROM finished_4 WHERE bundle = ? AND id = ?"
         )
         row = self._database.execute(query, (self._bundle, identity)).fetchone()
         if row is None:
             return None
-        embedding, *rest = row
-        return FinishedSound(file, identity, EmbeddedSound(np.frombuffer(embedding, np.float32), *rest))
+        stored, hits, *rest = row
+        times = tuple(json.loads(hits))
+        embeddings = np.frombuffer(stored, np.float32).reshape(len(times), -1)
+        return FinishedSound(file, identity, EmbeddedSound(embeddings, times, *rest))
 
     def add(self, sounds: Iterable[FinishedSound]) -> None:
         """Write finished sounds to the disk. Raises LibraryError if it is full."""
@@ -125,7 +130,8 @@ class FinishedSounds:
                 self._bundle,
                 one.id,
                 one.file.bytes,
-                one.sound.embedding.tobytes(),
+                one.sound.embeddings.tobytes(),
+                json.dumps(one.sound.hits),
                 one.sound.hit,
                 one.sound.seconds,
                 one.sound.sample_rate,
@@ -133,12 +139,15 @@ class FinishedSounds:
                 one.sound.format,
                 one.sound.peak,
                 one.sound.loudness,
+                one.sound.brightness,
             )
             for one in sounds
         ]
         try:
             with self._database:
-                self._database.executemany("INSERT OR REPLACE INTO finished_3 VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO finished_4 VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows
+                )
         except sqlite3.OperationalError as error:
             raise LibraryError(f"{self._path} cannot be written: {error}") from error
 
@@ -153,7 +162,7 @@ class FinishedSounds:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("BEGIN EXCLUSIVE")
             database.execute(_SCHEMA)
-            sizes = database.execute("SELECT DISTINCT bytes FROM finished_3 WHERE bundle = ?", (self._bundle,))
+            sizes = database.execute("SELECT DISTINCT bytes FROM finished_4 WHERE bundle = ?", (self._bundle,))
             self._sizes = {size for (size,) in sizes}
             database.commit()
         except BaseException:
@@ -252,7 +261,7 @@ def _embed(runtime: TowerRuntime, root: Path, file: FileState, limits: SoundLimi
         return Skipped(file.path, f"cannot be read: {error.strerror or error}")
     except MemoryError:
         return Skipped(file.path, "there is not enough memory to read it")
-    if sound.embedding.dtype != np.float32 or not is_unit(sound.embedding):
+    if sound.embeddings.dtype != np.float32 or not all(map(is_unit, sound.embeddings)):
         return Skipped(file.path, "the bundle's sound tower gave it an embedding that is not of length 1")
     return FinishedSound(file, identity, sound)
 

@@ -35,7 +35,7 @@ from model.errors import LibraryError
 from model.files import FileRecord, file_record, first_problem, read_bounded, read_json
 from model.hubness import Biases
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 POINTER = "current"
 GENERATIONS = "generations"
 SPEC_FILE = "index.json"
@@ -58,7 +58,7 @@ class IndexSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format_version: Literal[3] = 3
+    format_version: Literal[4] = 4
     id: str = Field(pattern=_ID.pattern)
     bundle_id: str = Field(pattern=_ID.pattern)
     sounds: int = Field(ge=1, lt=2**31)

@@ -87,6 +87,14 @@ def loudness_of_hit(samples: Samples, sample_rate: int, hit: float) -> float:
     return max(QUIETEST, round(_OFFSET + 10 * math.log10(power), 2)) if power > 0 else QUIETEST
 
 
+def brightness(clip: Samples, sample_rate: int) -> float:
+    """The spectral centroid of a clip `[n]` in Hz: the mean frequency, weighted by power; 0.0 for silence."""
+    power = np.abs(np.fft.rfft(clip.astype(np.float64))) ** 2
+    total = float(power.sum())
+    centre = float(power @ np.fft.rfftfreq(len(clip), 1 / sample_rate))
+    return round(centre / total, 1) if total > 0 else 0.0
+
+
 def _weights(frequencies: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """The filters' power gain `[n]` at `frequencies [n]` in Hz; above 24 kHz the gain at 24 kHz."""
     delay = np.exp(-2j * np.pi * np.minimum(frequencies, _RATE / 2) / _RATE)

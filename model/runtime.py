@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, SPEC_FILE, Bundle
 from model.errors import BundleError
-from model.hit import cut_clip, find_hit, loudness_of_hit
+from model.hit import brightness, cut_clip, find_hit, loudness_of_hit
 from model.picture import picture_array
 from model.picture_format import PictureLimits
 from model.sound import Samples, SoundLimits, decode_sound
@@ -40,13 +40,15 @@ class PictureEmbeddings:
 
 @dataclass(frozen=True)
 class EmbeddedSound:
-    """A sound file's L2-normalised embedding `[128]`, with what decoding found out about the file.
+    """A sound file's L2-normalised embeddings `[h, 128]`, with what decoding found out about the file.
 
-    `hit` and `seconds` in seconds, `sample_rate` (Hz), `channels` and `format` of the file, `peak` relative to full
-    scale, `loudness` of the hit in LUFS.
+    One embedding for each of its `hits`, which are in seconds and rise; `hit` is the main one of them. `seconds`,
+    `sample_rate` (Hz), `channels` and `format` are the file's, `peak` is relative to full scale, `loudness` of the
+    main hit in LUFS, `brightness` the spectral centroid of its clip in Hz.
     """
 
-    embedding: Embeddings
+    embeddings: Embeddings
+    hits: tuple[float, ...]
     hit: float
     seconds: float
     sample_rate: int
@@ -54,6 +56,13 @@ class EmbeddedSound:
     format: str
     peak: float
     loudness: float
+    brightness: float
+
+    @property
+    def embedding(self) -> Embeddings:
+        """The embedding `[128]` of the main hit."""
+        found: Embeddings = self.embeddings[self.hits.index(self.hit)]
+        return found
 
 
 def session_options(threads: int, *, spinning: bool = False, exact: bool = False) -> onnxruntime.SessionOptions:
@@ -118,7 +127,8 @@ class TowerRuntime:
         hit = find_hit(sound.samples, spec.sample_rate)
         clip = cut_clip(sound.samples, spec.sample_rate, hit, spec.before, spec.after)
         return EmbeddedSound(
-            embedding=self.embed_clips(clip[None])[0],
+            embeddings=self.embed_clips(clip[None]),
+            hits=(hit,),
             hit=hit,
             seconds=sound.seconds,
             sample_rate=sound.file_sample_rate,
@@ -126,6 +136,7 @@ class TowerRuntime:
             format=sound.file_format,
             peak=sound.peak,
             loudness=loudness_of_hit(sound.samples, spec.sample_rate, hit),
+            brightness=brightness(clip, spec.sample_rate),
         )
 
     @cached_property

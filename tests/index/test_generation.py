@@ -50,7 +50,7 @@ def test_the_name_depends_on_bundle_and_vectors() -> None:
 def test_the_file_says_what_the_index_is(built: Path, tiny_bundle: Bundle, sounds: Path) -> None:
     generation = open_generation(built, tiny_bundle.id)
     raw = json.loads((generation.folder / "index.json").read_text(encoding="utf-8"))
-    assert raw["format_version"] == 3
+    assert raw["format_version"] == 4
     assert (raw["id"], raw["bundle_id"]) == (generation.folder.name, tiny_bundle.id)
     assert (raw["sounds"], raw["embedding_size"], raw["kind"], raw["recall_at_10"]) == (9, 128, "flat", 1.0)
     assert (raw["materials"], raw["unlabelled"]) == ({"metal": 3, "plastic-bag": 1, "wood": 2}, 3)
@@ -130,7 +130,7 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw.update(format_version=2), "index format 2; this version of Thud reads format 3"),
+        (lambda raw: raw.update(format_version=2), "index format 2; this version of Thud reads format 4"),
         (lambda raw: raw.pop("format_version"), "index format None"),
         (lambda raw: raw.update(sounds="many"), "sounds: "),
         (lambda raw: raw.update(files={}), "lists"),
