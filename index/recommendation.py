@@ -88,7 +88,12 @@ class Result:
     material: Annotated[MaterialName | None, Field(description="What is struck, where the library says so.")]
     duration: Annotated[float, Field(description="Length of the sound in seconds.")]
     hit: Annotated[
-        float, Field(description="Seconds at which it is struck: start there to skip the silence before.")
+        float,
+        Field(description="Seconds at which it is struck; of a file with several hits, the one that fits best."),
+    ]
+    span: Annotated[
+        tuple[float, float],
+        Field(description="From when to when to play it, in seconds: from the hit to the next one or the end."),
     ]
     loudness: Annotated[float, Field(description="LUFS of the 0.4 s from the hit on, to match levels by.")]
     title: str
@@ -137,6 +142,13 @@ class Recommendation:
         ),
     ]
     results: list[Result]
+    next: Annotated[
+        str | None,
+        Field(
+            description="Where the answer goes on: send the same question again with this `cursor`. Null where "
+            "there are no more sounds."
+        ),
+    ] = None
     stages: Annotated[Stages, Field(exclude=True)] = field(default=Stages(), compare=False, repr=False)
     """How long each stage took. HTTP sends it as the header Server-Timing."""
 

@@ -3,38 +3,39 @@
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from time import perf_counter
 from types import TracebackType
 from typing import IO, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from index import DEFAULT_INDEX, OBJECT_WEIGHT
+from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
+from index.answer import Asked, recommendation, rounded
+from index.filters import SoundFilter
 from index.objects import MaterialFit, shares, shown_objects
-from index.recommendation import MaterialName, PictureMaterial, Recommendation, Result, Stages, sound_url
-from index.search import Match, SoundIndex
-from index.vectors import Vectors
+from index.recommendation import Recommendation, Stages
+from index.search import SoundIndex
 from model import PRETRAINED
 from model.bundle import Bundle
 from model.errors import BundleError, PictureError, PictureTooLargeError
 from model.heads import MaterialHeads
-from model.hubness import SCORE_DECIMALS
-from model.materials import MATERIALS, material_named
 from model.picture import Region, has_contrast, picture_array
 from model.picture_format import PictureLimits
-from model.runtime import TowerRuntime
+from model.runtime import EmbeddedSound, TowerRuntime
+from model.sound import SoundLimits
 from model.threads import available_cpus
-
-_Probabilities = npt.NDArray[np.float64]
 
 PictureSource = str | os.PathLike[str] | bytes | Image.Image
 """A picture: the path of its file, the bytes of the file, or an image that Pillow has opened."""
+
+SoundSource = str | os.PathLike[str] | bytes
+"""A sound: the path of its file, or the bytes of the file."""
 
 
 class PixelBound(Protocol):
@@ -77,6 +78,7 @@ class Recommender:
         limits: PictureLimits = PictureLimits(),
         pixel_bound: PixelBound | None = None,
         object_weight: float = OBJECT_WEIGHT,
+        diversity: float = DIVERSITY,
     ) -> None:
         self.towers = towers
         self.index = index
@@ -84,6 +86,7 @@ class Recommender:
         self._limits = limits
         self.pixel_bound = pixel_bound or _Unbounded()
         self._object_weight = object_weight
+        self._diversity = diversity
 
     @classmethod
     def open(
@@ -96,6 +99,7 @@ class Recommender:
         threads: int | None = None,
         pixel_bound: PixelBound | None = None,
         object_weight: float = OBJECT_WEIGHT,
+        diversity: float = DIVERSITY,
     ) -> Self:
         """Open the folders of a bundle, by default the one that comes with Thud, and of an index made with it.
 
@@ -103,7 +107,8 @@ class Recommender:
         pictures are refused. `threads` is the number of threads that compute one picture, by default one for each
         CPU; where several pictures are computed at the same time, 1 gives the most pictures per second.
         `pixel_bound` limits the memory that decoding takes; without it nothing does. `object_weight` (0 to 1): the
-        most that is added to the score of a sound that names an object in the picture.
+        most that is added to the score of a sound that names an object in the picture. `diversity` (0 to 1): how
+        much the sounds of an answer differ, see `index.diversity`.
 
         Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
         """
@@ -112,7 +117,7 @@ class Recommender:
         library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
         try:
             towers = TowerRuntime(opened, available_cpus() if threads is None else threads)
-            return cls(towers, heads, library, limits, pixel_bound, object_weight)
+            return cls(towers, heads, library, limits, pixel_bound, object_weight, diversity)
         except BaseException:
             library.close()
             raise
@@ -130,17 +135,21 @@ class Recommender:
         region: Region | None = None,
         until: float = math.inf,
         object_weight: float | None = None,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
     ) -> Recommendation:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
         `picture` is the path of a JPEG, PNG or WebP file, the bytes of one, or an image that Pillow has opened, of
         any format. With a `region`, the answer is about that part of it alone. Where there is a `pixel_bound`, a
         large picture may have to wait for others, at the latest until `until`, in seconds of `time.monotonic`.
-        `object_weight` replaces that of `open`.
+        `object_weight` and `diversity` replace those of `open`. `only` leaves out all sounds that do not meet it.
+        `cursor` is the `next` of the answer to the same picture, which goes on from there.
 
         Raises PictureError for a picture that cannot be used (as `model.picture.decode_picture`), BusyError for one
-        that waited in vain, DamagedIndexError where the index cannot be read, MemoryError, and ValueError for a `k`
-        below 1.
+        that waited in vain, FilterError for a cursor that is none, DamagedIndexError where the index cannot be
+        read, MemoryError, and ValueError for a `k` below 1.
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
@@ -165,58 +174,71 @@ class Recommender:
         weight = self._object_weight if object_weight is None else object_weight
         if not 0 <= weight <= 1:
             raise ValueError(f"object_weight is {weight}; it must be from 0 to 1")
-        in_picture = self._in_picture(embedding)
+        in_picture = None if self._heads is None else rounded(self._heads.pictures(embedding[None])[0])
         fit = MaterialFit(self._heads, in_picture) if self._heads is not None and in_picture is not None else None
-        matches = self.index.search(embedding, k, shares(objects or (), weight), fit)
-        answer = self._answer(embedding, in_picture, has_contrast(pixels), matches, k)
-        answer.objects = objects
+        matches = self.index.search(
+            embedding,
+            k,
+            shares(objects or (), weight),
+            fit,
+            only=only,
+            diversity=self._diversity if diversity is None else diversity,
+            cursor=cursor,
+        )
+        calibration = self.bundle.spec.calibration
+        recognised = None
+        if self._heads is not None and calibration is not None:
+            # In a picture without contrast nothing is recognised, whatever its embedding.
+            clear = self._heads.recognised(embedding[None], calibration.recognised)[0]
+            recognised = has_contrast(pixels) and bool(clear)
+        asked = Asked(k, in_picture, recognised, objects)
+        answer = recommendation(self.bundle.id, self.index, self._heads, asked, matches)
         searched = perf_counter()
         answer.stages = Stages(waited, decoded - began - waited, embedded - decoded, searched - embedded)
         return answer
 
-    def _in_picture(self, embedding: Vectors) -> _Probabilities | None:
-        """The probabilities `[17]` of the materials in the picture, rounded as they are shown."""
-        if self._heads is None:
-            return None
-        found: _Probabilities = self._heads.pictures(embedding[None])[0].astype(np.float64)
-        return found.round(SCORE_DECIMALS)
-
-    def _answer(
+    def recommend_by_sound(
         self,
-        embedding: Vectors,
-        in_picture: _Probabilities | None,
-        contrast: bool,
-        matches: Sequence[Match],
-        k: int,
+        sound: SoundSource,
+        k: int = 10,
+        *,
+        limits: SoundLimits = SoundLimits(),
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
     ) -> Recommendation:
-        """The answer to the picture of this L2-normalised `embedding [d]`, for which `matches` were found.
+        """The `k` sounds nearest to `sound`, best first, and of what it may be: its likely materials.
 
-        In a picture without `contrast` nothing is recognised, whatever its embedding.
+        `sound` is the path of a sound file, or the bytes of one; of several hits in it the main one counts.
+        `limits` says which are refused. The rest as in `recommend`; `recognised` and `objects` of the answer are
+        None, and each `match` is the probability that both sounds are of one material.
+
+        Raises SoundError for a sound that cannot be used, and otherwise as `recommend`.
         """
-        heads, calibration = self._heads, self.bundle.spec.calibration
-        materials = recognised = None
-        of_sounds: list[float | None] = [None] * len(matches)
-        if heads is not None and in_picture is not None:
-            materials = [PictureMaterial(one.id, one.name, float(in_picture[one.id])) for one in MATERIALS]
-            materials.sort(key=lambda one: -one.probability)
-            if calibration is not None:
-                recognised = contrast and bool(heads.recognised(embedding[None], calibration.recognised)[0])
-            of_sounds = [_match(found, in_picture, heads) for found in matches]
-        results = [
-            _result(rank, found, match)
-            for rank, (found, match) in enumerate(zip(matches, of_sounds, strict=True), start=1)
-        ]
-        return Recommendation(
-            model=self.bundle.id,
-            index=self.index.id,
-            k=k,
-            returned=len(results),
-            library=len(self.index),
-            recognised=recognised,
-            materials=materials,
-            objects=None,
-            results=results,
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        began = perf_counter()
+        embedding = self._embed_sound(sound, limits).embedding
+        embedded = perf_counter()
+        matches = self.index.search(
+            embedding,
+            k,
+            only=only,
+            diversity=self._diversity if diversity is None else diversity,
+            cursor=cursor,
         )
+        of_sound = None if self._heads is None else rounded(self._heads.sounds(embedding[None])[0])
+        answer = recommendation(self.bundle.id, self.index, self._heads, Asked(k, of_sound), matches)
+        answer.stages = Stages(network=embedded - began, search=perf_counter() - embedded)
+        return answer
+
+    def _embed_sound(self, sound: SoundSource, limits: SoundLimits) -> EmbeddedSound:
+        if not isinstance(sound, bytes):
+            return self.towers.embed_sound(Path(sound), limits)
+        with NamedTemporaryFile(prefix="thud-") as file:
+            file.write(sound)
+            file.flush()
+            return self.towers.embed_sound(Path(file.name), limits)
 
     def probe(self) -> None:
         """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""
@@ -256,41 +278,6 @@ def read_picture(source: Path | IO[bytes], limits: PictureLimits) -> bytes:
             f"the picture has more than {limits.max_bytes:,} bytes, which is the most accepted"
         )
     return data
-
-
-def _result(rank: int, found: Match, match: float | None) -> Result:
-    record = found.record
-    return Result(
-        rank=rank,
-        id=record.id,
-        url=sound_url(record.id),
-        similarity=found.similarity,
-        score=found.score,
-        match=match,
-        material=MaterialName.of(record.material),
-        duration=record.seconds,
-        hit=record.hit,
-        loudness=record.loudness,
-        title=record.title,
-        because="material" if found.object is None else "both" if found.nearest else "object",
-        object=found.object,
-        path=record.path,
-    )
-
-
-def _match(found: Match, in_picture: _Probabilities, heads: MaterialHeads) -> float:
-    """The probability that the sound's material is in the picture.
-
-    The material of an unlabelled sound is a guess of the heads, so that its match is the mean over the materials it
-    may be of.
-    """
-    if found.record.material is not None:
-        material = material_named(found.record.material)
-        assert material is not None, "the catalogue has no other materials"
-        return float(in_picture[material.id])
-    assert found.embedding is not None, "a search gives the embeddings of unlabelled sounds"
-    of_sound = heads.sounds(found.embedding[None])[0].astype(np.float64)
-    return min(1.0, round(float(of_sound @ in_picture), SCORE_DECIMALS))
 
 
 @cache

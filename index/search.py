@@ -1,41 +1,44 @@
 """Searching an index: the interface through which all other code uses a library of sounds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from index.catalogue import Catalogue, Page, SoundRecord
+from index.cursors import Cursor, question_of
+from index.diversity import BLOCK, diversified, recording_of
+from index.filters import SoundFilter
 from index.generation import CATALOGUE, VECTORS, Generation, open_generation
 from index.private import private_content, private_file
+from index.ranking import NO_SHARES, Fit, Query, Ranked, rank
 from index.sound_files import SAMPLE, SoundFile, SoundFiles
 from index.vectors import FLAT_HEADER_BYTES, Rows, VectorIndex, Vectors
 from model.bundle import Bundle
-from model.errors import LibraryError
-from model.hubness import SCORE_DECIMALS
+from model.errors import DamagedIndexError, FilterError, LibraryError
 
-Fit = Callable[[Rows, Vectors], npt.NDArray[np.float64]]
-"""From the materials' ids `[n]` of sounds, -1 for none, and the embeddings `[u, d]` of those, to 0 to 1 `[n]`."""
-NO_SHARES: Mapping[str, float] = MappingProxyType({})
-_SPARE = 16
+_LEAD_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Match:
     """A sound that was found, with the cosine similarity (-1 to 1) of its embedding to the query.
 
-    `embedding`, float32 `[d]` and L2-normalised, is set for unlabelled sounds alone: their material is predicted
-    from it. `object`: of the objects that `search` was asked for, the one with the largest share that the sound
-    names. `nearest`: whether it would have been found without any shares.
+    Of a sound with several hits it is the one that matched best: `hit` is its second, `span` from when to when, in
+    seconds, it is to be heard: until the next hit or the end. `embedding`, float32 `[d]` and L2-normalised, is set
+    for unlabelled sounds alone: their material is predicted from it. `object`: of the objects that `search` was
+    asked for, the one with the largest share that the sound names. `nearest`: whether it would have been found
+    without any shares.
     """
 
     record: SoundRecord
     similarity: float
+    hit: float
+    span: tuple[float, float]
     embedding: Vectors | None = field(default=None, compare=False, repr=False)
     object: str | None = None
     nearest: bool = True
@@ -44,6 +47,14 @@ class Match:
     def score(self) -> float:
         """Similarity on a scale from 0 to 1, to six decimals."""
         return round((self.similarity + 1.0) / 2.0, 6)
+
+
+class Matches(list[Match]):
+    """Matches, best first, and the cursor for those after them: None where there are none."""
+
+    def __init__(self, matches: Iterable[Match] = (), following: str | None = None) -> None:
+        super().__init__(matches)
+        self.next = following
 
 
 class SoundIndex:
@@ -85,7 +96,8 @@ class SoundIndex:
         with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
             catalogue = Catalogue(source)
         sizes = {vectors.size, spec.embedding_size, bundle.spec.embedding_size}
-        if not (len(vectors) == len(catalogue) == spec.sounds and len(sizes) == 1):
+        fits = len(vectors) == catalogue.vectors and len(catalogue) == spec.sounds
+        if not (fits and len(sizes) == 1):
             catalogue.close()
             raise LibraryError(
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
@@ -107,35 +119,68 @@ class SoundIndex:
         return self._spec.sounds
 
     def search(
-        self, embedding: Vectors, k: int, shares: Mapping[str, float] = NO_SHARES, fit: Fit | None = None
-    ) -> list[Match]:
+        self,
+        embedding: Vectors,
+        k: int,
+        shares: Mapping[str, float] = NO_SHARES,
+        fit: Fit | None = None,
+        *,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+    ) -> Matches:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
 
         The nearest has the largest cosine, in an index with `hubness` the largest cosine minus the sound's hub
         bias. Similarities are cosines in both cases, so that with `hubness` they need not fall from match to match.
-        Sounds that are equally near come in the order of the catalogue.
+        Sounds that are equally near come in the order of the catalogue. A sound with several hits is as near as the
+        nearest of them. `shares` and `fit` lift sounds that name an object: see `Query`. The result is the same as
+        if all sounds of the index were scored.
 
-        `shares`: by an object's name, what is added to the score, (cosine - bias + 1) / 2, of each sound that names
-        it, at least 0; of several objects that a sound names, the largest counts. `fit`: how much of its share a
-        sound gets, 0 to 1, by its material or embedding; without it, all. The result is the same as if all sounds
-        of the index were scored.
+        `only` leaves out all sounds that do not meet it; the others are searched as if they were the whole library.
+        `diversity`, 0 to 1, puts the best sounds into another order, so that they differ more: see
+        `diversified`. `cursor` is the `next` of an answer to the same question, which goes on from there.
 
-        Raises ValueError for k below 1 and for an embedding of another size or with values that are not finite.
+        Raises ValueError for k below 1, for a diversity that is not from 0 to 1 and for an embedding of another
+        size or with values that are not finite, and FilterError for a cursor that is none.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
-        if any(share > 0 and self._catalogue.naming(name).size for name, share in shares.items()):
-            return self._search_named(embedding, k, shares, fit)
-        similarities, rows = self._vectors.search(embedding, k)
-        return self._matches(similarities, rows)
+        query = Query(embedding, shares, fit)
+        question = question_of("search", self._spec.bundle_id, only or None, diversity or 0)
+        return self._page(query, question, k, only, diversity, cursor)
+
+    def similar(
+        self,
+        sound_id: str,
+        k: int,
+        *,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+    ) -> Matches:
+        """The `k` sounds nearest to the sound with this id, which is not among them; the rest as in `search`.
+
+        Of a sound with several hits it is its main hit that the others are compared with. Raises FilterError also
+        where there is no such sound.
+        """
+        record = self.sound(sound_id)
+        if record is None:
+            raise FilterError(f"there is no sound {sound_id!r} in this index", "sound_id")
+        vector = record.first + _hit_number(record)
+        query = Query(self._vectors.vectors(np.array([vector]))[0])
+        question = question_of("similar", self._spec.bundle_id, sound_id, only or None, diversity or 0)
+        return self._page(query, question, k, only, diversity, cursor, without=record.row)
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
         return self._catalogue.sound(sound_id)
 
-    def page(self, material: str | None = None, after: str | None = None, limit: int = 50) -> Page:
+    def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """A page of the catalogue, as `Catalogue.page`."""
-        return self._catalogue.page(material, after, limit)
+        return self._catalogue.page(only, cursor, limit)
+
+    def find(self, text: str, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+        """The sounds that have all words of a text, as `Catalogue.find`."""
+        return self._catalogue.find(text, only, cursor, limit)
 
     def materials(self) -> dict[str | None, int]:
         """Sounds per material in the order of the materials' ids; None counts the unlabelled."""
@@ -161,47 +206,109 @@ class SoundIndex:
     ) -> None:
         self.close()
 
-    def _search_named(
-        self, embedding: Vectors, k: int, shares: Mapping[str, float], fit: Fit | None
-    ) -> list[Match]:
-        # Shares only lift, and never a sound that names nothing: of those, the first k by vector are enough. Some
-        # more, because FAISS's float32 can order equals otherwise than `score`.
-        _, near = self._vectors.search(embedding, k + _SPARE)
-        # The largest share last, so that it counts where a sound names several objects.
-        naming = [(name, share, self._catalogue.naming(name)) for name, share in _rising(shares)]
-        rows = np.unique(np.concatenate([near, *(named for _, _, (named, _) in naming)]))
-        gain, named_by, materials = np.zeros(len(rows)), np.full(len(rows), -1), np.full(len(rows), -1)
-        for number, (_, share, (named, of)) in enumerate(naming):
-            places = np.searchsorted(rows, named)
-            gain[places], named_by[places], materials[places] = share, number, of
-        if fit is not None:
-            named = np.flatnonzero(named_by >= 0)
-            unlabelled = self._vectors.vectors(rows[named[materials[named] < 0]])
-            gain[named] *= fit(materials[named], unlabelled)
-        nearness, cosines = self._vectors.score(embedding, rows)
-        # By twice the score, so that rounding makes no more sounds equal than it does without shares.
-        ranked = np.round(nearness.astype(np.float64) + 2.0 * gain, SCORE_DECIMALS)
-        best = np.lexsort((rows, -ranked))[:k]
-        nearest = set(np.lexsort((rows, -nearness))[:k].tolist())
+    def _page(
+        self,
+        query: Query,
+        question: str,
+        k: int,
+        only: SoundFilter | None,
+        diversity: float | None,
+        cursor: str | None,
+        without: int | None = None,
+    ) -> Matches:
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        strength = diversity or 0.0
+        if not 0 <= strength <= 1:
+            raise ValueError(f"diversity is {diversity}; it must be from 0 to 1")
+        place = Cursor(question) if cursor is None else Cursor.read(cursor, question)
+        among = self._catalogue.rows_of(only)
+        matches = Matches()
+        while True:
+            left = k - len(matches)
+            block, more = self._after(place, BLOCK if strength else left, query, among, without)
+            order = self._diversified(block, strength)
+            taken = order[place.offset : place.offset + left]
+            matches += self._matches(block.of(taken), query, place.passed + place.offset + left)
+            place = replace(place, offset=place.offset + len(taken))
+            if place.offset >= len(block):
+                if not more:
+                    return matches
+                (last,) = self._catalogue.rows(block.rows[-1:].tolist())
+                place = Cursor(question, place.passed + len(block), float(block.values[-1]), last.path)
+            if len(matches) == k:
+                matches.next = str(place)
+                return matches
+
+    def _after(
+        self, place: Cursor, most: int, query: Query, among: Rows | None, without: int | None
+    ) -> tuple[Ranked, bool]:
+        """Up to `most` sounds of the ranking after a place, and whether there are more after them."""
+        start = self._catalogue.rows_up_to(place.path) if place.path else 0
+        available = len(self) if among is None else len(among)
+        wanted = place.passed + most + 2  # one to see whether there are more, one that may be left out
+        while True:
+            found = rank(self._catalogue, self._vectors, query, wanted, among)
+            later = (found.values < place.score) | ((found.values == place.score) & (found.rows >= start))
+            if without is not None:
+                later &= found.rows != without
+            rest = np.flatnonzero(later)
+            if len(rest) > most or wanted >= available:
+                return found.of(rest[:most]), len(rest) > most
+            wanted *= 2
+
+    def _diversified(self, block: Ranked, strength: float) -> Rows:
+        if not strength:
+            return np.arange(len(block))
+        return diversified(
+            block.values,
+            self._vectors.vectors(block.vectors),
+            self._catalogue.materials_of(block.rows),
+            [recording_of(record.path) for record in self._catalogue.rows(block.rows.tolist())],
+            strength,
+        )
+
+    def _matches(self, found: Ranked, query: Query, first: int) -> list[Match]:
+        records = self._catalogue.rows(found.rows.tolist())
+        unlabelled = [place for place, record in enumerate(records) if record.material is None]
+        vectors = self._vectors.vectors(found.vectors[unlabelled])
+        embeddings = dict(zip(unlabelled, vectors, strict=True))
+        names = [name for name, _ in query.named()]
         return [
-            replace(match, object=naming[number][0] if number >= 0 else None, nearest=place in nearest)
-            for match, place, number in zip(
-                self._matches(cosines[best], rows[best]), best.tolist(), named_by[best].tolist(), strict=True
+            # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
+            Match(
+                record,
+                min(1.0, max(-1.0, round(similarity, 6))),
+                *_heard(record, hit),
+                embedding=embeddings.get(place),
+                object=names[number] if number >= 0 else None,
+                nearest=plain < first,
+            )
+            for place, (record, similarity, hit, number, plain) in enumerate(
+                zip(
+                    records,
+                    found.cosines.tolist(),
+                    found.hits.tolist(),
+                    found.named.tolist(),
+                    found.places.tolist(),
+                    strict=True,
+                )
             )
         ]
 
-    def _matches(self, similarities: Vectors, rows: Rows) -> list[Match]:
-        records = self._catalogue.rows(rows.tolist())
-        unlabelled = [record.row for record in records if record.material is None]
-        vectors = self._vectors.vectors(np.array(unlabelled, np.int64))
-        embeddings = dict(zip(unlabelled, vectors, strict=True))
-        return [
-            # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
-            Match(record, min(1.0, max(-1.0, round(similarity, 6))), embeddings.get(record.row))
-            for record, similarity in zip(records, similarities.tolist(), strict=True)
-        ]
+
+def _heard(record: SoundRecord, number: int) -> tuple[float, tuple[float, float]]:
+    """The second of one of a sound's hits, and from when to when to play it."""
+    if number >= len(record.hits):
+        raise DamagedIndexError(f"the sound {record.id} has no hit {number}; run thud index again")
+    hit = record.hits[number]
+    following = [later - _LEAD_SECONDS for later in record.hits[number + 1 : number + 2]]
+    return hit, (max(0.0, hit - _LEAD_SECONDS), min([record.seconds, *following]))
 
 
-def _rising(shares: Mapping[str, float]) -> list[tuple[str, float]]:
-    """The shares above 0, smallest first."""
-    return sorted(((name, share) for name, share in shares.items() if share > 0), key=lambda one: one[1])
+def _hit_number(record: SoundRecord) -> int:
+    """Which of a sound's hits is its main one."""
+    try:
+        return record.hits.index(record.hit)
+    except ValueError as error:
+        raise DamagedIndexError(f"the sound {record.id} has no main hit; run thud index again") from error

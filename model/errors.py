@@ -10,6 +10,7 @@ ThudError                    shown as one line, never as a traceback
 ├── BundleError              a bundle that is missing, broken or of another format version
 ├── LibraryError             an index or sound library that cannot be used (see index/)
 │   ├── DamagedIndexError    an index that turns out to be broken while it is in use
+│   ├── FilterError          a filter, a cursor or an id that is no such thing
 │   └── SoundsAwayError      a sound folder that cannot be reached, such as a share that is not mounted
 ├── BusyError                more is asked at once than there is room for; ask again later
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
@@ -55,6 +56,14 @@ class LibraryError(ThudError):
 
 class DamagedIndexError(LibraryError):
     """An index that turns out to be broken while it is in use."""
+
+
+class FilterError(LibraryError):
+    """A condition on sounds, a cursor or an id that is no such thing; `field` is the argument that is wrong."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class SoundsAwayError(LibraryError):

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from index.catalogue import UNLABELLED, SoundRecord
+from index.catalogue import SoundRecord
+from index.filters import UNLABELLED, SoundFilter
 from index.recommender import Recommender
 from model.errors import DamagedIndexError, LibraryError, SoundsAwayError
 from model.materials import MATERIALS, material_named
@@ -80,16 +81,14 @@ def catalogue(
     recommender: LeasedRecommender,
     request: Request,
     material: Annotated[str | None, Query(description="Name of a material.", examples=["metal"])] = None,
-    after: Annotated[
-        str | None, Query(description="Id of the last sound of the page before.", pattern="^[0-9a-f]{20}$")
-    ] = None,
+    after: Annotated[str | None, Query(description="Where the page before ended: from its `next`.")] = None,
     limit: Annotated[WholeNumber, Query(ge=1, le=200, description="Most sounds on the page.")] = 50,
 ) -> SoundPage:
     """A page of the catalogue."""
     if material not in (None, UNLABELLED) and material_named(material) is None:
         raise ProblemError(422, f"there is no material {material!r}", "query.material")
     try:
-        page = recommender.index.page(material, after, limit)
+        page = recommender.index.page(SoundFilter(material=(material,) if material else ()), after, limit)
     except DamagedIndexError:
         raise
     except LibraryError as error:

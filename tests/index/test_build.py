@@ -13,6 +13,7 @@ import soundfile
 
 from index.build import build_index
 from index.embed import FINISHED_FILE, FinishedSounds
+from index.filters import SoundFilter
 from index.search import SoundIndex
 from model.bundle import Bundle
 from model.errors import LibraryError
@@ -124,7 +125,7 @@ def test_odd_names_and_many_channels_are_indexed(
     report = build_index(tiny_bundle, sounds, tmp_path / "index")
     assert (report.spec.sounds, report.skipped) == (14, ())
     index = SoundIndex.open(tmp_path / "index", tiny_bundle)
-    records = {record.path: record for record in index.page("glass").sounds}
+    records = {record.path: record for record in index.page(SoundFilter(material=("glass",))).sounds}
     assert {f"glass/{name}" for name in odd} < set(records)
     assert records["glass/eight.wav"].channels == 8
     assert records["glass/__-.wav"].title == "__-"

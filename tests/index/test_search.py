@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from index.build import build_index
-from index.catalogue import UNLABELLED, SoundRecord
+from index.catalogue import SoundRecord
+from index.filters import UNLABELLED, SoundFilter
 from index.search import SoundIndex
 from model.bundle import Bundle
 from model.errors import LibraryError, SoundsAwayError
@@ -64,11 +65,11 @@ def test_lookup_pages_and_counts(index: SoundIndex) -> None:
     assert index.materials() == {"metal": 3, "plastic-bag": 1, "wood": 2, None: 3}
     assert len(index.id) == 16
     first = index.page(limit=4)
-    second = index.page(after=first.next, limit=5)
+    second = index.page(cursor=first.next, limit=5)
     assert (first.total, second.next) == (9, None)
     assert len({record.id for record in first.sounds + second.sounds}) == 9
-    assert [record.material for record in index.page("wood").sounds] == ["wood", "wood"]
-    assert {record.material for record in index.page(UNLABELLED).sounds} == {None}
+    assert [record.material for record in index.page(SoundFilter(material=("wood",))).sounds] == ["wood", "wood"]
+    assert {record.material for record in index.page(SoundFilter(material=(UNLABELLED,))).sounds} == {None}
     assert index.sound(first.sounds[0].id) == first.sounds[0]
     assert index.sound("no such id") is None
 
@@ -79,7 +80,7 @@ def read(index: SoundIndex, record: SoundRecord) -> bytes:
 
 
 def test_audio_is_the_file_that_was_indexed(index: SoundIndex, sounds: Path) -> None:
-    record = index.page("metal").sounds[0]
+    record = index.page(SoundFilter(material=("metal",))).sounds[0]
     whole = (sounds / record.path).read_bytes()
     assert read(index, record) == whole
     # Of the same length: only the content tells.
@@ -101,7 +102,7 @@ def test_audio_is_the_file_that_was_indexed(index: SoundIndex, sounds: Path) -> 
 
 
 def test_audio_never_leaves_the_sound_folder(index: SoundIndex, sounds: Path, tmp_path: Path) -> None:
-    record = index.page("metal").sounds[0]
+    record = index.page(SoundFilter(material=("metal",))).sounds[0]
     (sounds / record.path).rename(tmp_path / "outside.wav")
     (sounds / record.path).symlink_to(tmp_path / "outside.wav")
     with pytest.raises(LibraryError, match="leads outside"):

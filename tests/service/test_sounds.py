@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from index.catalogue import SoundRecord
+from index.filters import SoundFilter
 from index.search import SoundIndex
 from model.materials import MATERIALS
 from tests.service.conftest import LIBRARY_SIZE, SOUNDS_EACH, UNLABELLED, Library, running
@@ -20,7 +21,7 @@ from tests.service.test_metrics import within
 
 @pytest.fixture
 def record(sound_index: SoundIndex) -> SoundRecord:
-    return sound_index.page("metal", limit=1).sounds[0]
+    return sound_index.page(SoundFilter(material=("metal",)), limit=1).sounds[0]
 
 
 @pytest.fixture

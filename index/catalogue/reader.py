@@ -1,0 +1,227 @@
+"""Reading a catalogue: records by row and by id, pages of them, and which rows meet a filter or a text."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from index.catalogue.facets import Facets, Rows
+from index.catalogue.record import COLUMNS, IMPOSSIBLE, SoundRecord, from_row
+from index.catalogue.text import RANK, query_of
+from index.catalogue.writer import SCHEMA
+from index.cursors import Cursor, question_of
+from index.filters import SoundFilter
+from model.errors import DamagedIndexError, LibraryError
+from model.materials import MATERIALS
+
+EVERYTHING = SoundFilter()
+_RECORDS = f"SELECT {COLUMNS} FROM sounds"  # noqa: S608
+# FTS5 makes the tables `words_…` itself, and not the same in all its versions.
+_TABLES = r"SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'words\_%' ESCAPE '\' AND sql NOT NULL"
+_FOREIGN = r"SELECT 1 FROM sqlite_master WHERE name LIKE 'words\_%' ESCAPE '\' AND type != 'table' AND sql NOT NULL"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the catalogue: its `sounds`, the `total` that match, and the cursor of the `next` page (None on
+    the last)."""
+
+    sounds: list[SoundRecord]
+    total: int
+    next: str | None
+
+
+class Catalogue:
+    """Reads a catalogue, from a file or from its content. Safe to use from several threads; close it when done.
+
+    All threads share one connection, behind a lock. It stays open, so that the file can be read after its name is
+    gone. Every query raises DamagedIndexError where the database is broken.
+    """
+
+    def __init__(self, source: Path | memoryview) -> None:
+        self._lock = threading.Lock()
+        try:
+            if isinstance(source, Path):
+                # A catalogue never changes once written, so SQLite may skip its locks (a read-only mount has none).
+                uri = f"{source.resolve().as_uri()}?mode=ro&immutable=1"
+                self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            else:
+                self._database = sqlite3.connect(":memory:", check_same_thread=False)
+                self._database.deserialize(source)
+        except sqlite3.Error as error:
+            raise LibraryError(f"the catalogue cannot be read: {error}") from error
+        try:
+            self._sounds = self._validated()
+            self._facets = Facets(self._fetch, self._sounds)
+            self.vectors = self._count_vectors()
+            """How many vectors the sounds have together."""
+        except BaseException:
+            self._database.close()
+            raise
+        counts = np.bincount(self._facets.material + 1, minlength=len(MATERIALS) + 1).tolist()
+        named: list[tuple[str | None, int]] = [(one.name, counts[one.id + 1]) for one in MATERIALS]
+        self._counts = {name: count for name, count in [*named, (None, counts[0])] if count}
+
+    def __len__(self) -> int:
+        return self._sounds
+
+    def materials(self) -> dict[str | None, int]:
+        """Sounds per material, in the order of the materials' ids; None counts the unlabelled, last."""
+        return dict(self._counts)
+
+    def materials_of(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """The ids of the materials of the sounds at these rows, -1 for none."""
+        return self._facets.material[rows].astype(np.int64)
+
+    def naming(self, name: str) -> Rows:
+        """The rows of the sounds that name this object, rising."""
+        return self._facets.posted("object", name).astype(np.int64)
+
+    def rows_of(self, only: SoundFilter | None) -> Rows | None:
+        """The rows of the sounds that meet a filter, rising; None for all. Do not write to it."""
+        return self._facets.rows_of(only) if only else None
+
+    def vector_rows(self, rows: Rows) -> Rows:
+        """The rows of all vectors of the sounds at these rising rows, rising."""
+        if self.vectors == self._sounds:
+            return rows
+        first = self._facets.first
+        begin = first[rows].astype(np.int64)
+        past = np.where(rows + 1 < self._sounds, first[np.minimum(rows + 1, self._sounds - 1)], self.vectors)
+        counts = past - begin
+        # Within each sound its vectors follow one another.
+        return np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+
+    def sounds_of(self, vectors: Rows) -> tuple[Rows, Rows]:
+        """For each of these vectors the row of its sound, and which of its hits it is, from 0."""
+        if self.vectors == self._sounds:
+            return vectors, np.zeros_like(vectors)
+        rows = np.searchsorted(self._facets.first, vectors, "right") - 1
+        return rows, vectors - self._facets.first[rows]
+
+    def sound(self, sound_id: str) -> SoundRecord | None:
+        """The sound with this id, or None."""
+        found = self._fetch(f"{_RECORDS} WHERE id = ?", sound_id)
+        return from_row(found[0]) if found else None
+
+    def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
+        """The sounds at these rows of the index, in the given order. Every row must exist."""
+        # A JSON array is one parameter whatever its length; SQLite bounds the number of parameters.
+        query = f"{_RECORDS} WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
+        found = {record.row: record for record in map(from_row, self._fetch(query, json.dumps(list(rows))))}
+        try:
+            return [found[row] for row in rows]
+        except KeyError as error:
+            raise DamagedIndexError(f"the catalogue has no row {error}; run thud index again") from error
+
+    def rows_up_to(self, path: str) -> int:
+        """How many sounds have this path or one before it: the row after it, as rows are in the order of paths."""
+        low, high = 0, self._sounds
+        while low < high:
+            middle = (low + high) // 2
+            found = self._fetch("SELECT path <= ? FROM sounds WHERE row = ?", path, middle)
+            low, high = (middle + 1, high) if found and found[0][0] else (low, middle)
+        return low
+
+    def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+        """Up to `limit` (at least 1) sounds that meet a filter, in the order of their paths.
+
+        `cursor` is the `next` of the page before. Raises FilterError for a cursor that is none.
+        """
+        _check_limit(limit)
+        question = question_of("page", only or EVERYTHING)
+        start = 0 if cursor is None else self.rows_up_to(Cursor.read(cursor, question).path)
+        rows = self.rows_of(only)
+        if rows is None:
+            total, wanted = self._sounds, list(range(start, min(start + limit, self._sounds)))
+            more = start + limit < self._sounds
+        else:
+            place = int(np.searchsorted(rows, start))
+            total, wanted, more = len(rows), rows[place : place + limit].tolist(), place + limit < len(rows)
+        sounds = self.rows(wanted)
+        return Page(sounds, total, str(Cursor(question, path=sounds[-1].path)) if more else None)
+
+    def find(self, text: str, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+        """Up to `limit` (at least 1) sounds that have every word of `text` and meet a filter, best first.
+
+        Words are looked for, from their beginning, in titles, tags, paths, materials and descriptions, without
+        regard to case and accents. The best is that of bm25. Raises FilterError as `page`, and for more than 32
+        words.
+        """
+        _check_limit(limit)
+        question = question_of("find", text, only or EVERYTHING)
+        after = None if cursor is None else Cursor.read(cursor, question)
+        query = query_of(text)
+        if query is None:
+            return Page([], 0, None)
+        where, parameters = "words MATCH ?", list[str | bytes]([query])
+        if (rows := self.rows_of(only)) is not None:
+            kept = np.zeros(self._sounds, np.uint8)
+            kept[rows] = 1
+            where, parameters = f"{where} AND substr(?, rowid + 1, 1) = x'01'", [query, kept.tobytes()]
+        found = self._fetch(f"SELECT {RANK}, rowid FROM words WHERE {where}", *parameters)  # noqa: S608
+        ranks = np.array([rank for rank, _ in found], np.float64)
+        rows = np.array([row for _, row in found], np.int64)
+        order = np.lexsort((rows, ranks))
+        ranks, rows = ranks[order], rows[order]
+        place = 0
+        if after is not None:
+            start = self.rows_up_to(after.path)
+            later = (-ranks < after.score) | ((-ranks == after.score) & (rows >= start))
+            place = int(np.argmax(later)) if later.any() else len(rows)
+        sounds = self.rows(rows[place : place + limit].tolist())
+        more = place + limit < len(rows)
+        last = str(Cursor(question, score=-float(ranks[place + limit - 1]), path=sounds[-1].path)) if more else None
+        return Page(sounds, len(rows), last)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _validated(self) -> int:
+        """How many sounds there are. Raises DamagedIndexError where the file is not what Thud writes."""
+        # A view or a trigger, in a file that somebody else wrote, could compute without end.
+        if set(self._fetch(_TABLES)) != _expected_tables() or self._fetch(_FOREIGN):
+            raise DamagedIndexError("the catalogue does not have the tables that Thud writes; run thud index again")
+        sounds, least, most, wrong = self._fetch(
+            f"SELECT COUNT(*), MIN(row), MAX(row), SUM({IMPOSSIBLE}) FROM sounds"  # noqa: S608
+        )[0]
+        if wrong:
+            row = self._fetch(f"SELECT row FROM sounds WHERE {IMPOSSIBLE} LIMIT 1")[0][0]  # noqa: S608
+            raise DamagedIndexError(f"row {row} of the catalogue is not what Thud writes; run thud index again")
+        if sounds and (least, most) != (0, sounds - 1):
+            raise DamagedIndexError("the catalogue lacks rows; run thud index again")
+        return int(sounds)
+
+    def _count_vectors(self) -> int:
+        if not self._sounds:
+            return 0
+        (last,) = self.rows([self._sounds - 1])
+        return int(self._facets.first[-1]) + len(last.hits)
+
+    def _fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        try:
+            with self._lock:
+                return self._database.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise DamagedIndexError(f"the catalogue cannot be read: {error}; run thud index again") from error
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise LibraryError("a page has at least 1 sound")
+
+
+def _expected_tables() -> set[tuple[str, str, str]]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        for statement in SCHEMA:
+            database.execute(statement)
+        return set(database.execute(_TABLES))

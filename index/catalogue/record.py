@@ -1,0 +1,119 @@
+"""One sound of an index, and how it is stored as a row of the table `sounds`."""
+
+import json
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
+
+from model.errors import DamagedIndexError
+from model.materials import MATERIALS
+
+
+@dataclass(frozen=True)
+class SoundRecord:
+    """One sound of an index.
+
+    `id` names its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is its row in the
+    catalogue; its vectors, one for each of its `hits`, begin at row `first` of the vectors. `path` is its POSIX
+    path under the library root, `copies` are the paths of other files with the same content. From `title` to
+    `attribution` it is what people wrote about it, as in `Facts`; `material` is None for an unlabelled sound.
+    `hit` is the second of its main hit, `hits` those of all, rising; `bytes` the size of the file, `peak` the
+    largest absolute sample (1.0 is full scale), `loudness` the LUFS of the 0.4 s from the main hit on, `brightness`
+    the spectral centroid of its clip in Hz. `objects` are the everyday objects that its name or its tags name
+    (model/objects.py).
+    """
+
+    id: str
+    row: int
+    first: int
+    path: str
+    copies: tuple[str, ...]
+    title: str
+    description: str | None
+    tags: tuple[str, ...]
+    material: str | None
+    label_from: str | None
+    action: str | None
+    source: str | None
+    origin: str | None
+    author: str | None
+    licence: str | None
+    attribution: str | None
+    seconds: float
+    hit: float
+    hits: tuple[float, ...]
+    sample_rate: int
+    channels: int
+    format: str
+    media_type: str
+    bytes: int
+    peak: float
+    loudness: float
+    brightness: float
+    objects: tuple[str, ...] = ()
+
+
+NAMES = tuple(field.name for field in fields(SoundRecord))
+COLUMNS = ", ".join(NAMES)
+"""The columns of the table `sounds`, as SQL."""
+
+_DECLARED: dict[Any, str] = {
+    str: "TEXT NOT NULL",
+    int: "INTEGER NOT NULL",
+    float: "REAL NOT NULL",
+    str | None: "TEXT",
+    tuple[str, ...]: "TEXT NOT NULL",
+    tuple[float, ...]: "TEXT NOT NULL",
+}
+TABLE = "CREATE TABLE sounds ({})".format(
+    ", ".join(
+        f"{field.name} {'INTEGER PRIMARY KEY' if field.name == 'row' else _DECLARED[field.type]}"
+        for field in fields(SoundRecord)
+    )
+)
+
+# SQLite stores a value of any type in any column, so that types are checked when a catalogue is opened. The media
+# type and the number of bytes become HTTP headers.
+_STORED: dict[Any, str] = {
+    str: "'text'",
+    int: "'integer'",
+    float: "'real'",
+    str | None: "'text', 'null'",
+    tuple[str, ...]: "'text'",
+    tuple[float, ...]: "'text'",
+}
+_MATERIALS = ", ".join(f"'{material.name}'" for material in MATERIALS)
+IMPOSSIBLE = " OR ".join(
+    [f"typeof({field.name}) NOT IN ({_STORED[field.type]})" for field in fields(SoundRecord)]
+    + ["media_type GLOB '*[^!-~]*'", "bytes < 0", f"material NOT IN ({_MATERIALS})"]
+)
+"""True of a row that is not what Thud writes, as SQL."""
+
+_LISTS = [place for place, field in enumerate(fields(SoundRecord)) if "tuple" in str(field.type)]
+_VALUES = attrgetter(*NAMES)
+
+
+def to_row(record: SoundRecord) -> tuple[Any, ...]:
+    """The values of `COLUMNS`; lists are stored as JSON."""
+    values = list(_VALUES(record))
+    for place in _LISTS:
+        values[place] = json.dumps(values[place], ensure_ascii=False)
+    return tuple(values)
+
+
+def from_row(values: tuple[Any, ...]) -> SoundRecord:
+    """The record of the values of `COLUMNS`. Raises DamagedIndexError for a list that is none."""
+    found = list(values)
+    for place in _LISTS:
+        found[place] = _listed(found[place])
+    return SoundRecord(*found)
+
+
+def _listed(text: str) -> tuple[Any, ...]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise DamagedIndexError("the catalogue has a list that is none; run thud index again")
+    return tuple(found)
