@@ -81,7 +81,7 @@ COMMANDS = {
     "export": "training.train_commands:export",
     "pretrain": "training.pretraining.pretrain_commands:pretrain",
     "index": "index.index_commands:index",
-    "recommend": "index.index_commands:recommend",
+    "recommend": "index.recommend_commands:recommend",
     "serve": "service.serve_commands:serve",
 }
 

@@ -17,10 +17,11 @@ from PIL import Image
 from index.build import build_index
 from index.embed import FINISHED_FILE
 from index.generation import open_generation
-from index.index_commands import percent, printable
+from index.recommend_commands import percent
 from index.search import SoundIndex
 from model.bundle import HEADS, Bundle
 from model.runtime import TowerRuntime
+from model.terminal import printable
 from tests.index.conftest import Strike
 from tests.tiny_bundle import tiny_heads, write_shade, write_tiny_bundle, write_tiny_bundle_with_heads
 
@@ -342,7 +343,7 @@ def test_recommend_tells_too_little_memory_from_a_broken_picture(
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "import index.index_commands, index.search, model.runtime\n"  # and all that they need
+        "import index.recommend_commands, index.search, model.runtime\n"  # and all that they need
         "from thud import main\n"
         "used = int(Path('/proc/self/status').read_text().split('VmSize:')[1].split()[0]) * 2**10\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, -1))\n"

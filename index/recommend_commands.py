@@ -1,0 +1,129 @@
+"""The command `thud recommend`."""
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from index import DEFAULT_INDEX, OBJECT_WEIGHT
+from model import PRETRAINED
+from model.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from index.recommendation import Recommendation
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # no comparison with the ends of the range refuses it
+        raise click.BadParameter("nan is no number.", context, parameter)
+    return value
+
+
+@click.command()
+@click.argument(
+    "picture",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="PICTURE",
+)
+@click.option(
+    "--bundle",
+    type=_FOLDER,
+    envvar="THUD_BUNDLE",
+    show_envvar=True,
+    default=PRETRAINED,
+    show_default="the one that comes with Thud",
+)
+@click.option(
+    "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default=DEFAULT_INDEX, show_default=True
+)
+@click.option(
+    "-k",
+    "--k",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="How many sounds to recommend.",
+)
+@click.option(
+    "--object-weight",
+    type=click.FloatRange(0, 1),
+    callback=_a_number,
+    default=OBJECT_WEIGHT,
+    show_default=True,
+    help="How much more a sound counts that names an object in the picture; 0: not at all.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: the HTTP answer, and the path of each sound.")
+def recommend(picture: Path, bundle: Path, index: Path, k: int, object_weight: float, as_json: bool) -> None:
+    """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
+    from index.recommender import Recommender, read_picture
+    from model.picture_format import PictureLimits
+
+    # Read first: a picture that cannot be used is refused without waiting for the towers.
+    data = read_picture(sys.stdin.buffer if str(picture) == "-" else picture, PictureLimits())
+    with Recommender.open(bundle, index) as recommender:
+        answer = recommender.recommend(data, k, object_weight=object_weight)
+        if as_json:
+            click.echo(answer.json(for_terminal=True))
+        else:
+            _print_answer(answer, recommender.index.root)
+
+
+def percent(probability: float) -> str:
+    """A probability (0 to 1) in whole percent, which never claims that something is certain or impossible."""
+    if probability < 0.01:
+        return "<1%"
+    return ">99%" if probability > 0.99 else f"{100 * probability:.0f}%"
+
+
+def _print_answer(answer: "Recommendation", sounds: Path) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000  # into a file or a pipe, nothing is wrapped or cut
+    if answer.recognised is False:
+        console.print("no material recognised")
+    elif answer.materials is not None:
+        console.print(", ".join(f"{one.name} {percent(one.probability)}" for one in answer.materials[:3]))
+    if answer.objects:
+        shown = ", ".join(f"{printable(one.name)} {percent(one.probability)}" for one in answer.objects)
+        console.print(f"objects: {shown}", markup=False)
+    console.print(_table(answer))
+    console.print(printable(f"{answer.returned} of {answer.library:,} sounds in {sounds}"), markup=False)
+
+
+def _table(answer: "Recommendation") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    with_match = answer.materials is not None
+    with_object = any(sound.object is not None for sound in answer.results)
+    for heading in ("rank", *(["match"] if with_match else []), "score", "similarity"):
+        table.add_column(heading, justify="right")
+    table.add_column("material")
+    if with_object:
+        table.add_column("because")
+    table.add_column("seconds", justify="right")
+    table.add_column("title", overflow="fold")
+    table.add_column("path", overflow="fold")
+    for sound in answer.results:
+        table.add_row(
+            str(sound.rank),
+            *(["-" if sound.match is None else percent(sound.match)] if with_match else []),
+            f"{sound.score:.3f}",
+            f"{sound.similarity:+.3f}",
+            sound.material.name if sound.material else "-",
+            *([f"{sound.because}: {sound.object}" if sound.object else sound.because] if with_object else []),
+            f"{sound.duration:.2f}",
+            # Text, because a plain string would be read as rich's markup.
+            Text(printable(sound.title)),
+            Text(printable(sound.path)),
+        )
+    return table
