@@ -43,6 +43,7 @@ CREATE TABLE sounds (
     channels INTEGER NOT NULL,
     format TEXT NOT NULL,
     media_type TEXT NOT NULL,
+    playable INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     peak REAL NOT NULL,
     loudness REAL NOT NULL,
@@ -61,7 +62,8 @@ class SoundRecord:
     catalogue; its vectors, one for each of its `hits`, begin at row `first` of the vectors. `path` is its POSIX
     path under the library root, `copies` are the paths of other files with the same content. From `title` to
     `attribution` it is what people wrote about it, as in `Facts`; `material` is None for an unlabelled sound.
-    `hit` is the second of its main hit, `hits` those of all, rising; `bytes` the size of the file, `peak` the
+    `hit` is the second of its main hit, `hits` those of all, rising; `playable` says whether browsers play the file
+    as it is. `bytes` is the size of the file, `peak` the
     largest absolute sample (1.0 is full scale), `loudness` the LUFS of the 0.4 s from the main hit on, `brightness`
     the spectral centroid of its clip in Hz. `objects` are the everyday objects that its name or its tags name
     (model/objects.py).
@@ -90,6 +92,7 @@ class SoundRecord:
     channels: int
     format: str
     media_type: str
+    playable: bool
     bytes: int
     peak: float
     loudness: float
@@ -114,12 +117,14 @@ _COLUMNS = ", ".join(field.name for field in fields(SoundRecord))
 _TYPES: dict[Any, str] = {
     str: "'text'",
     int: "'integer'",
+    bool: "'integer'",
     float: "'real'",
     str | None: "'text', 'null'",
     tuple[str, ...]: "'text'",
     tuple[float, ...]: "'text'",
 }
 _LISTS = [place for place, field in enumerate(fields(SoundRecord)) if "tuple" in str(field.type)]
+_PLAYABLE = [field.name for field in fields(SoundRecord)].index("playable")
 _IMPOSSIBLE = " OR ".join(
     [f"typeof({field.name}) NOT IN ({_TYPES[field.type]})" for field in fields(SoundRecord)]
     + ["media_type GLOB '*[^!-~]*'", "bytes < 0"]
@@ -153,6 +158,7 @@ def _record(columns: tuple[Any, ...]) -> SoundRecord:
     values = list(columns)
     for place in _LISTS:
         values[place] = _listed(values[place])
+    values[_PLAYABLE] = bool(values[_PLAYABLE])
     return SoundRecord(*values)
 
 

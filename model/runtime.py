@@ -43,8 +43,9 @@ class EmbeddedSound:
     """A sound file's L2-normalised embeddings `[h, 128]`, with what decoding found out about the file.
 
     One embedding for each of its `hits`, which are in seconds and rise; `hit` is the main one of them. `seconds`,
-    `sample_rate` (Hz), `channels` and `format` are the file's, `peak` is relative to full scale, `loudness` of the
-    main hit in LUFS, `brightness` the spectral centroid of its clip in Hz.
+    `sample_rate` (Hz), `channels` and `format` are the file's, and `playable` says whether browsers play it as it
+    is. `peak` is relative to full scale, `loudness` of the main hit in LUFS, `brightness` the spectral centroid of
+    its clip in Hz.
     """
 
     embeddings: Embeddings
@@ -54,6 +55,7 @@ class EmbeddedSound:
     sample_rate: int
     channels: int
     format: str
+    playable: bool
     peak: float
     loudness: float
     brightness: float
@@ -134,6 +136,7 @@ class TowerRuntime:
             sample_rate=sound.file_sample_rate,
             channels=sound.file_channels,
             format=sound.file_format,
+            playable=sound.playable,
             peak=sound.peak,
             loudness=loudness_of_hit(sound.samples, spec.sample_rate, hit),
             brightness=brightness(clip, spec.sample_rate),

@@ -93,6 +93,7 @@ def _record(row: int) -> SoundRecord:
         channels=1,
         format="WAV",
         media_type="audio/wav",
+        playable=True,
         bytes=132_344,
         peak=0.9,
         loudness=-20.0,

@@ -46,6 +46,7 @@ def record(
         channels=2,
         format="WAV",
         media_type="audio/wav",
+        playable=True,
         bytes=1000 + row,
         peak=0.25,
         loudness=-20.5,
