@@ -194,6 +194,7 @@ def _record(row: int, first: int, sound: LibrarySound, finished: FinishedSound) 
         seconds=embedded.seconds,
         hit=embedded.hit,
         hits=embedded.hits,
+        ends=embedded.ends,
         sample_rate=embedded.sample_rate,
         channels=embedded.channels,
         format=embedded.format,

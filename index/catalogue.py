@@ -39,6 +39,7 @@ CREATE TABLE sounds (
     seconds REAL NOT NULL,
     hit REAL NOT NULL,
     hits TEXT NOT NULL,
+    ends TEXT NOT NULL,
     sample_rate INTEGER NOT NULL,
     channels INTEGER NOT NULL,
     format TEXT NOT NULL,
@@ -62,7 +63,8 @@ class SoundRecord:
     catalogue; its vectors, one for each of its `hits`, begin at row `first` of the vectors. `path` is its POSIX
     path under the library root, `copies` are the paths of other files with the same content. From `title` to
     `attribution` it is what people wrote about it, as in `Facts`; `material` is None for an unlabelled sound.
-    `hit` is the second of its main hit, `hits` those of all, rising; `playable` says whether browsers play the file
+    `hit` is the second of its main hit, `hits` those of all, rising, and `ends` the seconds until
+    which they are to be played; `playable` says whether browsers play the file
     as it is. `bytes` is the size of the file, `peak` the
     largest absolute sample (1.0 is full scale), `loudness` the LUFS of the 0.4 s from the main hit on, `brightness`
     the spectral centroid of its clip in Hz. `objects` are the everyday objects that its name or its tags name
@@ -88,6 +90,7 @@ class SoundRecord:
     seconds: float
     hit: float
     hits: tuple[float, ...]
+    ends: tuple[float, ...]
     sample_rate: int
     channels: int
     format: str

@@ -89,6 +89,7 @@ def _record(row: int) -> SoundRecord:
         seconds=1.5,
         hit=0.25,
         hits=(0.25,),
+        ends=(1.5,),
         sample_rate=44_100,
         channels=1,
         format="WAV",

@@ -42,6 +42,7 @@ def record(
         seconds=0.5 + row,
         hit=0.05,
         hits=(0.05,),
+        ends=(0.45,),
         sample_rate=44_100,
         channels=2,
         format="WAV",
