@@ -23,19 +23,12 @@ from model.hubness import load_bank
 from model.objects import objects_named
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
+from model.sound_format.formats import FORMATS
 from model.threads import available_cpus
 
 SKIPPED_FILE = "skipped.tsv"
 NAMING_COLUMNS = ("object", "title", "tags", "keywords")
 """Columns of a manifest in which, beside its path, objects are looked for that a sound names."""
-
-_MEDIA_TYPES = {
-    "WAV": "audio/wav",
-    "WAVEX": "audio/wav",
-    "FLAC": "audio/flac",
-    "OGG": "audio/ogg",
-    "MP3": "audio/mpeg",
-}
 
 
 @dataclass(frozen=True)
@@ -133,6 +126,12 @@ def build_index(
                     f"nothing under {library.root} could be indexed: "
                     f"{len(paths)} sound files found, {len(skipped)} files skipped"
                 )
+            unplayable = [record.path for record in records if not record.playable]
+            if unplayable:
+                say(
+                    f"browsers cannot play {len(unplayable)} of the sounds as they are, such as {unplayable[0]}; "
+                    "thud serve sends these as FLAC"
+                )
             vectors = embeddings
             if heads is not None and strength:
                 of_hits = [record.material for record in records for _ in record.hits]
@@ -195,10 +194,12 @@ def _record(row: int, first: int, sound: LibrarySound, finished: FinishedSound) 
         seconds=embedded.seconds,
         hit=embedded.hit,
         hits=embedded.hits,
+        ends=embedded.ends,
         sample_rate=embedded.sample_rate,
         channels=embedded.channels,
         format=embedded.format,
-        media_type=_MEDIA_TYPES[embedded.format],
+        media_type=FORMATS[embedded.format].media_type,
+        playable=embedded.playable,
         bytes=finished.file.bytes,
         peak=embedded.peak,
         loudness=embedded.loudness,

@@ -26,17 +26,19 @@ ID_DIGITS = 20
 _COMMIT_EVERY = 256
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS finished_4 (
+CREATE TABLE IF NOT EXISTS finished_5 (
     bundle TEXT NOT NULL,
     id TEXT NOT NULL,
     bytes INTEGER NOT NULL,
     embeddings BLOB NOT NULL,
     hits TEXT NOT NULL,
     hit REAL NOT NULL,
+    ends TEXT NOT NULL,
     seconds REAL NOT NULL,
     sample_rate INTEGER NOT NULL,
     channels INTEGER NOT NULL,
     format TEXT NOT NULL,
+    playable INTEGER NOT NULL,
     peak REAL NOT NULL,
     loudness REAL NOT NULL,
     brightness REAL NOT NULL,
@@ -112,16 +114,20 @@ class FinishedSounds:
     def get(self, file: FileState, identity: str) -> FinishedSound | None:
         """What an earlier run finished for the content with this id, which `file` has, or None."""
         query = (
-            "SELECT embeddings, hits, hit, seconds, sample_rate, channels, format, peak, loudness, brightness "
-            "FROM finished_4 WHERE bundle = ? AND id = ?"
+            "SELECT embeddings, hits, hit, ends, seconds, sample_rate, channels, format, "
+            "playable, peak, loudness, brightness FROM finished_5 WHERE bundle = ? AND id = ?"
         )
         row = self._database.execute(query, (self._bundle, identity)).fetchone()
         if row is None:
             return None
-        stored, hits, *rest = row
+        stored, hits, hit, ends, seconds, sample_rate, channels, kind, playable, *rest = row
         times = tuple(json.loads(hits))
         embeddings = np.frombuffer(stored, np.float32).reshape(len(times), -1)
-        return FinishedSound(file, identity, EmbeddedSound(embeddings, times, *rest))
+        until = tuple(json.loads(ends))
+        sound = EmbeddedSound(
+            embeddings, times, hit, until, seconds, sample_rate, channels, kind, bool(playable), *rest
+        )
+        return FinishedSound(file, identity, sound)
 
     def add(self, sounds: Iterable[FinishedSound]) -> None:
         """Write finished sounds to the disk. Raises LibraryError if it is full."""
@@ -133,10 +139,12 @@ class FinishedSounds:
                 one.sound.embeddings.tobytes(),
                 json.dumps(one.sound.hits),
                 one.sound.hit,
+                json.dumps(one.sound.ends),
                 one.sound.seconds,
                 one.sound.sample_rate,
                 one.sound.channels,
                 one.sound.format,
+                one.sound.playable,
                 one.sound.peak,
                 one.sound.loudness,
                 one.sound.brightness,
@@ -146,7 +154,7 @@ class FinishedSounds:
         try:
             with self._database:
                 self._database.executemany(
-                    "INSERT OR REPLACE INTO finished_4 VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows
+                    "INSERT OR REPLACE INTO finished_5 VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows
                 )
         except sqlite3.OperationalError as error:
             raise LibraryError(f"{self._path} cannot be written: {error}") from error
@@ -162,7 +170,7 @@ class FinishedSounds:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("BEGIN EXCLUSIVE")
             database.execute(_SCHEMA)
-            sizes = database.execute("SELECT DISTINCT bytes FROM finished_4 WHERE bundle = ?", (self._bundle,))
+            sizes = database.execute("SELECT DISTINCT bytes FROM finished_5 WHERE bundle = ?", (self._bundle,))
             self._sizes = {size for (size,) in sizes}
             database.commit()
         except BaseException:

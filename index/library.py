@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from model.errors import LibraryError, NotAManifestError
 from model.manifest import read_rows
 from model.materials import material_named
-from model.sound import EXTENSIONS
+from model.sound_format.formats import EXTENSIONS
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl")
 

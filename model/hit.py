@@ -1,4 +1,7 @@
-"""The hit in a sound: when it is, the clip around it that the sound tower takes, and how loud it is."""
+"""The main hit in a sound: when it is, the clip around it that the sound tower takes, and how loud it is.
+
+All hits of a recording are in `hits`.
+"""
 
 import math
 
@@ -7,13 +10,19 @@ import numpy.typing as npt
 
 from model.sound import Samples
 
-_FRAME_SECONDS = 0.005
+FRAME_SECONDS = 0.005
+"""Levels are the RMS of frames of this length."""
+
+STEADY = 2.2
+"""A level below this multiple of the background is no rise.
+
+In frames of 5 ms the level of a steady 50 Hz hum varies by a factor of 2.1, that of 2 kHz noise by 1.9.
+"""
+
 # A rise counts from this share of the largest rise on.
 _PROMINENT = 0.5
 # The level before the file begins is taken to be this quantile of all levels.
 _QUIET = 0.1
-# In frames of 5 ms the level of a steady 50 Hz hum varies by a factor of 2.1, that of 2 kHz noise by 1.9.
-_STEADY = 2.2
 
 
 def find_hit(samples: Samples, sample_rate: int) -> float:
@@ -23,18 +32,28 @@ def find_hit(samples: Samples, sample_rate: int) -> float:
     file begins, the level is taken to be the 10 % quantile of all levels: so a file cut at the hit begins with a
     rise, and one that begins in noise or hum does not. A level below 2.2 times this quantile is never a rise.
     """
-    frame = max(1, round(_FRAME_SECONDS * sample_rate))
-    frames = len(samples) // frame
-    if frames < 2:
+    levels, frame = frame_levels(samples, sample_rate)
+    if len(levels) < 2:
         return 0.0
-    levels = np.sqrt(np.mean(np.square(samples[: frames * frame].reshape(frames, frame)), axis=1))
-    quiet = np.quantile(levels, _QUIET)
-    rises = np.where(levels > _STEADY * quiet, np.diff(levels, prepend=quiet), 0.0)
+    quiet = quiet_level(levels)
+    rises = np.where(levels > STEADY * quiet, np.diff(levels, prepend=quiet), 0.0)
     largest = float(rises.max())
     if largest <= 0.0:
         return 0.0
     first = int(np.argmax(rises >= _PROMINENT * largest))
     return first * frame / sample_rate
+
+
+def frame_levels(samples: Samples, sample_rate: int) -> tuple[npt.NDArray[np.floating], int]:
+    """The levels `[frames]` of mono `samples [n]`, and the samples of a frame. A rest shorter than it has none."""
+    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    frames = len(samples) // frame
+    return np.sqrt(np.mean(np.square(samples[: frames * frame].reshape(frames, frame)), axis=1)), frame
+
+
+def quiet_level(levels: npt.NDArray[np.floating]) -> float:
+    """The level of the background: the 10 % quantile of at least one level."""
+    return float(np.quantile(levels, _QUIET))
 
 
 def cut_clip(samples: Samples, sample_rate: int, hit: float, before: float, after: float) -> Samples:

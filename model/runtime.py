@@ -12,6 +12,7 @@ import numpy.typing as npt
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, SPEC_FILE, Bundle
 from model.errors import BundleError
 from model.hit import brightness, cut_clip, find_hit, loudness_of_hit
+from model.hits import find_ends, find_hits
 from model.picture import picture_array
 from model.picture_format import PictureLimits
 from model.sound import Samples, SoundLimits, decode_sound
@@ -42,18 +43,22 @@ class PictureEmbeddings:
 class EmbeddedSound:
     """A sound file's L2-normalised embeddings `[h, 128]`, with what decoding found out about the file.
 
-    One embedding for each of its `hits`, which are in seconds and rise; `hit` is the main one of them. `seconds`,
-    `sample_rate` (Hz), `channels` and `format` are the file's, `peak` is relative to full scale, `loudness` of the
-    main hit in LUFS, `brightness` the spectral centroid of its clip in Hz.
+    One embedding for each of its `hits`, which are in seconds and rise; `hit` is the main one of them. `ends [h]`
+    are the seconds until which they are to be played. `seconds`,
+    `sample_rate` (Hz), `channels` and `format` are the file's, and `playable` says whether browsers play it as it
+    is. `peak` is relative to full scale, `loudness` of the main hit in LUFS, `brightness` the spectral centroid of
+    its clip in Hz.
     """
 
     embeddings: Embeddings
     hits: tuple[float, ...]
     hit: float
+    ends: tuple[float, ...]
     seconds: float
     sample_rate: int
     channels: int
     format: str
+    playable: bool
     peak: float
     loudness: float
     brightness: float
@@ -121,22 +126,26 @@ class TowerRuntime:
         return self.embed_pictures(picture_array(data, spec.size, spec.resize, limits)[None])
 
     def embed_sound(self, path: Path, limits: SoundLimits = SoundLimits()) -> EmbeddedSound:
-        """Embed one sound file by the clip around its hit. Raises SoundError as `decode_sound` does."""
+        """Embed one sound file by the clips around its hits. Raises SoundError as `decode_sound` does."""
         spec = self.bundle.spec.clip
         sound = decode_sound(path, spec.sample_rate, limits)
         hit = find_hit(sound.samples, spec.sample_rate)
-        clip = cut_clip(sound.samples, spec.sample_rate, hit, spec.before, spec.after)
+        hits = find_hits(sound.samples, spec.sample_rate)
+        clips = [cut_clip(sound.samples, spec.sample_rate, one, spec.before, spec.after) for one in hits]
         return EmbeddedSound(
-            embeddings=self.embed_clips(clip[None]),
-            hits=(hit,),
+            # One by one: in a batch the last bits may differ, and it is not faster.
+            embeddings=np.concatenate([self.embed_clips(clip[None]) for clip in clips]),
+            hits=hits,
             hit=hit,
+            ends=find_ends(sound.samples, spec.sample_rate, hits),
             seconds=sound.seconds,
             sample_rate=sound.file_sample_rate,
             channels=sound.file_channels,
             format=sound.file_format,
+            playable=sound.playable,
             peak=sound.peak,
             loudness=loudness_of_hit(sound.samples, spec.sample_rate, hit),
-            brightness=brightness(clip, spec.sample_rate),
+            brightness=brightness(clips[hits.index(hit)], spec.sample_rate),
         )
 
     @cached_property

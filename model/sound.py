@@ -14,10 +14,8 @@ import soundfile
 import soxr
 
 from model.errors import SoundError
+from model.sound_format.formats import FORMATS, is_playable
 from model.sound_format.streams import SoundStream, sound_streams
-
-FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 
 HIGH_PASS_HERTZ = 20.0
 """Lower frequencies are removed from every sound: they are not heard, and a hit has none of them.
@@ -63,7 +61,8 @@ class SoundLimits:
 class Sound:
     """A decoded sound: mono float32 `samples [n]` at `sample_rate` Hz, and facts of the file.
 
-    `seconds` is the length of the file, `peak` the largest sample of any channel, relative to full scale.
+    `seconds` is the length of the file, `peak` the largest sample of any channel, relative to full scale;
+    `file_format` and `file_encoding` are libsndfile's names, such as WAV and PCM_16.
     """
 
     samples: Samples
@@ -72,7 +71,13 @@ class Sound:
     file_sample_rate: int
     file_channels: int
     file_format: str
+    file_encoding: str
     peak: float
+
+    @property
+    def playable(self) -> bool:
+        """Whether browsers play the file as it is."""
+        return is_playable(self.file_format, self.file_encoding, self.file_channels, self.file_sample_rate)
 
 
 def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
@@ -193,7 +198,7 @@ class _Reading:
         self._high_pass: HighPass | None = None
         self._resampler: soxr.ResampleStream | None = None
         self._read = self._rate = self._channels = 0
-        self._format = ""
+        self._format = self._encoding = ""
         self._peak = 0.0
         self.mono_peak = 0.0
 
@@ -201,7 +206,8 @@ class _Reading:
         """Read `file` to its end: the whole sound, or the next of its streams."""
         self._check(file)
         if not self._rate:
-            self._rate, self._channels, self._format = int(file.samplerate), int(file.channels), str(file.format)
+            self._rate, self._channels = int(file.samplerate), int(file.channels)
+            self._format, self._encoding = str(file.format), str(file.subtype)
             self._high_pass = HighPass(self._rate)
             if self._rate != self._sample_rate:
                 self._resampler = soxr.ResampleStream(self._rate, self._sample_rate, 1, "float32", "HQ")
@@ -235,6 +241,7 @@ class _Reading:
             file_sample_rate=self._rate,
             file_channels=self._channels,
             file_format=self._format,
+            file_encoding=self._encoding,
             peak=self._peak,
         )
 

@@ -17,7 +17,8 @@ class SoundRecord:
     catalogue; its vectors, one for each of its `hits`, begin at row `first` of the vectors. `path` is its POSIX
     path under the library root, `copies` are the paths of other files with the same content. From `title` to
     `attribution` it is what people wrote about it, as in `Facts`; `material` is None for an unlabelled sound.
-    `hit` is the second of its main hit, `hits` those of all, rising; `bytes` the size of the file, `peak` the
+    `hit` is the second of its main hit, `hits` those of all, rising, and `ends` the seconds until which they are to
+    be played; `playable` says whether browsers play the file as it is. `bytes` is the size of the file, `peak` the
     largest absolute sample (1.0 is full scale), `loudness` the LUFS of the 0.4 s from the main hit on, `brightness`
     the spectral centroid of its clip in Hz. `objects` are the everyday objects that its name or its tags name
     (model/objects.py).
@@ -42,10 +43,12 @@ class SoundRecord:
     seconds: float
     hit: float
     hits: tuple[float, ...]
+    ends: tuple[float, ...]
     sample_rate: int
     channels: int
     format: str
     media_type: str
+    playable: bool
     bytes: int
     peak: float
     loudness: float
@@ -60,6 +63,7 @@ COLUMNS = ", ".join(NAMES)
 _DECLARED: dict[Any, str] = {
     str: "TEXT NOT NULL",
     int: "INTEGER NOT NULL",
+    bool: "INTEGER NOT NULL",
     float: "REAL NOT NULL",
     str | None: "TEXT",
     tuple[str, ...]: "TEXT NOT NULL",
@@ -77,6 +81,7 @@ TABLE = "CREATE TABLE sounds ({})".format(
 _STORED: dict[Any, str] = {
     str: "'text'",
     int: "'integer'",
+    bool: "'integer'",
     float: "'real'",
     str | None: "'text', 'null'",
     tuple[str, ...]: "'text'",
@@ -90,6 +95,7 @@ IMPOSSIBLE = " OR ".join(
 """True of a row that is not what Thud writes, as SQL."""
 
 _LISTS = [place for place, field in enumerate(fields(SoundRecord)) if "tuple" in str(field.type)]
+_PLAYABLE = NAMES.index("playable")
 _VALUES = attrgetter(*NAMES)
 
 
@@ -106,6 +112,7 @@ def from_row(values: tuple[Any, ...]) -> SoundRecord:
     found = list(values)
     for place in _LISTS:
         found[place] = _listed(found[place])
+    found[_PLAYABLE] = bool(found[_PLAYABLE])
     return SoundRecord(*found)
 
 

@@ -1,0 +1,190 @@
+"""All hits of a recording: found where they are, and none where there are none."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from model.hit import find_hit
+from model.hits import LEAST_DISTANCE, MOST_HITS, find_ends, find_hits, play_span
+from model.runtime import TowerRuntime
+from model.sound import HighPass, Samples
+from tests.tiny_bundle import write_tiny_bundle
+
+RATE = 22_050
+
+
+def struck(rng: np.random.Generator, ring: float = 0.3) -> npt.NDArray[np.float64]:
+    """A struck object: twelve modes that fall by 60 dB in about `ring` seconds, and the tick of the contact."""
+    time = np.arange(2 * RATE) / RATE
+    hertz = np.exp(rng.uniform(np.log(100), np.log(8000), (12, 1)))
+    modes = np.sin(2 * np.pi * hertz * time + rng.uniform(0, 6, (12, 1)))
+    decay = np.exp(-6.9 * time / (ring * (500 / hertz) ** 0.3))
+    tick = 2 * rng.standard_normal(len(time)) * np.exp(-time / 0.004)
+    sound = (rng.uniform(0.2, 1, (12, 1)) * modes * decay).sum(axis=0) + tick
+    found: npt.NDArray[np.float64] = sound / np.abs(sound).max()
+    return found
+
+
+def session(seed: int, hits: int, ring: float = 0.3, snr: float = 30) -> tuple[Samples, list[float]]:
+    """A recording of hits 0.35 to 1.2 s apart, up to 6 dB softer than the loudest, and their times."""
+    rng = np.random.default_rng(seed)
+    times = (rng.uniform(0.05, 0.5) + np.cumsum([0, *rng.uniform(0.35, 1.2, hits - 1)])).tolist()
+    samples = np.zeros(round((times[-1] + 2.5) * RATE))
+    for time in times:
+        hit = struck(rng, ring)
+        start = round(time * RATE)
+        samples[start : start + len(hit)] += hit * 10 ** (-rng.uniform(0, 6) / 20)
+    samples += rng.standard_normal(len(samples)) * 0.2 * 10 ** (-snr / 20)
+    return (0.5 * samples / np.abs(samples).max()).astype(np.float32), times
+
+
+def steady(kind: str) -> Samples:
+    """Twenty seconds without a hit."""
+    rng, time = np.random.default_rng(1), np.arange(20 * RATE) / RATE
+    noise = rng.standard_normal(len(time))
+    tones = {
+        f"beat {hertz} Hz": 0.3 * (np.sin(3142 * time) + np.sin((3142 + 6.283 * hertz) * time))
+        for hertz in (1, 5, 12)
+    }
+    spectrum, hertz = np.fft.rfft(noise), np.fft.rfftfreq(len(time), 1 / RATE)
+    narrow = np.fft.irfft(np.where(np.abs(hertz - 500) < 100, spectrum, 0), len(time))
+    voice = sum(np.sin(2 * np.pi * 120 * h * time) / h for h in range(1, 20))
+    syllables = np.interp(time * 4 % 1, [0, 0.25, 0.7, 0.85, 1], [0, 1, 1, 0, 0])  # they rise for 62 ms
+    made = {
+        "noise": 0.1 * noise,
+        "narrow noise": narrow,
+        "hum": 0.3 * np.sin(2 * np.pi * 50 * time),
+        "tremolo": (0.6 + 0.4 * np.sin(2 * np.pi * 6 * time)) * np.sin(2500 * time),
+        "swell": (0.5 - 0.5 * np.cos(np.pi * time)) * 0.1 * noise,
+        "syllables": 0.2 * syllables * voice,
+        "ringing": 0.5 * np.exp(-time / 4) * (np.sin(3142 * time) + np.sin(3161 * time)),
+        **tones,
+    }
+    return HighPass(RATE)(made[kind].astype(np.float32))
+
+
+STEADY = ("noise", "narrow noise", "hum", "tremolo", "swell", "syllables", "ringing")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_all_hits_of_a_session_are_found_and_nothing_else(seed: int) -> None:
+    samples, times = session(seed, 8)
+    found = find_hits(samples, RATE)
+    assert found == pytest.approx(times, abs=0.015)
+    assert find_hit(samples, RATE) in found
+
+
+def test_where_it_rings_for_a_second_most_are_found_and_nothing_else() -> None:
+    right = wanted = taken = 0
+    for seed in range(6):
+        samples, times = session(seed, 8, ring=1.0)
+        found = np.array(find_hits(samples, RATE))
+        right += sum(bool(np.abs(found - time).min() < 0.015) for time in times)
+        wanted += len(times)
+        taken += len(found)
+    assert right == taken
+    assert right >= 0.9 * wanted
+
+
+@pytest.mark.parametrize("kind", [*STEADY, "beat 1 Hz", "beat 5 Hz", "beat 12 Hz"])
+def test_what_has_no_hits_has_one(kind: str) -> None:
+    samples = steady(kind)
+    assert find_hits(samples, RATE) == (find_hit(samples, RATE),)
+
+
+def test_echoes_end_soon() -> None:
+    samples = np.zeros(8 * RATE)
+    hit = struck(np.random.default_rng(3), ring=0.2)
+    for number in range(15):
+        start = round(0.1 * RATE) + number * round(0.4 * RATE)
+        samples[start : start + len(hit)] += 0.5**number * hit[: len(samples) - start]
+    assert len(find_hits((0.5 * samples).astype(np.float32), RATE)) <= 3
+
+
+def test_of_more_than_32_the_loudest_count() -> None:
+    samples, times = session(9, 60)
+    soft, _ = session(9, 60)
+    soft[RATE * 8 : RATE * 12] *= 0.5
+    found, fewer = find_hits(samples, RATE), find_hits(soft, RATE)
+    assert len(found) == len(fewer) == MOST_HITS
+    assert len([one for one in fewer if 8.1 < one < 11.9]) < len([one for one in times if 8.1 < one < 11.9])
+    assert find_hit(samples, RATE) in found
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(np.float32, st.integers(0, 400), elements=st.floats(-1, 1, width=32)),
+    st.sampled_from([1000, 8000, 22_050]),
+    st.integers(1, 300),
+)
+def test_whatever_the_sound_the_hits_are_in_order(levels: Samples, rate: int, repeated: int) -> None:
+    samples = np.repeat(levels, repeated) * np.resize(np.array([1, -1], np.float32), len(levels) * repeated)
+    hits = find_hits(samples, rate)
+    assert find_hit(samples, rate) in hits
+    assert 1 <= len(hits) <= MOST_HITS
+    assert (np.diff(hits) >= LEAST_DISTANCE - 1e-9).all()
+    assert hits[0] >= 0
+    assert hits[-1] <= len(samples) / rate
+    ends = find_ends(samples, rate, hits)
+    for hit, end, following in zip(hits, ends, [*hits[1:], len(samples) / rate], strict=True):
+        start, stop = play_span(hit, end)
+        assert 0 <= start <= hit <= stop + 1e-3
+        assert stop <= following + 1e-3
+
+
+@given(st.floats(0.01, 10))
+@settings(max_examples=10, deadline=None)
+def test_how_loud_it_is_does_not_matter(gain: float) -> None:
+    samples, _ = session(4, 5)
+    assert find_hits(np.float32(gain) * samples, RATE) == find_hits(samples, RATE)
+
+
+def test_a_hit_is_played_until_it_has_decayed_or_the_next_begins() -> None:
+    samples = np.zeros(10 * RATE, np.float32)
+    for time, ring in ((1.0, 1.0), (1.5, 0.5), (5.0, 2.0)):
+        after = np.arange(3 * RATE) / RATE
+        start = round(time * RATE)
+        samples[start : start + len(after)] += 0.3 * (np.exp(-6.9 * after / ring) * np.cos(3000 * after)).astype(
+            np.float32
+        )
+    hits = find_hits(samples, RATE)
+    assert hits == pytest.approx([1.0, 1.5, 5.0], abs=0.01)
+    spans = [play_span(*one) for one in zip(hits, find_ends(samples, RATE, hits), strict=True)]
+    assert spans[0] == pytest.approx((0.95, 1.45), abs=0.02)
+    assert spans[1] == pytest.approx((1.45, 1.5 + 0.5 * 2 / 3), abs=0.03)  # -40 dB are two thirds of -60 dB
+    assert spans[2] == pytest.approx((4.95, 5.0 + 2.0 * 2 / 3), abs=0.03)
+
+
+def test_each_hit_of_a_file_is_embedded_as_if_it_were_alone(tmp_path: Path) -> None:
+    samples, times = session(2, 4)
+    soundfile.write(tmp_path / "session.wav", samples, RATE, subtype="FLOAT")
+    runtime = TowerRuntime(write_tiny_bundle(tmp_path / "bundle"))
+    embedded = runtime.embed_sound(tmp_path / "session.wav")
+    assert embedded.hits == pytest.approx(times, abs=0.015)
+    assert embedded.embeddings.shape == (4, 128)
+    assert len(embedded.ends) == 4
+    np.testing.assert_array_equal(embedded.embedding, embedded.embeddings[embedded.hits.index(embedded.hit)])
+    assert len(np.unique(embedded.embeddings, axis=0)) == 4
+
+
+def test_a_file_with_one_hit_costs_one_embedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, _ = session(2, 1)
+    soundfile.write(tmp_path / "one.wav", samples, RATE)
+    runtime = TowerRuntime(write_tiny_bundle(tmp_path / "bundle"))
+    computed = []
+    embed = runtime.embed_clips
+
+    def counted(clips: Samples) -> npt.NDArray[np.float32]:
+        computed.append(len(clips))
+        return embed(clips)
+
+    monkeypatch.setattr(runtime, "embed_clips", counted)
+    embedded = runtime.embed_sound(tmp_path / "one.wav")
+    assert computed == [1]
+    assert embedded.hits == (embedded.hit,)
