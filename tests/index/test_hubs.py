@@ -45,9 +45,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_clicks(path: Path, humming: tuple[int, ...]) -> None:
-    """A second with a click in the middle, which is its hit, and a quieter hum in some of its 16 parts."""
+    """A second with a click, its only hit, in the middle, and a quieter hum that swells in some of its 16 parts."""
     samples = np.zeros((16, 1000))
-    samples[list(humming)] = 0.1 * np.sin(2 * np.pi * 0.02 * np.arange(1000))
+    samples[list(humming)] = 0.07 * np.hanning(1000) * np.sin(2 * np.pi * 0.02 * np.arange(1000))
     samples[8, :8] = 0.9
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples.ravel(), 16_000)
