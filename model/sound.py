@@ -81,7 +81,7 @@ class Sound:
 
 
 def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
-    """Decode WAV, FLAC, Ogg or MP3 of any rate and channel count to mono float32 at `sample_rate`.
+    """Decode a file of any of the `FORMATS`, of any rate and channel count to mono float32 at `sample_rate`.
 
     Channels are averaged, frequencies below 20 Hz (an offset, rumble) are removed, and resampling is soxr's HQ.
     A file is read to its real end, whatever its header says. Raises SoundError for a file that is missing, empty,
@@ -158,7 +158,7 @@ def _read(
 def _decode(stream: SoundStream, reading: "_Reading") -> None:
     try:
         with _Forward(stream) as file:
-            reading.add(file)
+            reading.add(file, stream.container)
     except (SoundError, MemoryError):
         if not stream.error:
             raise
@@ -202,12 +202,15 @@ class _Reading:
         self._peak = 0.0
         self.mono_peak = 0.0
 
-    def add(self, file: soundfile.SoundFile) -> None:
-        """Read `file` to its end: the whole sound, or the next of its streams."""
+    def add(self, file: soundfile.SoundFile, container: str | None) -> None:
+        """Read `file` to its end: the whole sound, or the next of its streams.
+
+        `container`: its format, where the decoder knows it as another one.
+        """
         self._check(file)
         if not self._rate:
             self._rate, self._channels = int(file.samplerate), int(file.channels)
-            self._format, self._encoding = str(file.format), str(file.subtype)
+            self._format, self._encoding = container or str(file.format), str(file.subtype)
             self._high_pass = HighPass(self._rate)
             if self._rate != self._sample_rate:
                 self._resampler = soxr.ResampleStream(self._rate, self._sample_rate, 1, "float32", "HQ")
@@ -248,7 +251,7 @@ class _Reading:
     def _check(self, file: soundfile.SoundFile) -> None:
         limits = self._limits
         if file.format not in FORMATS:
-            raise SoundError(f"{file.format} is not one of WAV, FLAC, Ogg and MP3")
+            raise SoundError(f"{file.format} is not one of {', '.join(FORMATS)}")
         if file.channels > limits.max_channels:
             raise SoundError(f"{file.channels} channels; at most {limits.max_channels} are accepted")
         if file.samplerate < limits.min_rate:

@@ -19,6 +19,7 @@ _MOST_STREAMS = 1000
 # FLAC: bytes of the mark and STREAMINFO, and the bits of the total number of samples in bytes 18 to 25.
 _FLAC_HEAD = 42
 _FLAC_TOTAL = (1 << 36) - 1
+_FLAC_BITS = (8, 16, 24)
 # The last frame is searched in as many bytes as two frames of the largest kind have.
 _FLAC_TAIL = 1 << 22
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
@@ -38,11 +39,16 @@ def flac_stream(file: BinaryIO, start: int, end: int) -> tuple[int, int, bytes]:
     """Start and end of a FLAC stream after its header, and the header with the true number of samples.
 
     Where the header has no number or too small a one, it is counted from the last frame. Raises SoundError where no
-    frame is found.
+    frame is found, and for samples of 12, 20 or 32 bits.
     """
     file.seek(start)
     head = file.read(_FLAC_HEAD)
     fields = int.from_bytes(head[18:26], "big")
+    bits = (fields >> 36 & 31) + 1
+    if bits not in _FLAC_BITS:
+        raise SoundError(
+            f"FLAC with {bits} bits a sample, of which the decoder knows 8, 16 and 24; convert it to one of these"
+        )
     tail = max(start, end - _FLAC_TAIL)
     file.seek(tail)
     counted = _total_samples(file.read(end - tail)) or 0

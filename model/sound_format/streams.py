@@ -2,13 +2,14 @@
 
 The length in a header is what the program knew when it wrote it. A decoder that trusts it leaves out sound that is
 there, or refuses the file. So lengths are compared with the bytes of the file, and corrected in what the decoder
-reads. `wav`, `flac_and_ogg` and `mpeg` have what is special to a format; here the format is recognised.
+reads. Here the format is recognised; what is special to it is in the file named after it.
 """
 
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from model.sound_format.aiff_caf_au import aiff_stream, au_stream, caf_stream
 from model.sound_format.flac_and_ogg import (
     FLAC_BEGIN,
     OGG_BEGIN,
@@ -17,8 +18,10 @@ from model.sound_format.flac_and_ogg import (
     flac_seconds,
     flac_stream,
 )
+from model.sound_format.flac_in_ogg import flac_of_pages, is_flac_in_ogg
 from model.sound_format.mpeg import mpeg_frames
 from model.sound_format.wav import wav_stream
+from model.sound_format.wave64 import W64_BEGIN, w64_stream
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -30,14 +33,18 @@ _MOST_TAGS = 10_000
 class SoundStream(io.RawIOBase):
     """A file object for a decoder: the bytes `head`, then those of `file` from `start` to `end`.
 
+    `container` is the file's format (model/sound_format/formats.py) where the decoder gets it as another one.
     Python cannot raise an OSError through a decoder in C: the decoder finds the end of the stream, and `error`
     keeps the OSError.
     """
 
-    def __init__(self, file: BinaryIO, start: int, end: int, head: bytes = b"") -> None:
+    def __init__(
+        self, file: BinaryIO, start: int, end: int, head: bytes = b"", *, container: str | None = None
+    ) -> None:
         self._file, self._start, self._head = file, start, head
         self._length = len(head) + max(0, end - start)
         self._at = 0
+        self.container = container
         self.error: OSError | None = None
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
@@ -78,9 +85,10 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Sou
     """
     start = _behind_tags(file, size)
     file.seek(start)
-    magic = file.read(12)
-    if magic[:4] in (b"RIFF", b"RIFX") and magic[8:] == b"WAVE":
-        yield SoundStream(file, *wav_stream(file, start, size, max_seconds))
+    magic = file.read(16)
+    chunked = _chunked(file, start, size, magic, max_seconds)
+    if chunked is not None:
+        yield chunked
     elif FLAC_BEGIN.match(magic):
         if flac_seconds(file, start) > max_seconds:  # too long: refused by its header, without reading on
             yield SoundStream(file, start, size)
@@ -90,10 +98,31 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Sou
     elif magic[:4] == b"OggS":
         for begin, end in chained_streams(file, start, size, OGG_BEGIN):
             check_last_page(file, begin, end)
-            yield SoundStream(file, begin, end)
+            if is_flac_in_ogg(file, begin):
+                flac, length = flac_of_pages(file, begin, end)
+                yield SoundStream(flac, *flac_stream(flac, 0, length), container="OGG")
+            else:
+                yield SoundStream(file, begin, end)
     else:
         frames = mpeg_frames(file, start, size, max_seconds)
         yield SoundStream(file, 0, 0, frames) if frames else SoundStream(file, start, size)
+
+
+def _chunked(file: BinaryIO, start: int, size: int, magic: bytes, max_seconds: float) -> SoundStream | None:
+    """The one stream of a file of chunks that begins with `magic`, None where it is no such file."""
+    name, form = magic[:4], magic[8:12]
+    if name in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form == b"WAVE":
+        container = name.decode() if name in (b"RF64", b"BW64") else None
+        return SoundStream(file, *wav_stream(file, start, size, max_seconds), container=container)
+    if magic == W64_BEGIN:
+        return SoundStream(file, *w64_stream(file, start, size), container="W64")
+    if name == b"FORM" and form in (b"AIFF", b"AIFC"):
+        return SoundStream(file, *aiff_stream(file, start, size))
+    if name == b"caff":
+        return SoundStream(file, *caf_stream(file, start, size))
+    if name in (b".snd", b"dns."):
+        return SoundStream(file, *au_stream(file, start, size))
+    return None
 
 
 def _behind_tags(file: BinaryIO, size: int) -> int:

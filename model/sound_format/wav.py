@@ -1,41 +1,45 @@
-"""Where the sound of a WAV file begins and ends, whatever its header claims."""
+"""Where the sound of a WAV, RF64 or BW64 file begins and ends, whatever its header claims."""
 
 import itertools
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from model.errors import SoundError
+from model.sound_format.chunks import MOST_COPIED, ByteOrder, is_unknown
 from model.sound_format.mpeg import mpeg_frames
 
-ByteOrder = Literal["little", "big"]
-
 _MOST_CHUNKS = 10_000
-# Bytes of a `fmt ` or `fact` chunk that are copied.
-_MOST_COPIED = 1 << 16
 # The number of the format MPEG layer III inside a WAV.
 _WAV_MP3 = 0x55
 # Programs name chunks like this; the padding byte after a chunk of odd length is zero, so it begins no name.
 _CHUNK_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2}[A-Za-z0-9_ ]")
-# 2**31 and 2**32 stand for "not known", and so do lengths that programs computed from them.
-_NEAR = 1 << 16
+# RF64 and BW64 have this in place of their lengths, which stand in their first chunk, `ds64`, in 64 bits.
+_LONG = (b"RF64", b"BW64")
+_IN_DS64 = 0xFFFFFFFF
 
 
 def wav_stream(file: BinaryIO, start: int, size: int, max_seconds: float) -> tuple[int, int, bytes]:
     """Start and end of the sound data of the WAV at `start`, and a header for them with the true length.
 
-    The header has the chunks that a decoder needs. For MPEG layer III inside the WAV, it also holds the frames as
-    `mpeg_frames` gives them, and start and end are equal. Raises SoundError where the length of the data says that
-    some is missing, and where more data follow. The length of the whole file is not trusted: many programs get it
-    wrong, and what else comes after the data does not matter.
+    The header is that of a WAV, with the chunks that a decoder needs. For MPEG layer III inside, it also holds the
+    frames as `mpeg_frames` gives them, and start and end are equal. Raises SoundError where the length of the data
+    says that some is missing, and where more data follow. The length of the whole file is not trusted, as many
+    programs get it wrong, and what else comes after the data does not matter.
     """
     file.seek(start)
     head = file.read(12)
-    order: ByteOrder = "little" if head[:4] == b"RIFF" else "big"
-    file_length = int.from_bytes(head[4:8], order)
+    order: ByteOrder = "big" if head[:4] == b"RIFX" else "little"
+    file_length, long_data, width = int.from_bytes(head[4:8], order), _IN_DS64, 4
     kept, frame, mp3 = b"", 1, False
     for at, name, length in _chunks(file, start + 12, order):
-        if name == b"data":
+        if name == b"ds64" and head[:4] in _LONG:
+            file.seek(at)
+            fields = file.read(16)
+            file_length, long_data = int.from_bytes(fields[:8], order), int.from_bytes(fields[8:], order)
+        elif name == b"data":
+            if length == _IN_DS64 and long_data != _IN_DS64:
+                length, width = long_data, 8  # noqa: PLW2901
             following = _next_data(file, at, size, order)
             if following and length:
                 raise SoundError(f"has two data chunks: more sound stands behind {length:,} bytes of it")
@@ -44,13 +48,15 @@ def wav_stream(file: BinaryIO, start: int, size: int, max_seconds: float) -> tup
             whole = bool({file_length, declared} & {size - start, size - start - 8})
             # What is written ahead of the data counts in a field of 32 bits, too.
             most = 0xFFFFFFFF - len(kept) - 20
-            data = min(_data_length(file, data_start, size, declared, frame, order, whole), most)
+            unknown = is_unknown(declared, width)
+            data = min(_data_length(file, data_start, size, declared, frame, order, whole, unknown), most)
             frames = mpeg_frames(file, data_start, data_start + data, max_seconds) if mp3 else b""
             begin, end = data_start + (data if frames else 0), data_start + data
             data = len(frames) or data
             riff = (12 + len(kept) + data).to_bytes(4, order)
-            return begin, end, head[:4] + riff + head[8:] + kept + b"data" + data.to_bytes(4, order) + frames
-        if name in (b"fmt ", b"fact") and length <= _MOST_COPIED:
+            magic = b"RIFF" if head[:4] in _LONG else head[:4]
+            return begin, end, magic + riff + head[8:] + kept + b"data" + data.to_bytes(4, order) + frames
+        elif name in (b"fmt ", b"fact") and length <= MOST_COPIED:
             file.seek(at)
             chunk = file.read(length)
             kept += name + length.to_bytes(4, order) + chunk + bytes(length % 2)
@@ -58,30 +64,33 @@ def wav_stream(file: BinaryIO, start: int, size: int, max_seconds: float) -> tup
                 channels, bits = int.from_bytes(chunk[2:4], order), int.from_bytes(chunk[14:16], order)
                 frame = max(1, channels * bits // 8)
                 mp3 = int.from_bytes(chunk[:2], order) == _WAV_MP3
-    if file_length + 8 > size - start and not _unknown(file_length):
+    if file_length + 8 > size - start and not is_unknown(file_length):
         raise SoundError(f"cut short: {size:,} of {file_length + 8:,} bytes are there, and no sound among them")
     return start, size, b""
 
 
 def _data_length(
-    file: BinaryIO, at: int, size: int, declared: int, frame: int, order: ByteOrder, whole: bool
+    file: BinaryIO,
+    at: int,
+    size: int,
+    declared: int,
+    frame: int,
+    order: ByteOrder,
+    whole: bool,
+    unknown: bool,
 ) -> int:
     """The bytes of sound from `at` on, in frames of `frame` bytes, where the header declares `declared`.
 
-    `whole`: the length of the file says that nothing is missing.
+    `whole`: the length of the file says that nothing is missing; `unknown`: `declared` stands for "not known".
     """
     available = size - at
     if declared > available:
-        if not (whole or _unknown(declared) or declared - available < frame):
+        if not (whole or unknown or declared - available < frame):
             raise SoundError(f"cut short: {available:,} of {declared:,} bytes of sound are there")
         return available
-    if _unknown(declared) or (declared == 0 and not _ends_in_chunks(file, at, size, order)):
+    if unknown or (declared == 0 and not _ends_in_chunks(file, at, size, order)):
         return available
     return declared
-
-
-def _unknown(length: int) -> bool:
-    return abs(length - 2**31) <= _NEAR or length >= 2**32 - _NEAR
 
 
 def _ends_in_chunks(file: BinaryIO, at: int, size: int, order: ByteOrder) -> bool:

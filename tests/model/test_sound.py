@@ -82,8 +82,8 @@ def test_refused(tmp_path: Path) -> None:
     refused(file, "NaN")
     soundfile.write(file, tone(2.0), 44_100)
     refused(file, "at most 1 s", SoundLimits(max_seconds=1.0))
-    soundfile.write(tmp_path / "a.aiff", tone(), 44_100)
-    refused(tmp_path / "a.aiff", "AIFF is not one of")
+    soundfile.write(tmp_path / "a.voc", tone(), 44_100)
+    refused(tmp_path / "a.voc", "VOC is not one of")
 
 
 def test_three_hours_are_refused_without_reading_them(tmp_path: Path) -> None:
