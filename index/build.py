@@ -12,9 +12,10 @@ from index.catalogue import SoundRecord
 from index.embed import FinishedSound, FinishedSounds, Outcome, embed_sounds
 from index.facts import facts_of
 from index.generation import IndexSpec, publish_generation
+from index.hubs import find_hubs
 from index.library import LibrarySound, Skipped, find_library
 from index.proposals import Proposals
-from index.vectors import Vectors, find_hubs
+from index.vectors import Vectors
 from model.atomic import atomic_file
 from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
@@ -148,6 +149,7 @@ def build_index(
                 hubs=hubs,
                 label_strength=strength,
                 threads=cpus,
+                columns=bundle.spec.picture_columns,
             )
         except OSError as error:
             raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error

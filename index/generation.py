@@ -4,11 +4,7 @@
       current                        the id of the generation to read; replaced in one step
       generations/<id>/
         index.json                   `IndexSpec`
-        vectors.faiss                the FAISS index; vector i belongs to the catalogue's row i
-        catalogue.sqlite             the catalogue
-
-Where index.json has `hubness`, each vector has one more number at its end, minus the sound's hub bias, and each
-query a 1, so that their inner product is the cosine minus the bias.
+  XX.sqlite             the catalogue
 
 A reader sees one whole generation, never a mixture of two. Publishing keeps the generation that was current before,
 because a reader may be opening it at that moment, and removes older ones. What a reader has open stays readable.
@@ -28,8 +24,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from index.catalogue import SoundRecord, write_catalogue
+from index.hubs import HubnessRecord, Hubs
 from index.private import checked
-from index.vectors import HubnessRecord, Hubs, IndexKind, VectorIndex, Vectors
+from index.vectors import SearchRecord, VectorIndex, Vectors
 from model.atomic import atomic_file, atomic_folder, sync_folder
 from model.errors import LibraryError
 from model.files import FileRecord, file_record, first_problem, read_bounded, read_json
@@ -39,7 +36,6 @@ FORMAT_VERSION = 4
 POINTER = "current"
 GENERATIONS = "generations"
 SPEC_FILE = "index.json"
-VECTORS = "vectors.faiss"
 CATALOGUE = "catalogue.sqlite"
 
 _ID = re.compile(r"^[0-9a-f]{16}$")
@@ -50,10 +46,10 @@ _POINTER_BYTES = 1024
 class IndexSpec(BaseModel):
     """`index.json`. Unknown keys are ignored, so that later minor additions can be read by this version.
 
-    `recall_at_10` was measured against exact search when the index was built; `materials` counts sounds by
-    material; `skipped` and `duplicates` count the files that were left out; `library_root` is the absolute
-    path of the sound folder. `embedding_size` does not count the bias; `hubness` is None where there are no biases;
-    `label_strength` (0 to 1) is how far the vectors of labelled sounds were drawn towards their material.
+    `search` is about the vectors; `materials` counts sounds by material; `skipped` and `duplicates` count the
+    files that were left out; `library_root` is the absolute path of the sound folder. `embedding_size` does not
+    count the bias; `hubness` is None where there are no biases; `label_strength` (0 to 1) is how far the
+    vectors of labelled sounds were drawn towards their material.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,8 +59,7 @@ class IndexSpec(BaseModel):
     bundle_id: str = Field(pattern=_ID.pattern)
     sounds: int = Field(ge=1, lt=2**31)
     embedding_size: int = Field(ge=1, le=65_536)
-    kind: IndexKind
-    recall_at_10: float
+    search: SearchRecord
     hubness: HubnessRecord | None = None
     label_strength: float
     materials: dict[str, int]
@@ -108,22 +103,27 @@ def publish_generation(
     hubs: Hubs | None = None,
     label_strength: float = 0.0,
     threads: int = 1,
+    columns: tuple[int, ...] | None = None,
+    queries: Vectors | None = None,
+    previous: VectorIndex | None = None,
 ) -> IndexSpec:
     """Build a generation from `vectors [n, d]` and the records of their rows, and make it the current one.
 
-    The biases of `hubs` become part of the vectors. The caller makes sure that no other process publishes into the
-    same folder at the same time.
+    The biases of `hubs` become part of the vectors. `columns`, `queries` and `previous` are those of
+    `VectorIndex.build`. The caller makes sure that no other process publishes into the same folder at the same
+    time.
     """
     biases = hubs.biases if hubs is not None else None
-    built = VectorIndex.build(vectors, threads=threads, biases=biases)
+    built = VectorIndex.build(
+        vectors, threads=threads, biases=biases, columns=columns, queries=queries, previous=previous
+    )
     materials = Counter(record.material for record in records)
     spec = IndexSpec(
         id=generation_id(bundle_id, vectors, records, biases),
         bundle_id=bundle_id,
         sounds=len(records),
         embedding_size=built.size,
-        kind=built.kind,
-        recall_at_10=round(built.recall(vectors, biases), 4),
+        search=built.record,
         hubness=hubs.record if hubs is not None else None,
         label_strength=label_strength,
         materials={name: materials[name] for name in sorted(filter(None, materials))},
@@ -137,24 +137,24 @@ def publish_generation(
     existing = _intact(target)
     if existing is None:
         with atomic_folder(target) as folder:
-            built.save(folder / VECTORS)
+            names = built.save(folder)
             write_catalogue(folder / CATALOGUE, records)
-            files = {name: file_record(folder / name) for name in (VECTORS, CATALOGUE)}
+            files = {name: file_record(folder / name) for name in (*names, CATALOGUE)}
             spec = spec.model_copy(update={"files": files})
             _write_spec(folder / SPEC_FILE, spec)
     else:
         # The same content again: its files stay, as they may be in use; only index.json is written anew.
-        spec = spec.model_copy(update={"files": existing.files})
+        spec = spec.model_copy(update={"search": existing.search, "files": existing.files})
         _write_spec(target / SPEC_FILE, spec)
     # On disk before the pointer is, so that after a crash no pointer names a generation that is not there.
     sync_folder(target.parent)
     try:
-        previous = pointed_to(index_folder)
+        replaced = pointed_to(index_folder)
     except OSError:
-        previous = None
+        replaced = None
     with atomic_file(index_folder / POINTER) as pointer:
         pointer.write_text(spec.id + "\n", encoding="ascii")
-    _remove_but(index_folder, {spec.id, previous} if previous != spec.id else None)
+    _remove_but(index_folder, {spec.id, replaced} if replaced != spec.id else None)
     return spec
 
 
@@ -209,8 +209,8 @@ def _read_spec(folder: Path) -> IndexSpec:
         spec = IndexSpec.model_validate(raw)
     except ValidationError as error:
         raise LibraryError(f"{file}: {first_problem(error)}; run thud index again") from error
-    if set(spec.files) != {VECTORS, CATALOGUE}:
-        raise LibraryError(f"{file} lists not {VECTORS} and {CATALOGUE}; run thud index again")
+    if set(spec.files) != {*spec.search.files, CATALOGUE}:
+        raise LibraryError(f"{file} lists not {', '.join(spec.search.files)} and {CATALOGUE}; run thud index again")
     return spec
 
 

@@ -103,7 +103,7 @@ def index(
     click.echo(f"skipped      {spec.skipped:>8,}")
     if report.skipped or report.duplicates:
         click.echo(f"  each with its reason in {printable(str(index / SKIPPED_FILE))}")
-    click.echo(f"search       {spec.kind}, recall@10 {spec.recall_at_10:.4f} against exact search")
+    click.echo(f"search       {spec.search.kind}, recall@10 {spec.search.recall_at_10:.4f} against exact search")
     if spec.label_strength and spec.unlabelled < spec.sounds:
         click.echo(f"labels       drawn into the vectors of labelled sounds, strength {spec.label_strength:g}")
     if spec.label_strength and spec.unlabelled:

@@ -100,18 +100,10 @@ def _near(catalogue: Catalogue, vectors: VectorIndex, embedding: Vectors, most: 
     # Some more, because FAISS's float32 can order equals otherwise than `score`.
     wanted = (min(most, sounds) + _SPARE) * -(-available // sounds)
     while True:
-        _, near = _search(vectors, embedding, wanted, kept)
+        _, near = vectors.search(embedding, wanted, kept)
         if len(near) >= available or len(np.unique(catalogue.sounds_of(near)[0])) >= min(most + _SPARE, sounds):
             return near
         wanted *= 2
-
-
-def _search(vectors: VectorIndex, embedding: Vectors, k: int, among: Rows | None) -> tuple[Vectors, Rows]:
-    if among is None:
-        return vectors.search(embedding, k)
-    nearness, cosines = vectors.score(embedding, among)
-    best = np.lexsort((among, -nearness))[:k]
-    return cosines[best], among[best]
 
 
 def _kept(rows: Rows, among: Rows | None) -> Rows:

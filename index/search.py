@@ -13,11 +13,11 @@ from index.catalogue import Catalogue, Page, SoundRecord
 from index.cursors import Cursor, question_of
 from index.diversity import BLOCK, diversified, recording_of
 from index.filters import SoundFilter
-from index.generation import CATALOGUE, VECTORS, Generation, open_generation
+from index.generation import CATALOGUE, Generation, open_generation
 from index.private import private_content, private_file
 from index.ranking import NO_SHARES, Fit, Query, Ranked, rank
 from index.sound_files import SAMPLE, SoundFile, SoundFiles
-from index.vectors import FLAT_HEADER_BYTES, Rows, VectorIndex, Vectors
+from index.vectors import Rows, VectorIndex, Vectors
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, FilterError, LibraryError
 
@@ -91,8 +91,10 @@ class SoundIndex:
         root = Path(spec.library_root if sounds is None else sounds)
         if sounds is not None and not root.is_dir():
             raise LibraryError(f"{root} is not a folder")
-        content = private_content(generation.folder / VECTORS, spec.files[VECTORS], FLAT_HEADER_BYTES)
-        vectors = VectorIndex.load(content, threads, biased=spec.hubness is not None)
+        contents = {name: private_content(generation.folder / name, spec.files[name]) for name in spec.search.files}
+        vectors = VectorIndex.load(
+            contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None
+        )
         with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
             catalogue = Catalogue(source)
         sizes = {vectors.size, spec.embedding_size, bundle.spec.embedding_size}

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from index.build import build_index
-from index.generation import CATALOGUE, SPEC_FILE, VECTORS, IndexSpec, generation_id, open_generation
+from index.generation import CATALOGUE, SPEC_FILE, IndexSpec, generation_id, open_generation
 from index.search import SoundIndex
+from index.vectors import VECTORS
 from model.bundle import Bundle
 from model.errors import LibraryError
 from tests.index.conftest import Strike
@@ -52,11 +53,16 @@ def test_the_file_says_what_the_index_is(built: Path, tiny_bundle: Bundle, sound
     raw = json.loads((generation.folder / "index.json").read_text(encoding="utf-8"))
     assert raw["format_version"] == 4
     assert (raw["id"], raw["bundle_id"]) == (generation.folder.name, tiny_bundle.id)
-    assert (raw["sounds"], raw["embedding_size"], raw["kind"], raw["recall_at_10"]) == (9, 128, "flat", 1.0)
+    assert (raw["sounds"], raw["embedding_size"], raw["search"]["kind"], raw["search"]["recall_at_10"]) == (
+        9,
+        128,
+        "flat",
+        1.0,
+    )
     assert (raw["materials"], raw["unlabelled"]) == ({"metal": 3, "plastic-bag": 1, "wood": 2}, 3)
     assert raw["library_root"] == str(sounds.resolve())
-    assert set(raw["files"]) == {"vectors.faiss", "catalogue.sqlite"}
-    assert raw["files"]["vectors.faiss"]["bytes"] == (generation.folder / "vectors.faiss").stat().st_size
+    assert set(raw["files"]) == {"vectors.f32", "catalogue.sqlite"}
+    assert raw["files"]["vectors.f32"]["bytes"] == (generation.folder / "vectors.f32").stat().st_size
 
 
 def test_an_index_of_another_bundle_is_refused(built: Path, tiny_bundle: Bundle, other_bundle: Bundle) -> None:

@@ -51,7 +51,7 @@ def index(
             bank = normalised(np.random.default_rng(1).standard_normal((20, 128)).astype(np.float32))
             bundle = write_tiny_bundle_with_bank(folder / "bundle", bank, Hubness(strength=1.0, neighbours=3))
         spec = build_index(bundle, library, folder / "index").spec
-    assert (spec.kind, spec.hubness is not None) == (
+    assert (spec.search.kind, spec.hubness is not None) == (
         "ivf" if request.param == "ivf" else "flat",
         "hubs" in folder.name,
     )

@@ -13,9 +13,9 @@ import pytest
 
 from index import private
 from index.build import build_index
-from index.generation import CATALOGUE, VECTORS
+from index.generation import CATALOGUE
 from index.search import Match, SoundIndex
-from index.vectors import FLAT_HEADER_BYTES
+from index.vectors import VECTORS
 from model.bundle import Bundle
 from model.errors import LibraryError
 from model.files import file_record
@@ -85,9 +85,9 @@ def test_what_is_open_answers_as_before(opened: SoundIndex, built: Path, harm: H
 
 def test_the_numbers_of_a_small_index_begin_a_cache_line(built: Path) -> None:
     file = next((built / "generations").iterdir()) / VECTORS
-    content = private.private_content(file, file_record(file), FLAT_HEADER_BYTES)
+    content = private.private_content(file, file_record(file))
     assert bytes(content) == file.read_bytes()
-    numbers = np.frombuffer(content, np.uint8)[FLAT_HEADER_BYTES:]
+    numbers = np.frombuffer(content, np.uint8)
     assert (len(numbers), numbers.ctypes.data % 64) == (9 * 128 * 4, 0)
 
 
@@ -126,13 +126,13 @@ def test_no_room_for_a_copy(built: Path, tiny_bundle: Bundle, large: Path) -> No
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(LibraryError, match=r"has no room for a copy of .*vectors\.faiss, [\d,]+ bytes: "):
+        with pytest.raises(LibraryError, match=r"has no room for a copy of .*vectors\.f32, [\d,]+ bytes: "):
             SoundIndex.open(built, tiny_bundle)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(large.iterdir())
     large.rmdir()
-    with pytest.raises(LibraryError, match=r"has no room for a copy of .*vectors\.faiss.*TMPDIR"):
+    with pytest.raises(LibraryError, match=r"has no room for a copy of .*vectors\.f32.*TMPDIR"):
         SoundIndex.open(built, tiny_bundle)
 
 

@@ -163,7 +163,7 @@ def write_over(path: Path) -> None:
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
-@pytest.mark.parametrize("name", ["vectors.faiss", "catalogue.sqlite"])
+@pytest.mark.parametrize("name", ["vectors.f32", "catalogue.sqlite"])
 @pytest.mark.parametrize("harm", [write_over, lambda path: os.truncate(path, 100)])
 def test_an_index_damaged_under_the_server(
     own: Library,
