@@ -82,6 +82,7 @@ COMMANDS = {
     "pretrain": "training.pretraining.pretrain_commands:pretrain",
     "index": "index.index_commands:index",
     "recommend": "index.recommend_commands:recommend",
+    "find": "index.find_commands:find",
     "serve": "service.serve_commands:serve",
 }
 

@@ -1,14 +1,13 @@
 """The command `thud recommend`."""
 
-import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from index import DEFAULT_INDEX, OBJECT_WEIGHT
-from model import PRETRAINED
+from index import DIVERSITY, OBJECT_WEIGHT
+from index.filter_options import filter_options, library_options, number, taken
 from model.terminal import printable
 
 if TYPE_CHECKING:
@@ -16,32 +15,20 @@ if TYPE_CHECKING:
 
     from index.recommendation import Recommendation
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    if math.isnan(value):  # no comparison with the ends of the range refuses it
-        raise click.BadParameter("nan is no number.", context, parameter)
-    return value
-
 
 @click.command()
 @click.argument(
     "picture",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    metavar="PICTURE",
+    metavar="[PICTURE]",
+    required=False,
 )
 @click.option(
-    "--bundle",
-    type=_FOLDER,
-    envvar="THUD_BUNDLE",
-    show_envvar=True,
-    default=PRETRAINED,
-    show_default="the one that comes with Thud",
+    "--sound",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="In place of PICTURE: recommend sounds that are like this one.",
 )
-@click.option(
-    "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default=DEFAULT_INDEX, show_default=True
-)
+@library_options
 @click.option(
     "-k",
     "--k",
@@ -53,25 +40,56 @@ def _a_number(context: click.Context, parameter: click.Parameter, value: float) 
 @click.option(
     "--object-weight",
     type=click.FloatRange(0, 1),
-    callback=_a_number,
+    callback=number,
     default=OBJECT_WEIGHT,
     show_default=True,
     help="How much more a sound counts that names an object in the picture; 0: not at all.",
 )
+@click.option(
+    "--diversity",
+    type=click.FloatRange(0, 1),
+    callback=number,
+    default=DIVERSITY,
+    show_default=True,
+    help="How much the sounds differ from each other; 0: the nearest, whatever they are.",
+)
+@filter_options
+@click.option("--cursor", help="The `next` of an answer to the same question: go on from there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the HTTP answer, and the path of each sound.")
-def recommend(picture: Path, bundle: Path, index: Path, k: int, object_weight: float, as_json: bool) -> None:
+def recommend(
+    picture: Path | None,
+    sound: Path | None,
+    bundle: Path,
+    index: Path,
+    k: int,
+    object_weight: float,
+    diversity: float,
+    cursor: str | None,
+    as_json: bool,
+    **filters: Any,
+) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
     from index.recommender import Recommender, read_picture
     from model.picture_format import PictureLimits
 
+    if (picture is None) == (sound is None):
+        raise click.UsageError("name either a PICTURE or a --sound")
+    only = taken(filters)
     # Read first: a picture that cannot be used is refused without waiting for the towers.
-    data = read_picture(sys.stdin.buffer if str(picture) == "-" else picture, PictureLimits())
-    with Recommender.open(bundle, index) as recommender:
-        answer = recommender.recommend(data, k, object_weight=object_weight)
+    data = b"" if picture is None else read_picture(_stream(picture), PictureLimits())
+    with Recommender.open(bundle, index, object_weight=object_weight, diversity=diversity) as recommender:
+        if sound is not None:
+            answer = recommender.recommend_by_sound(sound, k, only=only, cursor=cursor)
+        else:
+            answer = recommender.recommend(data, k, only=only, cursor=cursor)
         if as_json:
             click.echo(answer.json(for_terminal=True))
         else:
             _print_answer(answer, recommender.index.root)
+
+
+def _stream(picture: Path) -> Path | IO[bytes]:
+    return sys.stdin.buffer if str(picture) == "-" else picture
 
 
 def percent(probability: float) -> str:

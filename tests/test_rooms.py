@@ -27,6 +27,7 @@ def test_help_imports_nothing_heavy() -> None:
         "export",
         "index",
         "recommend",
+        "find",
         "serve",
     ):
         assert f"  {command} " in done.stdout

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.catalogue.facets import Facets, Rows
-from index.catalogue.record import COLUMNS, IMPOSSIBLE, SoundRecord, from_row
+from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
 from index.catalogue.text import RANK, query_of
 from index.catalogue.writer import SCHEMA
 from index.cursors import Cursor, question_of
@@ -191,15 +191,14 @@ class Catalogue:
         # A view or a trigger, in a file that somebody else wrote, could compute without end.
         if set(self._fetch(_TABLES)) != _expected_tables() or self._fetch(_FOREIGN):
             raise DamagedIndexError("the catalogue does not have the tables that Thud writes; run thud index again")
-        sounds, least, most, wrong = self._fetch(
-            f"SELECT COUNT(*), MIN(row), MAX(row), SUM({IMPOSSIBLE}) FROM sounds"  # noqa: S608
-        )[0]
-        if wrong:
-            row = self._fetch(f"SELECT row FROM sounds WHERE {IMPOSSIBLE} LIMIT 1")[0][0]  # noqa: S608
-            raise DamagedIndexError(f"row {row} of the catalogue is not what Thud writes; run thud index again")
-        if sounds and (least, most) != (0, sounds - 1):
-            raise DamagedIndexError("the catalogue lacks rows; run thud index again")
-        return int(sounds)
+        (last,) = self._fetch("SELECT (SELECT MIN(row) FROM sounds), (SELECT MAX(row) FROM sounds)")
+        sounds = 0 if last == (None, None) else int(last[1]) + 1
+        possible = self._fetch(f"SELECT COUNT(*) FROM sounds WHERE {POSSIBLE}")  # noqa: S608
+        if possible != [(sounds,)] or last[0] not in (0, None):
+            strange = self._fetch(f"SELECT row FROM sounds WHERE ({POSSIBLE}) IS NOT TRUE LIMIT 1")  # noqa: S608
+            what = f"row {strange[0][0]} of the catalogue is" if strange else "the rows of the catalogue are"
+            raise DamagedIndexError(f"{what} not what Thud writes; run thud index again")
+        return sounds
 
     def _count_vectors(self) -> int:
         if not self._sounds:

@@ -76,23 +76,25 @@ TABLE = "CREATE TABLE sounds ({})".format(
     )
 )
 
-# SQLite stores a value of any type in any column, so that types are checked when a catalogue is opened. The media
-# type and the number of bytes become HTTP headers.
-_STORED: dict[Any, str] = {
-    str: "'text'",
-    int: "'integer'",
-    bool: "'integer'",
-    float: "'real'",
-    str | None: "'text', 'null'",
-    tuple[str, ...]: "'text'",
-    tuple[float, ...]: "'text'",
+# SQLite stores a value of any type in any column, so that types are checked when a catalogue is opened. By
+# comparisons, which take a third of the time of typeof: numbers come before all texts, and texts before all blobs.
+# The media type and the number of bytes become HTTP headers, and JSON has no infinite numbers.
+_A_TEXT = "({0} >= '' AND {0} < x'')"
+_POSSIBLE: dict[Any, str] = {
+    str: _A_TEXT,
+    int: "{0} BETWEEN 0 AND 9e15",
+    bool: "{0} IN (0, 1)",
+    float: "{0} BETWEEN -1e300 AND 1e300",
+    str | None: f"({{0}} IS NULL OR {_A_TEXT})",
+    tuple[str, ...]: _A_TEXT,
+    tuple[float, ...]: _A_TEXT,
 }
 _MATERIALS = ", ".join(f"'{material.name}'" for material in MATERIALS)
-IMPOSSIBLE = " OR ".join(
-    [f"typeof({field.name}) NOT IN ({_STORED[field.type]})" for field in fields(SoundRecord)]
-    + ["media_type GLOB '*[^!-~]*'", "bytes < 0", f"material NOT IN ({_MATERIALS})"]
+POSSIBLE = " AND ".join(
+    [_POSSIBLE[field.type].format(field.name) for field in fields(SoundRecord)]
+    + ["media_type NOT GLOB '*[^!-~]*'", f"(material IS NULL OR material IN ({_MATERIALS}))"]
 )
-"""True of a row that is not what Thud writes, as SQL."""
+"""True of a row as Thud writes it, as SQL."""
 
 _LISTS = [place for place, field in enumerate(fields(SoundRecord)) if "tuple" in str(field.type)]
 _PLAYABLE = NAMES.index("playable")

@@ -213,6 +213,7 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
         "recognised": None,
         "materials": None,
         "objects": None,
+        "next": matches.next,
     }
     assert results == [
         {
@@ -226,7 +227,8 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
             if match.record.material
             else None,
             "duration": match.record.seconds,
-            "hit": match.record.hit,
+            "hit": match.hit,
+            "span": list(match.span),
             "loudness": match.record.loudness,
             "title": match.record.title,
             "because": "material",
