@@ -58,15 +58,15 @@ class Settings(BaseSettings):
     queue: int = Field(
         16,
         ge=0,
-        description="Pictures that may wait in each process to be computed; further ones are refused with 503.",
+        description="Pictures and other searches that may wait in each process; further ones are refused with 503.",
     )
     rate: float = Field(
         0.0,
         ge=0,
-        description="Pictures a second that each process takes of one client, which is a key where keys are wanted "
+        description="Searches a second that each process takes of one client, which is a key where keys are wanted "
         "and else an address; further ones are refused with 429. 0 takes all.",
     )
-    burst: int = Field(20, ge=1, description="Pictures that one client may send at once, where there is a rate.")
+    burst: int = Field(20, ge=1, description="Searches that one client may send at once, where there is a rate.")
     deadline_seconds: float = Field(
         30,
         gt=0,
@@ -78,7 +78,12 @@ class Settings(BaseSettings):
         description="Bytes that all uploads to a process may take in memory together; the slowest gives way.",
     )
     max_body_bytes: int = Field(
-        PictureLimits.max_bytes, ge=1024, description="Largest request body, and so the largest picture, in bytes."
+        PictureLimits.max_bytes,
+        ge=1024,
+        description="Largest request body, and so the largest picture or sound, in bytes.",
+    )
+    max_sound_seconds: float = Field(
+        60.0, ge=0.1, le=3600, description="Longest sound that may be asked with, in seconds."
     )
     max_pixels: int = Field(
         PictureLimits.max_pixels, ge=256, description="Largest picture in pixels, checked before it is decoded."
@@ -168,6 +173,8 @@ class Settings(BaseSettings):
         "say: the most that is added to its score. 0 adds nothing.",
     )
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
+    max_export_sounds: int = Field(100, ge=1, le=1000, description="Most sounds in one zip or table.")
+    max_export_bytes: int = Field(2**30, ge=2**20, description="Most bytes of all sounds in one zip.")
 
     @classmethod
     def settings_customise_sources(

@@ -14,10 +14,12 @@ from model.errors import DamagedIndexError, LibraryError, SoundsAwayError
 from model.materials import MATERIALS, material_named
 from service.problems import ProblemError, problem_responses
 from service.routes.audio import audio_response, unreadable
-from service.schemas import MaterialCount, Materials, Sound, SoundPage, WholeNumber
+from service.routes.parameters import WholeNumber
+from service.routes.strict import StrictRoute
+from service.schemas import MaterialCount, Materials, Sound, SoundPage
 from service.state import LeasedRecommender, state_of
 
-router = APIRouter(tags=["library"])
+router = APIRouter(tags=["library"], route_class=StrictRoute)
 
 SoundId = Annotated[str, Path(description="The sound's id: 20 hex digits.", examples=["00112233445566778899"])]
 

@@ -1,67 +1,22 @@
 """POST /recommend: a picture in, the sounds that fit it out."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from time import monotonic, perf_counter
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
 from fastapi import Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field, ValidationError
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from pydantic import BaseModel, Field
 
-from index.recommendation import Recommendation, Stages
+from index.recommendation import Recommendation
 from index.recommender import Recommender
 from model.errors import PictureFormatError
 from model.picture import REGION_SIDE, Region
-from service.load import PictureQueue, UploadMemory
 from service.problems import ProblemError, problem_responses
-from service.schemas import DecimalNumber, WholeNumber, decimal
+from service.routes.computed import Computing
+from service.routes.parameters import AskedFilter, DecimalNumber, WholeNumber, decimal
+from service.routes.strict import DirectRoute
 from service.settings import Settings
-from service.state import state_of
-from service.upload import REQUEST_BODY, Upload, client_gone, receive_upload
+from service.upload import PICTURE, request_body
 
-
-class DirectRoute(APIRoute):
-    """FastAPI's route without its dependency injection, which takes a quarter of the event loop's time.
-
-    It is documented like any other. Its endpoint takes the `request` and, as `asked`, a model of all query
-    parameters, each of one value, and returns the response. It may have no other parameters, and neither it nor its
-    application may have dependencies, because nothing would run them. Only for an application's own router, not for
-    one that is included.
-    """
-
-    def __init__(self, path: str, endpoint: Callable[..., Coroutine[Any, Any, Response]], **options: Any) -> None:
-        super().__init__(path, endpoint, **options)
-        self._asked: type[BaseModel] = get_type_hints(endpoint)["asked"]
-        found = self.dependant
-        others = (
-            found.dependencies,
-            found.path_params,
-            found.header_params,
-            found.cookie_params,
-            found.body_params,
-        )
-        if any(others) or len(found.query_params) != 1:
-            raise TypeError(f"{path} has parameters or dependencies that a direct route would ignore")
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises RequestValidationError for parameters that are wrong."""
-        if scope["method"] not in (self.methods or ()):
-            await super().handle(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        try:
-            asked = self._asked.model_validate(dict(request.query_params))
-        except ValidationError as error:
-            wrong = [{**one, "loc": ("query", *one["loc"])} for one in error.errors()]
-            raise RequestValidationError(wrong) from error
-        response: Response = await self.endpoint(request=request, asked=asked)
-        await response(scope, receive, send)
-
+PATH = "/recommend"
 
 _LONGEST = 200
 
@@ -116,28 +71,8 @@ def _numbers(text: str, name: str, wanted: tuple[str, ...]) -> list[float]:
     return numbers
 
 
-PATH = "/recommend"
-
-_WAIT_SHARE = 0.9
-"""Share of the deadline that a large picture may wait for others, so that its client still gets an answer."""
-
-
-@dataclass(frozen=True)
-class _Computed:
-    """The body of an answer, and the seconds that each of its stages took."""
-
-    body: bytes
-    seconds: dict[str, float]
-
-    @property
-    def timing(self) -> str:
-        """The header Server-Timing: milliseconds by stage."""
-        return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in self.seconds.items())
-
-
-def recommend_route(settings: Settings, queue: PictureQueue) -> DirectRoute:
-    """The route, with the limits that `settings` give; its pictures wait in `queue`."""
-    memory = UploadMemory(settings.upload_memory_bytes)
+def recommend_route(settings: Settings, computing: Computing) -> DirectRoute:
+    """The route, with the limits that `settings` give."""
 
     class AskedCount(BaseModel):
         k: WholeNumber = Field(
@@ -154,31 +89,21 @@ def recommend_route(settings: Settings, queue: PictureQueue) -> DirectRoute:
             "score where object and material are certain. 0 ranks by the score alone.",
         )
 
-    class Asked(AskedPart, AskedCount):
+    class Asked(AskedFilter, AskedPart, AskedCount):
         """The query parameters, `k` first."""
 
     async def recommend(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         part = asked.part()
-        received, until = False, monotonic() + _WAIT_SHARE * settings.deadline_seconds
-        try:
-            async with asyncio.timeout(settings.deadline_seconds):
-                with memory.share(request.client.host if request.client else "") as share:
-                    upload = await receive_upload(request, share)
-                    received = True
-                    computed = await _computed(
-                        request, upload, asked.k, part, asked.object_weight, until, queue, settings
-                    )
-        except TimeoutError:
-            limit = f"{settings.deadline_seconds:g} s"
-            if not received:
-                raise ProblemError(408, f"the picture did not arrive within {limit}") from None
-            raise ProblemError(
-                503,
-                f"the picture could not be answered within {limit}",
-                headers={"Retry-After": str(queue.retry_after)},
-                reason="deadline",
-            ) from None
-        return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})
+
+        def compute(recommender: Recommender, picture: bytes, until: float) -> Recommendation:
+            try:
+                return recommender.recommend(
+                    picture, asked.k, region=part, until=until, object_weight=asked.object_weight
+                )
+            except PictureFormatError as error:
+                raise PictureFormatError(f"{error}{_advice(picture)}") from error
+
+        return await computing.of_upload(request, PICTURE, compute)
 
     return DirectRoute(
         PATH,
@@ -195,64 +120,8 @@ def recommend_route(settings: Settings, queue: PictureQueue) -> DirectRoute:
         response_description="The sounds, best first, and what is in the picture.",
         response_model=Recommendation,
         responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
-        openapi_extra={"requestBody": REQUEST_BODY},
+        openapi_extra={"requestBody": request_body(PICTURE)},
     )
-
-
-async def _computed(
-    request: Request,
-    upload: Upload,
-    k: int,
-    part: Region | None,
-    object_weight: float,
-    until: float,
-    queue: PictureQueue,
-    settings: Settings,
-) -> _Computed:
-    """The answer, computed when it is its turn. Raises ClientDisconnect where the client goes first."""
-    state = state_of(request.app)
-    root_path = request.scope.get("root_path", "")
-
-    submitted = perf_counter()
-
-    def compute() -> _Computed:
-        waited = perf_counter() - submitted
-        picture = upload.picture(settings)
-        with state.served.lease() as recommender:
-            body, stages = _answer(recommender, picture, k, part, object_weight, until, root_path)
-        return _Computed(body, {"queue": waited} | vars(stages))
-
-    answer = asyncio.wrap_future(queue.submit(compute))
-    gone = asyncio.ensure_future(client_gone(request))
-    gone.add_done_callback(lambda _: answer.cancel())
-    try:
-        computed = await answer
-    except asyncio.CancelledError:
-        if gone.done() and not gone.cancelled() and gone.exception() is None:
-            raise ClientDisconnect from None
-        raise  # the deadline, or the end of the service
-    finally:
-        gone.cancel()
-    for stage, seconds in computed.seconds.items():
-        state.metrics.stage(stage, seconds)
-    return computed
-
-
-def _answer(
-    recommender: Recommender,
-    picture: bytes,
-    k: int,
-    part: Region | None,
-    object_weight: float,
-    until: float,
-    root_path: str,
-) -> tuple[bytes, Stages]:
-    try:
-        answer = recommender.recommend(picture, k, region=part, until=until, object_weight=object_weight)
-    except PictureFormatError as error:
-        raise PictureFormatError(f"{error}{_advice(picture)}") from error
-    # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
-    return answer.json(root_path), answer.stages
 
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
