@@ -6,7 +6,7 @@ ThudError                    shown as one line, never as a traceback
 │   └── PictureTooLargeError more bytes or pixels than the limits allow
 ├── SoundError               a sound that cannot be used (format, length, silence, broken samples)
 │   ├── SoundFormatError     not a sound of one of the formats that are read
-│   └── SoundTooLargeError   longer, of more channels or of a higher rate than the limits allow
+│   └── SoundTooLargeError   longer, or of more samples, than the limits allow
 ├── ManifestError            a manifest that cannot be understood
 │   └── NotAManifestError    a table that lists no files: not a manifest at all
 ├── BundleError              a bundle that is missing, broken or of another format version
@@ -45,7 +45,7 @@ class SoundFormatError(SoundError):
 
 
 class SoundTooLargeError(SoundError):
-    """A sound that is longer, or of more channels or a higher rate, than the limits allow."""
+    """A sound that is longer, or of more samples, than the limits allow."""
 
 
 class ManifestError(ThudError):

@@ -34,7 +34,7 @@ from service.routes import library, probes
 from service.routes.computed import Computing
 from service.routes.export import export_router
 from service.routes.page import PageFiles
-from service.routes.recommend import recommend_route
+from service.routes.recommend import search_routes
 from service.settings import Settings
 from service.state import State, keep_state
 
@@ -95,7 +95,7 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
         lifespan=lifespan,
         middleware=_middlewares(settings, metrics, queue),
         # Looked at first, before those of the documentation, because it is what is asked for most.
-        routes=[recommend_route(settings, computing)],
+        routes=[*search_routes(settings, computing)],
         # Tracing and metrics are ours; FastAPI looks for both anew at each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )

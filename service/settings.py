@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from index import DEFAULT_INDEX, OBJECT_WEIGHT
+from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
 from model import PRETRAINED
 from model.errors import ThudError
 from model.picture_format import PictureLimits
@@ -171,6 +171,13 @@ class Settings(BaseSettings):
         le=1,
         description="How much more a sound counts that names an object in the picture, where a request does not "
         "say: the most that is added to its score. 0 adds nothing.",
+    )
+    diversity: float = Field(
+        DIVERSITY,
+        ge=0,
+        le=1,
+        description="How much the sounds of an answer differ where a request does not say; 0 ranks "
+        "by the score alone.",
     )
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
     max_export_sounds: int = Field(100, ge=1, le=1000, description="Most sounds in one zip or table.")

@@ -43,6 +43,9 @@ DecimalNumber = Annotated[float, BeforeValidator(_decimal)]
 _Material = Annotated[
     str, WithJsonSchema({"type": "string", "enum": [*(one.name for one in MATERIALS), UNLABELLED]})
 ]
+LONGEST_CURSOR = 8192
+"""Characters of a cursor: it stands in an address."""
+
 _Text = Annotated[str, StringConstraints(min_length=1)]
 
 

@@ -1,86 +1,59 @@
-"""POST /recommend: a picture in, the sounds that fit it out."""
+"""What is near: sounds for a picture, for a sound that is sent, for a sound of the library."""
 
+from time import perf_counter
 from typing import Annotated
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
-from index.recommendation import Recommendation
+from index.answer import Asked, recommendation
+from index.recommendation import Recommendation, Stages
 from index.recommender import Recommender
 from model.errors import PictureFormatError
-from model.picture import REGION_SIDE, Region
-from service.problems import ProblemError, problem_responses
+from model.sound import SoundLimits
+from service.problems import problem_responses
 from service.routes.computed import Computing
-from service.routes.parameters import AskedFilter, DecimalNumber, WholeNumber, decimal
-from service.routes.strict import DirectRoute
+from service.routes.library import SoundId, record_of
+from service.routes.parameters import LONGEST_CURSOR, AskedFilter, DecimalNumber, WholeNumber
+from service.routes.part import AskedPart
+from service.routes.strict import DirectRoute, StrictRoute
 from service.settings import Settings
-from service.upload import PICTURE, request_body
+from service.upload import PICTURE, SOUND, request_body
 
-PATH = "/recommend"
-
-_LONGEST = 200
-
-
-class AskedPart(BaseModel):
-    """The query parameters."""
-
-    box: str | None = Field(
-        None,
-        description="Asks about a part of the picture: left, top, width and height as fractions of it. "
-        "The picture is upright. Not together with `at`.",
-        examples=["0.5,0,0.5,0.5"],
-        max_length=_LONGEST,
-    )
-    at: str | None = Field(
-        None,
-        description="Asks about what is around a point of the picture: x and y as fractions of it. The part is "
-        f"{REGION_SIDE:g} of the picture wide and high.",
-        examples=["0.25,0.8"],
-        max_length=_LONGEST,
-    )
-
-    def part(self) -> Region | None:
-        """The part that they name, None where that is the whole picture.
-
-        Raises ProblemError (422) for what names no part.
-        """
-        if self.box is not None and self.at is not None:
-            raise ProblemError(422, "box and at are two ways to ask about a part; send one of them", "query.at")
-        if self.box is not None:
-            x, y, width, height = _numbers(self.box, "box", ("x", "y", "width", "height"))
-            try:
-                return Region(x, y, width, height)
-            except ValueError as error:
-                raise ProblemError(422, str(error), "query.box") from error
-        if self.at is not None:
-            x, y = _numbers(self.at, "at", ("x", "y"))
-            try:
-                return Region.around(x, y)
-            except ValueError as error:
-                raise ProblemError(422, str(error), "query.at") from error
-        return None
+_BUSY = (
+    "Where too many requests wait already, the answer is 503, and where one client asks too often, 429, both with "
+    "Retry-After."
+)
+_NEXT = "With `next` of an answer as `cursor`, the same request gets the sounds after it, also from another index."
 
 
-def _numbers(text: str, name: str, wanted: tuple[str, ...]) -> list[float]:
-    try:
-        numbers = [decimal(number) for number in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != len(wanted):
-        raise ProblemError(422, f"{name} is {len(wanted)} numbers, {','.join(wanted)}", f"query.{name}")
-    return numbers
-
-
-def recommend_route(settings: Settings, computing: Computing) -> DirectRoute:
-    """The route, with the limits that `settings` give."""
+def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]:
+    """The routes, with the limits that `settings` give."""
 
     class AskedCount(BaseModel):
         k: WholeNumber = Field(
             settings.default_k,
             ge=1,
             le=settings.max_k,
-            description="How many sounds; all there are where the library has fewer.",
+            description="How many sounds; all there are where fewer are asked about.",
         )
+
+    class AskedOrder(BaseModel):
+        diversity: DecimalNumber = Field(
+            settings.diversity,
+            ge=0,
+            le=1,
+            description="How much the sounds of an answer differ from one another: 0 ranks by the score alone; the "
+            "more, the fewer takes of one recording and sounds of one material stand together.",
+            examples=[0.5],
+        )
+        cursor: str | None = Field(
+            None,
+            max_length=LONGEST_CURSOR,
+            description="`next` of the answer before: goes on after its last sound. All else as in that request.",
+        )
+
+    class AskedWeight(BaseModel):
         object_weight: DecimalNumber = Field(
             settings.object_weight,
             ge=0,
@@ -89,39 +62,101 @@ def recommend_route(settings: Settings, computing: Computing) -> DirectRoute:
             "score where object and material are certain. 0 ranks by the score alone.",
         )
 
-    class Asked(AskedFilter, AskedPart, AskedCount):
+    class AskedByPicture(AskedOrder, AskedFilter, AskedPart, AskedWeight, AskedCount):
         """The query parameters, `k` first."""
 
-    async def recommend(request: Request, asked: Annotated[Asked, Query()]) -> Response:
-        part = asked.part()
+    class AskedBySound(AskedOrder, AskedFilter, AskedCount):
+        """The query parameters, `k` first."""
+
+    async def recommend(request: Request, asked: Annotated[AskedByPicture, Query()]) -> Response:
+        part, only = asked.part(), asked.only()
 
         def compute(recommender: Recommender, picture: bytes, until: float) -> Recommendation:
             try:
                 return recommender.recommend(
-                    picture, asked.k, region=part, until=until, object_weight=asked.object_weight
+                    picture,
+                    asked.k,
+                    region=part,
+                    until=until,
+                    object_weight=asked.object_weight,
+                    only=only,
+                    diversity=asked.diversity,
+                    cursor=asked.cursor,
                 )
             except PictureFormatError as error:
                 raise PictureFormatError(f"{error}{_advice(picture)}") from error
 
         return await computing.of_upload(request, PICTURE, compute)
 
-    return DirectRoute(
-        PATH,
-        recommend,
-        methods=["POST"],
-        tags=["recommending"],
-        summary="Recommend sounds for a picture",
-        description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
-        "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can tell, "
-        "the answer also says how likely each material is in the picture, and which everyday objects are. Sounds "
-        "that name one of these come nearer to the top. Sounds are returned also where no material is recognised. "
-        "Where too many pictures wait already, the answer is 503, and where one client "
-        "asks too often, 429, both with Retry-After.",
-        response_description="The sounds, best first, and what is in the picture.",
-        response_model=Recommendation,
-        responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
-        openapi_extra={"requestBody": request_body(PICTURE)},
-    )
+    limits = SoundLimits(max_seconds=settings.max_sound_seconds)
+
+    async def similar_to_upload(request: Request, asked: Annotated[AskedBySound, Query()]) -> Response:
+        only = asked.only()
+
+        def compute(recommender: Recommender, sound: bytes, until: float) -> Recommendation:
+            return recommender.recommend_by_sound(
+                sound, asked.k, limits=limits, only=only, diversity=asked.diversity, cursor=asked.cursor
+            )
+
+        return await computing.of_upload(request, SOUND, compute)
+
+    async def similar(request: Request, sound_id: SoundId, asked: Annotated[AskedBySound, Query()]) -> Response:
+        only = asked.only()
+
+        def compute(recommender: Recommender) -> Recommendation:
+            began, index = perf_counter(), recommender.index
+            record = record_of(recommender, sound_id)
+            found = index.similar(record.id, asked.k, only=only, diversity=asked.diversity, cursor=asked.cursor)
+            answer = recommendation(recommender.bundle.id, index, None, Asked(asked.k, None), found)
+            answer.stages = Stages(search=perf_counter() - began)
+            return answer
+
+        return await computing.of_query(request, compute)
+
+    return [
+        DirectRoute(
+            "/recommend",
+            recommend,
+            methods=["POST"],
+            tags=["recommending"],
+            summary="Recommend sounds for a picture",
+            description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
+            "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can "
+            "tell, the answer also says how likely each material is in the picture, and which everyday objects "
+            "are. Sounds that name one of these come nearer to the top. Sounds are returned also where no material "
+            f"is recognised. {_NEXT} {_BUSY}",
+            response_description="The sounds, best first, and what is in the picture.",
+            response_model=Recommendation,
+            responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
+            openapi_extra={"requestBody": request_body(PICTURE)},
+        ),
+        DirectRoute(
+            "/similar",
+            similar_to_upload,
+            methods=["POST"],
+            tags=["recommending"],
+            summary="Find sounds like one that is sent",
+            description="Returns the `k` sounds that are nearest to the sound in the body, best first. Of several "
+            f"hits in it the main one counts. It may last {settings.max_sound_seconds:g} s. It is not kept. Where "
+            f"the bundle can tell, `materials` says what it may be of. {_NEXT} {_BUSY}",
+            response_description="The sounds, best first, and what the one that was sent may be of.",
+            response_model=Recommendation,
+            responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
+            openapi_extra={"requestBody": request_body(SOUND)},
+        ),
+        StrictRoute(
+            "/sounds/{sound_id}/similar",
+            similar,
+            methods=["GET"],
+            tags=["recommending"],
+            summary="Find sounds like one of the library",
+            description="Returns the `k` sounds that are nearest to the sound, best first; it is not among them. "
+            f"{_NEXT} {_BUSY}",
+            response_description="The sounds, best first.",
+            response_model=Recommendation,
+            responses=problem_responses(404, 422, 429, 500, 503),
+        ),
+    ]
 
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
