@@ -86,6 +86,7 @@ def export_router(settings: Settings) -> APIRouter:
     @router.get(
         "/sounds.csv",
         summary="The records of chosen sounds as a table",
+        description="One row for each sound, with what its licence asks you to say in the column attribution.",
         response_class=Response,
         responses=_TABLE | problem_responses(422, 500, 503),
     )
@@ -96,6 +97,7 @@ def export_router(settings: Settings) -> APIRouter:
     @router.get(
         "/sounds.json",
         summary="The records of chosen sounds",
+        description="What is known about each, as `/sounds/{sound_id}/info` says it.",
         response_description="The records, in the order of the ids.",
         responses=problem_responses(422, 500, 503),
     )

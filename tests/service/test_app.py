@@ -236,7 +236,7 @@ def test_an_index_that_cannot_be_read_is_no_failure_of_the_service(
         check_problem(response, 503, "the library cannot be read")
         assert int(response.headers["retry-after"]) > 0
         assert "secret" not in response.text
-    assert caplog.text.count("/a/secret") == 5
+    assert caplog.text.count("/a/secret") == 7
     assert "Traceback" not in caplog.text
 
 
