@@ -29,6 +29,7 @@ class Sound(BaseModel):
     duration: float = Field(description="Length in seconds.")
     hit: float = Field(description="Seconds at which it is struck, the main one of its hits.")
     hits: list[float] = Field(description="Seconds of all its hits, rising.")
+    ends: list[float] = Field(description="For each of the hits, the seconds until which it is to be played.")
     peak: float = Field(description="Largest sample, relative to full scale.")
     loudness: float = Field(
         description="LUFS of the 0.4 s from the hit on (ITU-R BS.1770, momentary): play a sound louder by the "
@@ -39,6 +40,7 @@ class Sound(BaseModel):
     channels: int
     format: str = Field(description="Of the file, such as WAV.")
     media_type: str
+    playable: bool = Field(description="Whether browsers play the file as it is.")
     bytes: int = Field(description="Size of the file.")
     objects: list[str] = Field(description="Everyday objects that its name, its folders or its tags name.")
     source: str | None = Field(description="The site or dataset that it comes from, where the library says so.")

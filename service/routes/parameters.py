@@ -36,7 +36,7 @@ def _decimal(given: Any) -> Any:
     return given
 
 
-DecimalNumber = Annotated[float, BeforeValidator(_decimal)]
+DecimalNumber = Annotated[float, BeforeValidator(_decimal), Field(allow_inf_nan=False)]
 """The type of a parameter that is a number."""
 
 
