@@ -1,4 +1,4 @@
-"""More like this: by a sound of the library, and by one that is sent in any form that the service promises to take."""
+"""More like this: by a sound of the library, and by one that is sent in any form that is promised."""
 
 import asyncio
 import io
@@ -120,7 +120,7 @@ def test_what_the_sound_may_be_of(server_with_heads: Any) -> None:
         (b"\0\0\0\x20ftypM4A " + b"\0" * 500, 415, "not a readable sound"),
         (b"", 422, "empty"),
         (struck()[:3000], 422, "cut short"),
-        (struck("FLAC", 3)[:9000], 422, "cut short"),
+        (struck("FLAC")[:2000], 422, "cut short"),
         (b"RIFF\0\0\0\0WAVE", 422, "not a readable sound"),
         (struck()[:44] + b"\0" * 20_000, 422, ""),
         (struck(seconds=61, rate=8000), 413, "at most 60 s"),
@@ -223,10 +223,14 @@ def test_each_address_has_its_own_number_of_requests(client: httpx.Client, recor
         client.get(path)
     client.post("/similar", content=struck())
     counted = [("/sounds/{sound_id}/similar", "GET"), ("/sounds.zip", "GET"), ("/sounds.csv", "GET")]
-    for route, method in [*counted, ("/similar", "POST")]:
-        within(
-            10,
-            lambda route=route, method=method: (
-                value(read_metrics(client), "thud_requests_total", route=route, method=method, status="200") >= 1
-            ),
-        )
+
+    def missing() -> list[str]:
+        metrics = read_metrics(client)
+        asked = [*counted, ("/similar", "POST")]
+        return [
+            route
+            for route, method in asked
+            if value(metrics, "thud_requests_total", route=route, method=method, status="200") < 1
+        ]
+
+    within(10, lambda: not missing())
