@@ -86,6 +86,8 @@ def _result(rank: int, found: Match, match: float | None) -> Result:
         span=found.span,
         loudness=record.loudness,
         title=record.title,
+        author=record.author,
+        licence=record.licence,
         because="material" if found.object is None else "both" if found.nearest else "object",
         object=found.object,
         path=record.path,

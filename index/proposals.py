@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.library import LibrarySound, is_text
+from index.spreadsheet import harmless
 from index.vectors import Vectors
 from model.atomic import atomic_file
 from model.errors import BundleError, LibraryError
@@ -25,7 +26,6 @@ COLUMNS = ("path", "material", "guess", "percent", "second_guess", "second_perce
 """The columns of the table. Those of the manifest that the labels came from follow."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_FORMULA = re.compile(r"^(?=[=+\-@\t\r\n])|(?<=[;\t\r\n])(?=[=+\-@])")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Proposals:
                 aside.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as out,
             ):
                 table = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
-                table.writerow([_harmless(name) for name in (*COLUMNS, *theirs)])
+                table.writerow([harmless(name) for name in (*COLUMNS, *theirs)])
                 table.writerows(self._row(sound, guess, theirs) for sound, guess in rows)
         except OSError as error:
             raise LibraryError(f"{self._file} cannot be written: {error.strerror or error}") from error
@@ -101,8 +101,8 @@ class Proposals:
             # Neither a formula, nor a space that a reader takes off.
             path = f"./{path}"
         of_guess = (guess.material, guess.percent, guess.second, guess.second_percent, guess.origin)
-        carried = (_harmless(sound.columns.get(name, "")) for name in theirs)
-        return [path, _harmless(_written(sound)), *of_guess, "sound", *carried]
+        carried = (harmless(sound.columns.get(name, "")) for name in theirs)
+        return [path, harmless(_written(sound)), *of_guess, "sound", *carried]
 
 
 def guess_materials(sounds: Sequence[LibrarySound], probabilities: npt.NDArray[np.float32]) -> list[Guess]:
@@ -155,12 +155,3 @@ def _order(row: tuple[LibrarySound, Guess]) -> tuple[int, int, str]:
 def _written(sound: LibrarySound) -> str:
     """What stands for the sound's material: its label, or a person's word that is none of the 17."""
     return sound.columns.get("material", "").strip() or sound.material or ""
-
-
-def _harmless(text: str) -> str:
-    """Text that a spreadsheet shows and does not compute, as it would what begins with = or the like.
-
-    Nor does it compute a part of the text where it takes semicolons or tabs for the ends of cells. The path needs
-    no such care: it is first and quoted, which keeps it one cell.
-    """
-    return _FORMULA.sub("'", text)

@@ -97,6 +97,8 @@ class Result:
     ]
     loudness: Annotated[float, Field(description="LUFS of the 0.4 s from the hit on, to match levels by.")]
     title: str
+    author: Annotated[str | None, Field(description="Who made it, where the library says so.")]
+    licence: Annotated[str | None, Field(description="Under which licence it is, where the library says so.")]
     because: Annotated[
         Literal["material", "object", "both"],
         Field(

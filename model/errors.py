@@ -5,6 +5,8 @@ ThudError                    shown as one line, never as a traceback
 │   ├── PictureFormatError   not a JPEG, PNG or WebP picture
 │   └── PictureTooLargeError more bytes or pixels than the limits allow
 ├── SoundError               a sound that cannot be used (format, length, silence, broken samples)
+│   ├── SoundFormatError     not a sound of one of the formats that are read
+│   └── SoundTooLargeError   longer, or of more samples, than the limits allow
 ├── ManifestError            a manifest that cannot be understood
 │   └── NotAManifestError    a table that lists no files: not a manifest at all
 ├── BundleError              a bundle that is missing, broken or of another format version
@@ -36,6 +38,14 @@ class PictureTooLargeError(PictureError):
 
 class SoundError(ThudError):
     """A sound that cannot be used."""
+
+
+class SoundFormatError(SoundError):
+    """Not a sound, or a sound in a format that is not read."""
+
+
+class SoundTooLargeError(SoundError):
+    """A sound that is longer, or of more samples, than the limits allow."""
 
 
 class ManifestError(ThudError):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from model.errors import SoundError
+from model.errors import SoundError, SoundFormatError, SoundTooLargeError
 from model.sound_format.formats import FORMATS, is_playable
 from model.sound_format.streams import SoundStream, sound_streams
 
@@ -169,7 +169,8 @@ def _decode(stream: SoundStream, reading: "_Reading") -> None:
         if "flac decoder lost sync" in reason and stream.at_end:
             raise SoundError("cut short or damaged: it ends before its last frame is whole") from error
         if not stream.error:
-            raise SoundError(f"not a readable sound: {reason}") from error
+            kind = SoundFormatError if reason.startswith("Format not recognised") else SoundError
+            raise kind(f"not a readable sound: {reason}") from error
     if stream.error:
         raise stream.error
 
@@ -251,7 +252,7 @@ class _Reading:
     def _check(self, file: soundfile.SoundFile) -> None:
         limits = self._limits
         if file.format not in FORMATS:
-            raise SoundError(f"{file.format} is not one of {', '.join(FORMATS)}")
+            raise SoundFormatError(f"{file.format} is not one of {', '.join(FORMATS)}")
         if file.channels > limits.max_channels:
             raise SoundError(f"{file.channels} channels; at most {limits.max_channels} are accepted")
         if file.samplerate < limits.min_rate:
@@ -265,12 +266,12 @@ class _Reading:
             )
         frames = self._read + _declared(file)
         if frames > limits.max_seconds * file.samplerate:
-            raise SoundError(
+            raise SoundTooLargeError(
                 f"{frames / file.samplerate:,.0f} s long; at most {limits.max_seconds:,.0f} s "
                 "are accepted (cut it into single sounds, or raise the limit)"
             )
         if frames * file.channels > limits.max_samples:
-            raise SoundError(
+            raise SoundTooLargeError(
                 f"{frames * file.channels:,} samples in all channels; at most {limits.max_samples:,} are accepted"
             )
 

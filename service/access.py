@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.problems import problem_response
-from service.request import Headers, application_path, is_post_to, with_headers
+from service.request import Headers, application_path, is_search, with_headers
 
 # Keys
 
@@ -126,24 +126,23 @@ class Buckets:
 
 
 class RateLimit:
-    """Middleware that answers 429 with Retry-After to `POST path` from a client that has asked too often.
+    """Middleware that answers 429 with Retry-After to a search from a client that has asked too often.
 
     A client is a key, where keys are wanted, else an address. It stands before the body is read.
     """
 
-    def __init__(self, app: ASGIApp, rate: float, burst: int, path: str) -> None:
+    def __init__(self, app: ASGIApp, rate: float, burst: int) -> None:
         self.app = app
-        self.path = path
         self._rate = rate
         self._buckets = Buckets(rate, burst) if rate else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
-        if self._buckets is not None and is_post_to(scope, self.path):
+        if self._buckets is not None and is_search(scope):
             wait = self._buckets.take(_client(scope))
             if wait:
                 seconds = math.ceil(wait)
-                detail = f"more than {self._rate:g} pictures a second from one client; try again in {seconds} s"
+                detail = f"more than {self._rate:g} searches a second from one client; try again in {seconds} s"
                 response = problem_response(429, detail, headers={"Retry-After": str(seconds)})
                 await response(scope, receive, send)
                 return

@@ -31,8 +31,10 @@ from service.observability import Logged, Observed, tracing
 from service.problems import add_problems, document_problems, internal_error
 from service.readiness import Prober, SoundsFolder
 from service.routes import library, probes
+from service.routes.computed import Computing
+from service.routes.export import export_router
 from service.routes.page import PageFiles
-from service.routes.recommend import PATH, recommend_route
+from service.routes.recommend import search_routes
 from service.settings import Settings
 from service.state import State, keep_state
 
@@ -62,6 +64,7 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
     LibraryError where bundle and index cannot be used.
     """
     queue = PictureQueue(settings.threads, settings.queue, metrics.queue, settings.deadline_seconds)
+    computing = Computing(settings, queue)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -92,12 +95,13 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
         lifespan=lifespan,
         middleware=_middlewares(settings, metrics, queue),
         # Looked at first, before those of the documentation, because it is what is asked for most.
-        routes=[recommend_route(settings, queue)],
+        routes=[*search_routes(settings, computing)],
         # Tracing and metrics are ours; FastAPI looks for both anew at each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     add_problems(app)
     app.include_router(library.router)
+    app.include_router(export_router(settings))
     app.include_router(probes.router)
     app.mount("/page", PageFiles(directory=_PAGE), name="page")
 
@@ -138,9 +142,9 @@ def _middlewares(settings: Settings, metrics: Metrics, queue: PictureQueue) -> l
         # Before anything is computed or counted for who has no key.
         Middleware(ApiKeys, keys=settings.keys),
         # Before the rate, so that what is refused here does not count as asked.
-        Middleware(Backpressure, queue=queue, path=PATH),
+        Middleware(Backpressure, queue=queue),
         # After the keys, by which clients are counted; before the body is read.
-        Middleware(RateLimit, rate=settings.rate, burst=settings.burst, path=PATH),
+        Middleware(RateLimit, rate=settings.rate, burst=settings.burst),
         # Next to the route that reads the body: what was refused before is not read.
         Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
     ]

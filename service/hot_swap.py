@@ -196,6 +196,7 @@ def open_proved(settings: Settings, pixels: PixelBound) -> Recommender:
         threads=shares.intra_op,
         pixel_bound=pixels,
         object_weight=settings.object_weight,
+        diversity=settings.diversity,
     )
     try:
         try:

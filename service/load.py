@@ -177,7 +177,7 @@ class PictureQueue:
         """The problem for a request that finds no place."""
         return ProblemError(
             503,
-            f"the service is busy: {self.places} pictures wait already; try again in {self.retry_after} s",
+            f"the service is busy: {self.places} requests wait already; try again in {self.retry_after} s",
             reason="queue_full",
             headers={"Retry-After": str(self.retry_after)},
         )

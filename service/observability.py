@@ -29,7 +29,7 @@ _MOST_CLIENT = 64
 _AS_IT_IS = string.punctuation.translate({ord(sign): None for sign in '"\\'})
 """With letters and digits, all that is logged as it was sent; the rest could end a line or a field, and is %XX."""
 
-_KNOWN = re.compile(rb"(box|at)=[\d.,%a-fA-F+-]{0,100}|after=[0-9a-f]{20}")
+_KNOWN = re.compile(rb"(box|at)=[\d.,%a-fA-F+-]{0,100}|id=[0-9a-f]{20}")
 """The parameters of the service that may be long."""
 
 _SECRET = re.compile(rb"key|token|secret|pass|pwd|auth|sig|cred|session|jwt|bearer|code", re.IGNORECASE)

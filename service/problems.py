@@ -12,7 +12,17 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from model.errors import BusyError, DamagedIndexError, PictureError, PictureFormatError, PictureTooLargeError
+from model.errors import (
+    BusyError,
+    DamagedIndexError,
+    FilterError,
+    PictureError,
+    PictureFormatError,
+    PictureTooLargeError,
+    SoundError,
+    SoundFormatError,
+    SoundTooLargeError,
+)
 from service.request import request_id
 
 _log = logging.getLogger("thud")
@@ -104,7 +114,9 @@ def add_problems(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(PictureError, _picture_error)
+    app.add_exception_handler(PictureError, _upload_error)
+    app.add_exception_handler(SoundError, _upload_error)
+    app.add_exception_handler(FilterError, _filter_error)
     app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(DamagedIndexError, _damaged_index)
     app.add_exception_handler(MemoryError, _no_memory)
@@ -163,19 +175,28 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    # Which of several values of a parameter is wrong, its text says.
     errors = [
-        FieldError(field=".".join(str(part) for part in item["loc"]), detail=item["msg"]) for item in error.errors()
+        FieldError(field=".".join(part for part in item["loc"] if isinstance(part, str)), detail=item["msg"])
+        for item in error.errors()
     ]
     return problem_response(422, "; ".join(f"{item.field}: {item.detail}" for item in errors), errors)
 
 
-async def _picture_error(request: Request, error: Exception) -> JSONResponse:
+async def _upload_error(request: Request, error: Exception) -> JSONResponse:
     status = 422
-    if isinstance(error, PictureFormatError):
+    if isinstance(error, PictureFormatError | SoundFormatError):
         status = 415
-    elif isinstance(error, PictureTooLargeError):
+    elif isinstance(error, PictureTooLargeError | SoundTooLargeError):
         status = 413
     return problem_response(status, str(error))
+
+
+async def _filter_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FilterError)
+    # The length of a sound is its `duration` in all that is sent and received.
+    said, field = (text.replace("_seconds", "_duration") for text in (str(error), error.field))
+    return problem_response(422, said, [FieldError(field=f"query.{field}", detail=said)])
 
 
 async def _busy(request: Request, error: Exception) -> JSONResponse:

@@ -3,6 +3,7 @@
 The id is in the answer, in its problem, and in every line that is logged about the request.
 """
 
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from random import getrandbits
@@ -38,13 +39,15 @@ def application_path(scope: Scope) -> str:
     return path.removeprefix(prefix)
 
 
-def is_post_to(scope: Scope, path: str) -> bool:
-    """Whether this is `POST path`; for middlewares, which see the request before it is routed."""
-    return (
-        scope["type"] == "http"
-        and scope["method"] == "POST"
-        and bool(scope["path"] == scope.get("root_path", "") + path)
-    )
+_SEARCH = re.compile(r"POST /(recommend|similar)|GET /sounds/[^/]+/similar")
+
+
+def is_search(scope: Scope) -> bool:
+    """Whether its answer takes a place in the queue; for middlewares, which see the request before it is routed."""
+    if scope["type"] != "http":
+        return False
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return _SEARCH.fullmatch(f"{scope['method']} {path}") is not None
 
 
 def with_headers(send: Send, change: Callable[[Headers], Headers]) -> Send:

@@ -1,45 +1,14 @@
-"""What the service answers besides recommendations (`index.recommendation`), and the numbers of its parameters."""
+"""What the service answers besides recommendations (`index.recommendation`)."""
 
-import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 
+from index.attribution import attribution_line
 from index.catalogue import SoundRecord
 from index.recommendation import MaterialName, sound_url
-
-_WHOLE = re.compile(r"-?[0-9]+")
-_DECIMAL = re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *")
-
-
-def decimal(text: str) -> float:
-    """The number, which may have an exponent, and spaces around it. Raises ValueError for anything else."""
-    if not _DECIMAL.fullmatch(text):
-        raise ValueError(f"{text!r} is no number")
-    return float(text)
-
-
-def _whole(given: Any) -> Any:
-    if isinstance(given, str) and not _WHOLE.fullmatch(given):
-        raise PydanticCustomError("int_parsing", "Input should be a whole number, in the digits 0 to 9")
-    return given
-
-
-WholeNumber = Annotated[int, BeforeValidator(_whole)]
-"""The type of a parameter that is a whole number."""
-
-
-def _decimal(given: Any) -> Any:
-    if isinstance(given, str) and not _DECIMAL.fullmatch(given):
-        raise PydanticCustomError("float_parsing", "Input should be a number, in the digits 0 to 9")
-    return given
-
-
-DecimalNumber = Annotated[float, BeforeValidator(_decimal)]
-"""The type of a parameter that is a number."""
 
 
 class Sound(BaseModel):
@@ -48,23 +17,37 @@ class Sound(BaseModel):
     id: str = Field(description="20 hex digits, a hash of the sound's content.")
     url: str = Field(description="Where its audio is.")
     title: str
+    description: str | None
+    tags: list[str]
     path: str = Field(description="Its file, relative to the library's folder.")
+    copies: int = Field(description="How many more files of the library have the same content.")
     material: MaterialName | None
+    label_from: str | None = Field(
+        description="Where its material is said: `manifest`, `folder`, `tag` (of the file itself) or `name`."
+    )
+    action: str | None = Field(description="How it was made, such as hit or scratch, where the library says so.")
     duration: float = Field(description="Length in seconds.")
-    hit: float = Field(description="Seconds at which it is struck.")
+    hit: float = Field(description="Seconds at which it is struck, the main one of its hits.")
+    hits: list[float] = Field(description="Seconds of all its hits, rising.")
+    ends: list[float] = Field(description="For each of the hits, the seconds until which it is to be played.")
     peak: float = Field(description="Largest sample, relative to full scale.")
     loudness: float = Field(
         description="LUFS of the 0.4 s from the hit on (ITU-R BS.1770, momentary): play a sound louder by the "
         "difference to the level you want."
     )
+    brightness: float = Field(description="Spectral centroid of the clip around its hit, in Hz.")
     sample_rate: int = Field(description="Of the file, in Hz.")
     channels: int
     format: str = Field(description="Of the file, such as WAV.")
     media_type: str
+    playable: bool = Field(description="Whether browsers play the file as it is.")
     bytes: int = Field(description="Size of the file.")
     objects: list[str] = Field(description="Everyday objects that its name, its folders or its tags name.")
-    source: str | None = Field(description="Where it comes from, where the library says so.")
+    source: str | None = Field(description="The site or dataset that it comes from, where the library says so.")
+    origin: str | None = Field(description="Its address or name there.")
+    author: str | None
     licence: str | None = Field(description="Under which licence it is, where the library says so.")
+    attribution: str = Field(description="What credits must say of it, in one line.")
 
     @classmethod
     def of(cls, record: SoundRecord, root_path: str) -> Self:
@@ -73,8 +56,16 @@ class Sound(BaseModel):
             "url": sound_url(record.id, root_path),
             "duration": record.seconds,
             "material": MaterialName.of(record.material),
+            "copies": len(record.copies),
+            "attribution": attribution_line(record),
         }
         return cls(**{name: known[name] for name in cls.model_fields})
+
+
+class SoundList(BaseModel):
+    """The records of chosen sounds."""
+
+    sounds: list[Sound]
 
 
 class SoundPage(BaseModel):

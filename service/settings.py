@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from index import DEFAULT_INDEX, OBJECT_WEIGHT
+from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
 from model import PRETRAINED
 from model.errors import ThudError
 from model.picture_format import PictureLimits
@@ -58,15 +58,15 @@ class Settings(BaseSettings):
     queue: int = Field(
         16,
         ge=0,
-        description="Pictures that may wait in each process to be computed; further ones are refused with 503.",
+        description="Pictures and other searches that may wait in each process; further ones are refused with 503.",
     )
     rate: float = Field(
         0.0,
         ge=0,
-        description="Pictures a second that each process takes of one client, which is a key where keys are wanted "
+        description="Searches a second that each process takes of one client, which is a key where keys are wanted "
         "and else an address; further ones are refused with 429. 0 takes all.",
     )
-    burst: int = Field(20, ge=1, description="Pictures that one client may send at once, where there is a rate.")
+    burst: int = Field(20, ge=1, description="Searches that one client may send at once, where there is a rate.")
     deadline_seconds: float = Field(
         30,
         gt=0,
@@ -78,7 +78,12 @@ class Settings(BaseSettings):
         description="Bytes that all uploads to a process may take in memory together; the slowest gives way.",
     )
     max_body_bytes: int = Field(
-        PictureLimits.max_bytes, ge=1024, description="Largest request body, and so the largest picture, in bytes."
+        PictureLimits.max_bytes,
+        ge=1024,
+        description="Largest request body, and so the largest picture or sound, in bytes.",
+    )
+    max_sound_seconds: float = Field(
+        60.0, ge=0.1, le=3600, description="Longest sound that may be asked with, in seconds."
     )
     max_pixels: int = Field(
         PictureLimits.max_pixels, ge=256, description="Largest picture in pixels, checked before it is decoded."
@@ -167,7 +172,16 @@ class Settings(BaseSettings):
         description="How much more a sound counts that names an object in the picture, where a request does not "
         "say: the most that is added to its score. 0 adds nothing.",
     )
+    diversity: float = Field(
+        DIVERSITY,
+        ge=0,
+        le=1,
+        description="How much the sounds of an answer differ where a request does not say; 0 ranks "
+        "by the score alone.",
+    )
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
+    max_export_sounds: int = Field(100, ge=1, le=1000, description="Most sounds in one zip or table.")
+    max_export_bytes: int = Field(2**30, ge=2**20, description="Most bytes of all sounds in one zip.")
 
     @classmethod
     def settings_customise_sources(

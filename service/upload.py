@@ -1,6 +1,6 @@
-"""Receiving a picture: as the body, or as the field `image` of a multipart form.
+"""Receiving a picture or a sound: as the body, or as a field of a multipart form.
 
-In reading order: receiving the bytes, the media type, the form, the document of the API.
+In reading order: the two kinds, receiving the bytes, the media type, the form, the document of the API.
 """
 
 from dataclasses import dataclass, field
@@ -15,44 +15,84 @@ from service.load import UploadShare
 from service.problems import ProblemError
 from service.settings import Settings
 
-FIELD = "image"
-_PLACE = f"body.{FIELD}"
+_UNDECLARED = ("", "application/octet-stream")
+
+
+@dataclass(frozen=True)
+class UploadKind:
+    """What may be uploaded. `declared` are the media types that the document names; its content decides anyway.
+
+    `field` is its field in a form. A body of another type is looked at if it begins with one of `prefixes`.
+    """
+
+    noun: str
+    field: str
+    formats: str
+    declared: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+    def accepts(self, media_type: str) -> bool:
+        """Whether a body declared as this media type is looked at."""
+        return media_type in _UNDECLARED or media_type.startswith(self.prefixes)
+
+    @property
+    def place(self) -> str:
+        """Where it is in a form, for the errors of a problem."""
+        return f"body.{self.field}"
+
+
+PICTURE = UploadKind(
+    noun="picture",
+    field="image",
+    formats="JPEG, PNG or WebP",
+    declared=("image/jpeg", "image/png", "image/webp"),
+    prefixes=("image/",),
+)
+SOUND = UploadKind(
+    noun="sound",
+    field="sound",
+    formats="WAV, FLAC, Ogg or MP3",
+    declared=("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg"),
+    prefixes=("audio/", "application/ogg", "video/ogg"),
+)
 
 
 @dataclass(frozen=True)
 class Upload:
     """The body of a request as it arrived."""
 
+    kind: UploadKind
     content_type: str | None
     chunks: list[bytes] = field(repr=False)
 
-    def picture(self, settings: Settings) -> bytes:
-        """The bytes of the picture; parses the form where it came in one.
+    def content(self, settings: Settings) -> bytes:
+        """The bytes of the picture or sound; parses the form where it came in one.
 
         Raises ProblemError: 400 for a broken form, 413 for one of too many parts, 415 for a part of a type that
-        cannot be a picture, 422 where there is no picture, an empty one, or more than one.
+        cannot be of this kind, 422 where there is none, an empty one, or more than one.
         """
         data = b"".join(self.chunks)
         if media_type(self.content_type) == "multipart/form-data":
-            return picture_in_form(data, self.content_type or "", settings)
+            return file_in_form(data, self.content_type or "", self.kind, settings)
         if not data:
-            raise ProblemError(422, "the request has no picture: its body is empty", "body")
+            raise ProblemError(422, f"the request has no {self.kind.noun}: its body is empty", "body")
         return data
 
 
-async def receive_upload(request: Request, share: UploadShare) -> Upload:
+async def receive_upload(request: Request, kind: UploadKind, share: UploadShare) -> Upload:
     """Receive the body, counted in `share`; parsing it is for the thread that computes.
 
-    Raises ProblemError, 415 for a content type that cannot be a picture and 503 where all uploads together are
+    Raises ProblemError, 415 for a content type that cannot be of this `kind` and 503 where all uploads together are
     too large, and ClientDisconnect.
     """
     header = request.headers.get("content-type")
-    kind = media_type(header)
-    if kind != "multipart/form-data" and not may_be_picture(kind):
+    sent = media_type(header)
+    if sent != "multipart/form-data" and not kind.accepts(sent):
+        *others, last = kind.declared
         raise ProblemError(
             415,
-            f"a body of type {kind} is not accepted; send a JPEG, PNG or WebP picture as multipart/form-data in "
-            f"the field {FIELD}, or as the body with Content-Type image/jpeg, image/png or image/webp",
+            f"a body of type {sent} is not accepted; send a {kind.formats} {kind.noun} as multipart/form-data in "
+            f"the field {kind.field}, or as the body with Content-Type {', '.join(others)} or {last}",
         )
     chunks: list[bytes] = []
     more = True
@@ -66,7 +106,7 @@ async def receive_upload(request: Request, share: UploadShare) -> Upload:
             chunks.append(chunk)
         more = message.get("more_body", False)
     share.memory.whole(share)
-    return Upload(header, chunks)
+    return Upload(kind, header, chunks)
 
 
 async def client_gone(request: Request) -> None:
@@ -83,11 +123,6 @@ def media_type(header: str | None) -> str:
     return kind if kind.count("/") == 1 else "invalid"
 
 
-def may_be_picture(kind: str) -> bool:
-    """Whether a body declared as this media type is looked at."""
-    return kind in ("", "application/octet-stream") or kind.startswith("image/")
-
-
 @dataclass
 class _Part:
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -97,11 +132,12 @@ class _Part:
 
 
 class _Form:
-    """Collects the parts named `image`, and passes over the others without keeping them."""
+    """Collects the parts of the field of `kind`, and passes over the others without keeping them."""
 
-    def __init__(self, boundary: bytes, settings: Settings) -> None:
-        self.pictures: list[_Part] = []
+    def __init__(self, boundary: bytes, kind: UploadKind, settings: Settings) -> None:
+        self.found: list[_Part] = []
         self.ended = False
+        self._kind = kind
         self._settings = settings
         self._parts = 0
         self._part = _Part()
@@ -124,7 +160,9 @@ class _Form:
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > self._settings.max_parts:
-            raise ProblemError(413, f"the form has more than {self._settings.max_parts} parts; send one picture")
+            raise ProblemError(
+                413, f"the form has more than {self._settings.max_parts} parts; send one {self._kind.noun}"
+            )
         self._part = _Part()
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
@@ -143,76 +181,66 @@ class _Form:
             raise FormParserError("a part has no name")
         self._part.name = options[b"name"].decode(errors="replace")
         self._part.is_file = b"filename" in options
-        if self._part.name == FIELD:
-            self.pictures.append(self._part)
+        if self._part.name == self._kind.field:
+            self.found.append(self._part)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._part.name == FIELD and self._part.is_file:
+        if self._part.name == self._kind.field and self._part.is_file:
             self._part.pieces.append(data[start:end])
 
     def _end(self) -> None:
         self.ended = True
 
 
-def picture_in_form(body: bytes, content_type: str, settings: Settings) -> bytes:
-    """The bytes of the file in the field `image` of a multipart body.
+def file_in_form(body: bytes, content_type: str, kind: UploadKind, settings: Settings) -> bytes:
+    """The bytes of the file in the field of `kind` of a multipart body.
 
     Raises ProblemError: 400 for a broken form, 413 for one of too many parts, 415 for a file of a type that
-    cannot be a picture, 422 where there is no picture, an empty one, or more than one.
+    cannot be of this kind, 422 where there is none, an empty one, or more than one.
     """
-    parts = _pictures(body, content_type, settings) if body else []
+    field, noun = kind.field, kind.noun
+    parts = _parts(body, content_type, kind, settings) if body else []
     if not parts:
-        raise ProblemError(422, f"the form has no field {FIELD}; send the picture in it", _PLACE)
+        raise ProblemError(422, f"the form has no field {field}; send the {noun} in it", kind.place)
     if len(parts) > 1:
-        raise ProblemError(422, f"the form has {len(parts)} fields {FIELD}; send one picture a request", _PLACE)
+        raise ProblemError(422, f"the form has {len(parts)} fields {field}; send one {noun} a request", kind.place)
     part = parts[0]
     if not part.is_file:
-        raise ProblemError(422, f"the field {FIELD} is text; send the picture as a file", _PLACE)
-    declared = part.headers.get(b"content-type")
-    kind = media_type(declared.decode("latin-1") if declared is not None else None)
-    if not may_be_picture(kind):
-        raise ProblemError(415, f"a file of type {kind} is not accepted; send a JPEG, PNG or WebP picture", _PLACE)
+        raise ProblemError(422, f"the field {field} is text; send the {noun} as a file", kind.place)
+    header = part.headers.get(b"content-type")
+    sent = media_type(header.decode("latin-1") if header is not None else None)
+    if not kind.accepts(sent):
+        raise ProblemError(415, f"a file of type {sent} is not accepted; send a {kind.formats} {noun}", kind.place)
     data = b"".join(part.pieces)
     if not data:
-        raise ProblemError(422, "the picture is empty (0 bytes)", _PLACE)
+        raise ProblemError(422, f"the {noun} is empty (0 bytes)", kind.place)
     return data
 
 
-def _pictures(body: bytes, content_type: str, settings: Settings) -> list[_Part]:
+def _parts(body: bytes, content_type: str, kind: UploadKind, settings: Settings) -> list[_Part]:
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
         raise ProblemError(400, "the form cannot be read: its Content-Type has no boundary")
     try:
-        form = _Form(boundary, settings)
+        form = _Form(boundary, kind, settings)
         form.parser.write(body)
     except FormParserError as error:
         raise ProblemError(400, f"the form cannot be read: {error}") from error
     if not form.ended:
         raise ProblemError(400, "the form is cut short: its last boundary is missing")
-    return form.pictures
+    return form.found
 
 
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-
-REQUEST_BODY: dict[str, Any] = {
-    "required": True,
-    "description": "One picture, as a multipart field `image` or as the body itself. JPEG, PNG or WebP; its "
-    "content decides which, not its declared type.",
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": [FIELD],
-                "properties": {
-                    FIELD: {"type": "string", "format": "binary", "description": "The picture, as a file."}
-                },
-            }
-        },
-        "image/jpeg": _BINARY,
-        "image/png": _BINARY,
-        "image/webp": _BINARY,
-        "application/octet-stream": _BINARY,
-    },
-}
-"""The request body for the OpenAPI document."""
+def request_body(kind: UploadKind) -> dict[str, Any]:
+    """The request body for the OpenAPI document."""
+    binary = {"type": "string", "format": "binary"}
+    described = binary | {"description": f"The {kind.noun}, as a file."}
+    form = {"type": "object", "required": [kind.field], "properties": {kind.field: described}}
+    bodies = (*kind.declared, "application/octet-stream")
+    return {
+        "required": True,
+        "description": f"One {kind.noun}, as a multipart field `{kind.field}` or as the body itself. "
+        f"{kind.formats}; its content decides which, not its declared type.",
+        "content": {"multipart/form-data": {"schema": form}} | {name: {"schema": binary} for name in bodies},
+    }

@@ -6,20 +6,24 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from pydantic import Field
 
 from index.catalogue import SoundRecord
-from index.filters import UNLABELLED, SoundFilter
 from index.recommender import Recommender
-from model.errors import DamagedIndexError, LibraryError, SoundsAwayError
-from model.materials import MATERIALS, material_named
+from model.errors import LibraryError, SoundsAwayError
+from model.materials import MATERIALS
 from service.problems import ProblemError, problem_responses
 from service.routes.audio import audio_response, unreadable
-from service.schemas import MaterialCount, Materials, Sound, SoundPage, WholeNumber
+from service.routes.parameters import LONGEST_CURSOR, AskedFilter, WholeNumber
+from service.routes.strict import StrictRoute
+from service.schemas import MaterialCount, Materials, Sound, SoundPage
 from service.state import LeasedRecommender, state_of
 
-router = APIRouter(tags=["library"])
+router = APIRouter(tags=["library"], route_class=StrictRoute)
 
 SoundId = Annotated[str, Path(description="The sound's id: 20 hex digits.", examples=["00112233445566778899"])]
+
+_LONGEST_TEXT = 200
 
 _AUDIO: dict[int | str, dict[str, Any]] = {
     200: {
@@ -44,7 +48,7 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
 async def audio(sound_id: SoundId, recommender: LeasedRecommender, request: Request) -> Response:
     """Send the file of a sound."""
     sounds = state_of(request.app).sounds
-    record = await run_in_threadpool(_record, recommender, sound_id)
+    record = await run_in_threadpool(record_of, recommender, sound_id)
     await sounds.check()
     try:
         return await audio_response(recommender.index, record, request)
@@ -66,39 +70,45 @@ async def audio(sound_id: SoundId, recommender: LeasedRecommender, request: Requ
 )
 def info(sound_id: SoundId, recommender: LeasedRecommender, request: Request) -> Sound:
     """The record of a sound."""
-    return Sound.of(_record(recommender, sound_id), request.scope.get("root_path", ""))
+    return Sound.of(record_of(recommender, sound_id), request.scope.get("root_path", ""))
+
+
+class AskedPage(AskedFilter):
+    """The query parameters."""
+
+    q: str | None = Field(
+        None,
+        max_length=_LONGEST_TEXT,
+        description="Only sounds that have all of these words, or words that begin with them, in title, tags, "
+        "path, material or description; those that fit best first. Capitals and accents make no difference.",
+        examples=["glass bottle"],
+    )
+    cursor: str | None = Field(
+        None, max_length=LONGEST_CURSOR, description="Where the page before ended; it stands in `next`."
+    )
+    limit: WholeNumber = Field(50, ge=1, le=200, description="Most sounds on the page.")
 
 
 @router.get(
     "/sounds",
     summary="The catalogue, page by page",
-    description=f"All sounds, or those of one material; `material={UNLABELLED}` gives those without one. "
-    "Follow `next` until it is null.",
+    description="All sounds, or those that meet the filters and have the words of `q`. Follow `next` until it is "
+    "null, also where another index has been taken over meanwhile: what both have is sent once.",
     response_description="A page of records.",
     responses=problem_responses(422, 500, 503),
 )
-def catalogue(
-    recommender: LeasedRecommender,
-    request: Request,
-    material: Annotated[str | None, Query(description="Name of a material.", examples=["metal"])] = None,
-    after: Annotated[str | None, Query(description="Where the page before ended: from its `next`.")] = None,
-    limit: Annotated[WholeNumber, Query(ge=1, le=200, description="Most sounds on the page.")] = 50,
-) -> SoundPage:
+def catalogue(recommender: LeasedRecommender, request: Request, asked: Annotated[AskedPage, Query()]) -> SoundPage:
     """A page of the catalogue."""
-    if material not in (None, UNLABELLED) and material_named(material) is None:
-        raise ProblemError(422, f"there is no material {material!r}", "query.material")
-    try:
-        page = recommender.index.page(SoundFilter(material=(material,) if material else ()), after, limit)
-    except DamagedIndexError:
-        raise
-    except LibraryError as error:
-        raise ProblemError(422, str(error), "query.after") from error
+    index, only = recommender.index, asked.only()
+    if asked.q is None:
+        page = index.page(only, asked.cursor, asked.limit)
+    else:
+        page = index.find(asked.q, only, asked.cursor, asked.limit)
     root_path = request.scope.get("root_path", "")
     following = None
     if page.next is not None:
-        query = {"material": material, "after": page.next, "limit": limit}
-        wanted = {name: value for name, value in query.items() if value is not None}
-        following = f"{root_path}/sounds?{urlencode(wanted)}"
+        asked_before = [(name, text) for name, text in request.query_params.multi_items() if name != "cursor"]
+        following = f"{root_path}/sounds?{urlencode([*asked_before, ('cursor', page.next)])}"
     return SoundPage(
         total=page.total, sounds=[Sound.of(record, root_path) for record in page.sounds], next=following
     )
@@ -123,7 +133,8 @@ def materials(recommender: LeasedRecommender) -> Materials:
     )
 
 
-def _record(recommender: Recommender, sound_id: str) -> SoundRecord:
+def record_of(recommender: Recommender, sound_id: str) -> SoundRecord:
+    """The record of the sound. Raises ProblemError (404) where there is none."""
     record = recommender.index.sound(sound_id) if re.fullmatch(r"[0-9a-f]{20}", sound_id) else None
     if record is None:
         raise ProblemError(404, "the library has no sound of this id")

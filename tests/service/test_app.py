@@ -58,8 +58,13 @@ def test_the_documentation_needs_no_internet(client: httpx.Client) -> None:
 def test_every_route_is_described(document: dict[str, Any]) -> None:
     assert set(document["paths"]) == {
         "/recommend",
+        "/similar",
         "/sounds",
+        "/sounds.csv",
+        "/sounds.json",
+        "/sounds.zip",
         "/sounds/{sound_id}",
+        "/sounds/{sound_id}/similar",
         "/sounds/{sound_id}/info",
         "/materials",
         "/livez",
@@ -222,7 +227,8 @@ def test_an_index_that_cannot_be_read_is_no_failure_of_the_service(
     async def ask() -> list[httpx.Response]:
         async with started(library) as (client, _):
             monkeypatch.setattr(Catalogue, "_fetch", broken)
-            paths = ["/sounds", f"/sounds?after={sound}", f"/sounds/{sound}", f"/sounds/{sound}/info"]
+            paths = ["/sounds", "/sounds?q=pan", f"/sounds.zip?id={sound}"]
+            paths += [f"/sounds/{sound}{rest}" for rest in ("", "/info", "/similar")]
             found = [await client.get(path) for path in paths]
             return [*found, await client.post("/recommend", files={"image": encode()})]
 
@@ -230,7 +236,7 @@ def test_an_index_that_cannot_be_read_is_no_failure_of_the_service(
         check_problem(response, 503, "the library cannot be read")
         assert int(response.headers["retry-after"]) > 0
         assert "secret" not in response.text
-    assert caplog.text.count("/a/secret") == 5
+    assert caplog.text.count("/a/secret") == 7
     assert "Traceback" not in caplog.text
 
 

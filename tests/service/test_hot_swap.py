@@ -209,7 +209,7 @@ def test_a_catalogue_that_turns_out_to_be_broken(own: Library, encode: Encode) -
 
     with running(own, says=True) as server, httpx.Client(base_url=server.url, timeout=30) as client:
         assert client.post("/recommend", content=encode()).status_code == 200
-        for path in (f"/sounds/{sound}", f"/sounds/{sound}/info", f"/sounds?after={sound}"):
+        for path in (f"/sounds/{sound}", f"/sounds/{sound}/info", f"/sounds/{sound}/similar"):
             answer = client.get(path)
             check_problem(answer, 503, "library cannot be read")
             assert answer.headers["retry-after"]

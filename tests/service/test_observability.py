@@ -140,7 +140,7 @@ def test_an_address_is_decoded_no_more_often_where_there_are_many_keys(monkeypat
     ("query", "said"),
     [
         ("k=5&box=0.123456789,0.1,0.5,0.25", None),
-        ("material=metal&after=00112233445566778899&limit=3", None),
+        ("id=00112233445566778899&material=metal&limit=3", None),
         ("verbose", None),
         ("page=2&sort=name", None),
         ("material=metal;api_key=short", "material=metal;api_key=***"),

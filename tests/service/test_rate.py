@@ -27,7 +27,7 @@ def test_whoever_asks_too_often_is_told_when_to_ask_again(library: Library, enco
         assert [ask("192.0.2.1").status_code for _ in range(3)] == [200] * 3
         for _ in range(2):
             refused = ask("192.0.2.1")
-            check_problem(refused, 429, "0.001 pictures a second", "try again")
+            check_problem(refused, 429, "0.001 searches a second", "try again")
             assert 900 < int(refused.headers["retry-after"]) <= 1000
         assert ask("192.0.2.2").status_code == 200
         # Addresses of IPv6 are given out by the network.

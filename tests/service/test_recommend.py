@@ -28,6 +28,7 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
     answer = client.post("/recommend", params={"k": 7}, files={"image": picture}).json()
 
     results = answer.pop("results")
+    expected = sound_index.search(embedding, 7)
     assert answer == {
         "model": library.bundle.id,
         "index": sound_index.id,
@@ -38,8 +39,8 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
         "recognised": None,
         "materials": None,
         "objects": None,
+        "next": expected.next,
     }
-    expected = sound_index.search(embedding, 7)
     assert [result["rank"] for result in results] == list(range(1, 8))
     for result, match in zip(results, expected, strict=True):
         record = match.record
@@ -54,8 +55,11 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
             "material": {"id": known.id, "name": known.name} if known else None,
             "duration": record.seconds,
             "hit": record.hit,
+            "span": list(match.span),
             "loudness": record.loudness,
             "title": record.title,
+            "author": None,
+            "licence": None,
             "because": "material",
             "object": None,
         }

@@ -1,0 +1,59 @@
+"""Asking about a part of a picture: `box` and `at`."""
+
+from pydantic import BaseModel, Field
+
+from model.picture import REGION_SIDE, Region
+from service.problems import ProblemError
+from service.routes.parameters import decimal
+
+_LONGEST = 200
+
+
+class AskedPart(BaseModel):
+    """The query parameters."""
+
+    box: str | None = Field(
+        None,
+        description="Asks about a part of the picture: left, top, width and height as fractions of it. "
+        "The picture is upright. Not together with `at`.",
+        examples=["0.5,0,0.5,0.5"],
+        max_length=_LONGEST,
+    )
+    at: str | None = Field(
+        None,
+        description="Asks about what is around a point of the picture: x and y as fractions of it. The part is "
+        f"{REGION_SIDE:g} of the picture wide and high.",
+        examples=["0.25,0.8"],
+        max_length=_LONGEST,
+    )
+
+    def part(self) -> Region | None:
+        """The part that they name, None where that is the whole picture.
+
+        Raises ProblemError (422) for what names no part.
+        """
+        if self.box is not None and self.at is not None:
+            raise ProblemError(422, "box and at are two ways to ask about a part; send one of them", "query.at")
+        if self.box is not None:
+            x, y, width, height = _numbers(self.box, "box", ("x", "y", "width", "height"))
+            try:
+                return Region(x, y, width, height)
+            except ValueError as error:
+                raise ProblemError(422, str(error), "query.box") from error
+        if self.at is not None:
+            x, y = _numbers(self.at, "at", ("x", "y"))
+            try:
+                return Region.around(x, y)
+            except ValueError as error:
+                raise ProblemError(422, str(error), "query.at") from error
+        return None
+
+
+def _numbers(text: str, name: str, wanted: tuple[str, ...]) -> list[float]:
+    try:
+        numbers = [decimal(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != len(wanted):
+        raise ProblemError(422, f"{name} is {len(wanted)} numbers, {','.join(wanted)}", f"query.{name}")
+    return numbers
