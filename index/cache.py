@@ -14,14 +14,14 @@ from dataclasses import astuple, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from index.content import FileState
 from model.errors import LibraryError, ThudError
 from model.locks import exclusive
-from model.runtime import EmbeddedSound
+from model.runtime import EmbeddedSound, Embeddings
 from model.sound import SoundLimits
 
 CACHE_FILE = "cache.sqlite"
@@ -48,10 +48,11 @@ CREATE TABLE contents (
     id TEXT NOT NULL,
     bytes INTEGER NOT NULL,
     seconds REAL NOT NULL,
-    embeddings BLOB NOT NULL,
-    crc INTEGER NOT NULL,
+    hits INTEGER NOT NULL,
     decoded TEXT NOT NULL,
     tags TEXT NOT NULL,
+    crc INTEGER NOT NULL,
+    embeddings BLOB NOT NULL,
     UNIQUE (hearing, id)
 );
 CREATE TABLE files (
@@ -86,7 +87,16 @@ class Content:
     tags: dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class ContentFacts:
+    """Of a content: the size of the file, the fields of `EmbeddedSound` but for the embeddings, the file's tags."""
+
+    bytes: int
+    decoded: dict[str, Any]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class KnownFile:
     """What a file was found to be: the `id` of its content, or the `reason` why it is no sound that can be used."""
 
@@ -142,7 +152,7 @@ class IndexCache:
         query = "SELECT bytes, written_ns, changed_ns, inode, id, reason, rules FROM files WHERE path = ?"
         with self._errors():
             row = self._database.execute(query, (path,)).fetchone()
-        if row is None or row[:4] != astuple(state):
+        if row is None or row[:4] != (state.bytes, state.written_ns, state.changed_ns, state.inode):
             return None
         if row[5] is not None and row[6] != self._rules:
             return None
@@ -155,40 +165,35 @@ class IndexCache:
             row = self._database.execute(query, (self._hearing, identity)).fetchone()
         return None if row is None else float(row[0])
 
-    def content(self, identity: str) -> Content:
-        """The content with this id, which must be known."""
-        query = "SELECT bytes, embeddings, crc, decoded, tags FROM contents WHERE hearing = ? AND id = ?"
-        with self._errors():
-            row = self._database.execute(query, (self._hearing, identity)).fetchone()
+    def facts(self, identity: str) -> ContentFacts:
+        """What is known of the content with this id, which must be known, beside its embeddings."""
+        size, decoded, tags = self._row("bytes, decoded, tags", identity)
         try:
-            size, stored, crc, decoded, tags = row
-            if zlib.crc32(stored) != crc:
-                raise ValueError("other bytes than were written")
-            values = json.loads(decoded)
-            values = {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
-            embeddings = np.frombuffer(stored, np.float32).reshape(len(values["hits"]), -1)
-            return Content(identity, size, EmbeddedSound(embeddings=embeddings, **values), json.loads(tags))
-        except (TypeError, ValueError, KeyError) as error:
+            values = {
+                name: tuple(one) if isinstance(one, list) else one for name, one in json.loads(decoded).items()
+            }
+            return ContentFacts(size, values, json.loads(tags))
+        except (TypeError, ValueError) as error:
             raise DamagedCacheError(f"{self._path} is damaged: {error}") from error
 
-    def tags(self, identity: str) -> dict[str, str]:
-        """The tags in the file of the content with this id, which must be known."""
-        query = "SELECT tags FROM contents WHERE hearing = ? AND id = ?"
-        with self._errors():
-            ((tags,),) = self._database.execute(query, (self._hearing, identity))
-        found: dict[str, str] = json.loads(tags)
-        return found
+    def embeddings(self, identity: str) -> Embeddings:
+        """The embeddings `[h, d]` of the content with this id, which must be known."""
+        hits, stored, crc = self._row("hits, embeddings, crc", identity)
+        if not isinstance(stored, bytes) or zlib.crc32(stored) != crc or hits < 1 or len(stored) % (4 * hits):
+            raise DamagedCacheError(f"{self._path} is damaged: it has other embeddings than were written")
+        return np.frombuffer(stored, np.float32).reshape(hits, -1)
 
     def add(self, content: Content) -> None:
         """Keep a content; it is on the disk after `commit`."""
-        values = {name: getattr(content.sound, name) for name in _DECODED}
-        blob = content.sound.embeddings.tobytes()
-        decoded, tags = json.dumps(values), json.dumps(content.tags, ensure_ascii=False)
-        seconds = content.sound.seconds
-        row = (self._hearing, content.id, content.bytes, seconds, blob, zlib.crc32(blob), decoded, tags)
+        sound = content.sound
+        decoded = json.dumps({name: getattr(sound, name) for name in _DECODED})
+        tags = json.dumps(content.tags, ensure_ascii=False)
+        blob = sound.embeddings.tobytes()
+        size = (content.bytes, sound.seconds, len(sound.hits))
+        row = (self._hearing, content.id, *size, decoded, tags, zlib.crc32(blob), blob)
         insert = (
-            "INSERT OR REPLACE INTO contents (hearing, id, bytes, seconds, embeddings, crc, decoded, tags) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO contents (hearing, id, bytes, seconds, hits, decoded, tags, crc, embeddings) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         with self._errors():
             self._database.execute(insert, row)
@@ -250,7 +255,16 @@ class IndexCache:
                 raise DamagedCacheError(f"{self._path} is damaged: {str(found[0][0]).splitlines()[-1]}")
             ids = self._database.execute("SELECT id FROM contents WHERE hearing = ?", (self._hearing,)).fetchall()
         for (identity,) in ids:
-            self.content(identity)
+            self.facts(identity)
+            self.embeddings(identity)
+
+    def _row(self, columns: str, identity: str) -> tuple[Any, ...]:
+        query = f"SELECT {columns} FROM contents WHERE hearing = ? AND id = ?"  # noqa: S608
+        with self._errors():
+            row: tuple[Any, ...] | None = self._database.execute(query, (self._hearing, identity)).fetchone()
+        if row is None:
+            raise DamagedCacheError(f"{self._path} is damaged: it lacks a content that it had")
+        return row
 
     def _prepare(self, bundle_id: str) -> int:
         """Make the tables of a new file; the number of this bundle with this way of decoding."""

@@ -46,16 +46,16 @@ class Records:
         return len(self._chosen)
 
     def __iter__(self) -> Iterator[SoundRecord]:
-        for record, _ in self.with_embeddings():
+        first = 0
+        for row, place in enumerate(self._chosen.tolist()):
+            record = self._record(row, first, place)
+            first += len(record.hits)
             yield record
 
     def with_embeddings(self) -> Iterator[tuple[SoundRecord, Vectors]]:
         """Each record with the embeddings `[h, d]` of its hits."""
-        first = 0
-        for row, place in enumerate(self._chosen.tolist()):
-            record, embeddings = self._record(row, first, place)
-            first += len(embeddings)
-            yield record, embeddings
+        for record in self:
+            yield record, self._cache.embeddings(record.id)
 
     def sounds(self) -> Iterator[LibrarySound]:
         """The sounds of the records."""
@@ -95,35 +95,23 @@ class Records:
         return label, (self._root / self._sounds[place].path).is_symlink(), place
 
     def _facts(self, place: int) -> Facts:
-        return facts_of(self._sounds[place], self._cache.tags(self._ids[place].decode()))
+        return facts_of(self._sounds[place], self._cache.facts(self._ids[place].decode()).tags)
 
-    def _record(self, row: int, first: int, place: int) -> tuple[SoundRecord, Vectors]:
-        sound = self._sounds[place]
-        content = self._cache.content(self._ids[place].decode())
-        heard = content.sound
-        record = SoundRecord(
-            id=content.id,
+    def _record(self, row: int, first: int, place: int) -> SoundRecord:
+        sound, identity = self._sounds[place], self._ids[place].decode()
+        known = self._cache.facts(identity)
+        return SoundRecord(
+            id=identity,
             row=row,
             first=first,
             path=sound.path,
             copies=tuple(self._sounds[copy].path for copy in self._copies.get(place, ())),
-            **vars(facts_of(sound, content.tags)),
-            seconds=heard.seconds,
-            hit=heard.hit,
-            hits=heard.hits,
-            ends=heard.ends,
-            sample_rate=heard.sample_rate,
-            channels=heard.channels,
-            format=heard.format,
-            media_type=FORMATS[heard.format].media_type,
-            playable=heard.playable,
-            bytes=content.bytes,
-            peak=heard.peak,
-            loudness=heard.loudness,
-            brightness=heard.brightness,
+            **vars(facts_of(sound, known.tags)),
+            **known.decoded,
+            bytes=known.bytes,
+            media_type=FORMATS[known.decoded["format"]].media_type,
             objects=objects_named(sound.path, *(sound.columns.get(one, "") for one in NAMING_COLUMNS)),
         )
-        return record, heard.embeddings
 
 
 @dataclass

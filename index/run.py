@@ -12,13 +12,21 @@ import numpy as np
 from index.cache import DamagedCacheError, IndexCache, remove_cache
 from index.content import FileState
 from index.embed import embed_sounds
-from index.generation import FORMAT_VERSION, About, IndexSpec, publish_generation, reuse_generation
+from index.generation import (
+    FORMAT_VERSION,
+    About,
+    IndexSpec,
+    current_generation,
+    publish_generation,
+    reuse_generation,
+)
+from index.hubs import find_hubs
 from index.library import Library, LibrarySound, Skipped, find_library
 from index.options import Options, write_options
 from index.proposals import Proposals
 from index.records import Records, survey
 from index.skipped import lines_about, write_skipped
-from index.vectors import Vectors, find_hubs
+from index.vectors import VectorIndex, Vectors
 from model.atomic import claimed_file
 from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
@@ -197,7 +205,29 @@ class Run:
             hubs = None
             if self._bank is not None and self._hub_spec is not None:
                 hubs = find_hubs(vectors, self._bank, self._hub_spec)
-            return publish_generation(self._folder, about, vectors, records, hubs=hubs, threads=self._workers), True
+            spec = publish_generation(
+                self._folder,
+                about,
+                vectors,
+                records,
+                hubs=hubs,
+                threads=self._workers,
+                columns=self._bundle.spec.picture_columns,
+                previous=self._previous(),
+            )
+            return spec, True
+
+    def _previous(self) -> VectorIndex | None:
+        """The current vectors, where they have inverted lists, whose centroids may do for the new ones too."""
+        try:
+            generation = current_generation(self._folder)
+            spec = generation.spec
+            if spec.search.kind == "flat" or spec.bundle_id != self._bundle.id:
+                return None
+            contents = {name: np.memmap(generation.folder / name, np.uint8, "r").data for name in spec.search.files}
+            return VectorIndex.load(contents, spec.search, spec.embedding_size, biased=spec.hubness is not None)
+        except (LibraryError, OSError, ValueError):
+            return None
 
     def _write_vectors(self, file: Path, records: Records) -> None:
         """Write the vectors `[v, d]` of all records, so that no more than a block of them is in memory.
