@@ -1,57 +1,23 @@
-"""Building an index of a folder of sounds."""
+"""Building an index of a folder of sounds, and changing it: sounds added and taken out by name."""
 
-import csv
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-
-from index.catalogue import SoundRecord
-from index.embed import FinishedSound, FinishedSounds, Outcome, embed_sounds
-from index.facts import facts_of
-from index.generation import IndexSpec, publish_generation
-from index.hubs import find_hubs
-from index.library import LibrarySound, Skipped, find_library
-from index.proposals import Proposals
-from index.vectors import Vectors
-from model.atomic import atomic_file
-from model.bundle import Bundle
-from model.errors import BundleError, LibraryError
-from model.heads import MaterialHeads, blend_labels
-from model.hubness import load_bank
-from model.objects import objects_named
-from model.runtime import TowerRuntime
+from index.generation import CATALOGUE, current_generation
+from index.library import find_library
+from index.options import Options, find_options, read_options
+from index.run import BuildReport, Run
+from model import PRETRAINED
+from model.bundle import Bundle, load_bundle
+from model.errors import LibraryError
 from model.sound import SoundLimits
-from model.sound_format.formats import FORMATS
 from model.threads import available_cpus
 
-SKIPPED_FILE = "skipped.tsv"
-NAMING_COLUMNS = ("object", "title", "tags", "keywords")
-"""Columns of a manifest in which, beside its path, objects are looked for that a sound names."""
-
-
-@dataclass(frozen=True)
-class BuildReport:
-    """The result of indexing a folder.
-
-    `skipped` and `duplicates` list the files that are not in the index; the reason of a duplicate names the file
-    with the same content. `resumed` counts the sounds that an earlier, interrupted run had embedded, `embedded`
-    those of this run; `seconds` is the time of embedding alone.
-    """
-
-    spec: IndexSpec
-    skipped: tuple[Skipped, ...]
-    duplicates: tuple[Skipped, ...]
-    resumed: int
-    embedded: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Sounds embedded per second in this run."""
-        return self.embedded / self.seconds if self.embedded else 0.0
+Say = Callable[[str], None]
 
 
 def build_index(
@@ -65,13 +31,16 @@ def build_index(
     hubness: bool = True,
     labels: bool = True,
     propose: Path | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
 ) -> BuildReport:
-    """Embed every sound under `sounds_folder` with `bundle` and publish the index at `index_folder`.
+    """Make the index at `index_folder` one of all sounds under `sounds_folder`, embedded with `bundle`.
 
-    Labels are found as in `find_library`. `say` is called with one line for each thing a person should know, such
-    as a file that was skipped; all such files are also listed in INDEX/skipped.tsv. `workers` threads embed sounds,
-    by default one for each CPU. If the run is interrupted, the next one continues with what was finished.
+    Only contents that are not in the index's cache are decoded and embedded; a run that was interrupted is gone on
+    with. Where nothing changed, nothing is published. Sounds that were taken out with `change_index` stay out.
+
+    Labels are found as in `find_library`. `say` is called with one line for each thing a person should know, at
+    most 20 of them about files that were left out; all such files are listed in INDEX/skipped.tsv. `workers`
+    threads embed sounds, by default one for each CPU.
 
     With `hubness`, and where the bundle has pictures to find hubs with, the index ranks by cosine minus the hub
     bias of each sound, else by cosine alone. With `labels`, and where the bundle has heads and a label strength,
@@ -84,138 +53,93 @@ def build_index(
     there already, and BundleError if the bundle's sound tower does not work, if its bank of pictures cannot be used
     or if it has no heads to guess with.
     """
-    hub_spec = bundle.spec.hubness if hubness else None
-    heads = MaterialHeads.load(bundle)
-    strength = bundle.spec.label_strength if labels and heads is not None else 0.0
-    bank = load_bank(bundle) if hub_spec is not None else None
-    proposals = Proposals(propose, heads, sounds_folder) if propose is not None else None
-    library = find_library(sounds_folder, manifest)
-    for note in library.notes:
-        say(note)
-    for one in library.skipped:
-        say(f"skipped {one.path}: {one.reason}")
-    cpus = available_cpus()
-    runtime = TowerRuntime(bundle, threads=1)
-    # Tried once before the sounds, so that a bundle that does not work ends the run, not each sound.
-    tried = runtime.embed_clips(np.zeros((1, bundle.spec.clip.samples), np.float32))
-    if tried.shape != (1, bundle.spec.embedding_size):
-        raise BundleError(f"the bundle's sound tower gives {tried.shape}, not {bundle.spec.embedding_size} numbers")
-    with FinishedSounds(index_folder, bundle.id) as finished:
-        paths = [sound.path for sound in library.sounds]
-        began = time.perf_counter()
-        outcomes, resumed = embed_sounds(
-            runtime,
-            library.root,
-            paths,
-            finished=finished,
-            limits=limits,
-            workers=workers or cpus,
-            say=say,
-        )
-        seconds = time.perf_counter() - began
-        if resumed:
-            say(f"sounds taken from an earlier run that was interrupted: {resumed}")
-        failed = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
-        embeddings, records, duplicates = _rows(library.sounds, outcomes)
-        for one in duplicates:
-            say(f"left out {one.path}: {one.reason}")
-        skipped = sorted([*library.skipped, *failed], key=lambda one: one.path)
-        try:
-            _write_skipped(index_folder / SKIPPED_FILE, [*skipped, *duplicates])
-            if not records:
-                raise LibraryError(
-                    f"nothing under {library.root} could be indexed: "
-                    f"{len(paths)} sound files found, {len(skipped)} files skipped"
-                )
-            unplayable = [record.path for record in records if not record.playable]
-            if unplayable:
-                say(
-                    f"browsers cannot play {len(unplayable)} of the sounds as they are, such as {unplayable[0]}; "
-                    "thud serve sends these as FLAC"
-                )
-            vectors = embeddings
-            if heads is not None and strength:
-                of_hits = [record.material for record in records for _ in record.hits]
-                vectors = blend_labels(vectors, of_hits, heads, strength)
-            hubs = find_hubs(vectors, bank, hub_spec) if bank is not None and hub_spec is not None else None
-            spec = publish_generation(
-                index_folder,
-                bundle.id,
-                vectors,
-                records,
-                library_root=library.root,
-                duplicates=len(duplicates),
-                skipped=len(skipped),
-                hubs=hubs,
-                label_strength=strength,
-                threads=cpus,
-                columns=bundle.spec.picture_columns,
-            )
-        except OSError as error:
-            raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
-        if proposals is not None:
-            at = {sound.path: sound for sound in library.sounds}
-            main = [record.first + record.hits.index(record.hit) for record in records]
-            proposals.write([at[record.path] for record in records], embeddings[main])
-        finished.discard()
-    embedded = len(outcomes) - len(failed) - resumed
-    return BuildReport(spec, tuple(skipped), tuple(duplicates), resumed, embedded, seconds)
-
-
-def _rows(
-    sounds: Sequence[LibrarySound], outcomes: Sequence[Outcome]
-) -> tuple[Vectors, list[SoundRecord], list[Skipped]]:
-    """Vectors `[n, d]` and records of the sounds, one for each content, and the files left out as duplicates."""
-    records: dict[str, SoundRecord] = {}
-    vectors = []
-    duplicates = []
-    first = 0
-    for sound, outcome in zip(sounds, outcomes, strict=True):
-        if isinstance(outcome, Skipped):
-            continue
-        if known := records.get(outcome.id):
-            duplicates.append(Skipped(sound.path, f"has the same content as {known.path}"))
-            records[outcome.id] = replace(known, copies=(*known.copies, sound.path))
-            continue
-        records[outcome.id] = _record(len(records), first, sound, outcome)
-        vectors.append(outcome.sound.embeddings)
-        first += len(outcome.sound.embeddings)
-    stacked: Vectors = np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
-    return stacked, list(records.values()), duplicates
-
-
-def _record(row: int, first: int, sound: LibrarySound, finished: FinishedSound) -> SoundRecord:
-    embedded = finished.sound
-    return SoundRecord(
-        id=finished.id,
-        row=row,
-        first=first,
-        path=sound.path,
-        copies=(),
-        **vars(facts_of(sound, {})),
-        seconds=embedded.seconds,
-        hit=embedded.hit,
-        hits=embedded.hits,
-        ends=embedded.ends,
-        sample_rate=embedded.sample_rate,
-        channels=embedded.channels,
-        format=embedded.format,
-        media_type=FORMATS[embedded.format].media_type,
-        playable=embedded.playable,
-        bytes=finished.file.bytes,
-        peak=embedded.peak,
-        loudness=embedded.loudness,
-        brightness=embedded.brightness,
-        objects=objects_named(sound.path, *(sound.columns.get(one, "") for one in NAMING_COLUMNS)),
+    root, folder = sounds_folder.resolve(), bundle.folder.resolve()
+    earlier = find_options(index_folder)
+    # The same library may have moved; in another one, that a path was taken out says nothing.
+    same = earlier is not None and (earlier.sounds == root or not earlier.sounds.exists())
+    options = Options(
+        sounds=root,
+        bundle=None if folder == PRETRAINED.resolve() else folder,
+        manifest=None if manifest is None else manifest.absolute(),
+        max_seconds=limits.max_seconds,
+        hubness=hubness,
+        labels=labels,
+        removed=earlier.removed if earlier is not None and same else (),
     )
+    workers = workers or available_cpus()
+    return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)()
 
 
-def _write_skipped(file: Path, skipped: Iterable[Skipped]) -> None:
-    """Write the table of files and reasons. Each run replaces it; it has no rows where nothing was left out."""
-    with (
-        atomic_file(file) as aside,
-        aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out,
-    ):
-        table = csv.writer(out, delimiter="\t", lineterminator="\n")
-        table.writerow(["path", "reason"])
-        table.writerows((one.path, one.reason) for one in skipped)
+def change_index(
+    index_folder: Path, *, add: Sequence[Path] = (), remove: Sequence[Path] = (), say: Say = lambda line: None
+) -> BuildReport:
+    """Take the sounds at and under `add` into the index and those at and under `remove` out of it.
+
+    A sound that is taken out stays out, also in later runs, until it is added again; its file is left alone. Other
+    files that are new are not taken in. Everything else is as in the last run. The paths to add lie in the index's
+    sound folder; those to remove may also be given as the index has them, relative to that folder.
+
+    Raises LibraryError for a path that is no such sound, and as `build_index` does.
+    """
+    options = read_options(index_folder)
+    bundle = load_bundle(options.bundle_folder)
+    generation = current_generation(index_folder)
+    if generation.spec.bundle_id != bundle.id:
+        raise LibraryError(
+            f"{options.bundle_folder} is another bundle than the index was made with; run thud index again"
+        )
+    known = indexed_paths(generation.folder / CATALOGUE)
+    removed = set(options.removed)
+    for path in remove:
+        inside = _among(known, _relative(path, options.sounds)) or _among(known, path.as_posix())
+        if not inside:
+            raise LibraryError(f"{path} is not in the index")
+        removed |= inside
+    added: set[str] = set()
+    library = find_library(options.sounds, options.manifest)
+    if add:
+        there = {sound.path for sound in library.sounds}
+        for path in add:
+            relative = _relative(path, options.sounds)
+            if relative is None:
+                raise LibraryError(f"{path} is not in {options.sounds}, the folder of this index's sounds")
+            inside = _among(there, relative)
+            if not inside:
+                reasons = [one.reason for one in library.skipped if one.path == relative]
+                raise LibraryError(
+                    f"{path} is no sound that can be indexed{''.join(f': {one}' for one in reasons[:1])}"
+                )
+            added |= inside
+    options = options.model_copy(update={"removed": tuple(sorted(removed - added))})
+    limits = SoundLimits(max_seconds=options.max_seconds)
+    workers = available_cpus()
+    return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, only=known | added)(library)
+
+
+def indexed_paths(catalogue: Path) -> set[str]:
+    """The paths of all files that an index has, copies among them. Raises LibraryError."""
+    try:
+        with closing(sqlite3.connect(f"{catalogue.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            rows = database.execute("SELECT path, copies FROM sounds").fetchall()
+        return {one for path, copies in rows for one in (path, *json.loads(copies))}
+    except (sqlite3.Error, ValueError) as error:
+        raise LibraryError(f"{catalogue} is damaged: {error}; run thud index again") from error
+
+
+def _relative(path: Path, root: Path) -> str | None:
+    """A path under the root as the index has it; None if it lies elsewhere. The file itself may be a link."""
+    try:
+        full = path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
+        return full.relative_to(root).as_posix()
+    except ValueError:
+        return None
+
+
+def _among(paths: set[str], wanted: str | None) -> set[str]:
+    """Of the paths, that one and those under it."""
+    if wanted is None:
+        return set()
+    wanted = os.path.normpath(wanted)
+    if wanted == ".":
+        return set(paths)
+    return {path for path in paths if path == wanted or path.startswith(f"{wanted}/")}

@@ -1,280 +1,290 @@
-"""Embedding the sounds of a library in parallel; what is finished is kept, so that an interrupted run continues."""
+"""Finding out the content of each sound of a library, and embedding in parallel what no run has embedded before."""
 
-import hashlib
-import json
 import os
-import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
+from index.cache import LARGE, Content, IndexCache, KnownFile
+from index.content import ID_DIGITS, FileState, sound_id
 from index.library import Skipped
-from index.vectors import is_unit
-from model.errors import LibraryError, SoundError
+from index.tags import read_tags
+from model.errors import SoundError
 from model.progress import progress
-from model.runtime import EmbeddedSound, TowerRuntime
+from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.sound_format.silent_decoders import silent_decoders
 
-FINISHED_FILE = "building.sqlite"
-ID_DIGITS = 20
+Ids = npt.NDArray[np.bytes_]
+
+_AT_ONCE = 64
+"""So many files are looked at together."""
+_AHEAD = 128
+"""So many sounds are on their way through the threads."""
 _COMMIT_EVERY = 256
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS finished_5 (
-    bundle TEXT NOT NULL,
-    id TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    embeddings BLOB NOT NULL,
-    hits TEXT NOT NULL,
-    hit REAL NOT NULL,
-    ends TEXT NOT NULL,
-    seconds REAL NOT NULL,
-    sample_rate INTEGER NOT NULL,
-    channels INTEGER NOT NULL,
-    format TEXT NOT NULL,
-    playable INTEGER NOT NULL,
-    peak REAL NOT NULL,
-    loudness REAL NOT NULL,
-    brightness REAL NOT NULL,
-    PRIMARY KEY (bundle, id)
-) WITHOUT ROWID
-"""
 
+@dataclass
+class Embedded:
+    """What `embed_sounds` found: the content's id of each path, empty where it is `skipped`.
 
-@dataclass(frozen=True)
-class FileState:
-    """A sound file as it was found: its POSIX path under the root, and what changes when the file does.
-
-    The size and the time of writing (`written_ns`) can be set back after a change; `changed_ns` and `inode` cannot.
+    `embedded` counts the sounds that this run embedded.
     """
 
-    path: str
-    bytes: int
-    written_ns: int
-    changed_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, root: Path, path: str) -> "FileState":
-        """The state of `root/path` now. Raises OSError."""
-        found = os.stat(root / path)  # noqa: PTH116 -- the one call per file that every run makes
-        return cls(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-
-
-@dataclass(frozen=True)
-class FinishedSound:
-    """A sound that was embedded, with the `id` of its content."""
-
-    file: FileState
-    id: str
-    sound: EmbeddedSound
-
-
-class FinishedSounds:
-    """Finished embeddings in INDEX/building.sqlite, by bundle and by content of the file, not by its path or time.
-
-    While it is open no other process can open it, so that two runs never build the same index at once. Use it as a
-    context manager and from one thread; only `may_have` may be called from others. `discard` removes the file.
-    """
-
-    def __init__(self, index_folder: Path, bundle_id: str) -> None:
-        """Open or create. Raises LibraryError if another run has it open or the folder cannot be written."""
-        self._path = index_folder / FINISHED_FILE
-        self._bundle = bundle_id
-        try:
-            index_folder.mkdir(parents=True, exist_ok=True)
-            self._database = self._open()
-        except OSError as error:
-            raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-                raise LibraryError(f"another thud index is at work in {index_folder}") from error
-            if error.sqlite_errorname in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-                raise LibraryError(f"{self._path} is damaged; remove it and run thud index again") from error
-            raise LibraryError(f"{self._path} cannot be written: {error}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
-
-    def may_have(self, file: FileState) -> bool:
-        """Whether an earlier run finished a file of this size: only then is it worth hashing."""
-        return file.bytes in self._sizes
-
-    def get(self, file: FileState, identity: str) -> FinishedSound | None:
-        """What an earlier run finished for the content with this id, which `file` has, or None."""
-        query = (
-            "SELECT embeddings, hits, hit, ends, seconds, sample_rate, channels, format, "
-            "playable, peak, loudness, brightness FROM finished_5 WHERE bundle = ? AND id = ?"
-        )
-        row = self._database.execute(query, (self._bundle, identity)).fetchone()
-        if row is None:
-            return None
-        stored, hits, hit, ends, seconds, sample_rate, channels, kind, playable, *rest = row
-        times = tuple(json.loads(hits))
-        embeddings = np.frombuffer(stored, np.float32).reshape(len(times), -1)
-        until = tuple(json.loads(ends))
-        sound = EmbeddedSound(
-            embeddings, times, hit, until, seconds, sample_rate, channels, kind, bool(playable), *rest
-        )
-        return FinishedSound(file, identity, sound)
-
-    def add(self, sounds: Iterable[FinishedSound]) -> None:
-        """Write finished sounds to the disk. Raises LibraryError if it is full."""
-        rows = [
-            (
-                self._bundle,
-                one.id,
-                one.file.bytes,
-                one.sound.embeddings.tobytes(),
-                json.dumps(one.sound.hits),
-                one.sound.hit,
-                json.dumps(one.sound.ends),
-                one.sound.seconds,
-                one.sound.sample_rate,
-                one.sound.channels,
-                one.sound.format,
-                one.sound.playable,
-                one.sound.peak,
-                one.sound.loudness,
-                one.sound.brightness,
-            )
-            for one in sounds
-        ]
-        try:
-            with self._database:
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO finished_5 VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows
-                )
-        except sqlite3.OperationalError as error:
-            raise LibraryError(f"{self._path} cannot be written: {error}") from error
-
-    def discard(self) -> None:
-        """Remove the file; called when the index that it was for is published."""
-        self._path.unlink(missing_ok=True)
-
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=0)
-        try:
-            # In this mode SQLite holds the lock of the first write until the connection is closed.
-            database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            database.execute("BEGIN EXCLUSIVE")
-            database.execute(_SCHEMA)
-            sizes = database.execute("SELECT DISTINCT bytes FROM finished_5 WHERE bundle = ?", (self._bundle,))
-            self._sizes = {size for (size,) in sizes}
-            database.commit()
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-
-Outcome = FinishedSound | Skipped
+    ids: Ids
+    skipped: list[Skipped] = field(default_factory=list)
+    embedded: int = 0
 
 
 def embed_sounds(
-    runtime: TowerRuntime,
+    runtime: Callable[[], TowerRuntime],
     root: Path,
     paths: Sequence[str],
     *,
-    finished: FinishedSounds,
+    cache: IndexCache,
     limits: SoundLimits,
     workers: int,
-    say: Callable[[str], None],
-) -> tuple[list[Outcome], int]:
-    """Embed the sounds at `paths` under `root`; one outcome per path, in the order of `paths`.
+) -> Embedded:
+    """Find the content of the sounds at `paths` under `root`; what is not in the `cache` is embedded and added.
 
-    What `finished` holds is not embedded again. What is embedded is added to it every 256 sounds and when the run
-    is interrupted. A sound that cannot be used becomes a `Skipped`, and `say` is called with the reason. The second
-    value is the number of sounds taken from `finished`.
+    A file is hashed only if its state is not known, and embedded only if its content is not; of files with the same
+    content one is embedded. The cache is written every 256 sounds and when the run is interrupted. A sound that
+    cannot be used becomes a `Skipped`. `runtime` is called when the first sound is to be embedded.
     """
-    outcomes: list[Outcome] = []
-    resumed = 0
-
-    def embed(file: FileState) -> Outcome:
-        return _embed(runtime, root, file, limits)
-
     with (
         silent_decoders(),
         ThreadPoolExecutor(workers) as pool,
         progress("embedding", len(paths), "sound") as bar,
     ):
-        for start in range(0, len(paths), _COMMIT_EVERY):
-            found = pool.map(lambda path: _find(root, path, finished), paths[start : start + _COMMIT_EVERY])
-            known = [_known(one, finished, limits) for one in found]
-            waiting = [one for one in known if isinstance(one, FileState)]
-            resumed += sum(isinstance(one, FinishedSound) for one in known)
-            embedded: list[FinishedSound] = []
-            results = pool.map(embed, waiting)
+        run = _Run(pool, runtime, root, paths, cache, limits, bar.update)
+        try:
+            run.all()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        finally:
+            cache.commit()
+    run.result.skipped.sort(key=lambda one: one.path)
+    return run.result
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What reading a file gave: its content's `id`, the content if it was embedded, or why it cannot be used.
+
+    A reason that would be the same next time `lasts`.
+    """
+
+    id: str | None = None
+    content: Content | None = None
+    reason: str | None = None
+    lasts: bool = False
+
+
+@dataclass
+class _Work:
+    """A file on its way. `settled`: its state was old enough to stand for one content when it was looked up."""
+
+    place: int
+    path: str
+    state: FileState
+    settled: bool
+    id: str | None = None
+    future: "Future[_Found] | None" = None
+    first: bool = False  # of those with its content
+
+
+class _Run:
+    """The pipeline: states of files, then their hashes, then their embeddings, each a little ahead of the next."""
+
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        runtime: Callable[[], TowerRuntime],
+        root: Path,
+        paths: Sequence[str],
+        cache: IndexCache,
+        limits: SoundLimits,
+        done: Callable[[], object],
+    ) -> None:
+        self._pool, self._runtime, self._cache, self._limits, self._done = pool, runtime, cache, limits, done
+        self._root, self._paths = str(root), paths
+        self.result = Embedded(np.zeros(len(paths), f"S{ID_DIGITS}"))
+        self._hashing: deque[list[_Work]] = deque()
+        self._embedding: deque[_Work] = deque()
+        self._on_the_way: dict[str, Future[_Found]] = {}  # by content
+        self._refused: dict[str, str] = {}  # reasons by content
+        self._trying: set[int] = set()  # sizes of large files of unknown content that are being decoded
+        self._waiting: dict[int, deque[_Work]] = {}  # other files of these sizes
+        self._uncommitted = 0
+
+    def all(self) -> None:
+        """Take every path to its end."""
+        for start in range(0, len(self._paths), _AT_ONCE):
+            self._hash(self._changed(range(start, min(start + _AT_ONCE, len(self._paths)))))
+            if len(self._hashing) > 1:
+                self._embed(self._hashing.popleft())
+            self._collect(_AHEAD)
+        self._finish()
+        while self._waiting:
+            some: list[_Work] = []
+            for size, works in list(self._waiting.items()):
+                some += works if size in self._cache.sizes else [works.popleft()]
+                if size in self._cache.sizes or not works:
+                    del self._waiting[size]
+            self._hash(some)
+            self._finish()
+
+    def _changed(self, places: Iterable[int]) -> list[_Work]:
+        """The files that have to be read; what the cache knows of the others is taken at once."""
+        changed = []
+        for place in places:
+            path = self._paths[place]
             try:
-                for one in known:
-                    outcome = next(results) if isinstance(one, FileState) else one
-                    outcomes.append(outcome)
-                    if isinstance(outcome, Skipped):
-                        say(f"skipped {outcome.path}: {outcome.reason}")
-                    elif outcome is not one:
-                        embedded.append(outcome)
-                    bar.update()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-            finally:
-                finished.add(embedded)
-    return outcomes, resumed
+                state = FileState.of(os.path.join(self._root, path))  # noqa: PTH118 -- for each file of each run
+            except OSError as error:
+                self._skip(path, _unreadable(error))
+                continue
+            known = self._cache.file(path, state)
+            work = _Work(place, path, state, settled=True)
+            if known is None:
+                work.settled = state.settled()
+                changed.append(work)
+            elif known.reason is not None:
+                self._skip(path, known.reason)
+            elif known.id is not None and self._embedded(known.id):
+                self._take(work, known.id)
+            else:
+                work.id = known.id
+                changed.append(work)
+        return changed
+
+    def _embedded(self, identity: str) -> bool:
+        """Whether the content is known, and no longer than is accepted now."""
+        seconds = self._cache.seconds(identity)
+        return seconds is not None and seconds <= self._limits.max_seconds
+
+    def _hash(self, works: list[_Work]) -> None:
+        for work in works:
+            # A large file may be a sound of hours, which its header tells: such a one is decoded first.
+            if work.id is None and (work.state.bytes <= LARGE or work.state.bytes in self._cache.sizes):
+                work.future = self._pool.submit(_hash, self._root, work.path, work.state)
+        self._hashing.append(works)
+
+    def _embed(self, works: list[_Work]) -> None:
+        for work in works:
+            if work.future is not None:
+                hashed = work.future.result()
+                work.id, work.future = hashed.id, None
+                if hashed.id is None:
+                    self._end(work, hashed)
+                    continue
+            if work.id is None:
+                if work.state.bytes in self._trying:
+                    self._waiting.setdefault(work.state.bytes, deque()).append(work)
+                    continue
+                self._trying.add(work.state.bytes)
+            elif work.id in self._refused:
+                self._end(work, _Found(work.id, reason=self._refused[work.id], lasts=True))
+                continue
+            elif work.id in self._on_the_way:
+                work.future = self._on_the_way[work.id]
+            elif self._embedded(work.id):
+                self._end(work, _Found(work.id))
+                continue
+            if work.future is None:
+                work.first = True
+                work.future = self._pool.submit(_embed, self._runtime(), self._root, work, self._limits)
+                if work.id is not None:
+                    self._on_the_way[work.id] = work.future
+            self._embedding.append(work)
+
+    def _collect(self, left: int) -> None:
+        """Take results until only `left` sounds are on their way."""
+        while len(self._embedding) > left:
+            work = self._embedding.popleft()
+            assert work.future is not None
+            found = work.future.result()
+            if work.id is None:
+                self._trying.discard(work.state.bytes)
+            elif work.first:
+                del self._on_the_way[work.id]
+                if found.reason is not None and found.lasts:
+                    self._refused[work.id] = found.reason
+            if work.first and found.content is not None:
+                self._cache.add(found.content)
+                self.result.embedded += 1
+                self._uncommitted += 1
+            self._end(work, found)
+            if self._uncommitted >= _COMMIT_EVERY:
+                self._uncommitted = 0
+                self._cache.commit()
+
+    def _finish(self) -> None:
+        while self._hashing:
+            self._embed(self._hashing.popleft())
+        self._collect(0)
+
+    def _end(self, work: _Work, found: _Found) -> None:
+        if work.settled and (found.reason is None or found.lasts):
+            self._cache.remember(work.path, work.state, KnownFile(found.id, found.reason))
+        if found.reason is not None:
+            self._skip(work.path, found.reason)
+        elif found.id is not None:
+            self._take(work, found.id)
+
+    def _take(self, work: _Work, identity: str) -> None:
+        self.result.ids[work.place] = identity
+        self._done()
+
+    def _skip(self, path: str, reason: str) -> None:
+        self.result.skipped.append(Skipped(path, reason))
+        self._done()
 
 
-def _find(root: Path, path: str, finished: FinishedSounds) -> tuple[FileState, str | None] | Skipped:
-    """The state of a file, and the id of its content where an earlier run may have finished it."""
+def _hash(root: str, path: str, state: FileState) -> _Found:
+    """Called in a thread."""
+    full = Path(root, path)
     try:
-        file = FileState.of(root, path)
-        identity = sound_id(root / path) if finished.may_have(file) else None
-        return file, identity if identity and FileState.of(root, path) == file else None
+        identity = sound_id(full)
+        return _Found(identity) if FileState.of(full) == state else _CHANGED
     except OSError as error:
-        return Skipped(path, f"cannot be read: {error.strerror or error}")
+        return _Found(reason=_unreadable(error))
 
 
-def _known(
-    found: tuple[FileState, str | None] | Skipped, finished: FinishedSounds, limits: SoundLimits
-) -> Outcome | FileState:
-    """What is known of a sound before it is embedded: its outcome from an earlier run, or only the file's state."""
-    if isinstance(found, Skipped):
-        return found
-    file, identity = found
-    earlier = finished.get(file, identity) if identity is not None else None
-    # The earlier run may have had wider limits.
-    return file if earlier is None or earlier.sound.seconds > limits.max_seconds else earlier
-
-
-def _embed(runtime: TowerRuntime, root: Path, file: FileState, limits: SoundLimits) -> Outcome:
-    path = root / file.path
+def _embed(runtime: TowerRuntime, root: str, work: _Work, limits: SoundLimits) -> _Found:
+    """Called in a thread."""
+    path = Path(root, work.path)
     try:
-        # Decoding comes first: it refuses a sound of hours by its header, while hashing would read the whole file.
         sound = runtime.embed_sound(path, limits)
-        identity = sound_id(path)
-        if FileState.of(root, file.path) != file:
-            return Skipped(file.path, "changed while it was being read; run thud index again")
+        # A file that was written a moment ago may have changed since it was hashed without a trace in its state.
+        identity = work.id if work.id is not None and work.settled else sound_id(path)
+        tags = read_tags(path)
+        if FileState.of(path) != work.state or work.id not in (None, identity):
+            return _CHANGED
     except SoundError as error:
-        return Skipped(file.path, str(error))
+        return _Found(work.id, reason=str(error), lasts=not isinstance(error.__cause__, OSError))
     except OSError as error:
-        return Skipped(file.path, f"cannot be read: {error.strerror or error}")
+        return _Found(reason=_unreadable(error))
     except MemoryError:
-        return Skipped(file.path, "there is not enough memory to read it")
-    if sound.embeddings.dtype != np.float32 or not all(map(is_unit, sound.embeddings)):
-        return Skipped(file.path, "the bundle's sound tower gave it an embedding that is not of length 1")
-    return FinishedSound(file, identity, sound)
+        return _Found(reason="there is not enough memory to read it")
+    if sound.embeddings.dtype != np.float32 or not _are_unit(sound.embeddings):
+        return _Found(reason="the bundle's sound tower gave it an embedding that is not of length 1")
+    return _Found(identity, Content(identity, work.state.bytes, sound, tags))
 
 
-def sound_id(path: Path) -> str:
-    """A sound's id: the first 20 hex digits of the SHA-256 of the file's bytes. Raises OSError."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:ID_DIGITS]
+def _are_unit(embeddings: npt.NDArray[np.float32]) -> bool:
+    """Whether all `[h, d]` are finite and of length 1."""
+    return bool((np.abs(np.linalg.norm(embeddings, axis=1) - 1.0) <= 1e-3).all())  # false for NaN
+
+
+_CHANGED = _Found(reason="changed while it was being read; run thud index again")
+
+
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read: {error.strerror or error}"

@@ -4,22 +4,21 @@
       current                        the id of the generation to read; replaced in one step
       generations/<id>/
         index.json                   `IndexSpec`
-  XX.sqlite             the catalogue
+        vectors.f32                  the vectors; search.faiss beside it, where there are inverted lists
+        catalogue.sqlite             the catalogue
 
 A reader sees one whole generation, never a mixture of two. Publishing keeps the generation that was current before,
 because a reader may be opening it at that moment, and removes older ones. What a reader has open stays readable.
 """
 
-import hashlib
-import json
 import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,7 +29,6 @@ from index.vectors import SearchRecord, VectorIndex, Vectors
 from model.atomic import atomic_file, atomic_folder, sync_folder
 from model.errors import LibraryError
 from model.files import FileRecord, file_record, first_problem, read_bounded, read_json
-from model.hubness import Biases
 
 FORMAT_VERSION = 4
 POINTER = "current"
@@ -78,36 +76,51 @@ class Generation:
     spec: IndexSpec
 
 
-def generation_id(
-    bundle_id: str, vectors: Vectors, records: Sequence[SoundRecord], biases: Biases | None = None
-) -> str:
-    """16 hex digits, a hash of all that decides an answer: bundle, vectors `[n, d]`, biases `[n]`, records."""
-    digest = hashlib.sha256(f"{FORMAT_VERSION}\n{bundle_id}\n{vectors.shape}\n".encode())
-    digest.update(vectors.astype("<f4", order="C").tobytes())
-    if biases is not None:
-        digest.update(biases.astype("<f4").tobytes())
-    for record in records:
-        digest.update(json.dumps(astuple(record)).encode() + b"\n")
-    return digest.hexdigest()[:16]
+@dataclass(frozen=True)
+class About:
+    """What index.json says of a generation beside its vectors: the fields of `IndexSpec`."""
+
+    id: str
+    bundle_id: str
+    library_root: Path
+    sounds: int
+    materials: Counter[str | None]
+    duplicates: int
+    skipped: int
+    label_strength: float = 0.0
+
+
+def reuse_generation(index_folder: Path, about: About) -> tuple[IndexSpec, bool] | None:
+    """Make the generation with the id of `about`, if it is there and whole, the current one; None if it is not.
+
+    The second value is whether another one was current before.
+
+    Its files stay, as they may be in use; index.json is written anew where it says something else. Nothing is
+    written where it is the current one already.
+    """
+    target = index_folder / GENERATIONS / about.id
+    existing = _intact(target)
+    if existing is None:
+        return None
+    spec = existing.model_copy(update=_fields(about))
+    if spec != existing:
+        _write_spec(target / SPEC_FILE, spec)
+    return spec, _point_to(index_folder, spec.id)
 
 
 def publish_generation(
     index_folder: Path,
-    bundle_id: str,
+    about: About,
     vectors: Vectors,
-    records: Sequence[SoundRecord],
+    records: Iterable[SoundRecord],
     *,
-    library_root: Path,
-    duplicates: int,
-    skipped: int,
     hubs: Hubs | None = None,
-    label_strength: float = 0.0,
     threads: int = 1,
     columns: tuple[int, ...] | None = None,
     queries: Vectors | None = None,
     previous: VectorIndex | None = None,
 ) -> IndexSpec:
-    """Build a generation from `vectors [n, d]` and the records of their rows, and make it the current one.
+    """Build a generation from `vectors [v, d]` and the records of their sounds, and make it the current one.
 
     The biases of `hubs` become part of the vectors. `columns`, `queries` and `previous` are those of
     `VectorIndex.build`. The caller makes sure that no other process publishes into the same folder at the same
@@ -117,45 +130,40 @@ def publish_generation(
     built = VectorIndex.build(
         vectors, threads=threads, biases=biases, columns=columns, queries=queries, previous=previous
     )
-    materials = Counter(record.material for record in records)
-    spec = IndexSpec(
-        id=generation_id(bundle_id, vectors, records, biases),
-        bundle_id=bundle_id,
-        sounds=len(records),
-        embedding_size=built.size,
-        search=built.record,
-        hubness=hubs.record if hubs is not None else None,
-        label_strength=label_strength,
-        materials={name: materials[name] for name in sorted(filter(None, materials))},
-        unlabelled=materials[None],
-        duplicates=duplicates,
-        skipped=skipped,
-        library_root=str(library_root.resolve()),
-        files={},
-    )
-    target = index_folder / GENERATIONS / spec.id
-    existing = _intact(target)
-    if existing is None:
-        with atomic_folder(target) as folder:
-            names = built.save(folder)
-            write_catalogue(folder / CATALOGUE, records)
-            files = {name: file_record(folder / name) for name in (*names, CATALOGUE)}
-            spec = spec.model_copy(update={"files": files})
-            _write_spec(folder / SPEC_FILE, spec)
-    else:
-        # The same content again: its files stay, as they may be in use; only index.json is written anew.
-        spec = spec.model_copy(update={"search": existing.search, "files": existing.files})
-        _write_spec(target / SPEC_FILE, spec)
-    # On disk before the pointer is, so that after a crash no pointer names a generation that is not there.
-    sync_folder(target.parent)
-    try:
-        replaced = pointed_to(index_folder)
-    except OSError:
-        replaced = None
-    with atomic_file(index_folder / POINTER) as pointer:
-        pointer.write_text(spec.id + "\n", encoding="ascii")
-    _remove_but(index_folder, {spec.id, replaced} if replaced != spec.id else None)
+    with atomic_folder(index_folder / GENERATIONS / about.id) as folder:
+        names = built.save(folder)
+        write_catalogue(folder / CATALOGUE, records)
+        spec = IndexSpec(
+            **_fields(about),
+            embedding_size=built.size,
+            search=built.record,
+            hubness=hubs.record if hubs is not None else None,
+            files={name: file_record(folder / name) for name in (*names, CATALOGUE)},
+        )
+        _write_spec(folder / SPEC_FILE, spec)
+    _point_to(index_folder, spec.id)
     return spec
+
+
+def _fields(about: About) -> dict[str, Any]:
+    named = sorted(name for name in about.materials if name is not None)
+    counts = {"materials": {name: about.materials[name] for name in named}, "unlabelled": about.materials[None]}
+    return vars(about) | counts | {"library_root": str(about.library_root.resolve())}
+
+
+def _point_to(index_folder: Path, identity: str) -> bool:
+    """Whether another one was current before."""
+    try:
+        previous = pointed_to(index_folder)
+    except OSError:
+        previous = None
+    if previous != identity:
+        # On disk before the pointer is, so that after a crash no pointer names a generation that is not there.
+        sync_folder(index_folder / GENERATIONS)
+        with atomic_file(index_folder / POINTER) as pointer:
+            pointer.write_text(identity + "\n", encoding="ascii")
+    _remove_but(index_folder, {identity, previous} if previous != identity else None)
+    return previous != identity
 
 
 def open_generation(index_folder: Path, bundle_id: str) -> Generation:
@@ -164,6 +172,17 @@ def open_generation(index_folder: Path, bundle_id: str) -> Generation:
     Raises LibraryError if there is none, or it is of another format version, made with another bundle than
     `bundle_id`, or its index.json is damaged.
     """
+    generation = current_generation(index_folder)
+    if generation.spec.bundle_id != bundle_id:
+        raise LibraryError(
+            f"this index was made with bundle {generation.spec.bundle_id}; you gave bundle {bundle_id}: "
+            "run thud index again"
+        )
+    return generation
+
+
+def current_generation(index_folder: Path) -> Generation:
+    """The current generation of an index, made with any bundle. Raises LibraryError as `open_generation` does."""
     pointer = index_folder / POINTER
     if not os.path.lexists(pointer):
         raise LibraryError(f"{index_folder} is not an index: it has no file {POINTER}; make one with thud index")
@@ -179,10 +198,6 @@ def open_generation(index_folder: Path, bundle_id: str) -> Generation:
     spec = _read_spec(folder)
     if spec.id != identity:
         raise LibraryError(f"{folder / SPEC_FILE} belongs to generation {spec.id}; run thud index again")
-    if spec.bundle_id != bundle_id:
-        raise LibraryError(
-            f"this index was made with bundle {spec.bundle_id}; you gave bundle {bundle_id}: run thud index again"
-        )
     return Generation(folder, spec)
 
 

@@ -11,16 +11,13 @@ from io import FileIO
 from pathlib import Path
 
 from index.catalogue import SoundRecord
-from index.embed import ID_DIGITS
+from index.content import ID_DIGITS, SETTLED_NS
 from model.errors import LibraryError, SoundsAwayError
 
 SAMPLE = 16
 """Number of sounds that are looked for to see whether the folder holds the library at all."""
 
 _MOST_KNOWN = 2**14
-_SETTLED_NS = 2 * 10**9
-"""Only a state that is older than this stands for one content: some file systems have clocks of two seconds."""
-
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
 
 _State = tuple[int, ...]
@@ -145,7 +142,7 @@ class _Known:
         return self._states.get(sound_id) == state
 
     def add(self, sound_id: str, state: _State) -> None:
-        if time.time_ns() - state[-1] < _SETTLED_NS:
+        if time.time_ns() - state[-1] < SETTLED_NS:
             return  # another write within the same tick of the clock would not change the state
         with self._lock:
             self._states.pop(sound_id, None)

@@ -1,8 +1,8 @@
 """Atomic writing: a reader sees a file or folder whole or not at all, also after a loss of power.
 
 Each is written beside its target under a temporary name, locked (flock) while its process lives. What a killed
-process has left is removed by the next one that writes to the same target. `exclusive`, at the end, keeps two
-processes from working on one folder. Reading is in `files`.
+process has left is removed by the next one that writes to the same target. Reading is in `files`; `locks` keeps
+two processes from working on one folder.
 """
 
 import errno
@@ -15,8 +15,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from model.errors import ThudError
 
 _RANDOM = r"[a-z0-9_]{8}"  # as tempfile draws it
 
@@ -179,20 +177,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a lock on `folder` inside the block. Raises ThudError if another process holds it.
-
-    It is an flock on a file beside the folder, so it ends with the process, however that ends.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    file = folder.with_name(f".{folder.name}.lock")
-    with file.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ThudError(f"another thud is at work on {folder}") from error
-        # The lock file is never removed: otherwise one process could lock the removed file and another a new one.
-        yield

@@ -2,13 +2,14 @@
 
 import hashlib
 import io
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from index.catalogue import SoundRecord
-from index.generation import publish_generation
+from index.generation import About, publish_generation
 from model.bundle import Bundle
 from model.materials import MATERIALS
 
@@ -56,7 +57,16 @@ def write_index(bundle: Bundle, sounds: int, folder: Path) -> Path:
     vectors = random_unit(sounds, bundle.spec.embedding_size)
     folder.mkdir()
     (folder / records[0].path).touch()  # a service is ready only where it finds some of its sounds
-    publish_generation(folder, bundle.id, vectors, records, library_root=folder, duplicates=0, skipped=0)
+    about = About(
+        id=hashlib.sha256(f"{bundle.id} {sounds}".encode()).hexdigest()[:16],
+        bundle_id=bundle.id,
+        library_root=folder,
+        sounds=sounds,
+        materials=Counter(record.material for record in records),
+        duplicates=0,
+        skipped=0,
+    )
+    publish_generation(folder, about, vectors, records)
     return folder
 
 

@@ -57,7 +57,8 @@ def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
     columns = _Columns()
     insert = f"INSERT INTO sounds ({COLUMNS}) VALUES ({', '.join('?' for _ in NAMES)})"  # noqa: S608
     try:
-        with closing(sqlite3.connect(path)) as database:
+        # Without locks, which some file systems do not have: no other process knows the file yet.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?vfs=unix-none", uri=True)) as database:
             # Nobody reads the file before it is whole, and a file that was not finished is thrown away.
             database.execute("PRAGMA journal_mode = OFF")
             database.execute("PRAGMA synchronous = OFF")

@@ -4,7 +4,9 @@ import csv
 import hashlib
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 import soundfile
 
 from index.build import build_index
-from index.embed import FINISHED_FILE, FinishedSounds
+from index.cache import CACHE_FILE, IndexCache
 from index.filters import SoundFilter
 from index.search import SoundIndex
 from model.bundle import Bundle
@@ -33,7 +35,7 @@ def test_every_sound_is_in_the_catalogue_with_what_is_known_of_it(
     tiny_bundle: Bundle, sounds: Path, tmp_path: Path
 ) -> None:
     report = build_index(tiny_bundle, sounds, tmp_path / "index")
-    assert (report.spec.sounds, report.embedded, report.resumed) == (9, 9, 0)
+    assert (report.spec.sounds, report.embedded, report.reused) == (9, 9, 0)
     assert (report.skipped, report.duplicates) == ((), ())
     assert report.rate > 0
     assert skipped_table(tmp_path / "index") == {}
@@ -159,22 +161,28 @@ def bytes_read() -> int:
     return int(dict(line.split(": ") for line in counters.read_text().splitlines())["rchar"])
 
 
-def test_of_files_with_the_same_content_the_first_path_is_indexed(
+def test_of_files_with_the_same_content_the_labelled_one_is_indexed_then_the_first(
     tiny_bundle: Bundle, sounds: Path, tmp_path: Path
 ) -> None:
     (sounds / "wood").mkdir()
     shutil.copy(sounds / "metal/pan_1.wav", sounds / "wood/copy.wav")
     shutil.copy(sounds / "metal/pan_1.wav", sounds / "again.wav")
+    (sounds / "unsorted/a link.ogg").symlink_to(sounds / "unsorted/thing 0.ogg")
     said: list[str] = []
     report = build_index(tiny_bundle, sounds, tmp_path / "index", say=said.append)
-    assert (report.spec.sounds, report.spec.duplicates, report.spec.skipped) == (9, 2, 0)
+    assert (report.spec.sounds, report.spec.duplicates, report.spec.skipped, report.embedded) == (9, 3, 0, 9)
     expected = {
-        "metal/pan_1.wav": "has the same content as again.wav",
-        "wood/copy.wav": "has the same content as again.wav",
+        "again.wav": "has the same content as metal/pan_1.wav",
+        "unsorted/a link.ogg": "has the same content as unsorted/thing 0.ogg",
+        "wood/copy.wav": "has the same content as metal/pan_1.wav",
     }
     assert {one.path: one.reason for one in report.duplicates} == expected
     assert skipped_table(tmp_path / "index") == expected
-    assert "left out wood/copy.wav: has the same content as again.wav" in said
+    assert "left out wood/copy.wav: has the same content as metal/pan_1.wav" in said
+    with SoundIndex.open(tmp_path / "index", tiny_bundle) as index:
+        records = {record.path: record for record in index.page().sounds}
+    assert records["metal/pan_1.wav"].copies == ("again.wav", "wood/copy.wav")
+    assert records["unsorted/thing 0.ogg"].copies == ("unsorted/a link.ogg",)
 
 
 @pytest.mark.parametrize("files", [[], ["empty.wav"], ["notes.txt"]])
@@ -200,6 +208,9 @@ def test_an_index_stays_as_it_is_when_nothing_can_be_indexed_any_more(
     index.close()
 
 
+FILES = {".lock", "cache.sqlite", "current", "generations", "library.json", "skipped.tsv"}
+
+
 class Stop(BaseException):
     """Stands for Ctrl-C, which pytest would take for itself."""
 
@@ -215,7 +226,7 @@ def interrupted(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> Path:
     (sounds / "z_bad.wav").write_bytes(b"")
     with pytest.raises(Stop):
         build_index(tiny_bundle, sounds, tmp_path / "index", say=interrupt)
-    assert (tmp_path / "index" / FINISHED_FILE).exists()
+    assert (tmp_path / "index" / CACHE_FILE).exists()
     assert not (tmp_path / "index" / "current").exists()
     return tmp_path / "index"
 
@@ -224,9 +235,9 @@ def test_an_interrupted_run_is_gone_on_with(
     interrupted: Path, tiny_bundle: Bundle, sounds: Path, tmp_path: Path
 ) -> None:
     report = build_index(tiny_bundle, sounds, interrupted)
-    assert (report.resumed, report.embedded) == (9, 0)
+    assert (report.reused, report.embedded) == (9, 0)
     assert report.spec == build_index(tiny_bundle, sounds, tmp_path / "at once").spec
-    assert sorted(path.name for path in interrupted.iterdir()) == ["current", "generations", "skipped.tsv"]
+    assert {path.name for path in interrupted.iterdir()} == FILES
 
 
 def test_what_changed_since_is_embedded_anew(
@@ -235,7 +246,7 @@ def test_what_changed_since_is_embedded_anew(
     strike(sounds / "metal/pan_0.wav", 5000)  # of the same size
     os.utime(sounds / "metal/pan_1.wav", ns=(0, 0))  # of the same content
     report = build_index(tiny_bundle, sounds, interrupted)
-    assert (report.resumed, report.embedded) == (8, 1)
+    assert (report.reused, report.embedded) == (8, 1)
     assert report.spec == build_index(tiny_bundle, sounds, tmp_path / "at once").spec
 
 
@@ -254,7 +265,7 @@ def test_going_on_goes_by_content(
 
     report = build_index(tiny_bundle, sounds, interrupted)
 
-    assert (report.resumed, report.embedded) == (8, 1)
+    assert (report.reused, report.embedded) == (8, 1)
     assert report.spec == build_index(tiny_bundle, sounds, tmp_path / "at once").spec
 
 
@@ -262,10 +273,10 @@ def test_what_another_bundle_finished_is_not_used(
     interrupted: Path, tiny_bundle: Bundle, other_bundle: Bundle, sounds: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(sounds, tmp_path / "copy")
-    kept = (interrupted / FINISHED_FILE).read_bytes()
-    assert build_index(tiny_bundle, tmp_path / "copy", interrupted).resumed == 9  # the content is the same
-    (interrupted / FINISHED_FILE).write_bytes(kept)
-    assert build_index(other_bundle, sounds, interrupted).resumed == 0
+    kept = (interrupted / CACHE_FILE).read_bytes()
+    assert build_index(tiny_bundle, tmp_path / "copy", interrupted).reused == 9  # the content is the same
+    (interrupted / CACHE_FILE).write_bytes(kept)
+    assert build_index(other_bundle, sounds, interrupted).reused == 0
 
 
 def test_what_a_narrower_limit_excludes_is_not_taken_from_the_earlier_run(
@@ -273,12 +284,12 @@ def test_what_a_narrower_limit_excludes_is_not_taken_from_the_earlier_run(
 ) -> None:
     strike(sounds / "short.wav", 700, seconds=0.2)
     report = build_index(tiny_bundle, sounds, interrupted, limits=SoundLimits(max_seconds=0.3))
-    assert (report.resumed, report.embedded, report.spec.sounds) == (0, 1, 1)
+    assert (report.reused, report.embedded, report.spec.sounds) == (0, 1, 1)
 
 
 def test_two_runs_cannot_build_one_index(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
     with (
-        FinishedSounds(tmp_path / "index", tiny_bundle.id),
+        IndexCache(tmp_path / "index", tiny_bundle.id, SoundLimits()),
         pytest.raises(LibraryError, match="another thud index is at work"),
     ):
         build_index(tiny_bundle, sounds, tmp_path / "index")
@@ -289,10 +300,6 @@ def test_places_that_cannot_hold_an_index_are_refused(tiny_bundle: Bundle, sound
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LibraryError, match="cannot be written"):
         build_index(tiny_bundle, sounds, tmp_path / "file")
-    (tmp_path / "index").mkdir()
-    (tmp_path / "index" / FINISHED_FILE).write_bytes(b"no database" * 1000)
-    with pytest.raises(LibraryError, match="is damaged; remove it"):
-        build_index(tiny_bundle, sounds, tmp_path / "index")
     assert (tmp_path / "file").read_text() == "in the way"
 
 
@@ -311,3 +318,22 @@ def test_a_sound_that_changes_while_it_is_read_is_skipped(
     report = build_index(tiny_bundle, sounds, tmp_path / "index")
     assert [one.path for one in report.skipped] == ["metal/pan_2.wav"]
     assert "changed while it was being read" in report.skipped[0].reason
+
+
+def test_a_damaged_cache_is_made_anew_with_a_word(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    whole = build_index(tiny_bundle, sounds, tmp_path / "index").spec
+    cache = tmp_path / "index" / CACHE_FILE
+    content = cache.read_bytes()
+    changed = bytearray(content)
+    with closing(sqlite3.connect(cache)) as database:
+        (blob,) = database.execute("SELECT embeddings FROM contents").fetchone()
+    changed[content.index(blob)] ^= 1
+    for damage in (b"no database" * 1000, content[:4096], content[: len(content) // 2], bytes(changed)):
+        cache.write_bytes(damage)
+        said: list[str] = []
+        report = build_index(tiny_bundle, sounds, tmp_path / "index", say=said.append)
+        assert (report.spec, report.changed, report.embedded) == (whole, False, 9)
+        assert [line for line in said if "cache.sqlite" in line and "it is made anew" in line]
+        assert build_index(tiny_bundle, sounds, tmp_path / "index").embedded == 0
+    cache.write_bytes(b"")  # as after a loss of power just after it was made
+    assert build_index(tiny_bundle, sounds, tmp_path / "index").spec == whole

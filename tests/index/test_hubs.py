@@ -178,7 +178,7 @@ def test_another_bank_needs_another_index(bundle: Bundle, pictures: Vectors, lib
     other = write_tiny_bundle_with_bank(tmp_path / "other", pictures[100:], HUBNESS)
     with pytest.raises(LibraryError, match=f"made with bundle {bundle.id}"):
         SoundIndex.open(tmp_path / "index", other)
-    assert build_index(other, library, tmp_path / "index").resumed == 0
+    assert build_index(other, library, tmp_path / "index").reused == 0
     SoundIndex.open(tmp_path / "index", other).close()
 
 

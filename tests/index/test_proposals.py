@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.build import build_index
-from index.embed import FINISHED_FILE
+from index.cache import CACHE_FILE
 from index.generation import open_generation
 from index.library import LibrarySound, find_library, read_manifest
 from index.proposals import COLUMNS, Proposals, guess_materials, material_in_name
@@ -221,9 +221,9 @@ def test_an_interrupted_run_goes_on_to_its_table(
         with pytest.raises(KeyboardInterrupt):
             build_index(bundle, sounds, index, propose=table)
     assert not table.exists()
-    assert (index / FINISHED_FILE).exists()
+    assert (index / CACHE_FILE).exists()
     report = build_index(bundle, sounds, index, propose=table)
-    assert (report.resumed, report.embedded) == (9, 0)
+    assert (report.reused, report.embedded) == (9, 0)
     assert len(rows_of(table)) == 9
     assert {one.name for one in tmp_path.iterdir()} == {"sounds", "index", "labels.csv"}
 

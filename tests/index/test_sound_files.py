@@ -59,7 +59,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """States count as settled at once; nobody can make a file look changed some time ago."""
-    monkeypatch.setattr(sound_files, "_SETTLED_NS", 0)
+    monkeypatch.setattr(sound_files, "SETTLED_NS", 0)
 
 
 def _write(path: Path, number: int) -> None:

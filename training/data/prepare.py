@@ -19,9 +19,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from model.atomic import exclusive
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import ThudError, TrainingError
+from model.locks import exclusive
 from model.progress import progress
 from training.data.dataset import (
     CLIPS_FILE,

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from model.atomic import exclusive
 from model.errors import NoDataError, TrainingError
+from model.locks import exclusive
 from model.progress import progress
 from training.data.dataset import Dataset
 from training.data.pairs import concerns, hold_out

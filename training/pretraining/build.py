@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from model.atomic import exclusive
 from model.bundle import HEADS, IMAGE_TOWER, SOUND_TOWER, Bundle, Calibration, write_bundle
 from model.errors import TrainingError
+from model.locks import exclusive
 from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
 from training.measures.means import mean_over

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from model.atomic import exclusive
 from model.errors import TrainingError
+from model.locks import exclusive
 from model.progress import progress
 from model.threads import available_cpus
 from training.measures.results import RESULT_FILE, RunResult, load_result

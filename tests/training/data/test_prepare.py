@@ -11,9 +11,9 @@ import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
-from model.atomic import exclusive
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import ThudError, TrainingError
+from model.locks import exclusive
 from model.materials import MATERIALS
 from tests.training.conftest import COLOURS
 from training.data import prepare as prepare_module

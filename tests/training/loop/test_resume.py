@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from model.atomic import exclusive
 from model.errors import ThudError, TrainingError
+from model.locks import exclusive
 from tests.training.tiny import (
     EVERYTHING,
     GRID,

@@ -1,0 +1,43 @@
+"""The content of a sound file: the id that names it, and the file's state, by which a change of it is noticed."""
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.files import open_regular
+
+ID_DIGITS = 20
+SETTLED_NS = 2 * 10**9
+"""Only a state that is older than this stands for one content: some file systems have clocks of two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What changes when a file does.
+
+    The size and the time of writing (`written_ns`) can be set back after a change; `changed_ns` and `inode` cannot.
+    """
+
+    bytes: int
+    written_ns: int
+    changed_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: str | Path) -> "FileState":
+        """The state of the file now. Raises OSError."""
+        found = os.stat(path)  # noqa: PTH116 -- the one call for each file that every run makes
+        # SQLite has no unsigned numbers of 64 bits, which some network file systems make of inodes.
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino & (2**63 - 1))
+
+    def settled(self) -> bool:
+        """Whether it is old enough to stand for one content."""
+        return time.time_ns() - self.changed_ns >= SETTLED_NS
+
+
+def sound_id(path: str | Path) -> str:
+    """A sound's id: the first 20 hex digits of the SHA-256 of the file's bytes. Raises OSError."""
+    with open_regular(Path(path)) as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:ID_DIGITS]

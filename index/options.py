@@ -1,0 +1,73 @@
+"""What the last run over a library was asked for, in INDEX/library.json, so that later ones do the same."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model import PRETRAINED
+from model.atomic import atomic_file
+from model.errors import LibraryError
+from model.files import first_problem, read_json
+
+OPTIONS_FILE = "library.json"
+_MOST_BYTES = 2**28
+
+
+class Options(BaseModel):
+    """The options of a run. `bundle` None: the pretrained one. `manifest` None: the one that is found.
+
+    `removed`: the POSIX paths under `sounds`, of files and folders, that were taken out of the index.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sounds: Path
+    bundle: Path | None = None
+    manifest: Path | None = None
+    max_seconds: float = 600.0
+    hubness: bool = True
+    labels: bool = True
+    removed: tuple[str, ...] = ()
+
+    @property
+    def bundle_folder(self) -> Path:
+        """Where the bundle is."""
+        return self.bundle or PRETRAINED
+
+
+def read_options(index_folder: Path) -> Options:
+    """The options of the last run. Raises LibraryError where there are none or they are damaged."""
+    found = find_options(index_folder)
+    if found is None:
+        raise LibraryError(
+            f"{index_folder} has no {OPTIONS_FILE}; make an index with thud index SOUNDS INDEX first"
+        )
+    return found
+
+
+def find_options(index_folder: Path) -> Options | None:
+    """The options of the last run, None where there are none. Raises LibraryError where they are damaged."""
+    file = index_folder / OPTIONS_FILE
+    try:
+        return Options.model_validate(read_json(file, _MOST_BYTES))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValidationError as error:
+        raise LibraryError(f"{file}: {first_problem(error)}; remove it and run thud index SOUNDS INDEX") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LibraryError(f"{file} cannot be read: {reason}; remove it and run thud index SOUNDS INDEX") from error
+
+
+def write_options(index_folder: Path, options: Options) -> None:
+    """Keep the options for later runs; nothing is written where they are these already."""
+    file = index_folder / OPTIONS_FILE
+    text = json.dumps(options.model_dump(mode="json"), indent=2) + "\n"
+    try:
+        if file.read_text(encoding="utf-8") == text:
+            return
+    except (OSError, ValueError):
+        pass
+    with atomic_file(file) as aside:
+        aside.write_text(text, encoding="utf-8")
