@@ -67,10 +67,11 @@ class PretrainingData:
         )
 
     def open_only(self) -> "PretrainingData":
-        """The same data, of which only files with an open licence are fitted on."""
+        """The same data, of which only files with an open licence are fitted on, or are queries."""
         return replace(
             self,
             pictures=self.pictures.open_only(),
+            queries=self.queries & self.pictures.open_licence,
             nothing=self.nothing.open_only(),
             sounds=self.sounds.open_only(),
         )

@@ -117,6 +117,8 @@ def test_its_queries_are_photographs_that_it_was_not_fitted_on(
     found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
     assert found.pictures.source[found.queries].tolist() == ["first", "second"]
     assert not found.pictures.fitted[found.queries].any()
+    of_open = found.open_only()
+    assert of_open.pictures.source[of_open.queries].tolist() == ["first"]
     queries = load_queries(bundle)
     assert queries is not None
     runtime = TowerRuntime(bundle)
