@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from model.bundle import Hubness
-from model.hubness import Biases, Embeddings, hub_biases, occurrences, skewness
+from model.hubness import Biases, hub_biases, occurrences, skewness
+from model.unit_vectors import Embeddings
 
 
 class HubnessRecord(BaseModel):

@@ -6,6 +6,7 @@
       sound_tower.onnx    float32 [B, samples]     -> embedding float32 [B, 128]
       heads.npz           optional: from embeddings to probabilities of the materials (model/heads.py)
       bank.npy            optional: float16 [N, 128], embeddings of training pictures (model/hubness.py)
+      queries.npy         optional: float16 [q, 128], embeddings of other pictures (model/queries.py)
 
 Embeddings are L2-normalised; cells are the projection of each cell of the last feature map before
 normalisation, so that the mean over any set of cells, normalised, is the embedding of that region of the picture:
@@ -35,6 +36,7 @@ IMAGE_TOWER = "image_tower.onnx"
 SOUND_TOWER = "sound_tower.onnx"
 HEADS = "heads.npz"
 BANK = "bank.npy"
+QUERIES = "queries.npy"
 
 Precision = Literal["fp32", "int8"]
 

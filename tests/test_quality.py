@@ -19,9 +19,9 @@ from benchmarks.quality import data as quality_data
 from index.build import build_index
 from index.search import SoundIndex
 from model.bundle import BANK, HEADS, Bundle, Hubness, load_bundle
-from model.hubness import save_bank
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime
+from model.unit_vectors import save_unit_vectors
 from tests.tiny_bundle import (
     tiny_heads,
     write_tiny_bundle,
@@ -217,7 +217,7 @@ def test_labels_and_hubs_are_those_of_an_index(tmp_path: Path, data: Path) -> No
     """P@10 with labels, where the bundle tells hubs, is what an index of the sounds answers."""
     rng = np.random.default_rng(0)
     bank = rng.standard_normal((20, 128)).astype(np.float32)
-    save_bank(tmp_path / BANK, bank / np.linalg.norm(bank, axis=1, keepdims=True))
+    save_unit_vectors(tmp_path / BANK, bank / np.linalg.norm(bank, axis=1, keepdims=True))
     tiny_heads().save(tmp_path / HEADS)
     others = {name: tmp_path / name for name in (HEADS, BANK)}
     hubness = Hubness(strength=2.0, neighbours=1)

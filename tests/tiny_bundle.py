@@ -29,8 +29,8 @@ from model.bundle import (
     write_bundle,
 )
 from model.heads import MaterialHeads
-from model.hubness import save_bank
 from model.materials import MATERIALS
+from model.unit_vectors import save_unit_vectors
 
 Constants = dict[str, npt.NDArray[np.generic]]
 
@@ -193,5 +193,5 @@ def _model(
 def write_tiny_bundle_with_bank(folder: Path, bank: npt.NDArray[np.float32], hubness: Hubness) -> Bundle:
     """Write the bundle with `bank [N, 128]` as the pictures against which hubs are told."""
     file = folder.with_name(folder.name + ".bank.npy")
-    save_bank(file, bank)
+    save_unit_vectors(file, bank)
     return write_tiny_bundle(folder, others={BANK: file}, hubness=hubness)

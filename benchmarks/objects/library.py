@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 from model.manifest import read_rows
 from model.materials import MATERIALS, material_named
 from model.objects import imagenet_classes, objects_named
-from training.pretraining.imagenet_prior import material_knowledge
-from training.pretraining.objects import class_names
+from training.pretraining.imagenet_prior import class_names, material_knowledge
 
 MOST_OF_AN_OBJECT = 24
 GIVEN = 3

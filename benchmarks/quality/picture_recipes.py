@@ -31,7 +31,9 @@ from training.pretraining.pretraining_data import PretrainingData, gather
 NEW = "shipped"
 OLD_SOURCES = ("trashnet", "ambientcg", "ufoai", "0ad", "sweethome3d")
 """The openly licensed sources that the bundle of version 0.5 was fitted on."""
-OLD_RECIPE: Mapping[str, Any] = {"centre": 0.0, "knowledge": 3.0, "picture_source_power": 1.0}
+OLD_RECIPE: Mapping[str, Any] = {
+    "centre": 0.0, "knowledge": 3.0, "picture_source_power": 1.0, "class_materials": 0.0, "class_nothing": 0.0
+}  # fmt: skip
 """What the recipe of version 0.5 had in place of today's values."""
 RESAMPLES = 2000
 
@@ -62,6 +64,9 @@ def variants() -> dict[str, tuple[PretrainingRecipe, tuple[str, ...] | None]]:
         "source weights in between": {"picture_source_power": 0.5},
         "knowledge 3": {"knowledge": 3.0},
         "knowledge 1": {"knowledge": 1.0},
+        "no logarithms of ImageNet's classes": {"class_materials": 0.0},
+        "logarithms of ImageNet's classes 0.1": {"class_materials": 0.1},
+        "logarithms of ImageNet's classes 0.25": {"class_materials": 0.25},
         "decay 0.003": {"picture_decay": 0.003},
         "decay 0.03": {"picture_decay": 0.03},
         "drawn pictures of another seed": {"seed": 1},

@@ -13,7 +13,8 @@ from scipy.stats import skew
 
 from model.bundle import BANK, Bundle, Hubness
 from model.errors import BundleError
-from model.hubness import Biases, Embeddings, hub_biases, load_bank, occurrences, save_bank, skewness
+from model.hubness import Biases, hub_biases, load_bank, occurrences, skewness
+from model.unit_vectors import Embeddings, save_unit_vectors
 from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_bank
 
 Array = np.ndarray[Any, Any]
@@ -100,7 +101,7 @@ def test_a_saved_bank_is_loaded(bundle: Bundle, tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded, unit(5, 0, 128), atol=5e-4)
     np.testing.assert_allclose(np.linalg.norm(loaded.astype(np.float64), axis=1), 1, atol=1e-6)
     assert bundle.file(BANK).stat().st_size == 128 + 5 * 128 * 2  # NumPy's header, then float16
-    save_bank(tmp_path / "again.npy", unit(5, 0, 128))
+    save_unit_vectors(tmp_path / "again.npy", unit(5, 0, 128))
     assert (tmp_path / "again.npy").read_bytes() == bundle.file(BANK).read_bytes()
 
 
@@ -111,7 +112,7 @@ def test_the_bank_changes_the_bundles_id(bundle: Bundle, tmp_path: Path) -> None
 
 def test_a_bundle_without_a_bank_says_so(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "b")
-    save_bank(bundle.file(BANK), unit(5, 0, 128))  # lies there, but bundle.json does not list it
+    save_unit_vectors(bundle.file(BANK), unit(5, 0, 128))  # lies there, but bundle.json does not list it
     with pytest.raises(BundleError, match=r"has no bank\.npy"):
         load_bank(bundle)
 
@@ -152,7 +153,7 @@ def test_a_wrong_bank_is_not_saved(tmp_path: Path) -> None:
         np.full((2, 128), np.nan, np.float32),
     ):
         with pytest.raises(ValueError, match=r"it is|not of length 1"):
-            save_bank(tmp_path / "bank.npy", wrong)
+            save_unit_vectors(tmp_path / "bank.npy", wrong)
     assert not list(tmp_path.iterdir())
 
 

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from model.bundle import HEADS, IMAGE_TOWER, SOUND_TOWER, Bundle, Calibration, write_bundle
+from model.bundle import HEADS, IMAGE_TOWER, QUERIES, SOUND_TOWER, Bundle, Calibration, write_bundle
 from model.errors import TrainingError
 from model.locks import exclusive
 from model.materials import MATERIALS
+from model.runtime import TowerRuntime
 from model.torch_towers.networks import EMBEDDING_SIZE
+from model.unit_vectors import save_unit_vectors
 from training.measures.means import mean_over
 from training.measures.scoreboard import TOLD_PICTURES, TOLD_SOUNDS, parts
 from training.measures.sources import FoldScores
@@ -25,8 +28,8 @@ from training.pretraining.held_out import (
     fitted_pictures,
     hold_out,
 )
+from training.pretraining.imagenet_head import object_spec
 from training.pretraining.material_files import MaterialFiles, read_material_files
-from training.pretraining.objects import object_spec
 from training.pretraining.parity import Parity, measure_parity
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
@@ -66,11 +69,11 @@ def build_pretrained(
     """Write the bundle `target`, its image tower in INT8, with its model card, from the labelled files of `data`.
 
     Files that are not for commercial use are used for measuring only, never for fitting; with `open_only`, all
-    files without an open licence. Features are kept in `work`: an interrupted run continues from them, and a run
-    with other strengths takes minutes. Files of the source
-    `leave_out` are not used at all. Raises TrainingError before anything is computed where `leave_out` is no source
-    of `data` or fewer than two groups are left; later as `gather`, and as `export_bundle` where the exported
-    towers differ.
+    files without an open licence. Nothing is fitted on the photographs that `choose_queries` holds back either;
+    their embeddings become the bundle's queries. Features are kept in `work`: an interrupted run continues from
+    them, and a run with other strengths takes minutes. Files of the source `leave_out` are not used at all. Raises
+    TrainingError before anything is computed where `leave_out` is no source of `data` or fewer than two groups are
+    left; later as `gather`, and as `export_bundle` where the exported towers differ.
     """
     pictures, sounds = (read_material_files(data, kind) for kind in ("image", "sound"))
     if leave_out is not None:
@@ -90,6 +93,7 @@ def build_pretrained(
         say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {fitted} are fitted on")
         skipped = found.pictures.skipped + found.sounds.skipped
         say(f"skipped: {skipped:,} rows without exactly one of the 17 materials")
+        say(f"{found.queries.sum():,} pictures are held back, the queries")
         say(f"{len(found.nothing):,} pictures of nothing, {found.nothing.drawn.sum():,} of them drawn")
         if found.unreadable:
             say(f"cannot be read, left out: {len(found.unreadable):,} files, the first {found.unreadable[0]}")
@@ -122,6 +126,9 @@ def build_pretrained(
         training = floats.spec.training
         trial = write_bundle(work / "int8", files, precision="int8", training=training, **fields)
         parity = _parity(floats, trial, found, rng, threads)
+        if found.queries.any():
+            files[QUERIES] = work / QUERIES
+            save_unit_vectors(files[QUERIES], _embedded(trial, found.pictures.only(found.queries), threads))
         metrics = {**floats.spec.metrics, "int8": parity.as_dict()}
         bundle = write_bundle(target, files, precision="int8", training=training, metrics=metrics, **fields)
         write_card(target, bundle, found, scores, nothing, parity, recipe)
@@ -148,6 +155,12 @@ def _read(files: MaterialFiles, rng: np.random.Generator, recipe: PretrainingRec
     return [picture for picture in pictures if picture is not None]
 
 
+def _embedded(bundle: Bundle, pictures: MaterialFiles, threads: int) -> npt.NDArray[np.float32]:
+    """Embeddings `[N, 128]` of `pictures` by the image tower of `bundle`."""
+    runtime = TowerRuntime(bundle, threads)
+    return np.concatenate([runtime.embed_picture(path.read_bytes()).embedding for path in pictures.paths])
+
+
 def _export(
     data: PretrainingData,
     held_out: HeldOut,
@@ -166,7 +179,7 @@ def _export(
         for name, part in (("picture", TOLD_PICTURES), ("sound", TOLD_SOUNDS))
     }
     towers, _ = export_bundle(
-        build_towers(data, pictures, sounds),
+        build_towers(data, pictures, sounds, recipe),
         target,
         name=NAME,
         backbones={"image": recipe.image_network, "sound": recipe.sound_network},

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.atomic import atomic_file
-from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle
+from model.bundle import IMAGE_TOWER, QUERIES, SOUND_TOWER, Bundle
 from model.materials import MATERIALS
 from training.measures.bootstrap import Resamples
 from training.measures.means import mean_over
@@ -57,7 +57,9 @@ listens. **Not for**: measuring what something is made of, safety, or identifyin
 Heads on two frozen networks; not the paper's TT_AGG, whose towers are trained together on
 pictures and sounds in pairs. For pictures, {recipe.image_network} at {recipe.picture.size} px
 with a linear head, which starts from a table, written by hand, of what ImageNet's {IMAGENET_CLASSES:,} classes
-say of the materials, and is drawn away from it by the labelled pictures. For sounds, {recipe.sound_network},
+say of the materials, and is drawn away from it by the labelled pictures. The probabilities of these classes are
+added once more as logarithms: those of each material, and those of animals, food and people, which are nothing to
+touch. For sounds, {recipe.sound_network},
 trained on libraries of sound effects; a discriminant that lets no source speak for all tells the material from
 the mean of its last map. It is fitted on each recording and on {recipe.variants} variants with another microphone,
 room and noise. The picture's vector holds its logits, the sound's its probabilities:
@@ -72,7 +74,7 @@ their cosine orders the sounds.
 {_sources(data.pictures, "pictures")}
 {_sources(data.sounds, "sounds")}
 {_sources(data.nothing.files, "pictures of nothing") if len(data.nothing.files) else ""}
-{_wrapped(_nothing(recipe), _weights(recipe))}
+{_wrapped(_nothing(recipe), _queries(data), _weights(recipe))}
 
 ## How it measures
 
@@ -196,6 +198,15 @@ def _labels(recipe: PretrainingRecipe) -> str:
 
 def _nothing(recipe: PretrainingRecipe) -> str:
     return f"{recipe.nothing} drawn pictures ({', '.join(KINDS)}) stand for nothing that can be touched."
+
+
+def _queries(data: PretrainingData) -> str:
+    if not data.queries.any():
+        return "No photograph was held back."
+    return (
+        f"{data.queries.sum()} photographs were held back, neither fitted nor calibrated on; {QUERIES} has their "
+        "embeddings, by which an index measures its recall."
+    )
 
 
 def _weights(recipe: PretrainingRecipe) -> str:

@@ -23,6 +23,7 @@ from training.pretraining.fit_heads import (
     fit_sounds,
     left_out,
 )
+from training.pretraining.imagenet_head import ImagenetHead
 from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData
@@ -80,8 +81,10 @@ def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple
     group = np.concatenate([data.pictures.group, data.nothing.group])
     fitted = left_out(group, fitted_pictures(data), lambda rows: fit_whole_pictures(data, recipe, rows))
 
+    head = ImagenetHead(data.imagenet_rows, data.imagenet_bias, recipe)
+
     def embed(classifier: PictureClassifier, features: Tensor) -> Tensor:
-        return normalize(picture_projection(classifier)(features), dim=1)
+        return normalize(picture_projection(classifier)(features) + head(features)[1], dim=1)
 
     vectors = _embed(torch.cat([data.picture_features, data.nothing.features]), group, fitted, embed)
     return vectors[: len(data.pictures)], vectors[len(data.pictures) :]
@@ -104,9 +107,9 @@ def calibrate(
 ) -> MaterialHeads:
     """The heads, with the scores from which a picture counts as recognised, from all groups except `without`.
 
-    Pictures of nothing together have the weight of one group.
+    The queries have no part in it. Pictures of nothing together have the weight of one group.
     """
-    seen, heard = data.pictures.group != without, data.sounds.group != without
+    seen, heard = (data.pictures.group != without) & ~data.queries, data.sounds.group != without
     empty = data.nothing.group != without
     material = np.concatenate([data.pictures.material[seen], np.full(int(empty.sum()), NOTHING)])
     group = np.concatenate([data.pictures.group[seen], np.full(int(empty.sum()), "nothing to touch")])

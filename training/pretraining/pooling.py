@@ -27,23 +27,27 @@ def pool(cells: Tensor, centre: float) -> Tensor:
 class CentredNetwork(PooledNetwork):
     """A `PooledNetwork` that pools with `centre`: a weighted mean of its cells is what `forward` gives.
 
-    `objects`: from pooled features `[B, F]` to probabilities `[B, O]` of everyday objects.
+    `head`: from pooled features `[B, F]` to probabilities `[B, O]` of everyday objects, and to what is added to the
+    projection of the picture and of each of its cells, `[B, size]`.
     """
 
     def __init__(
-        self, features: nn.Module, projection: nn.Linear, centre: float, objects: nn.Module | None = None
+        self, features: nn.Module, projection: nn.Linear, centre: float, head: nn.Module | None = None
     ) -> None:
         super().__init__(features, projection, dropout=0.0)
         self.centre = centre
-        self.objects = objects
+        self.objects = head
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Project pictures `[B, 3, H, W]` to `[B, size]`."""
-        projected: Tensor = self.projection(pool(self.features(pictures).permute(0, 2, 3, 1), self.centre))
-        return projected
+        features = pool(self.features(pictures).permute(0, 2, 3, 1), self.centre)
+        projected: Tensor = self.projection(features)
+        return projected if self.objects is None else projected + self.objects(features)[1]
 
     def with_cells(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """The output of `forward` and the cells `[B, rows, columns, size]`, from one pass."""
+        if self.objects is not None:
+            return self.with_objects(pictures)[:2]
         cells: Tensor = self.projection(self.features(pictures).permute(0, 2, 3, 1))
         return pool(cells, self.centre), cells
 
@@ -56,4 +60,5 @@ class CentredNetwork(PooledNetwork):
         # What `pool` does, as one product: its slices and means take several times as long.
         weights = pool(torch.eye(rows * columns).reshape(-1, rows, columns, 1), self.centre).T
         pooled, features = ((weights @ one.flatten(1, 2))[:, 0] for one in (cells, maps))
-        return pooled, cells, self.objects(features)
+        objects, added = self.objects(features)
+        return pooled + added, cells + added[:, None, None], objects

@@ -15,8 +15,10 @@ class PretrainingRecipe(BaseModel):
     and `sound_deviation` (of the logits): see `fit_discriminant`. `source_power`: see `source_weights`.
     `variants`: how many variants of each recording are fitted on beside it (`vary`). `sounds_not_fitted`:
     sources that are measured on alone; of things that are dropped into a bin the bin is heard, whatever they
-    are made of. `knowledge`: standard deviation of a material's logits in the ImageNet prior. `nothing`: number
-    of drawn pictures of nothing. `bias_decay`: see `calibrate_heads`. `label_strength`: how far an index moves
+    are made of. `knowledge`: standard deviation of a material's logits in the ImageNet prior. `class_materials`
+    and `class_nothing`: what the probabilities of ImageNet's classes add to a picture's logits, see
+    `ImagenetHead`. `nothing`: number of drawn pictures of nothing. `queries`: number of photographs that are held
+    back, see `choose_queries`. `bias_decay`: see `calibrate_heads`. `label_strength`: how far an index moves
     the vector of a labelled sound towards its material.
     """
 
@@ -36,7 +38,10 @@ class PretrainingRecipe(BaseModel):
     variants: int = Field(3, ge=0)
     sounds_not_fitted: tuple[str, ...] = ("wastebasket", "wastedrop")
     knowledge: float = Field(1.5, ge=0)
+    class_materials: float = Field(0.15, ge=0)
+    class_nothing: float = Field(0.5, ge=0)
     nothing: int = Field(200, ge=0)
+    queries: int = Field(256, ge=0)
     bias_decay: float = Field(10.0, ge=0)
     label_strength: float = Field(0.8, ge=0, le=1)
     seed: int = 0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +24,7 @@ from training.pretraining.material_files import MaterialFiles, read_material_fil
 from training.pretraining.no_material import nothing_pictures
 from training.pretraining.nothing import Nothing, together
 from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.query_pictures import choose_queries
 from training.pretraining.varied_sounds import read_varied_clips
 
 
@@ -30,12 +32,14 @@ from training.pretraining.varied_sounds import read_varied_clips
 class PretrainingData:
     """Features of pictures `[N, F]`, sounds `[M, G]` and, in `nothing`, of pictures of nothing.
 
-    `varied_features [M, V, G]` are those of V variants of each sound, on which heads are fitted as well.
+    Pictures that are `queries [N]` are neither fitted nor calibrated on. `varied_features [M, V, G]` are those of V
+    variants of each sound, on which heads are fitted as well.
     `imagenet_rows [1000, F]` and `imagenet_bias [1000]` are the last layer of the picture network.
     `unreadable` are listed files that could not be read; they are in none of these.
     """
 
     pictures: MaterialFiles
+    queries: npt.NDArray[np.bool_]
     picture_features: Tensor
     picture_network: PictureFeatures
     imagenet_rows: Tensor
@@ -54,6 +58,7 @@ class PretrainingData:
         return replace(
             self,
             pictures=self.pictures.only(seen),
+            queries=self.queries[seen],
             picture_features=self.picture_features[torch.from_numpy(seen)],
             nothing=self.nothing.without(source),
             sounds=self.sounds.only(heard),
@@ -62,10 +67,11 @@ class PretrainingData:
         )
 
     def open_only(self) -> "PretrainingData":
-        """The same data, of which only files with an open licence are fitted on."""
+        """The same data, of which only files with an open licence are fitted on, or are queries."""
         return replace(
             self,
             pictures=self.pictures.open_only(),
+            queries=self.queries & self.pictures.open_licence,
             nothing=self.nothing.open_only(),
             sounds=self.sounds.open_only(),
         )
@@ -95,13 +101,17 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     if len(drawn):
         of_nothing.append(features_of(see, iter(drawn), len(drawn), "drawn pictures"))
     pictures, of_pictures, unseen = _readable(pictures, of_pictures)
+    root = data if data.is_dir() else data.parent
+    names = [(one.relative_to(root) if one.is_relative_to(root) else one).as_posix() for one in pictures.paths]
+    queries = choose_queries(names, pictures.source, pictures.fitted, recipe.queries)
     spectrogram, hear = AisfxSpectrogram(recipe.clip.sample_rate), aisfx_network()
     of_sounds, of_variants = sound_features(sounds, nn.Sequential(spectrogram, hear), recipe, work, "sounds")
     of_both = torch.cat([of_sounds[:, None], of_variants], dim=1).flatten(1)
     sounds, of_both, unheard = _readable(sounds, of_both)
     of_both = of_both.reshape(len(sounds), 1 + recipe.variants, -1)
     return PretrainingData(
-        pictures=pictures,
+        pictures=replace(pictures, fitted=pictures.fitted & ~queries),
+        queries=queries,
         picture_features=of_pictures,
         picture_network=see,
         imagenet_rows=network.projection.weight.detach(),

@@ -4,8 +4,8 @@ A picture's vector, before normalisation, is its centred logits of the 17 materi
 the logit of showing something to touch: where no logit stands out, the vector points to the constant. A sound's
 vector is its probabilities of the 17 materials, and further dimensions that bring it to length 1; there pictures
 are 0, and sounds of one material differ. So for a picture the cosine orders sounds by the mean of the picture's
-logits weighted by the sound's probabilities. Because the picture's vector is linear in the pooled features, a
-picture has cells.
+logits weighted by the sound's probabilities. The picture's vector is linear in the pooled features, so that a
+picture has cells, but for what imagenet_head.py adds, the same for the picture and all its cells.
 """
 
 import torch

@@ -10,15 +10,19 @@ from torch.nn.functional import normalize
 
 from model.bundle import IMAGE_TOWER, Bundle, ClipSpec, PictureSpec
 from model.errors import TrainingError
+from model.materials import MATERIALS
 from model.objects import imagenet_classes
 from model.runtime import TowerRuntime
 from model.torch_towers.networks import EMBEDDING_SIZE, PooledNetwork
 from model.torch_towers.spectrogram import LogMel
 from model.torch_towers.two_tower import ImageTower, SoundTower, TwoTower
 from training.pretraining.features import PictureFeatures, pretrained_network
-from training.pretraining.objects import ObjectHead, class_names
+from training.pretraining.imagenet_head import ImagenetHead
+from training.pretraining.imagenet_prior import class_names
 from training.pretraining.pooling import CentredNetwork, margin, pool
+from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.quantise import quantise_tower
+from training.pretraining.space import TOUCHABLE
 from training.systems.export import export_bundle
 
 CENTRE = 0.5
@@ -103,13 +107,16 @@ def test_a_centred_tower_is_exported_with_its_cells(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("centre", [0.0, CENTRE])
 def test_objects_are_the_summed_classes_of_the_pooled_features(network: PooledNetwork, centre: float) -> None:
-    head = ObjectHead(network.projection.weight.detach(), network.projection.bias.detach(), temperature=1.0)
+    rows, bias = network.projection.weight.detach(), network.projection.bias.detach()
+    head = ImagenetHead(rows, bias, PretrainingRecipe(), temperature=1.0)
     tower = CentredNetwork(network.features, projection(network), centre, head).eval()
     pictures = torch.randint(0, 256, (2, 192, 192, 3), dtype=torch.uint8, generator=torch.manual_seed(0))
     with torch.no_grad():
         see = PictureFeatures(network, centre)
         standard = see.normalise(pictures)
         pooled, cells, objects = tower.with_objects(standard)
+        torch.testing.assert_close(pooled, tower(standard), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(pool(cells, centre), pooled, atol=1e-5, rtol=1e-4)
         for one, expected in zip((pooled, cells), tower.with_cells(standard), strict=True):
             torch.testing.assert_close(one, expected, atol=1e-5, rtol=1e-4)
         chances = torch.softmax(network.projection(see(pictures)), dim=1)
@@ -117,6 +124,39 @@ def test_objects_are_the_summed_classes_of_the_pooled_features(network: PooledNe
     for column, classes in enumerate(imagenet_classes().values()):
         summed = chances[:, [names.index(one) for one in classes]].sum(dim=1)
         torch.testing.assert_close(objects[:, column], summed, atol=1e-6, rtol=1e-3)
+
+
+def added(recipe: PretrainingRecipe, shown: dict[str, float]) -> torch.Tensor:
+    """What the head adds where the classes in `shown` have these probabilities, all others together the rest."""
+    names = class_names()
+    chances = torch.full((len(names),), (1 - sum(shown.values())) / (len(names) - len(shown)))
+    for name, chance in shown.items():
+        chances[names.index(name)] = chance
+    head = ImagenetHead(torch.eye(len(names)), torch.zeros(len(names)), recipe, temperature=1.0)
+    with torch.no_grad():
+        vector: torch.Tensor = head(chances.log()[None])[1][0]
+    return vector
+
+
+def test_animals_are_less_to_touch_and_what_is_unlikely_is_not() -> None:
+    recipe = PretrainingRecipe(class_materials=0.0, class_nothing=2.0)
+    by_odds = added(recipe, {"tabby": 0.6, "pizza": 0.2, "groom": 0.15})
+    # A little less than the odds, as 0.001 is added to both probabilities; the rest is spread over all classes.
+    assert -2 * np.log(0.98 / 0.02) < by_odds[TOUCHABLE] < -2 * np.log(0.95 / 0.05)
+    assert not by_odds[:TOUCHABLE].any()
+    assert not by_odds[TOUCHABLE + 1 :].any()
+    assert not added(recipe, {"tabby": 0.3, "teapot": 0.6}).any()
+    assert not added(recipe, {"head cabbage": 0.9}).any(), "food that the table names for a material"
+    assert added(recipe, {"tabby": 1 - 1e-7})[TOUCHABLE] > -14, "bounded"
+
+
+def test_likely_classes_of_a_material_add_to_its_logit() -> None:
+    vector = added(PretrainingRecipe(class_materials=0.5, class_nothing=0.0), {"plastic bag": 0.99})
+    ids = {material.name: material.id for material in MATERIALS}
+    assert vector[: len(MATERIALS)].argmax() == ids["plastic-bag"]
+    assert vector[ids["plastic-bag"]] - vector[ids["water"]] > 0.5 * np.log(1.0 / 0.011)
+    assert abs(float(vector[: len(MATERIALS)].sum())) < 1e-4
+    assert not vector[len(MATERIALS) :].any()
 
 
 def test_a_column_that_pictures_use_undeclared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

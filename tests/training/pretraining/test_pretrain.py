@@ -13,6 +13,7 @@ from model.errors import TrainingError
 from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.objects import imagenet_classes
+from model.queries import load_queries
 from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
 from training.pretraining import pretraining_data as gathered
@@ -24,8 +25,10 @@ from training.pretraining.held_out import (
     hold_out,
     hold_out_sounds,
 )
+from training.pretraining.imagenet_head import ImagenetHead
 from training.pretraining.pooling import pool
 from training.pretraining.pretrain_commands import pretrain
+from training.pretraining.query_pictures import choose_queries
 from training.pretraining.score import score_left_out
 from training.pretraining.space import TOUCHABLE, picture_projection
 from training.pretraining.towers import sound_projection
@@ -55,7 +58,7 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
     assert spec.objects.names == tuple(imagenet_classes())
     assert spec.calibration is not None
     assert set(spec.calibration.expected_error) == {"picture", "sound"}
-    assert spec.training["pictures"] == {"first": 12, "second": 12}
+    assert spec.training["pictures"] == {"first": 11, "second": 11}
     assert "closed" not in spec.training["sounds"]
     assert {"recommended", "pictures", "sounds"} <= set(spec.metrics["left_out"])
     assert spec.metrics["int8"]["picture_cosine"] > 0.98
@@ -71,8 +74,8 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
         assert words in " ".join(card.split())
     for words in (
         bundle.id,
-        "| first | 12 | 12 | CC0-1.0 |",
-        "| second | 12 | 12 | none stated |",
+        "| first | 12 | 11 | CC0-1.0 |",
+        "| second | 12 | 11 | none stated |",
         "thud pretrain DATA OUT",
         "| wood | 12 |",
         "**mean of groups**",
@@ -106,6 +109,48 @@ def test_it_recognises_what_it_was_fitted_on(bundle: Bundle, data: Path) -> None
         # The cells pooled, normalised, are the picture's own embedding.
         mean = pool(torch.from_numpy(found.cells), SMALL.centre)[0].numpy()
         np.testing.assert_allclose(mean / np.linalg.norm(mean), found.embedding[0], atol=1e-4)
+
+
+def test_its_queries_are_photographs_that_it_was_not_fitted_on(
+    made: tuple[Path, Result], bundle: Bundle, data: Path
+) -> None:
+    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
+    assert found.pictures.source[found.queries].tolist() == ["first", "second"]
+    assert not found.pictures.fitted[found.queries].any()
+    of_open = found.open_only()
+    assert of_open.pictures.source[of_open.queries].tolist() == ["first"]
+    queries = load_queries(bundle)
+    assert queries is not None
+    runtime = TowerRuntime(bundle)
+    paths = found.pictures.only(found.queries).paths
+    expected = np.concatenate([runtime.embed_picture(path.read_bytes()).embedding for path in paths])
+    np.testing.assert_allclose(queries, expected, atol=1e-3)
+    assert "2 photographs were held back" in (made[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "2 pictures are held back" in made[1].output
+
+
+def test_queries_have_no_part_in_the_calibration(made: tuple[Path, Result], data: Path) -> None:
+    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
+    held_out = hold_out(found, SMALL)
+    junk = held_out.pictures.clone()
+    junk[torch.from_numpy(found.queries)] *= -1
+    heads, other = (calibrate(found, one, SMALL) for one in (held_out, replace(held_out, pictures=junk)))
+    np.testing.assert_array_equal(heads.picture_weights, other.picture_weights)
+    assert heads.recognition_weights is not None
+    np.testing.assert_array_equal(heads.recognition_weights, other.recognition_weights)
+
+
+def test_queries_are_the_same_wherever_the_files_are_and_of_all_sources() -> None:
+    source = np.array(["a"] * 30 + ["b"] * 100 + ["c"] * 9 + ["closed"] * 40)
+    names = [f"{number}.png" for number in range(len(source))]
+    fitted = source != "closed"
+    chosen = choose_queries(names, source, fitted, 8)
+    assert {name: int((chosen & (source == name)).sum()) for name in "abc"} == {"a": 3, "b": 5, "c": 0}
+    order = np.random.default_rng(0).permutation(len(source))
+    again = choose_queries([names[row] for row in order], source[order], fitted[order], 8)
+    assert sorted(order[again].tolist()) == np.flatnonzero(chosen).tolist()
+    assert choose_queries(names, source, fitted, 1000).sum() == 13
+    assert not choose_queries(names, source, fitted, 0).any()
 
 
 def test_the_same_bundle_gives_the_same_bits(bundle: Bundle, data: Path) -> None:
@@ -247,7 +292,9 @@ def test_a_source_of_nothing_and_a_drawn_kind_are_left_out_in_turn(made: tuple[P
         rows = np.concatenate([found.pictures.fitted, kept])
         fitted = fit_whole_pictures(found, SMALL, rows)
         one = torch.from_numpy(~kept)
-        expected = torch.nn.functional.normalize(picture_projection(fitted)(found.nothing.features[one]), dim=1)
+        features = found.nothing.features[one]
+        added = ImagenetHead(found.imagenet_rows, found.imagenet_bias, SMALL)(features)[1]
+        expected = torch.nn.functional.normalize(picture_projection(fitted)(features) + added, dim=1)
         torch.testing.assert_close(held_out.nothing[one], expected.detach())
     # A source of both kinds of pictures is left out of both.
     assert found.without("first").nothing.kind.tolist()[:4] == ["charts"] * 3 + ["drawn text"]
