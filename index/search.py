@@ -301,11 +301,10 @@ class SoundIndex:
 
 def _heard(record: SoundRecord, number: int) -> tuple[float, tuple[float, float]]:
     """The second of one of a sound's hits, and from when to when to play it."""
-    if number >= len(record.hits):
+    if number >= min(len(record.hits), len(record.ends)):
         raise DamagedIndexError(f"the sound {record.id} has no hit {number}; run thud index again")
     hit = record.hits[number]
-    following = [later - _LEAD_SECONDS for later in record.hits[number + 1 : number + 2]]
-    return hit, (max(0.0, hit - _LEAD_SECONDS), min([record.seconds, *following]))
+    return hit, (max(0.0, hit - _LEAD_SECONDS), record.ends[number])
 
 
 def _hit_number(record: SoundRecord) -> int:
