@@ -6,5 +6,5 @@ DEFAULT_INDEX = Path("demo/index")
 """The index that is opened unless another is named: `make demo` makes it, in the working folder."""
 OBJECT_WEIGHT = 0.1
 """What a sound's score gains where it names an object that is certainly in the picture; by `benchmarks.objects`."""
-DIVERSITY = 0.0
+DIVERSITY = 0.2
 """How much the sounds of an answer differ, 0 to 1; by `benchmarks.diversity`."""

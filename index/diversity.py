@@ -1,8 +1,11 @@
-"""Diversity: another order of the best sounds, so that takes of one object do not fill the answer."""
+"""Diversity: another order of the best sounds, so that takes of one object do not fill the answer.
 
-import re
-from collections import Counter
-from collections.abc import Sequence
+The next sound is always the one with the largest maximal marginal relevance (Carbonell & Goldstein 1998): its
+value less its cosine to the nearest sound that comes before it. No recording and no material has more than its
+share of ten in a row, as long as there are others.
+"""
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -12,41 +15,43 @@ from index.vectors import Rows, Vectors
 BLOCK = 256
 """So many sounds, in the order of the ranking, are put into another order among themselves."""
 WINDOW = 10
-"""Caps hold in each so many results."""
-
-_TAKE = re.compile(r"[\s_\-.()#]*\d+[a-z]?[\s_\-.()]*$", re.IGNORECASE)
-
-
-def recording_of(path: str) -> str:
-    """What takes of one object have in common: the path without its ending and the number at its end."""
-    stem = path.rpartition(".")[0]
-    return _TAKE.sub("", stem) or stem
+"""The caps hold from the first to the tenth sound, from the eleventh to the twentieth, and so on."""
 
 
 def diversified(
     values: npt.NDArray[np.float64],
     vectors: Vectors,
     materials: Rows,
-    recordings: Sequence[str],
-    strength: float,
+    recordings: Rows,
+    diversity: float,
+    most: int,
 ) -> Rows:
-    """An order of n sounds that are given best first, with `values [n]`, `vectors [n, d]`, `materials [n]`.
+    """The first `most` places of another order of n sounds that are given best first.
 
-    `strength` is 0 (the order that is given) to 1.
+    By their `values [n]`, `vectors [n, d]`, and the ids of their `materials [n]` (-1: none, which has no cap) and
+    of their `recordings [n]`. `diversity` is 0 (the order that is given) to 1 (as far apart as these n sounds can be).
+    Of ten sounds at most 4 are of one recording (1 at diversity 1), at most 10 of one material (6 at diversity 1).
     """
-    left = list(range(len(values)))
+    # Squared, because small weights change most: see docs/decisions/answers.md.
+    weight = diversity**2
+    caps = ((recordings, 4 - math.floor(3 * diversity)), (materials, WINDOW - math.floor(4 * diversity)))
     order: list[int] = []
-    closest = np.full(len(values), -1.0)
-    most = 1 + round((1 - strength) * (WINDOW - 1))
-    used: Counter[str] = Counter()
-    while left:
+    left = np.ones(len(values), np.bool_)
+    nearest = np.zeros(len(values))
+    allowed = left.copy()
+    while len(order) < min(most, len(values)):
         if len(order) % WINDOW == 0:
-            used.clear()
-        allowed = [one for one in left if used[recordings[one]] < most] or left
-        merit = (1 - strength) * values[allowed] - strength * closest[allowed]
-        best = allowed[int(np.argmax(merit))]
-        left.remove(best)
+            allowed[:] = True
+        candidates = np.flatnonzero(left & allowed)
+        if not candidates.size:
+            candidates = np.flatnonzero(left)
+        merit = (1 - weight) * values[candidates] - weight * nearest[candidates]
+        best = int(candidates[np.argmax(merit)])
         order.append(best)
-        used[recordings[best]] += 1
-        closest = np.maximum(closest, vectors @ vectors[best])
+        left[best] = False
+        nearest = np.maximum(nearest, np.einsum("nd,d->n", vectors, vectors[best]))
+        window = order[-(len(order) % WINDOW or WINDOW) :]
+        for ids, cap in caps:
+            if ids[best] >= 0 and np.count_nonzero(ids[window] == ids[best]) >= cap:
+                allowed &= ids != ids[best]
     return np.array(order, np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 
 from index.catalogue import Catalogue, Page, SoundRecord
 from index.cursors import Cursor, question_of
-from index.diversity import BLOCK, diversified, recording_of
+from index.diversity import BLOCK, diversified
 from index.filters import SoundFilter
 from index.generation import CATALOGUE, Generation, open_generation
 from index.private import private_content, private_file
@@ -229,8 +229,8 @@ class SoundIndex:
         while True:
             left = k - len(matches)
             block, more = self._after(place, BLOCK if strength else left, query, among, without)
-            order = self._diversified(block, strength)
-            taken = order[place.offset : place.offset + left]
+            order = self._diversified(block, strength, place.offset + left)
+            taken = order[place.offset :]
             matches += self._matches(block.of(taken), query, place.passed + place.offset + left)
             place = replace(place, offset=place.offset + len(taken))
             if place.offset >= len(block):
@@ -259,15 +259,16 @@ class SoundIndex:
                 return found.of(rest[:most]), len(rest) > most
             wanted *= 2
 
-    def _diversified(self, block: Ranked, strength: float) -> Rows:
-        if not strength:
-            return np.arange(len(block))
+    def _diversified(self, block: Ranked, diversity: float, most: int) -> Rows:
+        if not diversity:
+            return np.arange(min(most, len(block)))
         return diversified(
             block.values,
             self._vectors.vectors(block.vectors),
             self._catalogue.materials_of(block.rows),
-            [recording_of(record.path) for record in self._catalogue.rows(block.rows.tolist())],
-            strength,
+            self._catalogue.recordings_of(block.rows),
+            diversity,
+            most,
         )
 
     def _matches(self, found: Ranked, query: Query, first: int) -> list[Match]:
@@ -301,11 +302,10 @@ class SoundIndex:
 
 def _heard(record: SoundRecord, number: int) -> tuple[float, tuple[float, float]]:
     """The second of one of a sound's hits, and from when to when to play it."""
-    if number >= len(record.hits):
+    if number >= min(len(record.hits), len(record.ends)):
         raise DamagedIndexError(f"the sound {record.id} has no hit {number}; run thud index again")
     hit = record.hits[number]
-    following = [later - _LEAD_SECONDS for later in record.hits[number + 1 : number + 2]]
-    return hit, (max(0.0, hit - _LEAD_SECONDS), min([record.seconds, *following]))
+    return hit, (max(0.0, hit - _LEAD_SECONDS), record.ends[number])
 
 
 def _hit_number(record: SoundRecord) -> int:

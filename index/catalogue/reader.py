@@ -80,6 +80,10 @@ class Catalogue:
         """The ids of the materials of the sounds at these rows, -1 for none."""
         return self._facets.material[rows].astype(np.int64)
 
+    def recordings_of(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """Numbers that tell the recordings of the sounds at these rows from each other (`recording_of`)."""
+        return self._facets.recording[rows].astype(np.int64)
+
     def naming(self, name: str) -> Rows:
         """The rows of the sounds that name this object, rising."""
         return self._facets.posted("object", name).astype(np.int64)

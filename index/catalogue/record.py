@@ -1,6 +1,7 @@
 """One sound of an index, and how it is stored as a row of the table `sounds`."""
 
 import json
+import re
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
@@ -96,6 +97,7 @@ POSSIBLE = " AND ".join(
 )
 """True of a row as Thud writes it, as SQL."""
 
+_TAKE = re.compile(r"[\s_.()#-]*\d+[a-z]?[\s_.()-]*$", re.IGNORECASE)
 _LISTS = [place for place, field in enumerate(fields(SoundRecord)) if "tuple" in str(field.type)]
 _PLAYABLE = NAMES.index("playable")
 _VALUES = attrgetter(*NAMES)
@@ -126,3 +128,14 @@ def _listed(text: str) -> tuple[Any, ...]:
     if not isinstance(found, list):
         raise DamagedIndexError("the catalogue has a list that is none; run thud index again")
     return tuple(found)
+
+
+def recording_of(path: str) -> str:
+    """What takes of one object have in common: the path without its ending and without a number at its end.
+
+    A file whose name is a number alone is a recording of its own.
+    """
+    stem = path.rpartition(".")[0]
+    folder, slash, name = stem.rpartition("/")
+    taken = _TAKE.sub("", name)
+    return folder + slash + taken if taken else stem

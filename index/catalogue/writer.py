@@ -8,6 +8,7 @@ words      the FTS5 index of titles, tags, paths without their endings, material
 """
 
 import sqlite3
+import zlib
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,14 +19,23 @@ from typing import Any, Final
 
 import numpy as np
 
-from index.catalogue.record import COLUMNS, NAMES, TABLE, SoundRecord, to_row
+from index.catalogue.record import COLUMNS, NAMES, TABLE, SoundRecord, recording_of, to_row
 from index.filters import WORDS, folded
 from model.errors import LibraryError
 from model.materials import material_named
 
 FACETS: Final = (*WORDS, "object")
-COLUMNS_KEPT: Final = {"first": "<i4", "material": "|i1", "seconds": "<f4", "loudness": "<f4"}
-"""The columns in `numbers` and their types; `material` is its id, -1 for none."""
+COLUMNS_KEPT: Final = {
+    "first": "<i4",
+    "material": "|i1",
+    "recording": "<i4",
+    "seconds": "<f4",
+    "loudness": "<f4",
+}
+"""The columns in `numbers` and their types.
+
+`material` is its id, -1 for none; `recording` a checksum of `recording_of`, at least 0.
+"""
 
 SCHEMA: Final = (
     TABLE,
@@ -127,6 +137,7 @@ class _Columns:
         material = None if record.material is None else material_named(record.material)
         self._numbers["first"].append(record.first)
         self._numbers["material"].append(-1 if material is None else material.id)
+        self._numbers["recording"].append(zlib.crc32(recording_of(record.path).encode()) & 0x7FFFFFFF)
         self._numbers["seconds"].append(record.seconds)
         self._numbers["loudness"].append(record.loudness)
         for facet, values in (

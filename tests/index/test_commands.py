@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from index import DIVERSITY
 from index.build import build_index
 from index.cache import CACHE_FILE
 from index.generation import open_generation
@@ -185,7 +186,7 @@ def _counts(output: bytes) -> list[str]:
 def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, picture: Path, sounds: Path) -> None:
     opened = SoundIndex.open(index, tiny_bundle)
     embedding = TowerRuntime(tiny_bundle).embed_picture(picture.read_bytes()).embedding[0]
-    matches = opened.search(embedding, 4)
+    matches = opened.search(embedding, 4, diversity=DIVERSITY)
     opened.close()
     options = ("--bundle", tiny_bundle.folder, "--index", index, "-k", "4")
 
