@@ -27,16 +27,18 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)",
 _YEARS = (1980, 2107)
 
 
-def zip_of(index: SoundIndex, records: Sequence[SoundRecord]) -> Generator[bytes]:
+def zip_of(
+    index: SoundIndex, records: Sequence[SoundRecord], missing: dict[str, str] | None = None
+) -> Generator[bytes]:
     """The bytes of a zip with the files of `records`, no two of which are the same sound, piece by piece.
 
     Audio is stored as it is: most of it does not compress. A sound whose file is gone, has changed or cannot be
-    read is left out, and named with the reason in the credits, the last file but one. Raises LibraryError and
-    OSError, as `SoundFile.read`, for a file that changes while it is sent.
+    read is left out, and named with the reason in the credits, the last file but one, and by its id in `missing`.
+    Raises LibraryError and OSError, as `SoundFile.read`, for a file that changes while it is sent.
     """
     sink = _Sink()
     names = file_names(records)
-    missing: dict[str, str] = {}
+    missing = {} if missing is None else missing
     with ZipFile(sink, "w") as archive:
         for record in records:
             try:

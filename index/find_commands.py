@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from index.export_options import export_options, exported
 from index.filter_options import filter_options, library_options, taken
 from model.terminal import printable
 
@@ -15,6 +16,7 @@ from model.terminal import printable
 @click.argument("text", nargs=-1)
 @library_options
 @filter_options
+@export_options
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many sounds to list.")
 @click.option("--cursor", help="The `next` of an answer to the same question: go on from there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the records, how many there are, and `next`.")
@@ -25,7 +27,7 @@ def find(
     limit: int,
     cursor: str | None,
     as_json: bool,
-    **filters: Any,
+    **options: Any,
 ) -> None:
     """List the sounds whose title, tags, path, material or description have all words of TEXT, best first.
 
@@ -35,9 +37,10 @@ def find(
     from index.search import SoundIndex
     from model.bundle import Bundle
 
-    only = taken(filters)
+    only = taken(options)
     with SoundIndex.open(index, Bundle.open(bundle)) as library:
         page = library.find(" ".join(text), only, cursor, limit) if text else library.page(only, cursor, limit)
+        exported(options, library, page.sounds)
     if as_json:
         found = {"total": page.total, "sounds": [asdict(one) for one in page.sounds], "next": page.next}
         click.echo(json.dumps(found, indent=2))

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from index import DIVERSITY, OBJECT_WEIGHT
+from index.export_options import export_options, exported
 from index.filter_options import filter_options, library_options, number, taken
 from model.terminal import printable
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     help="How much the sounds differ from each other; 0: the nearest, whatever they are.",
 )
 @filter_options
+@export_options
 @click.option("--cursor", help="The `next` of an answer to the same question: go on from there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the HTTP answer, and the path of each sound.")
 def recommend(
@@ -66,7 +68,7 @@ def recommend(
     diversity: float,
     cursor: str | None,
     as_json: bool,
-    **filters: Any,
+    **options: Any,
 ) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
     from index.recommender import Recommender, read_picture
@@ -74,7 +76,7 @@ def recommend(
 
     if (picture is None) == (sound is None):
         raise click.UsageError("name either a PICTURE or a --sound")
-    only = taken(filters)
+    only = taken(options)
     # Read first: a picture that cannot be used is refused without waiting for the towers.
     data = b"" if picture is None else read_picture(_stream(picture), PictureLimits())
     with Recommender.open(bundle, index, object_weight=object_weight, diversity=diversity) as recommender:
@@ -82,6 +84,8 @@ def recommend(
             answer = recommender.recommend_by_sound(sound, k, only=only, cursor=cursor)
         else:
             answer = recommender.recommend(data, k, only=only, cursor=cursor)
+        found = [recommender.index.sound(result.id) for result in answer.results]
+        exported(options, recommender.index, [record for record in found if record is not None])
         if as_json:
             click.echo(answer.json(for_terminal=True))
         else:

@@ -11,6 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
+from model.sound_format.formats import FORMATS
 from service.load import UploadShare
 from service.problems import ProblemError
 from service.settings import Settings
@@ -51,8 +52,8 @@ PICTURE = UploadKind(
 SOUND = UploadKind(
     noun="sound",
     field="sound",
-    formats="WAV, FLAC, Ogg or MP3",
-    declared=("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg"),
+    formats="WAV, FLAC, Ogg, MP3, AIFF, CAF, W64 or AU",
+    declared=tuple(dict.fromkeys(one.media_type for one in FORMATS.values())),
     prefixes=("audio/", "application/ogg", "video/ogg"),
 )
 

@@ -88,11 +88,17 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
     assert [one["id"] for one in answer["results"]] == [match.record.id for match in expected]
 
 
-@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
 @pytest.mark.parametrize("sent_as", ["a part", "the body", "octets", "no type"])
 def test_every_format_goes_in_every_way(client: httpx.Client, kind: str, sent_as: str) -> None:
     sound = struck(kind)
-    media_type = {"WAV": "audio/x-wav", "FLAC": "audio/flac", "OGG": "application/ogg", "MP3": "audio/mpeg"}[kind]
+    media_type = {
+        "WAV": "audio/x-wav",
+        "FLAC": "audio/flac",
+        "OGG": "application/ogg",
+        "MP3": "audio/mpeg",
+        "AIFF": "audio/x-aiff",
+    }[kind]
     if sent_as == "a part":
         response = client.post("/similar", files={"sound": ("sound", sound, media_type)})
     else:
@@ -139,7 +145,7 @@ def test_sent_in_a_way_that_is_none(client: httpx.Client) -> None:
     sound = struck()
     for kind in ("text/plain", "image/png", "application/json", "video/mp4", "nonsense"):
         answer = client.post("/similar", content=sound, headers={"Content-Type": kind})
-        check_problem(answer, 415, "WAV, FLAC, Ogg or MP3", "audio/wav")
+        check_problem(answer, 415, "WAV, FLAC, Ogg, MP3, AIFF, CAF, W64 or AU", "audio/wav")
     part = client.post("/similar", files={"sound": ("a.txt", sound, "text/plain")})
     check_problem(part, 415, "text/plain")
     missing = check_problem(client.post("/similar", files={"image": sound}), 422, "no field sound")
