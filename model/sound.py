@@ -1,12 +1,14 @@
 """From a sound file to mono samples at a wanted sample rate.
 
-In the order of reading: the limits, the result, `decode_sound`, then the high-pass and the reading block by block.
-The hit in a sound, the clip around it and its loudness are in `hit`; file formats in `sound_format`.
+In the order of reading: the limits, the result, `decode_sound`, then the reading block by block, which `playable`
+uses too. The hit in a sound, the clip around it and its loudness are in `hit`; file formats in `sound_format`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -14,22 +16,14 @@ import soundfile
 import soxr
 
 from model.errors import SoundError, SoundFormatError, SoundTooLargeError
+from model.high_pass import HighPass
 from model.sound_format.formats import FORMATS, is_playable
 from model.sound_format.streams import SoundStream, sound_streams
-
-HIGH_PASS_HERTZ = 20.0
-"""Lower frequencies are removed from every sound: they are not heard, and a hit has none of them.
-
-The median of 2,191 recordings has 0.02 % of its power there and 0.4 % below 60 Hz; those with more have background
-rumble.
-"""
 
 # A block that is decoded at once: samples of all channels together, and seconds (few samples at a low rate can
 # become many by resampling).
 _BLOCK = 262_144
 _BLOCK_SECONDS = 4
-# Before the file begins, its signal is taken to be the mean of this many seconds: half a period at 20 Hz.
-_LEAD_SECONDS = 0.5 / HIGH_PASS_HERTZ
 # The decoder may leave out one or two of the frames that the file declares, except in FLAC.
 _WHOLE = 0.95
 
@@ -97,38 +91,6 @@ def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits
     return sound
 
 
-class HighPass:
-    """Removes low frequencies from a mono sound: -3 dB at 20 Hz, -12 dB at 5 Hz, nothing left at 0 Hz.
-
-    A causal filter of one pole, so that nothing is heard before the hit. Its state begins at the mean of the first
-    25 ms (at most the first block): so an offset is gone from the first sample on, and a file cut at the hit keeps
-    its rise.
-    """
-
-    def __init__(self, sample_rate: int) -> None:
-        self._rate = sample_rate
-        self._slow: float | None = None
-
-    def __call__(self, samples: Samples) -> Samples:
-        """Filter the next block `[n]` of the sound, n > 0, to `[n]`."""
-        pole = float(np.exp(-2 * np.pi * HIGH_PASS_HERTZ / self._rate))
-        # The sum below divides by powers of the pole; over more samples at once they would underflow.
-        length = min(len(samples), max(1, round(self._rate / HIGH_PASS_HERTZ)))
-        powers = pole ** np.arange(1, length + 1)
-        passed = np.empty_like(samples)
-        slow = self._slow
-        if slow is None:
-            slow = float(samples[: max(1, round(_LEAD_SECONDS * self._rate))].mean(dtype=np.float64))
-        for start in range(0, len(samples), length):
-            block = samples[start : start + length].astype(np.float64)
-            decay = powers[: len(block)]
-            low = decay * (slow + (1 - pole) * np.cumsum(block / decay))
-            passed[start : start + length] = block - low
-            slow = float(low[-1])
-        self._slow = slow
-        return passed
-
-
 def _mean(block: Samples) -> Samples:
     mean: Samples = block.mean(axis=1, dtype=np.float32)
     return mean
@@ -148,14 +110,13 @@ def _read(
         if size == 0:
             raise SoundError("the file is empty (0 bytes)")
         with path.open("rb") as handle:
-            for stream in sound_streams(handle, size, limits.max_seconds):
-                _decode(stream, reading)
+            reading.read(handle, size)
     except OSError as error:
         raise SoundError(f"cannot be read: {error.strerror or error}") from error
     return reading.sound(), reading.mono_peak
 
 
-def _decode(stream: SoundStream, reading: "_Reading") -> None:
+def _decode(stream: SoundStream, reading: "SoundBlocks") -> None:
     try:
         with _Forward(stream) as file:
             reading.add(file, stream.container)
@@ -190,18 +151,30 @@ def _declared(file: soundfile.SoundFile) -> int:
     return int(file.frames) if file.frames < 2**60 else 0
 
 
-class _Reading:
-    """What was read of a sound so far. Blocks are resampled at once: only the result is kept, whatever the rate."""
+class SoundBlocks(ABC):
+    """A sound file, read block by block; a subclass takes the blocks.
 
-    def __init__(self, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]) -> None:
-        self._sample_rate, self._limits, self._mono = sample_rate, limits, mono
-        self._samples = bytearray()
-        self._high_pass: HighPass | None = None
-        self._resampler: soxr.ResampleStream | None = None
-        self._read = self._rate = self._channels = 0
-        self._format = self._encoding = ""
-        self._peak = 0.0
-        self.mono_peak = 0.0
+    From `begin` on, `rate` (Hz), `channels`, `format` and `encoding` are those of the file.
+    """
+
+    def __init__(self, limits: SoundLimits) -> None:
+        self._limits = limits
+        self.frames = self.rate = self.channels = 0
+        """`frames`: the samples of each channel that were read."""
+        self.format = self.encoding = ""
+
+    def read(self, file: BinaryIO, size: int) -> None:
+        """Read the sound in a file of `size` bytes. Raises SoundError as `decode_sound` does, and OSError."""
+        for stream in sound_streams(file, size, self._limits.max_seconds):
+            _decode(stream, self)
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Called before the first block."""
+
+    @abstractmethod
+    def take(self, block: Samples) -> None:
+        """Take the next block, float32 `[n, channels]`, of which no sample is NaN or infinite."""
 
     def add(self, file: soundfile.SoundFile, container: str | None) -> None:
         """Read `file` to its end: the whole sound, or the next of its streams.
@@ -209,45 +182,26 @@ class _Reading:
         `container`: its format, where the decoder knows it as another one.
         """
         self._check(file)
-        if not self._rate:
-            self._rate, self._channels = int(file.samplerate), int(file.channels)
-            self._format, self._encoding = container or str(file.format), str(file.subtype)
-            self._high_pass = HighPass(self._rate)
-            if self._rate != self._sample_rate:
-                self._resampler = soxr.ResampleStream(self._rate, self._sample_rate, 1, "float32", "HQ")
+        if not self.rate:
+            self.rate, self.channels = int(file.samplerate), int(file.channels)
+            self.format, self.encoding = container or str(file.format), str(file.subtype)
+            self.begin()
         declared, read = _declared(file), 0
         limits = self._limits
-        allowed = int(min(limits.max_seconds * self._rate, limits.max_samples / self._channels))
-        most = declared or allowed - self._read
+        allowed = int(min(limits.max_seconds * self.rate, limits.max_samples / self.channels))
+        most = declared or allowed - self.frames
         while read < most:
-            wanted = min(_BLOCK // self._channels, _BLOCK_SECONDS * self._rate, most - read)
+            wanted = min(_BLOCK // self.channels, _BLOCK_SECONDS * self.rate, most - read)
             block = file.read(wanted, dtype="float32", always_2d=True)
             if not len(block):
                 break
-            self._take(block)
+            if not np.isfinite(block).all():
+                raise SoundError("the sound holds NaN or infinite samples")
+            self.take(block)
+            self.frames += len(block)
             read += len(block)
         if read < (1 if file.format == "FLAC" else _WHOLE) * declared:
             raise SoundError(f"cut short: {read:,} of {declared:,} samples can be read")
-
-    def sound(self) -> Sound:
-        """The sound that was read. Raises SoundError where it is too short."""
-        least = max(2, int(self._limits.min_seconds * self._rate))
-        if self._read < least:
-            raise SoundError(
-                f"{self._read} samples; a sound needs at least {least} ({self._limits.min_seconds:g} s)"
-            )
-        if self._resampler is not None:
-            self._keep(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        return Sound(
-            samples=np.frombuffer(self._samples, np.float32),
-            sample_rate=self._sample_rate,
-            seconds=self._read / self._rate,
-            file_sample_rate=self._rate,
-            file_channels=self._channels,
-            file_format=self._format,
-            file_encoding=self._encoding,
-            peak=self._peak,
-        )
 
     def _check(self, file: soundfile.SoundFile) -> None:
         limits = self._limits
@@ -259,12 +213,12 @@ class _Reading:
             raise SoundError(f"{file.samplerate} Hz; at least {limits.min_rate:,} Hz are needed for a sound")
         if file.samplerate > limits.max_rate:
             raise SoundError(f"{file.samplerate:,} Hz; at most {limits.max_rate:,} Hz are accepted")
-        if self._rate and (file.samplerate, file.channels) != (self._rate, self._channels):
+        if self.rate and (file.samplerate, file.channels) != (self.rate, self.channels):
             raise SoundError(
-                f"joined from unlike parts: {self._rate:,} Hz with {self._channels} channels, "
+                f"joined from unlike parts: {self.rate:,} Hz with {self.channels} channels, "
                 f"then {file.samplerate:,} Hz with {file.channels}"
             )
-        frames = self._read + _declared(file)
+        frames = self.frames + _declared(file)
         if frames > limits.max_seconds * file.samplerate:
             raise SoundTooLargeError(
                 f"{frames / file.samplerate:,.0f} s long; at most {limits.max_seconds:,.0f} s "
@@ -275,15 +229,50 @@ class _Reading:
                 f"{frames * file.channels:,} samples in all channels; at most {limits.max_samples:,} are accepted"
             )
 
-    def _take(self, block: Samples) -> None:
-        if not np.isfinite(block).all():
-            raise SoundError("the sound holds NaN or infinite samples")
-        assert self._high_pass is not None  # made by `add`
+
+class _Reading(SoundBlocks):
+    """A sound in mono. Blocks are resampled at once: only the result is kept, whatever the rate."""
+
+    def __init__(self, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]) -> None:
+        super().__init__(limits)
+        self._sample_rate, self._mono = sample_rate, mono
+        self._samples = bytearray()
+        self._high_pass: HighPass | None = None
+        self._resampler: soxr.ResampleStream | None = None
+        self._peak = 0.0
+        self.mono_peak = 0.0
+
+    def begin(self) -> None:
+        self._high_pass = HighPass(self.rate)
+        if self.rate != self._sample_rate:
+            self._resampler = soxr.ResampleStream(self.rate, self._sample_rate, 1, "float32", "HQ")
+
+    def take(self, block: Samples) -> None:
+        assert self._high_pass is not None  # made by `begin`
         mono = self._high_pass(self._mono(block))
         self._peak = max(self._peak, float(np.abs(block).max()))
         self.mono_peak = max(self.mono_peak, float(np.abs(mono).max()))
-        self._read += len(block)
         self._keep(mono if self._resampler is None else self._resampler.resample_chunk(mono))
+
+    def sound(self) -> Sound:
+        """The sound that was read. Raises SoundError where it is too short."""
+        least = max(2, int(self._limits.min_seconds * self.rate))
+        if self.frames < least:
+            raise SoundError(
+                f"{self.frames} samples; a sound needs at least {least} ({self._limits.min_seconds:g} s)"
+            )
+        if self._resampler is not None:
+            self._keep(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        return Sound(
+            samples=np.frombuffer(self._samples, np.float32),
+            sample_rate=self._sample_rate,
+            seconds=self.frames / self.rate,
+            file_sample_rate=self.rate,
+            file_channels=self.channels,
+            file_format=self.format,
+            file_encoding=self.encoding,
+            peak=self._peak,
+        )
 
     def _keep(self, samples: Samples) -> None:
         self._samples += samples.astype(np.float32, copy=False).tobytes()

@@ -28,6 +28,7 @@ from service.middleware import (
     WholeFiles,
 )
 from service.observability import Logged, Observed, tracing
+from service.played import PlayedCopies
 from service.problems import add_problems, document_problems, internal_error
 from service.readiness import Prober, SoundsFolder
 from service.routes import library, probes
@@ -76,11 +77,12 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
             closing(ServedRecommender(open_proved(settings, pixels))) as served,
             closing(Prober(served)) as prober,
             closing(SoundsFolder(served)) as sounds,
+            closing(PlayedCopies()) as played,
             closing(queue),
         ):
             metrics.loaded(served.recommender.bundle.id, served.recommender.index.id, len(served.recommender.index))
             watcher = Watcher(settings, seen, served, metrics, prober.forget)
-            keep_state(app, State(metrics, queue, served, prober, sounds, watcher))
+            keep_state(app, State(metrics, queue, served, prober, sounds, played, watcher))
             watching = asyncio.ensure_future(watcher.run())
             yield
             watching.cancel()

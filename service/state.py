@@ -10,6 +10,7 @@ from index.recommender import Recommender
 from service.hot_swap import ServedRecommender, Watcher
 from service.load import PictureQueue
 from service.metrics import Metrics
+from service.played import PlayedCopies
 from service.readiness import Prober, SoundsFolder
 
 
@@ -22,6 +23,7 @@ class State:
     served: ServedRecommender
     prober: Prober
     sounds: SoundsFolder
+    played: PlayedCopies
     watcher: Watcher
     draining: bool = False
 

@@ -20,12 +20,16 @@ from index.catalogue import SoundRecord
 from index.search import SoundIndex
 from index.sound_files import SoundFile
 from model.errors import LibraryError
+from model.playable import PLAYED_MEDIA_TYPE, PLAYED_SUFFIX, VERSION
+from service.played import PlayedCopies, PlayedCopy
 from service.problems import ProblemError
 
 _log = logging.getLogger("thud")
 
 # A sound's id is a hash of its content, so what stands behind its address never changes.
 _CACHE_CONTROL = "public, max-age=31536000, immutable"
+# A copy may be made better by a later version.
+_CACHE_CONTROL_COPY = "public, max-age=86400"
 
 _CHUNK_BYTES = 2**16
 _MOST_RANGES = 16
@@ -39,13 +43,33 @@ on_disk = anyio.CapacityLimiter(16)
 """The threads that touch sound files: where a share does not answer, it is these that wait, and no others."""
 
 
-async def audio_response(index: SoundIndex, record: SoundRecord, request: Request) -> Response:
-    """The response that sends the sound's file, or 304 where the client has it already.
+async def audio_response(
+    index: SoundIndex, record: SoundRecord, request: Request, copies: PlayedCopies | None
+) -> Response:
+    """The response that sends the sound, or 304 where the client has it already.
 
-    Raises ProblemError where the client wants another content (412) or what is behind the end (416), and
-    LibraryError and OSError as `SoundIndex.audio` does.
+    With `copies`, a sound whose file browsers do not play is sent as FLAC, else its file as it is. Raises
+    ProblemError where the client wants another content (412) or what is behind the end (416), and where no copy can
+    be made (503); LibraryError and OSError as `SoundIndex.audio` does.
     """
-    return await anyio.to_thread.run_sync(_response, index, record, request, limiter=on_disk)
+    sound = await anyio.to_thread.run_sync(index.audio, record, limiter=on_disk)
+    try:
+        as_it_is = copies is None or record.playable
+        headers = _headers(record, sound, as_it_is=as_it_is)
+        media_type = record.media_type if as_it_is else PLAYED_MEDIA_TYPE
+        if _has_it(request.headers, headers["ETag"]):
+            sound.close()
+            return Response(status_code=304, headers=headers)
+        content: SoundFile | PlayedCopy = sound
+        if copies is not None and not as_it_is:
+            content = await copies.copy(record, sound)
+            sound.close()
+    except BaseException:
+        sound.close()
+        raise
+    return await anyio.to_thread.run_sync(
+        _response, content, record.id, media_type, headers, request, limiter=on_disk
+    )
 
 
 def unreadable(error: OSError, sound_id: str) -> ProblemError:
@@ -59,34 +83,39 @@ def unreadable(error: OSError, sound_id: str) -> ProblemError:
     )
 
 
-def _response(index: SoundIndex, record: SoundRecord, request: Request) -> Response:
-    asked = request.headers
-    sound = index.audio(record)
+def _headers(record: SoundRecord, sound: SoundFile, *, as_it_is: bool) -> dict[str, str]:
+    name = PurePosixPath(record.path)
+    return {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": _CACHE_CONTROL if as_it_is else _CACHE_CONTROL_COPY,
+        "Content-Disposition": _disposition(name.name if as_it_is else name.with_suffix(PLAYED_SUFFIX).name),
+        "ETag": f'"{record.id}"' if as_it_is else f'"{record.id}.{VERSION}"',
+        "Last-Modified": formatdate(sound.modified, usegmt=True),
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _has_it(asked: Headers, etag: str) -> bool:
+    """Whether the client has the content with this tag. Raises ProblemError (412) where it wants another."""
+    wanted, has = asked.getlist("if-match"), asked.getlist("if-none-match")
+    if wanted and not _names(etag, wanted, weakly=False):
+        raise ProblemError(412, f"the sound has the ETag {etag}, which If-Match does not name")
+    return bool(has) and _names(etag, has, weakly=True)
+
+
+def _response(
+    content: SoundFile | PlayedCopy, sound_id: str, media_type: str, headers: dict[str, str], request: Request
+) -> Response:
     try:
-        headers = {
-            "Accept-Ranges": "bytes",
-            "Cache-Control": _CACHE_CONTROL,
-            "Content-Disposition": _disposition(PurePosixPath(record.path).name),
-            "ETag": f'"{record.id}"',
-            "Last-Modified": formatdate(sound.modified, usegmt=True),
-            "X-Content-Type-Options": "nosniff",
-        }
-        wanted, has = asked.getlist("if-match"), asked.getlist("if-none-match")
-        if wanted and not _names(headers["ETag"], wanted, weakly=False):
-            raise ProblemError(412, f"the sound has the ETag {headers['ETag']}, which If-Match does not name")
-        response = None
-        if has and _names(headers["ETag"], has, weakly=True):
-            response = Response(status_code=304, headers=headers)
-        elif request.scope.get("state", {}).get("head"):
-            # So that nothing is read; a Range means something with GET alone (RFC 9110, 14.2).
-            headers["Content-Length"] = str(sound.size)
-            response = Response(headers=headers, media_type=record.media_type)
-        else:
-            return AudioResponse(sound, record, _ranges(asked, headers, sound.size), headers)
-        sound.close()
-        return response
+        if not request.scope.get("state", {}).get("head"):
+            ranges = _ranges(request.headers, headers, content.size)
+            return AudioResponse(content, sound_id, media_type, ranges, headers)
+        # So that nothing is read; a Range means something with GET alone (RFC 9110, 14.2).
+        headers["Content-Length"] = str(content.size)
+        content.close()
+        return Response(headers=headers, media_type=media_type)
     except BaseException:
-        sound.close()
+        content.close()
         raise
 
 
@@ -99,19 +128,19 @@ class AudioResponse(StreamingResponse):
 
     def __init__(
         self,
-        sound: SoundFile,
-        record: SoundRecord,
+        sound: SoundFile | PlayedCopy,
+        sound_id: str,
+        media_type: str,
         ranges: list[range] | None,
         headers: dict[str, str],
     ) -> None:
-        self._sound, self._id = sound, record.id
+        self._sound, self._id = sound, sound_id
         pieces: list[bytes | range] = list(ranges or [range(sound.size)])
-        media_type = record.media_type
         if ranges and len(ranges) == 1:
             headers["Content-Range"] = _content_range(ranges[0], sound.size)
         elif ranges:
             boundary = token_hex(13)
-            pieces = _multipart(ranges, boundary, record.media_type, sound.size)
+            pieces = _multipart(ranges, boundary, media_type, sound.size)
             media_type = f"multipart/byteranges; boundary={boundary}"
         headers["Content-Length"] = str(sum(map(len, pieces)))
         chunks = _chunks(sound, pieces)
@@ -141,7 +170,7 @@ async def _following(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[byt
             raise LibraryError(f"it can no longer be read: {error.strerror}") from error
 
 
-def _chunks(sound: SoundFile, pieces: list[bytes | range]) -> Iterator[bytes]:
+def _chunks(sound: SoundFile | PlayedCopy, pieces: list[bytes | range]) -> Iterator[bytes]:
     for piece in pieces:
         if isinstance(piece, bytes):
             yield piece

@@ -1,7 +1,7 @@
 """The library over HTTP: a sound's audio and record, the catalogue page by page, the materials."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -25,9 +25,14 @@ SoundId = Annotated[str, Path(description="The sound's id: 20 hex digits.", exam
 
 _LONGEST_TEXT = 200
 
+Original = Annotated[
+    Literal["", "true", "false"] | None,
+    Query(description="Send the file as it is in the library, also where browsers do not play it."),
+]
+
 _AUDIO: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The sound's file, in the format it has in the library.",
+        "description": "The sound's file, or a copy in FLAC where browsers do not play that.",
         "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
     },
     206: {"description": "The part of the file that the Range header asks for."},
@@ -45,13 +50,16 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     responses=_AUDIO | problem_responses(404, 410, 412, 416, 500, 503),
 )
-async def audio(sound_id: SoundId, recommender: LeasedRecommender, request: Request) -> Response:
-    """Send the file of a sound."""
+async def audio(
+    sound_id: SoundId, recommender: LeasedRecommender, request: Request, original: Original = None
+) -> Response:
+    """Send a sound."""
     sounds = state_of(request.app).sounds
     record = await run_in_threadpool(record_of, recommender, sound_id)
     await sounds.check()
     try:
-        return await audio_response(recommender.index, record, request)
+        copies = state_of(request.app).played if original in (None, "false") else None
+        return await audio_response(recommender.index, record, request, copies)
     except SoundsAwayError as error:
         raise sounds.gone(str(error)) from error
     except LibraryError as error:

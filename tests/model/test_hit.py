@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from model.high_pass import HighPass
 from model.hit import QUIETEST, clip_samples, cut_clip, find_hit, loudness_of_hit
-from model.sound import HighPass, Samples, decode_sound
+from model.sound import Samples, decode_sound
 
 RATE = 22_050
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from model.high_pass import HighPass
 from model.hit import find_hit
 from model.hits import LEAST_DISTANCE, MOST_HITS, find_ends, find_hits, play_span
 from model.runtime import TowerRuntime
-from model.sound import HighPass, Samples
+from model.sound import Samples
 from tests.tiny_bundle import write_tiny_bundle
 
 RATE = 22_050

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from model.errors import SoundError
-from model.sound import HighPass, SoundLimits, decode_sound
+from model.high_pass import HighPass
+from model.sound import SoundLimits, decode_sound
 from tests.model.test_hit import struck
 
 RATE = 22_050

@@ -12,7 +12,8 @@ import soundfile
 import soxr
 
 from model.errors import SoundError
-from model.sound import HighPass, decode_sound
+from model.high_pass import HighPass
+from model.sound import decode_sound
 from tests.model.sounds import ID3V2_3, RATE, Make, encoded, id3, noise
 
 

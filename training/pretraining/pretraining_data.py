@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.sound import HIGH_PASS_HERTZ
+from model.high_pass import HIGH_PASS_HERTZ
 from model.torch_towers.aisfx import AisfxNetwork, AisfxSpectrogram
 from training.pretraining.aisfx_weights import aisfx_network
 from training.pretraining.features import (
