@@ -1,0 +1,1 @@
+"""Speed and recall of search in large libraries, beside other ways of searching."""

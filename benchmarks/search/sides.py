@@ -1,0 +1,146 @@
+"""The ways of searching that are compared: each builds, says its size and finds the rows nearest to one query."""
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from index.private import private_content
+from index.vectors import IndexKind, Rows, VectorIndex, Vectors
+from model.files import file_record
+
+
+class Side(ABC):
+    """One way of searching. `effort`, where it is not 0, is what recall rises with; `bytes` is the index's size."""
+
+    effort = 0
+    most_effort = 0
+    bytes = 0
+
+    @abstractmethod
+    def search(self, query: Vectors, k: int) -> Rows:
+        """The rows of the `k` nearest to `query [d]`, as far as it finds them."""
+
+
+class Exact(Side):
+    """FAISS's exact search over all columns, to which the others are compared."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._index = faiss.IndexFlatIP(vectors.shape[1])
+        self._index.add(vectors)
+        self.bytes = vectors.nbytes
+
+    def search(self, query: Vectors, k: int) -> Rows:
+        return np.asarray(self._index.search(query[None], k)[1][0])
+
+
+class Thud(Side):
+    """The index that Thud makes, read from its files as the service reads them."""
+
+    def __init__(
+        self, vectors: Vectors, kind: IndexKind, columns: tuple[int, ...] | None, queries: Vectors, threads: int
+    ) -> None:
+        built = VectorIndex.build(vectors, kind, threads, columns=columns, queries=queries)
+        with tempfile.TemporaryDirectory() as name:
+            files = {one: Path(name, one) for one in built.save(Path(name))}
+            contents = {one: private_content(path, file_record(path)) for one, path in files.items()}
+            self.bytes = sum(path.stat().st_size for path in files.values())
+        self.index = VectorIndex.load(contents, built.record, built.size)
+
+    def search(self, query: Vectors, k: int, among: Rows | None = None) -> Rows:
+        return self.index.search(query, k, among)[1]
+
+
+class FaissLists(Side):
+    """FAISS IndexIVFFlat over all columns; effort is nprobe."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        lists = max(1, min(len(vectors) // 39, int(4 * np.sqrt(len(vectors)))))
+        size = vectors.shape[1]
+        self._index = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, lists, faiss.METRIC_INNER_PRODUCT)
+        self._index.train(vectors)
+        self._index.add(vectors)
+        self.effort, self.most_effort = min(8, lists), lists
+        self.bytes = faiss.serialize_index(self._index).nbytes
+
+    def search(self, query: Vectors, k: int, among: Rows | None = None) -> Rows:
+        options: Any = {"nprobe": self.effort}
+        if among is not None:
+            kept = np.zeros(self._index.ntotal, np.bool_)
+            kept[among] = True
+            selector: Any = faiss.IDSelectorBitmap
+            options["sel"] = selector(np.packbits(kept, bitorder="little"))
+        make: Any = faiss.SearchParametersIVF
+        return np.asarray(self._index.search(query[None], k, params=make(**options))[1][0])
+
+
+class FaissGraph(Side):
+    """FAISS IndexHNSWFlat over all columns; effort is efSearch."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+        self._index.add(vectors)
+        self.effort, self.most_effort = 32, 4096
+        self.bytes = faiss.serialize_index(self._index).nbytes
+
+    def search(self, query: Vectors, k: int) -> Rows:
+        self._index.hnsw.efSearch = max(self.effort, k)
+        return np.asarray(self._index.search(query[None], k)[1][0])
+
+
+class Hnswlib(Side):
+    """hnswlib (pip install hnswlib); effort is ef."""
+
+    def __init__(self, vectors: Vectors, threads: int) -> None:
+        self._index = import_module("hnswlib").Index(space="ip", dim=vectors.shape[1])
+        self._index.init_index(len(vectors), M=32, ef_construction=100)
+        self._index.add_items(vectors, num_threads=threads)
+        self._index.set_num_threads(1)
+        self.effort, self.most_effort = 32, 4096
+        self.bytes = self._index.index_file_size()
+
+    def search(self, query: Vectors, k: int) -> Rows:
+        self._index.set_ef(max(self.effort, k))
+        return np.asarray(self._index.knn_query(query[None], k)[0][0], np.int64)
+
+
+class Usearch(Side):
+    """USearch (pip install usearch); effort is expansion_search."""
+
+    def __init__(self, vectors: Vectors, threads: int) -> None:
+        made = import_module("usearch.index").Index
+        self._index = made(ndim=vectors.shape[1], metric="ip", dtype="f32", connectivity=32)
+        self._index.add(np.arange(len(vectors)), vectors, threads=threads)
+        self.effort, self.most_effort = 32, 4096
+        self.bytes = self._index.memory_usage
+
+    def search(self, query: Vectors, k: int) -> Rows:
+        self._index.expansion_search = max(self.effort, k)
+        return np.asarray(self._index.search(query, k, threads=1).keys, np.int64)
+
+
+def sides(
+    vectors: Vectors, columns: tuple[int, ...] | None, queries: Vectors, threads: int
+) -> dict[str, Callable[[], Side]]:
+    """By their names what builds each side over `vectors [v, d]`; those whose package is missing are left out."""
+    found: dict[str, Callable[[], Side]] = {
+        "exact": lambda: Exact(vectors),
+        "thud flat": lambda: Thud(vectors, "flat", columns, queries, threads),
+        "thud ivf": lambda: Thud(vectors, "ivf", columns, queries, threads),
+        "faiss ivf": lambda: FaissLists(vectors),
+        "faiss hnsw": lambda: FaissGraph(vectors),
+    }
+    if find_spec("hnswlib"):
+        found["hnswlib"] = lambda: Hnswlib(vectors, threads)
+    if find_spec("usearch"):
+        found["usearch"] = lambda: Usearch(vectors, threads)
+    return found
+
+
+SIDES = ("exact", "thud flat", "thud ivf", "faiss ivf", "faiss hnsw", "hnswlib", "usearch")
