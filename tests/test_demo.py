@@ -14,6 +14,7 @@ from index.search import SoundIndex
 from model import PRETRAINED
 from model.bundle import load_bundle
 from model.materials import MATERIALS
+from model.queries import load_queries
 from model.runtime import TowerRuntime
 
 # The demo's environment has no torch.
@@ -58,6 +59,9 @@ def test_the_bundle_is_whole_and_small() -> None:
     assert bundle.spec.calibration is not None
     assert sum(record.bytes for record in bundle.spec.files.values()) < 20_000_000
     assert bundle.id in (PRETRAINED / "MODEL_CARD.md").read_text(encoding="utf-8")
+    queries = load_queries(bundle)
+    assert queries is not None
+    assert queries.shape == (256, 128)
 
 
 def test_the_answer_says_what_is_in_the_picture(answer: dict[str, Any]) -> None:
