@@ -26,6 +26,7 @@ def build_index(
     index_folder: Path,
     *,
     manifest: Path | None = None,
+    use_manifest: bool = True,
     limits: SoundLimits = SoundLimits(),
     workers: int | None = None,
     hubness: bool = True,
@@ -61,6 +62,7 @@ def build_index(
         sounds=root,
         bundle=None if folder == PRETRAINED.resolve() else folder,
         manifest=None if manifest is None else manifest.absolute(),
+        use_manifest=use_manifest,
         max_seconds=limits.max_seconds,
         hubness=hubness,
         labels=labels,
@@ -96,7 +98,7 @@ def change_index(
             raise LibraryError(f"{path} is not in the index")
         removed |= inside
     added: set[str] = set()
-    library = find_library(options.sounds, options.manifest)
+    library = find_library(options.sounds, options.manifest, use_manifest=options.use_manifest)
     if add:
         there = {sound.path for sound in library.sounds}
         for path in add:

@@ -54,7 +54,7 @@ class Library:
 
     def from_the_top(self) -> Ids:
         """The recordings in the order of a proposal; their names, which often say the material, are not used."""
-        sounds = [LibrarySound(f"{row:06}.wav", None, None, None) for row in range(len(self._sounds))]
+        sounds = [LibrarySound(f"{row:06}.wav") for row in range(len(self._sounds))]
         guesses = guess_materials(sounds, self.probabilities)
         return np.array([int(sound.path[:6]) for sound, _ in look_first(sounds, guesses)])
 
