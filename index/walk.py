@@ -12,10 +12,10 @@ from model.sound_format.formats import EXTENSIONS
 
 # Folders in which NAS, desktops and archivers keep what was deleted, earlier versions or previews. In lower case.
 _NO_LIBRARIES = frozenset({
-    *("#recycle", "@recycle", "$recycle.bin", ".trash", ".trashes", "network trash folder", "lost+found"),
+    *("#recycle", "@recycle", "$recycle.bin", "recycler", ".trash", ".trashes", "network trash folder"),
     *("#snapshot", "@snapshot", ".snapshot", ".snapshots", "~snapshot", ".zfs", "@recently-snapshot"),
-    *("@eadir", ".@__thumb", "@__thumb", ".appledouble", "__macosx"),
-    *("system volume information", ".fseventsd", "temporary items", ".temporaryitems"),
+    *("@eadir", ".@__thumb", "@__thumb", ".appledouble", "__macosx", ".fseventsd", "system volume information"),
+    *("lost+found", "temporary items", ".temporaryitems"),
 })  # fmt: skip
 _BEGINNINGS = (".trash-", "@gmt-")
 _INDEX_FILES = frozenset(("current", "skipped.tsv"))

@@ -5,6 +5,7 @@ from pathlib import Path
 _MOST_BYTES = 1024
 _CONTENTS = {
     b"version https://git-lfs.github.com/spec/": "a git-lfs pointer in place of the file; run git lfs pull",
+    b"version https://hawser.github.com/spec/": "a git-lfs pointer in place of the file; run git lfs pull",
     b"/annex/objects/": "a git-annex pointer in place of the file; run git annex get",
 }
 _TARGETS = {
