@@ -14,7 +14,7 @@ _NAMES = {
     "tags": "tags, tag, keywords, keyword, stichworte, schlagworte, schlagwoerter, mots_cles, etiquetas",
     "action": "action, aktion, accion, azione",
     "author": "author, creator, artist, recordist, designer, username, user, originator, autor, auteur, autore",
-    "licence": "licence, license, licencing, lizenz, licencia, licenza, usage_terms",
+    "licence": "licence, license, licensing, lizenz, licencia, licenza, usage_terms",
     "attribution": "attribution, credit, credits, credit_line, copyright, namensnennung",
     "origin": "origin, url, link, href, source_url, origin_url, page, permalink, website, uri",
     "source": "source, library, collection, dataset, pack, album, quelle, bibliothek",

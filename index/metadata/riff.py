@@ -27,8 +27,8 @@ _INFO = {
 }
 # What recorders and editors write as the originator of a file, who is its author elsewhere.
 _PROGRAMS = re.compile(
-    r"reaper|pro ?tools|zoom|sound ?dev|tascam|audition|izotope|logic|nuendo|cubase|wavelab|lavf|ffmpeg|soundminer|"
-    r"basehead|audacity|ableton|fl studio|sony|roland|marantz|nagra|aaton|fostex|olympus|mixpre|resolve|steinberg",
+    r"\b(reaper|pro ?tools|zoom|sound ?dev|tascam|adobe|izotope|logic pro|nuendo|cubase|wavelab|lavf|ffmpeg|"
+    r"soundminer|basehead|audacity|ableton|fl studio|sony|marantz|nagra|aaton|fostex|olympus|mixpre|davinci|steinberg)",
     re.IGNORECASE,
 )
 _STEINBERG = {
@@ -102,11 +102,12 @@ def _info(content: bytes) -> dict[str, str]:
 
 
 def _ixml(content: bytes) -> dict[str, str]:
-    # A definition of entities can make a short text endless, and iXML needs none.
-    if not content or b"<!" in content.replace(b"<!--", b""):
+    content = content.rstrip(b"\0 \r\n")
+    # A definition of entities can make a short text endless, and iXML needs none. In UTF-16 it would not be seen.
+    if not content or b"\0" in content or b"<!" in content.replace(b"<!--", b""):
         return {}
     try:
-        root = ElementTree.fromstring(content.rstrip(b"\0 \r\n"))  # noqa: S314 -- short, and without entities
+        root = ElementTree.fromstring(content)  # noqa: S314 -- short, and without entities
     except (ElementTree.ParseError, ValueError, LookupError):
         return {}
     # People's own fields, and the game industry's (ASWG-G006); other elements tell of takes and tracks.

@@ -107,6 +107,7 @@ HUGE = b"x" * 100_000_000
         lambda path: wav(path, info(IKEY="k" * 60_000, INAM="t" * 5_000, IART="\x1b[31m\u202eevil\x07")),
         lambda path: wav(path, ixml("<USER>" + "<a>" * 7_000 + "</a>" * 7_000 + "</USER>")),
         lambda path: wav(path, chunk(b"iXML", b'<!DOCTYPE x [<!ENTITY a "a">]><BWFXML><USER>&a;</USER></BWFXML>')),
+        lambda path: wav(path, chunk(b"iXML", '<!DOCTYPE x [<!ENTITY a "a">]><x>&a;</x>'.encode("utf-16"))),
         lambda path: wav(path, chunk(b"iXML", b"<BWFXML><USER>")),
         lambda path: wav(path, *[chunk(b"junk", b"")] * 100_000),
         lambda path: wav(path, b"LIST\xff\xff\xff\xffINFOINAM\xff\xff\xff\xff"),
