@@ -28,7 +28,8 @@ _INFO = {
 # What recorders and editors write as the originator of a file, who is its author elsewhere.
 _PROGRAMS = re.compile(
     r"\b(reaper|pro ?tools|zoom|sound ?dev|tascam|adobe|izotope|logic pro|nuendo|cubase|wavelab|lavf|ffmpeg|"
-    r"soundminer|basehead|audacity|ableton|fl studio|sony|marantz|nagra|aaton|fostex|olympus|mixpre|davinci|steinberg)",
+    r"soundminer|basehead|audacity|ableton|fl studio|sony|marantz|nagra|aaton|fostex|olympus|mixpre|davinci|"
+    r"steinberg)",
     re.IGNORECASE,
 )
 _STEINBERG = {
