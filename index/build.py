@@ -26,6 +26,7 @@ def build_index(
     index_folder: Path,
     *,
     manifest: Path | None = None,
+    use_manifest: bool = True,
     limits: SoundLimits = SoundLimits(),
     workers: int | None = None,
     hubness: bool = True,
@@ -38,9 +39,9 @@ def build_index(
     Only contents that are not in the index's cache are decoded and embedded; a run that was interrupted is gone on
     with. Where nothing changed, nothing is published. Sounds that were taken out with `change_index` stay out.
 
-    Labels are found as in `find_library`. `say` is called with one line for each thing a person should know, at
-    most 20 of them about files that were left out; all such files are listed in INDEX/skipped.tsv. `workers`
-    threads embed sounds, by default one for each CPU.
+    Labels are found as in `find_library`, without a manifest where `use_manifest` is false. `say` is called with
+    one line for each thing a person should know, at most 20 of them about files that were left out; all such files
+    are listed in INDEX/skipped.tsv. `workers` threads embed sounds, by default one for each CPU.
 
     With `hubness`, and where the bundle has pictures to find hubs with, the index ranks by cosine minus the hub
     bias of each sound, else by cosine alone. With `labels`, and where the bundle has heads and a label strength,
@@ -61,6 +62,7 @@ def build_index(
         sounds=root,
         bundle=None if folder == PRETRAINED.resolve() else folder,
         manifest=None if manifest is None else manifest.absolute(),
+        use_manifest=use_manifest,
         max_seconds=limits.max_seconds,
         hubness=hubness,
         labels=labels,
@@ -96,7 +98,7 @@ def change_index(
             raise LibraryError(f"{path} is not in the index")
         removed |= inside
     added: set[str] = set()
-    library = find_library(options.sounds, options.manifest)
+    library = find_library(options.sounds, options.manifest, use_manifest=options.use_manifest)
     if add:
         there = {sound.path for sound in library.sounds}
         for path in add:

@@ -109,7 +109,12 @@ _COMMANDS = {"add": add, "remove": remove, "list": list_sounds, "verify": verify
     "--manifest",
     type=_FILE,
     help="CSV or JSONL table of the sounds' materials. "
-    "Default: manifest.csv or manifest.jsonl in SOUNDS or its parent, else the names of sub-folders.",
+    "Default: manifest.csv or manifest.jsonl in SOUNDS or its parent.",
+)
+@click.option(
+    "--no-manifest",
+    is_flag=True,
+    help="Look for no manifest: labels come from folders, tags and names alone.",
 )
 @click.option(
     "--max-seconds",
@@ -146,6 +151,7 @@ _COMMANDS = {"add": add, "remove": remove, "list": list_sounds, "verify": verify
 def index(
     folders: tuple[Path, Path, Path],
     manifest: Path | None,
+    no_manifest: bool,
     max_seconds: float,
     no_hubness: bool,
     no_labels: bool,
@@ -162,6 +168,8 @@ def index(
     from model.bundle import load_bundle
     from model.sound import SoundLimits
 
+    if no_manifest and manifest is not None:
+        raise click.UsageError("--manifest and --no-manifest exclude each other.")
     bundle, sounds, target = folders
     opened = load_bundle(bundle)
 
@@ -171,6 +179,7 @@ def index(
             sounds,
             target,
             manifest=manifest,
+            use_manifest=not no_manifest,
             limits=SoundLimits(max_seconds=max_seconds),
             hubness=not no_hubness,
             labels=not no_labels,

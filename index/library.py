@@ -1,104 +1,43 @@
 """Finding the sounds of a folder, and what each is made of."""
 
-import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Literal
 
+from index.metadata.manifests import Entry, Manifest, find_manifest, match, read_manifest
+from index.metadata.names import material_called
+from index.metadata.sidecar import read_sidecar
+from index.walk import Walked, walk
 from model.errors import LibraryError, NotAManifestError
-from model.manifest import read_rows
-from model.materials import material_named
-from model.sound_format.formats import EXTENSIONS
 
-MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl")
-
+_NOT_ENTERED = "listed in the manifest, but in a folder that is not entered"
 _MOST_LISTED = 10
 
-
-@dataclass(frozen=True)
-class Entry:
-    """What a manifest says of one sound; None where it says nothing. `columns` is the whole row, as text."""
-
-    material: str | None
-    source: str | None
-    licence: str | None
-    columns: Mapping[str, str] = field(default_factory=dict)
+LabelFrom = Literal["manifest", "folder", "tag", "name"]
+"""Where a label was read, the most trustworthy place first."""
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest's `entries` by absolute path, and `notes` for a person on rows that were changed or left out."""
-
-    file: Path
-    entries: dict[Path, Entry]
-    notes: tuple[str, ...]
-
-
-def find_manifest(folder: Path) -> Path | None:
-    """The manifest that lies in `folder` or, failing that, in its parent; None if there is none."""
-    for place in (folder, folder.parent):
-        for name in MANIFEST_NAMES:
-            if (place / name).is_file():
-                return place / name
-    return None
-
-
-def read_manifest(file: Path) -> Manifest:
-    """What a manifest says of its sounds; rows with another kind than "sound" are left out.
-
-    A sound with a material that is not one of the 17, or with more than one, is unlabelled. Of several rows for one
-    file the first counts. `notes` say how often each happened. Raises ManifestError as `read_rows` does.
-    """
-    folder = file.parent.resolve()
-    entries: dict[Path, Entry] = {}
-    strange: Counter[str] = Counter()
-    mixed = contradicted = 0
-    rows = read_rows(file)
-    for row in rows:
-        if row.kind not in ("", "sound"):
-            continue
-        strange.update(row.unknown[:1])
-        mixed += len(row.materials) > 1
-        material = row.materials[0].name if len(row.materials) == 1 and not row.unknown else None
-        entry = Entry(material, row.get("source") or None, row.get("licence") or None, row.columns)
-        # Links are not resolved: that would hide which of two names of a file the row means.
-        path = Path(os.path.normpath(folder / row.path))
-        if entries.setdefault(path, entry).material != entry.material:
-            contradicted += 1
-    notes = []
-    if rows and not any("material" in row.columns for row in rows):
-        notes.append(f"{file} has no column named material: its sounds are taken as unlabelled")
-    if strange:
-        listed = ", ".join(f"{name[:40]} {count}" for name, count in strange.most_common(_MOST_LISTED))
-        listed += ", …" if len(strange) > _MOST_LISTED else ""
-        notes.append(
-            f"sounds of a material that is not one of the 17, taken as unlabelled: {strange.total()} ({listed})"
-        )
-    if mixed:
-        notes.append(f"sounds of more than one material, taken as unlabelled: {mixed}")
-    if contradicted:
-        notes.append(f"rows that give a file a second material (the first counts): {contradicted}")
-    return Manifest(file, entries, tuple(notes))
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LibrarySound:
-    """A sound file by its POSIX path under the library root; the rest is None where unknown.
+    """A sound file by its POSIX path under the library root, with what is known of it without opening it.
 
-    `columns` is its row of the manifest, empty where it has none.
+    `material` is what the manifest says, or else a folder's name, and `label_from` which of them; a material of
+    None from the "manifest" is a person's word that it is none of the 17. `columns` is its row of the manifest,
+    `sidecar` what the JSON file beside it says; both are empty where there is none. `link`: it is a symbolic link.
     """
 
     path: str
-    material: str | None
-    source: str | None
-    licence: str | None
+    material: str | None = None
+    label_from: LabelFrom | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    sidecar: Mapping[str, str] = field(default_factory=dict)
+    link: bool = False
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not in the index, and why."""
+    """A file that is not in the index, or a folder that was not entered, and why."""
 
     path: str
     reason: str
@@ -106,7 +45,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Library:
-    """The sounds under `root` in the order of their paths, the files left out, and `notes` for a person."""
+    """The sounds under `root` in the order of their paths, all other files there, and `notes` for a person."""
 
     root: Path
     sounds: tuple[LibrarySound, ...]
@@ -114,122 +53,46 @@ class Library:
     notes: tuple[str, ...]
 
 
-def find_library(folder: Path, manifest: Path | None = None) -> Library:
-    """Find the sounds under `folder` and their labels.
+def find_library(folder: Path, manifest: Path | None = None, *, use_manifest: bool = True) -> Library:
+    """Find the sounds under `folder` and what is said of them without opening them.
 
-    Labels come from `manifest`, or from a manifest.csv or manifest.jsonl that lies in the folder or its
-    parent, or else from the first sub-folder that is named like a material. A sound without a label is
-    found all the same. Hidden files and files that are not sounds by their extension are left out and
-    counted; links are followed only to files inside the folder.
+    Labels come from `manifest`, or from a manifest.csv or manifest.jsonl that lies in the folder or its parent,
+    and, where that says nothing of a sound, from the first sub-folder that is named like a material. With
+    `use_manifest` false no manifest is looked for. A sound without a label is found all the same. Every file stands
+    in `sounds` or in `skipped`; for a folder that is not entered, the folder does.
 
     Raises LibraryError if the folder cannot be read, or if `manifest` lists sounds and none of them is in it, and
-    ManifestError if the manifest cannot be understood.
+    ManifestError if a manifest cannot be understood, or has no column of materials.
     """
     if not folder.is_dir():
         raise LibraryError(f"{folder} is not a folder")
     root = folder.resolve()
-    paths, skipped, notes = _Walk(root).result()
-    table = _manifest_of(root, manifest, notes)
+    walked = walk(root)
+    notes = walked.notes
+    table = _manifest_of(root, manifest, notes) if use_manifest else None
+    rows = _rows(table, root, walked, given=manifest is not None) if table is not None else {}
     if table is None:
-        notes.append("labels are taken from the names of sub-folders")
-        sounds = [LibrarySound(path, _material_of(path), None, None) for path in paths]
-    else:
-        known = set(paths) | {one.path for one in skipped}
-        if manifest is not None and table.entries and not any(root / path in table.entries for path in known):
-            raise LibraryError(
-                f"{manifest} lists no sound of {root}; its paths begin at the folder that it lies in"
-            )
-        missing, outside = _unmatched(root, table, known)
-        skipped += missing
-        unknown = Entry(None, None, None)
-        entries = [table.entries.get(root / path, unknown) for path in paths]
-        sounds = [
-            LibrarySound(path, entry.material, entry.source, entry.licence, entry.columns)
-            for path, entry in zip(paths, entries, strict=True)
-        ]
-        unlisted = sum(root / path not in table.entries for path in paths)
-        if unlisted:
-            notes.append(f"sounds not listed in {table.file.name}, taken as unlabelled: {unlisted}")
-        if missing:
-            notes.append(f"sounds listed in {table.file.name} that were not found: {len(missing)}")
-        if outside:
-            notes.append(f"sounds listed in {table.file.name} outside {root}, left out: {outside}")
-    return Library(root, tuple(sounds), tuple(sorted(skipped, key=lambda one: one.path)), tuple(notes))
-
-
-class _Walk:
-    """Collects the sound files under a root."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._paths: list[str] = []
-        self._skipped: list[Skipped] = []
-        self._hidden = 0
-        self._linked_folders = 0
-        self._others: Counter[str] = Counter()
-        for folder, folders, files in os.walk(root, onerror=self._unreadable):
-            for name in list(folders):
-                if not self._enters(Path(folder, name)):
-                    folders.remove(name)
-            for name in files:
-                self._take(Path(folder, name))
-
-    def result(self) -> tuple[list[str], list[Skipped], list[str]]:
-        """Paths in order, skipped files, notes."""
-        notes = []
-        if self._hidden:
-            notes.append(f"hidden files and folders left out: {self._hidden}")
-        if self._others:
-            kinds = ", ".join(f"{suffix} {count}" for suffix, count in self._others.most_common(5))
-            more = ", ..." if len(self._others) > 5 else ""
-            notes.append(f"files left out as no sounds by their extension: {self._others.total()} ({kinds}{more})")
-        if self._linked_folders:
-            notes.append(f"links to folders inside the folder, not followed: {self._linked_folders}")
-        return sorted(self._paths), self._skipped, notes
-
-    def _enters(self, folder: Path) -> bool:
-        if folder.name.startswith("."):
-            self._hidden += 1
-            return False
-        if folder.is_symlink():
-            # os.walk follows no links; a folder inside the root that a link leads to is found at its own place.
-            if self._inside(folder):
-                self._linked_folders += 1
-            else:
-                self._skip(folder, "a link that leads outside the folder")
-            return False
-        return True
-
-    def _take(self, file: Path) -> None:
-        if file.name.startswith("."):
-            self._hidden += 1
-        elif file.suffix.lower() not in EXTENSIONS:
-            if file.name not in MANIFEST_NAMES:
-                self._others[file.suffix.lower() or "no extension"] += 1
-        elif not is_text(file.name) or not is_text(self._relative(file)):
-            self._skip(file, "its name is not valid UTF-8; rename it")
-        elif file.is_symlink() and not self._inside(file):
-            self._skip(file, "a link that leads outside the folder")
-        elif file.is_symlink() and not file.exists():
-            self._skip(file, "a link to a file that is not there")
-        elif not file.is_file():
-            self._skip(file, "not a regular file")
+        notes.append("there is no manifest: labels come from folders, tags and names")
+    sidecars = _sidecars(root, walked)
+    sounds = []
+    for path in walked.paths:
+        entry = rows.get(path)
+        if entry is not None and entry.decides:
+            label: tuple[str | None, LabelFrom | None] = entry.material, "manifest"
         else:
-            self._paths.append(self._relative(file))
+            label = _folder_label(path)
+        columns = {} if entry is None else entry.columns
+        sounds.append(LibrarySound(path, *label, columns, sidecars.get(path, {}), path in walked.links))
+    skipped = tuple(Skipped(path, reason) for path, reason in sorted(walked.skipped.items()))
+    return Library(root, tuple(sounds), skipped, tuple(notes))
 
-    def _inside(self, link: Path) -> bool:
-        return Path(os.path.realpath(link)).is_relative_to(self._root)
 
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
-
-    def _skip(self, path: Path, reason: str) -> None:
-        self._skipped.append(Skipped(self._relative(path), reason))
-
-    def _unreadable(self, error: OSError) -> None:
-        if Path(error.filename) == self._root:
-            raise LibraryError(f"{self._root} cannot be read: {error.strerror}") from error
-        self._skip(Path(error.filename), f"the folder cannot be read: {error.strerror}")
+def _folder_label(path: str) -> tuple[str | None, LabelFrom | None]:
+    """The material that the first sub-folder with a material's name stands for."""
+    for folder in path.split("/")[:-1]:
+        if material := material_called(folder):
+            return material, "folder"
+    return None, None
 
 
 def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest | None:
@@ -240,44 +103,70 @@ def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest |
     try:
         table = read_manifest(file)
     except NotAManifestError as error:
-        if given is not None:
-            raise
+        # Beside the folder it may be another program's; in it, it was meant.
+        if given is not None or file.parent.resolve() == root:
+            raise NotAManifestError(
+                f"{error}; rename the column of paths to it, or go without the table: --no-manifest"
+            ) from error
         notes.append(f"{error} and is not used")
         return None
-    if given is None and not any(path.is_relative_to(root) for path in table.entries):
+    if given is None and not any(path.startswith(f"{root}/") for path in table.entries):
         notes.append(f"{file} lists no sound of this folder and is not used")
         return None
+    table.check_labels()
     notes.append(f"labels are taken from {file}")
     notes.extend(table.notes)
     return table
 
 
-def _unmatched(root: Path, table: Manifest, known: set[str]) -> tuple[list[Skipped], int]:
-    """Files under the root that are listed and were not found, and the number listed outside the root."""
-    missing, outside = [], 0
-    for path in table.entries:
-        if not path.is_relative_to(root):
-            outside += 1
-        elif path.relative_to(root).as_posix() not in known:
-            reason = "listed, but hidden, behind a link, or not a sound by its extension"
-            if not os.path.lexists(path):
-                reason = "listed in the manifest, but not there"
-            missing.append(Skipped(path.relative_to(root).as_posix(), reason))
-    return missing, outside
+def _rows(table: Manifest, root: Path, walked: Walked, *, given: bool) -> dict[str, Entry]:
+    """The rows of the manifest by the paths of the files that they mean; what it lists in vain goes to `walked`."""
+    known = {*walked.skipped, *walked.paths}
+    matched = match(table, root, known)
+    if given and table.entries and not matched.entries:
+        raise LibraryError(f"{table.file} lists no sound of {root}; its paths begin at the folder that it lies in")
+    name, notes = table.file.name, walked.notes
+    missing = len(matched.missing) + sum(path in walked.skipped for path in matched.entries)
+    for path in matched.missing:
+        there = (root / path).exists()
+        walked.skipped[path] = _NOT_ENTERED if there else "listed in the manifest, but not there"
+    for path in matched.ambiguous:
+        if path not in known:
+            walked.skipped[path] = "listed in the manifest, but several files may be meant"
+    unlisted = sum(path not in matched.entries for path in walked.paths)
+    if unlisted:
+        notes.append(f"sounds not listed in {name}: {unlisted}")
+    if matched.respelled:
+        notes.append(
+            f"paths of {name} that files have in other case, accents, slashes, or without %20: {matched.respelled}"
+        )
+    if matched.ambiguous:
+        shown = ", ".join(matched.ambiguous[:_MOST_LISTED])
+        notes.append(
+            f"paths of {name} that may mean several files, so they label none: {len(matched.ambiguous)} ({shown})"
+        )
+    if missing:
+        notes.append(f"sounds listed in {name} that were not found: {missing}")
+    if matched.outside:
+        notes.append(f"sounds listed in {name} outside {root}, left out: {matched.outside}")
+    return matched.entries
 
 
-def _material_of(path: str) -> str | None:
-    """The material that the first sub-folder with a material's name stands for."""
-    for folder in PurePosixPath(path).parts[:-1]:
-        if material := material_named(folder):
-            return material.name
-    return None
-
-
-def is_text(name: str) -> bool:
-    """Whether a path is Unicode: bytes of a file name that are not UTF-8 come as lone surrogates."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _sidecars(root: Path, walked: Walked) -> dict[str, dict[str, str]]:
+    """What the sidecars say, by the paths of their sounds. Those that cannot be read are told in `walked`."""
+    said: dict[str, dict[str, str]] = {}
+    by_file: dict[str, dict[str, str] | None] = {}
+    broken = 0
+    for path, sidecar in walked.sidecars.items():
+        if sidecar not in by_file:
+            try:
+                by_file[sidecar] = read_sidecar(root / sidecar, root)
+            except ValueError as error:
+                by_file[sidecar] = None
+                walked.skipped[sidecar] = f"what is known of the sound beside it cannot be read: {error}"
+                broken += 1
+        if found := by_file[sidecar]:
+            said[path] = found
+    if broken:
+        walked.notes.append(f"JSON files beside sounds that cannot be read: {broken}")
+    return said

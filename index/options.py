@@ -15,7 +15,8 @@ _MOST_BYTES = 2**28
 
 
 class Options(BaseModel):
-    """The options of a run. `bundle` None: the pretrained one. `manifest` None: the one that is found.
+    """The options of a run. `bundle` None: the pretrained one. `manifest` None: the one that is found, if
+    `use_manifest`.
 
     `removed`: the POSIX paths under `sounds`, of files and folders, that were taken out of the index.
     """
@@ -25,6 +26,7 @@ class Options(BaseModel):
     sounds: Path
     bundle: Path | None = None
     manifest: Path | None = None
+    use_manifest: bool = True
     max_seconds: float = 600.0
     hubness: bool = True
     labels: bool = True

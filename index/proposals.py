@@ -6,26 +6,25 @@ Guesses taken as labels gave worse answers than no labels (docs/labels.md).
 
 import csv
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from index.library import LibrarySound, is_text
+from index.library import LibrarySound
+from index.metadata.names import read_name
 from index.spreadsheet import harmless
 from index.vectors import Vectors
+from index.walk import is_text
 from model.atomic import atomic_file
 from model.errors import BundleError, LibraryError
 from model.heads import MaterialHeads
-from model.materials import MATERIALS, Material, material_named
+from model.materials import MATERIALS, material_named
 
 COLUMNS = ("path", "material", "guess", "percent", "second_guess", "second_percent", "guess_from", "kind")
 """The columns of the table. Those of the manifest that the labels came from follow."""
-
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def guess_materials(sounds: Sequence[LibrarySound], probabilities: npt.NDArray[n
     guesses = []
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2].tolist()
     for sound, likeliest, heard in zip(sounds, order, probabilities, strict=True):
-        named = material_in_name(sound.path)
+        named = material_named(read_name(sound.path).material or "")
         known = [] if named is None else [named.id]
         first, second = (known + [id_ for id_ in likeliest if id_ not in known])[:2]
         percents = [round(100 * float(heard[id_])) for id_ in (first, second)]
@@ -127,20 +126,6 @@ def look_first(sounds: Sequence[LibrarySound], guesses: Sequence[Guess]) -> list
     Then come sounds with a word for a material that is none of the 17, then those with a label.
     """
     return sorted(zip(sounds, guesses, strict=True), key=_order)
-
-
-def material_in_name(path: str) -> Material | None:
-    """The material that a word of the file's name is, or else one of the innermost folder that names a material.
-
-    A name with two materials in it says nothing: "glass on wood" names none.
-    """
-    for part in reversed(PurePosixPath(path).with_suffix("").parts):
-        words = [word.lower() for word in _WORD.findall(part)]
-        text = " ".join(words).replace("plastic bag", "plastic-bag")
-        found = {material for word in text.split() if (material := material_named(word)) is not None}
-        if len(found) == 1:
-            return found.pop()
-    return None
 
 
 def _order(row: tuple[LibrarySound, Guess]) -> tuple[int, int, str]:

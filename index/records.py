@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,28 +18,25 @@ from index.cache import IndexCache
 from index.catalogue import SoundRecord
 from index.embed import Ids
 from index.facts import Facts, facts_of
-from index.library import LibrarySound, Skipped
+from index.library import LabelFrom, LibrarySound, Skipped
 from index.vectors import Vectors
 from model.objects import objects_named
 from model.sound_format.formats import FORMATS
 
-NAMING_COLUMNS = ("object", "title", "tags", "keywords")
-"""Columns of a manifest in which, beside its path, objects are looked for that a sound names."""
-
-_LABELS = ("manifest", "folder", "tag", "name")
+_TRUST = (*get_args(LabelFrom), None)
 _values = attrgetter(*(one.name for one in fields(SoundRecord)))
 
 
 class Records:
-    """The records of `sounds` under `root`, whose contents have the `ids [n]` (empty: not in the index) in `cache`.
+    """The records of `sounds`, whose contents have the `ids [n]` (empty: not in the index) in `cache`.
 
     Of files with the same content the labelled one has the record, the one whose label is from the manifest before
     others; then a regular file before a link; then the first by path. The others are its copies. Rows are in the
     order of paths.
     """
 
-    def __init__(self, root: Path, sounds: Sequence[LibrarySound], ids: Ids, cache: IndexCache) -> None:
-        self._root, self._sounds, self._ids, self._cache = root, sounds, ids, cache
+    def __init__(self, sounds: Sequence[LibrarySound], ids: Ids, cache: IndexCache) -> None:
+        self._sounds, self._ids, self._cache = sounds, ids, cache
         self._chosen, self._copies = self._choose()
 
     def __len__(self) -> int:
@@ -91,8 +88,7 @@ class Records:
 
     def _rank(self, place: int) -> tuple[int, bool, int]:
         facts = self._facts(place)
-        label = len(_LABELS) if facts.label_from is None else _LABELS.index(facts.label_from)
-        return label, (self._root / self._sounds[place].path).is_symlink(), place
+        return _TRUST.index(facts.label_from), self._sounds[place].link, place
 
     def _facts(self, place: int) -> Facts:
         return facts_of(self._sounds[place], self._cache.facts(self._ids[place].decode()).tags)
@@ -100,17 +96,18 @@ class Records:
     def _record(self, row: int, first: int, place: int) -> SoundRecord:
         sound, identity = self._sounds[place], self._ids[place].decode()
         known = self._cache.facts(identity)
+        facts = facts_of(sound, known.tags)
         return SoundRecord(
             id=identity,
             row=row,
             first=first,
             path=sound.path,
             copies=tuple(self._sounds[copy].path for copy in self._copies.get(place, ())),
-            **vars(facts_of(sound, known.tags)),
+            **vars(facts),
             **known.decoded,
             bytes=known.bytes,
             media_type=FORMATS[known.decoded["format"]].media_type,
-            objects=objects_named(sound.path, *(sound.columns.get(one, "") for one in NAMING_COLUMNS)),
+            objects=objects_named(sound.path, sound.columns.get("object", ""), facts.title, "; ".join(facts.tags)),
         )
 
 
@@ -118,12 +115,14 @@ class Records:
 class Survey:
     """What a generation of such records is: its id, 16 hex digits, and counts.
 
-    `unplayable`: how many of the files browsers do not play, and the path of one of them.
+    `labels` counts where labels were read. `unplayable`: how many of the files browsers do not play, and the path
+    of one of them.
     """
 
     id: str = ""
     vectors: int = 0
     materials: Counter[str | None] = field(default_factory=Counter)
+    labels: Counter[str | None] = field(default_factory=Counter)
     unplayable: tuple[int, str] = (0, "")
 
 
@@ -139,6 +138,7 @@ def survey(records: Records, what: str) -> Survey:
         digest.update(json.dumps(_values(record)).encode() + b"\n")
         found.vectors += len(record.hits)
         found.materials[record.material] += 1
+        found.labels[record.label_from] += 1
         if not record.playable:
             found.unplayable = (found.unplayable[0] + 1, record.path)
     found.id = digest.hexdigest()[:16]

@@ -12,6 +12,7 @@ import numpy as np
 from index.cache import DamagedCacheError, IndexCache, remove_cache
 from index.content import FileState
 from index.embed import embed_sounds
+from index.facts import labels_note
 from index.generation import (
     FORMAT_VERSION,
     About,
@@ -94,7 +95,8 @@ class Run:
 
     def __call__(self, library: Library | None = None) -> BuildReport:
         """Do it, with the files of the `library`, where they were found already."""
-        library = library or find_library(self._options.sounds, self._options.manifest)
+        options = self._options
+        library = library or find_library(options.sounds, options.manifest, use_manifest=options.use_manifest)
         for note in library.notes:
             self._say(note)
         try:
@@ -122,7 +124,7 @@ class Run:
             workers=self._workers,
         )
         seconds = time.perf_counter() - began
-        records = Records(library.root, sounds, embedded.ids, cache)
+        records = Records(sounds, embedded.ids, cache)
         skipped = sorted([*library.skipped, *left_out, *embedded.skipped], key=lambda one: one.path)
         duplicates = records.duplicates()
         for line in lines_about(skipped, duplicates):
@@ -190,6 +192,7 @@ class Run:
             skipped=skipped,
             label_strength=self._strength,
         )
+        self._say(labels_note(found.labels))
         count, one = found.unplayable
         if count:
             self._say(

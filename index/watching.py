@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from watchfiles import Change, watch
 
-from index.library import MANIFEST_NAMES
+from index.metadata.manifests import MANIFEST_NAMES
 from model.errors import LibraryError, ThudError
 
 if TYPE_CHECKING:

@@ -1,28 +1,27 @@
 """The manifest: a CSV or JSONL table that lists pictures and sounds with their materials.
 
-CSV may be separated by commas, semicolons or tabs, as spreadsheets write it in different countries.
+CSV may be separated by commas, semicolons, tabs or vertical bars, as spreadsheets write it in different countries.
 
-Columns: kind (image or sound), path (relative to the manifest), material (several are separated by ';'), source,
-origin, licence, open_licence, note, and optionally split, group, pair, time and action. Only `path` is required
-here; each reader says what else it needs. Capitals and outer spaces in these names do not matter. Unknown columns
-are kept.
+Columns: kind (image or sound), path (relative to the manifest), material (several are separated by ';'), title,
+description, tags, action, author, licence, attribution, source, origin, open_licence, note, and for training split,
+group, pair and time. Only `path` is required here; each reader says what else it needs. Other names that people
+have for these fields are understood (model/fields.py). Unknown columns are kept.
 """
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from model.errors import ManifestError, NotAManifestError
+from model.fields import FIELDS, fields_of
 from model.materials import Material, material_named
+from model.pointers import pointer_behind, pointer_in
+from model.table import read_table, read_text
 
-_SEPARATORS = (",", ";", "\t")
-_COLUMNS = frozenset(
-    "kind,path,material,source,origin,licence,open_licence,note,split,group,pair,time,action".split(",")  # noqa: SIM905
-)
+_MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -46,83 +45,107 @@ class ManifestRow:
         return self.get("open_licence").lower() in ("1", "true", "yes")
 
 
+@dataclass(frozen=True)
+class ManifestTable:
+    """The `rows` of a manifest that have a path, the lines of those that have `no_path`, and its `columns`.
+
+    `notes` say what was assumed in reading it.
+    """
+
+    rows: list[ManifestRow]
+    no_path: tuple[int, ...]
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def read_rows(file: Path) -> list[ManifestRow]:
-    """All rows of a manifest.
+    """All rows of a manifest. Raises as `read_manifest_table`, and ManifestError for a row without a path."""
+    table = read_manifest_table(file)
+    if table.no_path:
+        raise ManifestError(f"{file}, line {table.no_path[0]}: the path is empty or no path")
+    return table.rows
+
+
+def read_manifest_table(file: Path) -> ManifestTable:
+    """The table in a manifest file.
 
     Raises NotAManifestError for a table without a column `path` (some other program's file), ManifestError for a
-    file that is missing or no table, and ManifestError with the line for a row that cannot be understood.
+    file that is missing, no table, or a pointer in place of one, and ManifestError with the line for a row that
+    cannot be understood.
     """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as handle:
-            jsonl = file.suffix.lower() in (".jsonl", ".ndjson")
-            records = _json_records(handle, file) if jsonl else _csv_records(handle, file)
-            return [_row(columns, line, file) for line, columns in records]
-    except OSError as error:
-        raise ManifestError(f"{file} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{file} is not UTF-8 text; a spreadsheet writes it as CSV UTF-8") from error
-    except csv.Error as error:
-        raise ManifestError(f"{file} is not a CSV table: {error}") from error
+    if not file.exists() and (reason := pointer_behind(file)):
+        raise ManifestError(f"{file} is {reason}")
+    text, notes = read_text(file)
+    if reason := pointer_in(text[:100].encode(errors="replace")):
+        raise ManifestError(f"{file} is {reason}")
+    if file.suffix.lower() in (".jsonl", ".ndjson"):
+        records = list(_json_records(text, file))
+        columns = tuple(dict.fromkeys(name for _, record in records for name in record))
+    else:
+        table = read_table(file, text, "path")
+        columns = _checked(table.columns, file)
+        if "path" not in columns:
+            raise NotAManifestError(f"{file} has no column named path {listed_columns(columns)}")
+        records = [(line, dict(zip(columns, row, strict=True))) for line, row in table.rows]
+    rows, no_path = [], []
+    for line, record in records:
+        row = _row(record, line)
+        if row is None:
+            no_path.append(line)
+        else:
+            rows.append(row)
+    return ManifestTable(rows, tuple(no_path), columns, notes)
 
 
-def _csv_records(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    head = handle.readline()
-    separator = next(
-        (one for one in _SEPARATORS if "path" in _known(next(csv.reader([head], delimiter=one), []))), None
-    )
-    if separator is None:
-        raise NotAManifestError(f"{file} has no column named path in its first line")
-    lines = chain([head], handle)
-    header = csv.reader(lines, delimiter=separator, strict=True)
-    names = _named(next(header), file)
-    table = csv.DictReader(lines, names, delimiter=separator, strict=True)
-    for record in table:
-        if not any(record.values()):
-            continue  # spreadsheets write empty rows
-        if None in record:
-            raise ManifestError(f"{file}, line {header.line_num + table.line_num}: more values than columns")
-        yield header.line_num + table.line_num, {name: value or "" for name, value in record.items()}
+def listed_columns(columns: tuple[str, ...]) -> str:
+    """Which columns were found, for a person."""
+    shown = ", ".join(name[:40] for name in columns[:_MOST_LISTED] if name)
+    return f"(columns found: {shown or 'none'}{', …' if len(columns) > _MOST_LISTED else ''})"
 
 
-def _known(names: Iterable[str]) -> list[str]:
-    """The names of columns as this module spells them; unknown ones stay as they are."""
-    return [known if (known := name.strip().lower()) in _COLUMNS else name for name in names]
-
-
-def _named(names: Iterable[str], file: Path) -> list[str]:
-    found = _known(names)
-    twice = next((name for name in found if name in _COLUMNS and found.count(name) > 1), None)
+def _checked(names: tuple[str, ...], file: Path) -> tuple[str, ...]:
+    twice = next((name for name in names if name in FIELDS and names.count(name) > 1), None)
     if twice is not None:
         raise ManifestError(f"{file} has two columns named {twice}")
-    return found
+    return names
 
 
-def _json_records(handle: Any, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _json_records(text: str, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     first = True
-    for line, text in enumerate(handle, start=1):
-        if not text.strip():
+    for line, content in enumerate(StringIO(text), start=1):
+        if not content.strip():
             continue
         try:
-            record = json.loads(text)
-        except ValueError as error:
+            record = json.loads(content)
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"{file}, line {line}: not JSON: {error}") from error
         if isinstance(record, dict):
-            record = dict(zip(_named(record, file), record.values(), strict=True))
+            record = dict(zip(_checked(fields_of(tuple(record)), file), record.values(), strict=True))
         if first and not (isinstance(record, dict) and "path" in record):
-            raise NotAManifestError(f"{file} has no field named path")
+            found = listed_columns(tuple(record)) if isinstance(record, dict) else ""
+            raise NotAManifestError(f"{file} has no field named path {found}".rstrip())
         first = False
         if not isinstance(record, dict):
             raise ManifestError(f"{file}, line {line}: not a JSON object")
         for name in ("path", "kind", "material"):
             if not isinstance(record.get(name), str | None):
                 raise ManifestError(f"{file}, line {line}: {name} is not text")
-        yield line, {name: "" if value is None else str(value) for name, value in record.items()}
+        yield line, {name: text_of(value) for name, value in record.items()}
+    if first:
+        raise NotAManifestError(f"{file} has no field named path (it is empty)")
 
 
-def _row(columns: dict[str, str], line: int, file: Path) -> ManifestRow:
+def text_of(value: Any) -> str:
+    """A value of JSON as text: a list as its values with semicolons between, nothing as ""."""
+    if isinstance(value, list):
+        return "; ".join(text_of(one) for one in value if isinstance(one, str | int | float))
+    return "" if value is None else str(value)
+
+
+def _row(columns: dict[str, str], line: int) -> ManifestRow | None:
     path = columns.get("path", "").strip()
     if not path or "\0" in path:
-        raise ManifestError(f"{file}, line {line}: the path is empty or no path")
+        return None
     names = [name for part in columns.get("material", "").split(";") if (name := part.strip())]
     found = [(name, material_named(name)) for name in names]
     materials = tuple(material for _, material in found if material is not None)

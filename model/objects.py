@@ -5,9 +5,8 @@ languages, for the names of sounds.
 """
 
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
-from pathlib import PurePosixPath
 from typing import Any
 
 from model.materials import material_named
@@ -26,18 +25,32 @@ def objects_named(path: str, *tags: str) -> tuple[str, ...]:
     Phrases are found as in `Phrases`. Of a name in the Universal Category System, CatID and FXName count, not who
     recorded it. A folder whose whole name is a material's is a label and names no object.
     """
-    *folders, name = PurePosixPath(path).parts or ("",)
-    texts = [folder for folder in folders if material_named(folder) is None]
-    stem = PurePosixPath(name).stem
+    *folders, name = path.split("/")
+    stem = name.rpartition(".")[0] or name
     if ucs := ucs_parts(stem):
         stem = " ".join(ucs)
-    found = {one for text in (*texts, stem, *tags) for one in _phrases().named(split_words(text))}
-    return tuple(one for one in imagenet_classes() if one in found)
+    found = set(_phrases().named(split_words(stem)))
+    for folder in folders:
+        found.update(_of_folder(folder))
+    for text in tags:
+        if text:
+            found.update(_phrases().named(split_words(text)))
+    return tuple(sorted(found, key=_places().__getitem__)) if found else ()
+
+
+@lru_cache(2**12)
+def _of_folder(name: str) -> tuple[str, ...]:
+    return tuple(_phrases().named(split_words(name))) if material_named(name) is None else ()
 
 
 @cache
 def _table() -> Any:
     return tomllib.loads((files("model") / "objects.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _places() -> dict[str, int]:
+    return {name: place for place, name in enumerate(_table()["objects"])}
 
 
 @cache

@@ -1,10 +1,11 @@
-"""What labels are worth: a library with none, with guesses in their place, and labelled from the top of a proposal.
+"""What labels are worth: none, guesses, what the names of the files say, and labels from the top of a proposal.
 
     python -m benchmarks.quality.guessed_labels DATA WORK
 
 DATA and WORK are those of `thud pretrain`. Every recording and picture is embedded, and every guess made, by heads
 that never saw its group of sources. The library is all recordings, the numbers are means over groups of pictures.
-`random`: as many labels of recordings drawn at random, mean over draws.
+`random`: as many labels of recordings drawn at random, mean over draws. `names, 50 % right`: as many labels as
+names give, of which half are made wrong at random, mean over draws.
 """
 
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from index.library import LibrarySound
+from index.metadata.names import read_name
 from index.proposals import guess_materials, look_first
 from model.heads import MaterialHeads, blend_labels
-from model.materials import MATERIALS
+from model.materials import MATERIALS, material_named
 from training.measures.means import mean_over
 from training.measures.sources import Fold, score_fold
 from training.pretraining.held_out import calibrate, hold_out
@@ -29,6 +31,7 @@ from training.pretraining.score import LEAST
 
 COUNTS = (50, 100, 200, 500, 1000)
 THRESHOLDS = (0.3, 0.5)
+NAMES_RIGHT = (0.9, 0.75, 0.6, 0.5, 0.4, 0.3)
 DRAWS = 5
 _NONE = -1
 
@@ -54,9 +57,14 @@ class Library:
 
     def from_the_top(self) -> Ids:
         """The recordings in the order of a proposal; their names, which often say the material, are not used."""
-        sounds = [LibrarySound(f"{row:06}.wav", None, None, None) for row in range(len(self._sounds))]
+        sounds = [LibrarySound(f"{row:06}.wav") for row in range(len(self._sounds))]
         guesses = guess_materials(sounds, self.probabilities)
         return np.array([int(sound.path[:6]) for sound, _ in look_first(sounds, guesses)])
+
+    def names(self) -> Ids:
+        """The materials that the recordings' file names say."""
+        named = [material_named(read_name(path.name).material or "") for path in self._data.sounds.paths]
+        return np.array([_NONE if one is None else one.id for one in named])
 
     def precision(self, labels: Ids) -> tuple[float, float]:
         """P@10 and P@10 macro where the recordings have the `labels [n]`, ids or -1 for none."""
@@ -91,6 +99,7 @@ def rows(library: Library) -> Iterator[tuple[str, int, float, float, float]]:
     counts = [count for count in COUNTS if count < len(truth)]
     labelled |= {f"{count} from the top": _some(none, truth, order[:count]) for count in counts}
     labelled["all"] = truth
+    labelled["names"] = named = library.names()
     for name, labels in labelled.items():
         has = labels != _NONE
         right = float((labels == truth)[has].mean()) if has.any() else np.nan
@@ -100,12 +109,26 @@ def rows(library: Library) -> Iterator[tuple[str, int, float, float, float]]:
         found = [library.precision(_some(none, truth, drawn[:count])) for drawn in draws]
         micro, macro = np.mean(found, axis=0).tolist()
         yield f"{count} random", count, 1.0, micro, macro
+    for right in NAMES_RIGHT:
+        found = [library.precision(_spoilt(named, right, seed)) for seed in range(DRAWS)]
+        micro, macro = np.mean(found, axis=0).tolist()
+        yield f"names, {right:.0%} right", int((named != _NONE).sum()), right, micro, macro
 
 
 def _some(none: Ids, truth: Ids, which: Ids) -> Ids:
     labels = none.copy()
     labels[which] = truth[which]
     return labels
+
+
+def _spoilt(labels: Ids, right: float, seed: int) -> Ids:
+    """The labels, of which only the share `right` stays as it is: the others become other materials at random."""
+    random = np.random.default_rng(seed)
+    has = np.flatnonzero(labels != _NONE)
+    which = random.permutation(has)[round(right * len(has)) :]
+    spoilt = labels.copy()
+    spoilt[which] = (labels[which] + random.integers(1, len(MATERIALS), len(which))) % len(MATERIALS)
+    return spoilt
 
 
 @click.command()

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
-from pathlib import PurePosixPath
 from typing import Any
 
 from model.materials import material_named
 from model.words import Phrases, split_words, ucs_parts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Named:
-    """What a name says: one of the 17 materials and an action, None where it says none or several."""
+    """What a name says: one of the 17 materials, and an action; None where it says none or several."""
 
     material: str | None
     action: str | None
@@ -24,31 +23,51 @@ def read_name(path: str) -> Named:
     """What the POSIX `path` of a sound says in words of names.toml, in five languages.
 
     The file's name goes before its folders', inner folders before outer ones. A part that says two materials ends
-    the search: `glass on wood` names none, whatever its folder is called. Of a name in the Universal Category System
-    the CatID goes before the words of the FXName, and other parts of the name do not count.
+    the search: `glass on wood` names none, whatever its folder is called. Where a part says that it is music or
+    speech, words name no material. Of a name in the Universal Category System the CatID goes before the words of
+    the FXName, and other parts of the name do not count.
     """
     *folders, name = path.split("/")
-    stem = PurePosixPath(name).stem
-    ucs = ucs_parts(stem)
+    stem = name.rpartition(".")[0] or name
     material = action = None
-    if ucs is not None:
+    if ucs := ucs_parts(stem):
         cat_id, stem = ucs
-        material, action, musical = _of_cat_id(cat_id)
-        if musical:
-            return Named(None, None)
+        material, action = read_cat_id(cat_id)
+        if material is None and _is_other(cat_id):
+            return Named(None, action)
     words = tuple(split_words(stem))
     if material is None:
         material = _material((words, *(_folder_words(folder) for folder in reversed(folders))))
     return Named(material, action or _first(_table().actions, (words,)))
 
 
+def read_cat_id(cat_id: str) -> tuple[str | None, str | None]:
+    """The material and the action that a CatID of the Universal Category System stands for, such as `GLASImpt`."""
+    ucs = _table().ucs
+    category, sub = _categories(cat_id)
+    return ucs["materials"].get(cat_id) or ucs["materials"].get(category), ucs["actions"].get(sub)
+
+
+def materials_in(text: str) -> set[str]:
+    """The materials that words of a free text name; none in a text about music or speech."""
+    words = split_words(text)
+    table = _table()
+    found = set(table.materials.named(words))
+    return set() if found and table.others.has(words) else found
+
+
 @lru_cache(2**12)
-def material_of_folder(name: str) -> str | None:
-    """The material that a folder is named after in one of five languages: `wood`, `Plastic Bag`, `Holz`, `vidrio`."""
+def material_called(name: str) -> str | None:
+    """The material that is called `name` in one of five languages: `wood`, `Plastic Bag`, `Holz`, `vidrio`."""
     if known := material_named(name):
         return known.name
     found = _table().called.whole(split_words(name))
     return found[0] if len(found) == 1 else None
+
+
+def action_in(text: str) -> str | None:
+    """The one action that words of a text name."""
+    return _first(_table().actions, (tuple(split_words(text)),))
 
 
 @dataclass(frozen=True)
@@ -56,20 +75,18 @@ class _Table:
     called: Phrases
     materials: Phrases
     actions: Phrases
-    music: Phrases
+    others: Phrases
     ucs: Any
 
 
 def _material(parts: Sequence[tuple[str, ...]]) -> str | None:
     table = _table()
     found = _first(table.materials, parts)
-    if found is None or any(table.music.has(words) for words in parts):
-        return None
-    return found
+    return None if found is None or any(table.others.has(words) for words in parts) else found
 
 
 def _first(phrases: Phrases, parts: Sequence[tuple[str, ...]]) -> str | None:
-    """The one name in the first of the `parts` that has any; None where it has several."""
+    """The one name in the first of the `parts` that has any; None where that has several."""
     for words in parts:
         found = set(phrases.named(words))
         if found:
@@ -77,13 +94,14 @@ def _first(phrases: Phrases, parts: Sequence[tuple[str, ...]]) -> str | None:
     return None
 
 
-def _of_cat_id(cat_id: str) -> tuple[str | None, str | None, bool]:
-    """The material and the action that a CatID stands for, and whether it is one of music."""
-    ucs = _table().ucs
-    at = next((at for at, sign in enumerate(cat_id) if sign.islower()), len(cat_id)) - 1
-    category, sub = cat_id[:at], cat_id[at:]
-    material = ucs["materials"].get(cat_id) or ucs["materials"].get(category)
-    return material, ucs["actions"].get(sub), category in ucs["music"]
+def _is_other(cat_id: str) -> bool:
+    return _categories(cat_id)[0] in _table().ucs["others"]
+
+
+def _categories(cat_id: str) -> tuple[str, str]:
+    """Category and subcategory: `GLASImpt` is `GLAS` and `Impt`."""
+    at = next((at for at, sign in enumerate(cat_id) if sign.islower()), len(cat_id) + 1) - 1
+    return cat_id[:at], cat_id[at:]
 
 
 @lru_cache(2**12)
@@ -94,20 +112,17 @@ def _folder_words(name: str) -> tuple[str, ...]:
 @cache
 def _table() -> _Table:
     table = tomllib.loads((files("index.metadata") / "names.toml").read_text(encoding="utf-8"))
-    materials = table["materials"]
-    called = {name: entry["called"] for name, entry in materials.items()}
-    both = {
-        name: {
+    called, both = {}, {}
+    for name, entry in table["materials"].items():
+        called[name] = entry["called"]
+        both[name] = {
             language: ", ".join(entry[kind][language] for kind in ("called", "things") if language in entry[kind])
             for language in entry["called"]
         }
-        for name, entry in materials.items()
-    }
-    ignored = table["ignored"]
     return _Table(
-        Phrases(called, ignored),
-        Phrases(both, ignored),
+        Phrases(called, table["ignored"]),
+        Phrases(both, table["ignored"]),
         Phrases(table["actions"], ()),
-        Phrases({"music": table["music"]}, ()),
+        Phrases({"other": table["others"]}, ()),
         table["ucs"],
     )

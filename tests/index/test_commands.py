@@ -66,7 +66,7 @@ def test_index_says_what_it_did(tiny_bundle: Bundle, sounds: Path, tmp_path: Pat
     ):
         assert any(line[: len(words)] == words for line in lines), words
     told = done.stderr.decode()
-    assert "labels are taken from the names of sub-folders" in told
+    assert "there is no manifest: labels come from folders, tags and names" in told
     assert "skipped bad\\x1b[31m.wav: not a readable sound" in told
     assert "left out copy.wav: has the same content as metal/pan_0.wav" in told
     assert "bad\x1b[31m.wav" in (tmp_path / "index" / "skipped.tsv").read_text()

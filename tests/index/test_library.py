@@ -63,8 +63,10 @@ def test_links_are_followed_only_to_files_inside(tmp_path: Path) -> None:
     assert {one.path: one.reason for one in library.skipped} == {
         "away": "a link that leads outside the folder",
         "gone.wav": "a link to a file that is not there",
+        "loop": "a link to a folder inside, not followed",
         "out.wav": "a link that leads outside the folder",
     }
+    assert [sound.path for sound in library.sounds if sound.link] == ["in.wav"]
     assert "links to folders inside the folder, not followed: 1" in library.notes
 
 
@@ -117,17 +119,18 @@ def listed(tmp_path: Path) -> Path:
 
 def test_a_manifest_in_the_parent_is_used_and_that_is_said(listed: Path) -> None:
     library = find_library(listed)
-    assert labels(library) == {"a.wav": "plastic-bag", "metal/b.wav": None, "c.ogg": None, "d.wav": None}
-    first = library.sounds[0]
-    assert (first.source, first.licence) == ("studio", "CC0")
+    assert labels(library) == {"a.wav": "plastic-bag", "metal/b.wav": "metal", "c.ogg": None, "d.wav": None}
+    first, *_, last = library.sounds
+    assert (first.label_from, last.label_from) == ("manifest", "folder")
+    assert (first.columns["source"], first.columns["licence"]) == ("studio", "CC0")
     assert {one.path: one.reason for one in library.skipped} == {
         "missing.wav": "listed in the manifest, but not there",
-        ".hidden.wav": "listed, but hidden, behind a link, or not a sound by its extension",
+        ".hidden.wav": "a hidden file",
     }
     assert f"labels are taken from {listed.parent / 'manifest.csv'}" in library.notes
     assert "sounds of a material that is not one of the 17, taken as unlabelled: 1 (rubber 1)" in library.notes
     assert "rows that give a file a second material (the first counts): 1" in library.notes
-    assert "sounds not listed in manifest.csv, taken as unlabelled: 1" in library.notes
+    assert "sounds not listed in manifest.csv: 1" in library.notes
     assert "sounds listed in manifest.csv that were not found: 2" in library.notes
     assert f"sounds listed in manifest.csv outside {listed}, left out: 1" in library.notes
 
@@ -161,6 +164,10 @@ def test_somebody_elses_manifest_is_left_alone_unless_it_is_given(tmp_path: Path
     library = find_library(root)
     assert labels(library) == {"metal/a.wav": "metal"}
     assert any(f"{name} has no" in note and "is not used" in note for note in library.notes)
+    (root / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ManifestError, match=f"{name} has no (column|field) named path.*--no-manifest"):
+        find_library(root)
+    assert labels(find_library(root, use_manifest=False)) == {"metal/a.wav": "metal"}
     with pytest.raises(ManifestError, match=f"{name} has no (column|field) named path"):
         find_library(root, tmp_path / name)
 
@@ -174,22 +181,16 @@ def test_a_manifest_of_other_folders_is_left_alone_and_refused_if_it_is_given(tm
     with pytest.raises(LibraryError, match=r"lists no sound of .*; its paths begin at the folder that it lies in"):
         find_library(root, tmp_path / "manifest.csv")
     (tmp_path / "manifest.csv").write_text("path,material\n", encoding="utf-8")
-    assert labels(find_library(root, tmp_path / "manifest.csv")) == {"metal/a.wav": None}
+    assert labels(find_library(root, tmp_path / "manifest.csv")) == {"metal/a.wav": "metal"}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("manifest.csv", b"path,material\n,wood\n", "line 2: the path is empty"),
-        ("manifest.csv", b"path,material\n\xff\xfe,wood\n", "not UTF-8"),
+        ("manifest.csv", b"path,material\n\x81\x8d,wood\n", "not UTF-8"),
         ("manifest.csv", b'path,material\n"' + b"x" * 200_000 + b'",wood\n', "not a CSV table"),
         ("manifest.jsonl", b'{"path": "a.wav"}\n{"path": 7}\n', "line 2: path"),
         ("manifest.jsonl", b'{"path": "a.wav"}\n{"path": \n', "line 2: not JSON"),
-        (
-            "manifest.jsonl",
-            b'{"path": "a.wav"}\n{"path": "a\\u0000.wav"}\n',
-            "line 2: the path is empty or no path",
-        ),
     ],
 )
 def test_a_manifest_that_cannot_be_understood_is_an_error(
@@ -201,12 +202,24 @@ def test_a_manifest_that_cannot_be_understood_is_an_error(
         find_library(root)
 
 
-def test_a_manifest_without_materials_says_so(tmp_path: Path) -> None:
+def test_a_manifest_without_materials_ends_the_run(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"")
     table = tmp_path / "table.csv"
-    table.write_text("path,Materials\na.wav,wood\n")
-    notes = find_library(tmp_path, table).notes
-    assert f"{table} has no column named material: its sounds are taken as unlabelled" in notes
+    table.write_text("path;Stoff;Author\na.wav;wood;Ann\n")
+    with pytest.raises(ManifestError) as refused:
+        find_library(tmp_path, table)
+    assert "has no column named material (columns found: path, Stoff, author)" in str(refused.value)
+    table.write_text("path;material;Author\na.wav;;Ann\n")
+    (sound,) = find_library(tmp_path, table).sounds
+    assert (sound.material, sound.label_from, sound.columns["author"]) == (None, None, "Ann")
+
+
+def test_rows_without_a_path_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    (tmp_path / "manifest.csv").write_text("path,material\n,wood\n , \na.wav,glass\n,,\n,metal\n")
+    library = find_library(tmp_path)
+    assert labels(library) == {"a.wav": "glass"}
+    assert "rows of manifest.csv without a path, left out: 2 (first: line 2)" in library.notes
 
 
 def test_many_unknown_materials_are_not_all_listed(tmp_path: Path) -> None:
