@@ -110,6 +110,9 @@ class Run:
 
     def _with_cache(self, library: Library) -> BuildReport:
         with IndexCache(self._folder, self._bundle.id, self._limits) as cache:
+            # Of runs that were killed: nobody else writes here while the cache is open.
+            for left in self._folder.glob(".*.thud-*"):
+                left.unlink()
             return self._run(library, cache)
 
     def _run(self, library: Library, cache: IndexCache) -> BuildReport:
