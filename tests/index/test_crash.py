@@ -1,4 +1,4 @@
-"""Runs that are killed, and disks that fail: the old generation serves, and the next run equals an uninterrupted one.
+"""Runs that are killed, and disks that fail: the old generation serves, the next run equals an uninterrupted one.
 
 Processes are forked from the test, so that none of them imports anything: a run takes some 20 ms.
 """
@@ -25,6 +25,7 @@ from index.cache import CACHE_FILE, IndexCache
 from index.generation import current_generation
 from index.look import problems_of
 from model.bundle import Bundle
+from model.sound import SoundLimits
 from tests.index.conftest import Strike
 
 MOMENTS = 200
@@ -69,7 +70,7 @@ class Library:
         return Path(shutil.copytree(self.index, target))
 
     def check(self, index: Path) -> None:
-        """The index serves one of the two generations, whole; the next run makes what an uninterrupted one makes."""
+        """The index serves one of the two generations; the next run makes what an uninterrupted one makes."""
         spec = current_generation(index).spec
         assert spec.id in (self.before, self.after)
         folder = index / "generations" / spec.id
@@ -254,7 +255,7 @@ def test_two_writers_are_one_too_many(library: Library, tmp_path: Path) -> None:
     reader, writer = os.pipe()
 
     def hold() -> None:
-        with IndexCache(copy, library.bundle.id, index.run.SoundLimits()):
+        with IndexCache(copy, library.bundle.id, SoundLimits()):
             os.write(writer, b"1")
             time.sleep(60)
 
