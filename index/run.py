@@ -1,6 +1,7 @@
 """One run over a library, step by step: it costs what has changed since the last one."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass
@@ -47,13 +48,15 @@ class BuildReport:
 
     `skipped` lists the files that are not in the index, `duplicates` those that are in it as copies; the reason of
     a duplicate names the file with the same content. `changed`: whether another generation was current before.
-    `embedded` counts the contents that this run embedded, `reused` those that it took from the cache; `seconds` is
-    the time of finding out contents and embedding alone.
+    `missing` counts those of `skipped` that are no files, but rows of the manifest. `embedded` counts the contents
+    that this run embedded, `reused` those that it took from the cache; `seconds` is the time of finding out contents
+    and embedding alone.
     """
 
     spec: IndexSpec
     skipped: tuple[Skipped, ...]
     duplicates: tuple[Skipped, ...]
+    missing: int
     changed: bool
     reused: int
     embedded: int
@@ -110,6 +113,9 @@ class Run:
 
     def _with_cache(self, library: Library) -> BuildReport:
         with IndexCache(self._folder, self._bundle.id, self._limits) as cache:
+            # Of runs that were killed: nobody else writes here while the cache is open.
+            for left in self._folder.glob(".*.thud-*"):
+                left.unlink()
             return self._run(library, cache)
 
     def _run(self, library: Library, cache: IndexCache) -> BuildReport:
@@ -142,10 +148,15 @@ class Run:
         if self._proposals is not None:
             main = [found[record.hits.index(record.hit)] for record, found in records.with_embeddings()]
             self._proposals.write(list(records.sounds()), np.stack(main))
+        missing = sum(
+            one.reason.startswith("listed in the manifest") and not os.path.lexists(library.root / one.path)
+            for one in skipped
+        )
         return BuildReport(
             spec,
             tuple(skipped),
             tuple(duplicates),
+            missing,
             changed,
             spec.sounds - embedded.embedded,
             embedded.embedded,

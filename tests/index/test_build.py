@@ -16,6 +16,7 @@ import soundfile
 from index.build import build_index
 from index.cache import CACHE_FILE, IndexCache
 from index.filters import SoundFilter
+from index.look import problems_of
 from index.search import SoundIndex
 from model.bundle import Bundle
 from model.errors import LibraryError
@@ -324,11 +325,7 @@ def test_a_damaged_cache_is_made_anew_with_a_word(tiny_bundle: Bundle, sounds: P
     whole = build_index(tiny_bundle, sounds, tmp_path / "index").spec
     cache = tmp_path / "index" / CACHE_FILE
     content = cache.read_bytes()
-    changed = bytearray(content)
-    with closing(sqlite3.connect(cache)) as database:
-        (blob,) = database.execute("SELECT embeddings FROM contents").fetchone()
-    changed[content.index(blob)] ^= 1
-    for damage in (b"no database" * 1000, content[:4096], content[: len(content) // 2], bytes(changed)):
+    for damage in (b"no database" * 1000, content[:4096], content[: len(content) // 2]):
         cache.write_bytes(damage)
         said: list[str] = []
         report = build_index(tiny_bundle, sounds, tmp_path / "index", say=said.append)
@@ -337,3 +334,12 @@ def test_a_damaged_cache_is_made_anew_with_a_word(tiny_bundle: Bundle, sounds: P
         assert build_index(tiny_bundle, sounds, tmp_path / "index").embedded == 0
     cache.write_bytes(b"")  # as after a loss of power just after it was made
     assert build_index(tiny_bundle, sounds, tmp_path / "index").spec == whole
+    changed = bytearray(content)
+    with closing(sqlite3.connect(cache)) as database:
+        (blob,) = database.execute("SELECT embeddings FROM contents").fetchone()
+    changed[content.index(blob)] ^= 1
+    cache.write_bytes(changed)
+    assert any("cache.sqlite is damaged" in problem for problem in problems_of(tmp_path / "index"))
+    (sounds / "metal/pan_0.wav").rename(sounds / "metal/pot.wav")
+    assert build_index(tiny_bundle, sounds, tmp_path / "index").embedded == 9
+    assert list(problems_of(tmp_path / "index")) == []

@@ -1,0 +1,309 @@
+"""An index that goes with its library, by command: what is embedded, add, remove, list, verify, stats, --watch."""
+
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from model.bundle import Bundle
+from tests.index.conftest import Strike
+
+THUD = [sys.executable, str(Path(__file__).parents[2] / "thud.py"), "index"]
+
+
+def thud(*arguments: str | Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*THUD, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | environment,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def summary(output: str) -> dict[str, int]:
+    found = re.findall(r"^ *(\w+) +([\d,]+)(?: |$)", output, re.MULTILINE)
+    return {name: int(number.replace(",", "")) for name, number in found}
+
+
+def listed(index: Path) -> dict[str, str]:
+    """Materials by path."""
+    rows = [line.split("\t") for line in thud("list", index).stdout.splitlines()]
+    return {row[3]: row[1] for row in rows}
+
+
+def skipped(index: Path) -> dict[str, str]:
+    with (index / "skipped.tsv").open(encoding="utf-8", newline="") as handle:
+        return {row["path"]: row["reason"] for row in csv.DictReader(handle, delimiter="\t")}
+
+
+def test_what_is_renamed_copied_or_labelled_anew_is_not_embedded_again(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    command, index = (tiny_bundle.folder, sounds, tmp_path / "index"), tmp_path / "index"
+    first = thud(*command).stdout
+    assert (summary(first)["embedded"], summary(first)["found"]) == (9, 9)
+    again = thud(*command).stdout
+    assert (summary(again)["embedded"], summary(again)["reused"]) == (0, 9)
+    assert "nothing was published" in again
+    assert re.search(r"index (\w+)", again)[1] == re.search(r"index (\w+)", first)[1]  # type: ignore[index]
+    (sounds / "metal/pan_0.wav").rename(sounds / "kitchen/renamed.wav")
+    shutil.copy(sounds / "metal/pan_1.wav", sounds / "a copy.wav")
+    (sounds / "manifest.csv").write_text("path,material\nkitchen/renamed.wav,glass\nunsorted/thing 0.ogg,paper\n")
+    changed = summary(thud(*command).stdout)
+    assert (changed["embedded"], changed["reused"], changed["duplicates"]) == (0, 9, 1)
+    assert listed(index)["kitchen/renamed.wav"] == "glass"
+    # A label alone, and a file that comes back after it was away for a while.
+    (sounds / "manifest.csv").write_text("path,material\nkitchen/renamed.wav,metal\na copy.wav,water\n")
+    (sounds / "unsorted/thing 0.ogg").rename(tmp_path / "away.ogg")
+    labelled = thud(*command)
+    assert summary(labelled.stdout)["embedded"] == 0
+    assert (listed(index)["kitchen/renamed.wav"], listed(index)["a copy.wav"]) == ("metal", "water")
+    assert "left out metal/pan_1.wav: has the same content as a copy.wav" in labelled.stderr
+    (tmp_path / "away.ogg").rename(sounds / "unsorted/thing 0.ogg")
+    strike(sounds / "new.wav", 1234)
+    assert summary(thud(*command).stdout)["embedded"] == 1
+    thud("verify", index)
+
+
+def test_sounds_are_added_and_taken_out_by_name(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    index = tmp_path / "index"
+    thud(tiny_bundle.folder, sounds, index, "--no-hubness")
+    whole = listed(index)
+    taken = thud("remove", index, "metal/pan_0.wav", sounds / "kitchen")
+    gone = {"metal/pan_0.wav", "kitchen/wood/board-1.flac", "kitchen/wood/board-2.mp3"}
+    assert set(listed(index)) == set(whole) - gone
+    assert summary(taken.stdout)["skipped"] == 3
+    assert {path for path, reason in skipped(index).items() if "thud index remove" in reason} == gone
+    assert (sounds / "metal/pan_0.wav").exists()
+    # A whole run keeps them out; another file that is new comes with a whole run, or by its name.
+    assert summary(thud(tiny_bundle.folder, sounds, index).stdout)["indexed"] == 6
+    one, two = strike(sounds / "glass/one.wav", 1500), strike(sounds / "glass/two.wav", 1700)
+    added = summary(thud("add", index, one, sounds / "kitchen/wood").stdout)
+    assert (added["embedded"], added["indexed"]) == (1, 9)
+    assert set(listed(index)) == (set(whole) - {"metal/pan_0.wav"}) | {"glass/one.wav"}
+    assert "not named" in skipped(index)["glass/two.wav"]
+    assert summary(thud("add", index, sounds).stdout)["indexed"] == 11
+    assert set(listed(index)) == set(whole) | {"glass/one.wav", "glass/two.wav"}
+    thud("remove", index, two)
+    two.unlink()
+
+    for command, reason in [
+        (("remove", index, "nothing.wav"), "nothing.wav is not in the index"),
+        (("add", index, tiny_bundle.folder / "bundle.json"), "is not in"),
+        (("add", tmp_path / "no index", one), "has no library.json"),
+        (("list", tmp_path / "no index"), "is not an index"),
+    ]:
+        refused = thud(*command, code=1)  # type: ignore[arg-type]
+        assert reason in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    assert "Usage" in thud("add", index, code=2).stderr
+
+
+def test_verify_and_stats(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copy(sounds / "metal/pan_1.wav", sounds / "metal/same.wav")
+    thud(tiny_bundle.folder, sounds, index)
+    assert thud("verify", index).stdout == "all is well\n"
+    found = json.loads(thud("stats", index, "--json").stdout)
+    assert (found["sounds"], found["duplicates"], found["skipped"]) == (9, 1, 0)
+    assert found["materials"] == {"metal": 3, "plastic-bag": 1, "wood": 2, "unlabelled": 3}
+    assert found["formats"] == {"WAV": 4, "OGG": 3, "FLAC": 1, "MP3": 1}
+    assert found["bytes of sounds"] == sum(file.stat().st_size for file in sounds.rglob("*.*")) - (
+        (sounds / "metal/same.wav").stat().st_size
+    )
+    assert "bytes of cache" in thud("stats", index).stdout
+    records = [json.loads(line) for line in thud("list", index, "--json").stdout.splitlines()]
+    assert {record["path"]: record["copies"] for record in records}["metal/pan_1.wav"] == ["metal/same.wav"]
+
+    content = bytearray((sounds / "metal/pan_0.wav").read_bytes())
+    content[-1] ^= 1
+    (sounds / "metal/pan_0.wav").write_bytes(content)
+    (sounds / "metal/same.wav").unlink()
+    (sounds / "unsorted/thing 1.ogg").write_bytes(b"")
+    wrong = thud("verify", index, code=1)
+    assert wrong.stdout.splitlines() == [
+        "metal/pan_0.wav: it has changed since it was indexed",
+        "metal/same.wav: it is not there",
+        "unsorted/thing 1.ogg: it has changed since it was indexed",
+    ]
+    assert wrong.stderr.startswith("thud: 3 problems")
+    assert len(thud("verify", index, "--quick", code=1).stdout.splitlines()) == 2
+    catalogue = next(index.glob("generations/*/catalogue.sqlite"))
+    catalogue.write_bytes(catalogue.read_bytes()[:-1])
+    assert "catalogue.sqlite is damaged" in thud("verify", index, code=1).stdout
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_watch_goes_with_the_library(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path, sent: signal.Signals
+) -> None:
+    index = tmp_path / "index"
+    command = [*THUD, str(tiny_bundle.folder), str(sounds), str(index), "--watch"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+
+        def line(pattern: str) -> str:
+            assert watching.stderr is not None
+            for told in watching.stderr:
+                if re.search(pattern, told):
+                    return told
+            raise AssertionError(f"no line {pattern}")
+
+        try:
+            line("^9 sounds, 9 embedded")
+            strike(sounds / "glass/one.wav", 1500)
+            line("^10 sounds, 1 embedded")
+            (sounds / "glass/one.wav").rename(sounds / "glass/two.wav")
+            (sounds / "metal/pan_0.wav").unlink()
+            line("^9 sounds, 0 embedded")
+            (sounds / "manifest.csv").write_text("path,material\nglass/two.wav,water\n")
+            line("^9 sounds, 0 embedded, .* index")
+            watching.send_signal(sent)
+            line("watching has ended")
+            assert watching.wait(30) == 0
+        finally:
+            watching.kill()
+    assert listed(index)["glass/two.wav"] == "water"
+    assert "metal/pan_0.wav" not in listed(index)
+
+
+NO_LOCKS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+int flock(int file, int operation) { errno = ENOSYS; return -1; }
+#define WITHOUT(name) int name(int file, int command, ...) { \\
+    va_list rest; va_start(rest, command); void *argument = va_arg(rest, void *); va_end(rest); \\
+    if (command == F_SETLK || command == F_SETLKW || command == F_GETLK) { errno = ENOLCK; return -1; } \\
+    return ((int (*)(int, int, ...))dlsym(RTLD_NEXT, #name))(file, command, argument); }
+WITHOUT(fcntl)
+WITHOUT(fcntl64)
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None or sys.platform != "linux", reason="it needs a C compiler")
+def test_a_file_system_without_locks_holds_an_index(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "no_locks.c").write_text(NO_LOCKS)
+    shim = tmp_path / "no_locks.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, tmp_path / "no_locks.c", "-ldl"], check=True)
+    command, index = (tiny_bundle.folder, sounds, tmp_path / "index"), tmp_path / "index"
+    for embedded in (9, 0):
+        assert summary(thud(*command, LD_PRELOAD=str(shim)).stdout)["embedded"] == embedded
+    assert not list(index.glob(".lock.*"))
+    # One that was killed; one that is alive; one on another machine.
+    held = index / ".lock.held"
+    held.write_text(json.dumps({"pid": 2**22 + 1, "host": os.uname().nodename, "started": None}))
+    assert summary(thud(*command, LD_PRELOAD=str(shim)).stdout)["indexed"] == 9
+    for holder in ({"pid": os.getpid(), "host": os.uname().nodename}, {"pid": 1, "host": "elsewhere"}):
+        started = Path(f"/proc/{holder['pid']}/stat").read_text().rpartition(")")[2].split()[19]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        held.write_text(json.dumps({**holder, "started": f"{boot} {started}"}))
+        refused = thud(*command, LD_PRELOAD=str(shim), code=1)
+        assert "another thud index is at work" in refused.stderr.splitlines()[-1]
+        assert f"remove {held}" in refused.stderr
+        held.unlink()
+
+
+def test_a_log_has_lines_and_no_bars(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (sounds / f"bad{number}.wav").write_bytes(b"no sound" * 10)
+    done = subprocess.run(
+        [*THUD, tiny_bundle.folder, sounds, tmp_path / "index"], capture_output=True, check=True, timeout=120
+    )
+    assert [line for line in done.stderr.split(b"\n") if line.startswith(b"skipped")] == [
+        line for line in done.stderr.split(b"\n") if b"bad" in line
+    ]
+    assert done.stderr.count(b"skipped bad") == 3
+    assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", done.stderr + done.stdout)
+
+
+def test_every_file_of_a_mixed_folder_is_accounted_for(tiny_bundle: Bundle, strike: Strike, tmp_path: Path) -> None:
+    library, index, rng = tmp_path / "library", tmp_path / "index", random.Random(0)
+    good = [
+        strike(tmp_path / f"good/{number}.wav", 200 + 5 * number, seconds=0.06, rate=8000) for number in range(100)
+    ]
+    good += [strike(tmp_path / f"good/{number}.flac", 900 + 50 * number, seconds=0.06) for number in range(20)]
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(800), 8000)
+    with (tmp_path / "huge.wav").open("wb") as huge:
+        # The header of a sound of 20 hours, and 10 GB of which nothing is on the disk.
+        soundfile.write(huge, np.zeros(10), 44_100, format="WAV", subtype="PCM_16")
+        for place in (4, 40):
+            huge.seek(place)
+            huge.write((4_000_000_000).to_bytes(4, "little"))
+        huge.truncate(4_000_000_044)
+    names = ["{}.wav", "line\nbreak {}.wav", "Ärger 玻璃 {}.WAV", "e\u0301 {}.wav", "tab\t{}.wav", "'[b]\" {}.wav"]
+    for number in range(10_000):
+        folder = library / f"{number % 40:02}"
+        folder.mkdir(parents=True, exist_ok=True)
+        kind = rng.random()
+        name = names[number % len(names)].format(number)
+        if kind < 0.55:
+            source = good[number % len(good)] if number < 3000 else rng.choice(good)
+            os.link(source, folder / f"{Path(name).stem}{source.suffix}")
+        elif kind < 0.65:
+            (folder / name).write_bytes(b"" if number % 2 else b"no sound" * 5)
+        elif kind < 0.70:
+            os.link(silent, folder / name)
+        elif kind < 0.72:
+            (folder / name).symlink_to(tmp_path / "huge.wav" if number % 2 else "nowhere.wav")
+        elif kind < 0.722:
+            os.link(tmp_path / "huge.wav", folder / name)
+        elif kind < 0.82:
+            (folder / f"{number}.txt").touch()
+        elif kind < 0.90:
+            (folder / f".hidden {number}.wav").touch()
+        else:
+            (folder / f"{number}").touch()
+    total = sum(len(files) for _, _, files in os.walk(library))
+    assert total == 10_000
+    (library / "locked").mkdir()
+    os.link(good[0], library / "locked/inside.wav")
+    (library / "locked").chmod(0)
+    unreadable = not os.access(library / "locked", os.R_OK)
+
+    began = time.perf_counter()
+    done = thud(tiny_bundle.folder, library, index)
+    assert time.perf_counter() - began < 200
+    (library / "locked").chmod(0o755)
+    found = summary(done.stdout)
+    assert found["embedded"] == found["indexed"] == len(good)
+    assert found["indexed"] + found["duplicates"] + found["skipped"] == found["found"] == total + 1
+    table = skipped(index)
+    indexed = {one["path"] for one in map(json.loads, thud("list", index, "--json").stdout.splitlines())}
+    everything = {
+        Path(folder, name).relative_to(library).as_posix()
+        for folder, _, names_ in os.walk(library)
+        for name in names_
+    }
+    if unreadable:
+        everything = (everything - {"locked/inside.wav"}) | {"locked"}
+    assert indexed.isdisjoint(table)
+    assert indexed | set(table) == everything
+    told = [line for line in done.stderr.splitlines() if line.startswith(("skipped", "left out", "and "))]
+    assert 5 < len(told) <= 20
+    kinds = {re.sub(r"[\d,.]+|:.*", "", reason)[:30] for reason in table.values()}
+    assert len(kinds) >= 8
+    # All of it is known: the next run opens none of the files, and nothing changes.
+    again = thud(tiny_bundle.folder, library, index)
+    assert (summary(again.stdout)["embedded"], "nothing was published" in again.stdout) == (0, not unreadable)
