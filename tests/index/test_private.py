@@ -14,7 +14,8 @@ import pytest
 from index import private
 from index.build import build_index
 from index.generation import CATALOGUE
-from index.search import Match, SoundIndex
+from index.matches import Match
+from index.search import SoundIndex
 from index.vectors import VECTORS
 from model.bundle import Bundle
 from model.errors import LibraryError
