@@ -19,7 +19,7 @@ class Match:
     seconds, it is to be heard: until the next hit or the end. `embedding`, float32 `[d]` and L2-normalised, is set
     for unlabelled sounds alone: their material is predicted from it. `object`: of the objects that `search` was
     asked for, the one with the largest share that the sound names. `nearest`: whether it would have been found
-    without any shares.
+    without that share.
     """
 
     record: SoundRecord
@@ -45,7 +45,7 @@ class Matches(list[Match]):
 
 
 def matches_of(found: Ranked, query: Query, first: int, catalogue: Catalogue, vectors: VectorIndex) -> list[Match]:
-    """The matches of the sounds that were found; `nearest` of `first` sounds that there would be without shares."""
+    """The matches of the sounds that were found; those among the first `first` without shares are `nearest`."""
     records = catalogue.rows(found.rows.tolist())
     unlabelled = [place for place, record in enumerate(records) if record.material is None]
     embeddings = dict(zip(unlabelled, vectors.vectors(found.vectors[unlabelled]), strict=True))
@@ -58,7 +58,7 @@ def matches_of(found: Ranked, query: Query, first: int, catalogue: Catalogue, ve
             *_heard(record, hit),
             embedding=embeddings.get(place),
             object=names[number] if number >= 0 else None,
-            nearest=plain < first,
+            nearest=number < 0 or plain < first,
         )
         for place, (record, similarity, hit, number, plain) in enumerate(
             zip(
