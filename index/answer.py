@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from index.matches import Match, Matches
 from index.recommendation import (
     MaterialName,
     PictureMaterial,
@@ -14,7 +15,7 @@ from index.recommendation import (
     Result,
     sound_url,
 )
-from index.search import Match, Matches, SoundIndex
+from index.search import SoundIndex
 from model.heads import MaterialHeads, Probabilities
 from model.hubness import SCORE_DECIMALS
 from model.materials import MATERIALS, material_named

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from model.errors import FilterError
 
+_MARK = 8
 _LONGEST = 12_000  # a path of 4,096 bytes, escaped, fits
 
 
@@ -17,20 +18,25 @@ class Cursor:
     """A place in a ranking of sounds.
 
     `question` names the question that was asked (`question_of`). The place is after `passed` sounds, of which the
-    last had this `score` (larger is better) and this `path`; `offset` is how many of those after it were given
-    already, in an order of their own. Sounds of the same score stand in the order of their paths, so that the place
-    is found again in any generation of the index: what both generations have is neither repeated nor lost.
+    last had this `score` (larger is better) and this `path`. Sounds of the same score stand in the order of their
+    paths, so that the place is found again in any generation of the index: of what both generations have, nothing
+    is repeated or lost. `given` are the marks (`mark_of`) of sounds after the place that were given before their
+    turn.
     """
 
     question: str
     passed: int = 0
     score: float = math.inf
     path: str = ""
-    offset: int = 0
+    given: str = ""
+
+    def marks(self) -> list[str]:
+        """The marks of `given`, one by one."""
+        return [self.given[start : start + _MARK] for start in range(0, len(self.given), _MARK)]
 
     def __str__(self) -> str:
         score = None if math.isinf(self.score) else self.score
-        values = [self.question, self.passed, score, self.path, self.offset]
+        values = [self.question, self.passed, score, self.path, self.given]
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
         return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
@@ -50,12 +56,17 @@ class Cursor:
 
     @classmethod
     def _of(cls, values: Any) -> Self:
-        question, passed, score, path, offset = values
-        texts = isinstance(question, str) and isinstance(path, str)
-        counts = all(type(one) is int and 0 <= one < 2**31 for one in (passed, offset))
+        question, passed, score, path, given = values
+        texts = all(isinstance(one, str) for one in (question, path, given)) and len(given) % _MARK == 0
+        counts = type(passed) is int and 0 <= passed < 2**31
         if not (texts and counts and (score is None or (type(score) is float and math.isfinite(score)))):
             raise ValueError
-        return cls(question, passed, math.inf if score is None else score, path, offset)
+        return cls(question, passed, math.inf if score is None else score, path, given)
+
+
+def mark_of(sound_id: str) -> str:
+    """What tells a sound from the few hundred beside which it is given."""
+    return sound_id[:_MARK]
 
 
 def question_of(*parts: object) -> str:

@@ -6,6 +6,7 @@ share of ten in a row, as long as there are others.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,12 @@ def diversified(
     recordings: Rows,
     diversity: float,
     most: int,
+    before: Sequence[int] = (),
 ) -> Rows:
-    """The first `most` places of another order of n sounds that are given best first.
+    """The next `most` places, after those `before`, of another order of n sounds that come best first.
 
     By their `values [n]`, `vectors [n, d]`, and the ids of their `materials [n]` (-1: none, which has no cap) and
-    of their `recordings [n]`. `diversity` is 0 (the order that is given) to 1 (as far apart as these n sounds can be).
+    of their `recordings [n]`. `diversity` is 0 (the order as it is) to 1 (as far apart as these n sounds can be).
     Of ten sounds at most 4 are of one recording (1 at diversity 1), at most 10 of one material (6 at diversity 1).
     """
     # Squared, because small weights change most: see docs/decisions/answers.md.
@@ -37,16 +39,19 @@ def diversified(
     caps = ((recordings, 4 - math.floor(3 * diversity)), (materials, WINDOW - math.floor(4 * diversity)))
     order: list[int] = []
     left = np.ones(len(values), np.bool_)
-    nearest = np.zeros(len(values))
     allowed = left.copy()
-    while len(order) < min(most, len(values)):
+    nearest = np.zeros(len(values))
+    while len(order) < min(len(before) + most, len(values)):
         if len(order) % WINDOW == 0:
             allowed[:] = True
-        candidates = np.flatnonzero(left & allowed)
-        if not candidates.size:
-            candidates = np.flatnonzero(left)
-        merit = (1 - weight) * values[candidates] - weight * nearest[candidates]
-        best = int(candidates[np.argmax(merit)])
+        if len(order) < len(before):
+            best = before[len(order)]
+        else:
+            candidates = np.flatnonzero(left & allowed)
+            if not candidates.size:
+                candidates = np.flatnonzero(left)
+            merit = (1 - weight) * values[candidates] - weight * nearest[candidates]
+            best = int(candidates[np.argmax(merit)])
         order.append(best)
         left[best] = False
         nearest = np.maximum(nearest, np.einsum("nd,d->n", vectors, vectors[best]))
@@ -54,4 +59,4 @@ def diversified(
         for ids, cap in caps:
             if ids[best] >= 0 and np.count_nonzero(ids[window] == ids[best]) >= cap:
                 allowed &= ids != ids[best]
-    return np.array(order, np.int64)
+    return np.array(order[len(before) :], np.int64)

@@ -1,7 +1,7 @@
 """Searching an index: the interface through which all other code uses a library of sounds."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -10,51 +10,17 @@ from typing import Self
 import numpy as np
 
 from index.catalogue import Catalogue, Page, SoundRecord
-from index.cursors import Cursor, question_of
+from index.cursors import Cursor, mark_of, question_of
 from index.diversity import BLOCK, diversified
 from index.filters import SoundFilter
 from index.generation import CATALOGUE, Generation, open_generation
+from index.matches import Matches, matches_of
 from index.private import private_content, private_file
 from index.ranking import NO_SHARES, Fit, Query, Ranked, rank
 from index.sound_files import SAMPLE, SoundFile, SoundFiles
 from index.vectors import Rows, VectorIndex, Vectors
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, FilterError, LibraryError
-
-_LEAD_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class Match:
-    """A sound that was found, with the cosine similarity (-1 to 1) of its embedding to the query.
-
-    Of a sound with several hits it is the one that matched best: `hit` is its second, `span` from when to when, in
-    seconds, it is to be heard: until the next hit or the end. `embedding`, float32 `[d]` and L2-normalised, is set
-    for unlabelled sounds alone: their material is predicted from it. `object`: of the objects that `search` was
-    asked for, the one with the largest share that the sound names. `nearest`: whether it would have been found
-    without any shares.
-    """
-
-    record: SoundRecord
-    similarity: float
-    hit: float
-    span: tuple[float, float]
-    embedding: Vectors | None = field(default=None, compare=False, repr=False)
-    object: str | None = None
-    nearest: bool = True
-
-    @property
-    def score(self) -> float:
-        """Similarity on a scale from 0 to 1, to six decimals."""
-        return round((self.similarity + 1.0) / 2.0, 6)
-
-
-class Matches(list[Match]):
-    """Matches, best first, and the cursor for those after them: None where there are none."""
-
-    def __init__(self, matches: Iterable[Match] = (), following: str | None = None) -> None:
-        super().__init__(matches)
-        self.next = following
 
 
 class SoundIndex:
@@ -229,11 +195,14 @@ class SoundIndex:
         while True:
             left = k - len(matches)
             block, more = self._after(place, BLOCK if strength else left, query, among, without)
-            order = self._diversified(block, strength, place.offset + left)
-            taken = order[place.offset :]
-            matches += self._matches(block.of(taken), query, place.passed + place.offset + left)
-            place = replace(place, offset=place.offset + len(taken))
-            if place.offset >= len(block):
+            before = self._places_of(place, block)
+            order = self._diversified(block, strength, left, before)
+            found = matches_of(
+                block.of(order), query, place.passed + len(before) + left, self._catalogue, self._vectors
+            )
+            matches += found
+            place = replace(place, given=place.given + "".join(mark_of(one.record.id) for one in found))
+            if len(before) + len(found) == len(block):
                 if not more:
                     return matches
                 (last,) = self._catalogue.rows(block.rows[-1:].tolist())
@@ -259,9 +228,17 @@ class SoundIndex:
                 return found.of(rest[:most]), len(rest) > most
             wanted *= 2
 
-    def _diversified(self, block: Ranked, diversity: float, most: int) -> Rows:
+    def _places_of(self, place: Cursor, block: Ranked) -> list[int]:
+        """The places in a block of the sounds that were given already; those that are gone have none."""
+        if not place.given:
+            return []
+        marks = [mark_of(one.id) for one in self._catalogue.rows(block.rows.tolist())]
+        number = {mark: at for at, mark in enumerate(marks)}
+        return list(dict.fromkeys(number[mark] for mark in place.marks() if mark in number))
+
+    def _diversified(self, block: Ranked, diversity: float, most: int, before: list[int]) -> Rows:
         if not diversity:
-            return np.arange(min(most, len(block)))
+            return np.arange(len(block))
         return diversified(
             block.values,
             self._vectors.vectors(block.vectors),
@@ -269,43 +246,8 @@ class SoundIndex:
             self._catalogue.recordings_of(block.rows),
             diversity,
             most,
+            before,
         )
-
-    def _matches(self, found: Ranked, query: Query, first: int) -> list[Match]:
-        records = self._catalogue.rows(found.rows.tolist())
-        unlabelled = [place for place, record in enumerate(records) if record.material is None]
-        vectors = self._vectors.vectors(found.vectors[unlabelled])
-        embeddings = dict(zip(unlabelled, vectors, strict=True))
-        names = [name for name, _ in query.named()]
-        return [
-            # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
-            Match(
-                record,
-                min(1.0, max(-1.0, round(similarity, 6))),
-                *_heard(record, hit),
-                embedding=embeddings.get(place),
-                object=names[number] if number >= 0 else None,
-                nearest=plain < first,
-            )
-            for place, (record, similarity, hit, number, plain) in enumerate(
-                zip(
-                    records,
-                    found.cosines.tolist(),
-                    found.hits.tolist(),
-                    found.named.tolist(),
-                    found.places.tolist(),
-                    strict=True,
-                )
-            )
-        ]
-
-
-def _heard(record: SoundRecord, number: int) -> tuple[float, tuple[float, float]]:
-    """The second of one of a sound's hits, and from when to when to play it."""
-    if number >= min(len(record.hits), len(record.ends)):
-        raise DamagedIndexError(f"the sound {record.id} has no hit {number}; run thud index again")
-    hit = record.hits[number]
-    return hit, (max(0.0, hit - _LEAD_SECONDS), record.ends[number])
 
 
 def _hit_number(record: SoundRecord) -> int:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
-from index.catalogue.text import RANK, query_of
+from index.catalogue.text import TextSearch, query_of
 from index.catalogue.writer import SCHEMA
 from index.cursors import Cursor, question_of
 from index.filters import SoundFilter
@@ -41,29 +41,22 @@ class Page:
 class Catalogue:
     """Reads a catalogue, from a file or from its content. Safe to use from several threads; close it when done.
 
-    All threads share one connection, behind a lock. It stays open, so that the file can be read after its name is
-    gone. Every query raises DamagedIndexError where the database is broken.
+    All threads share one connection, behind a lock, and a second one for text search. They stay open, so that the
+    file can be read after its name is gone. Every query raises DamagedIndexError where the database is broken.
     """
 
     def __init__(self, source: Path | memoryview) -> None:
-        self._lock = threading.Lock()
-        try:
-            if isinstance(source, Path):
-                # A catalogue never changes once written, so SQLite may skip its locks (a read-only mount has none).
-                uri = f"{source.resolve().as_uri()}?mode=ro&immutable=1"
-                self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
-            else:
-                self._database = sqlite3.connect(":memory:", check_same_thread=False)
-                self._database.deserialize(source)
-        except sqlite3.Error as error:
-            raise LibraryError(f"the catalogue cannot be read: {error}") from error
+        self._texts = self._database = _Connection(source)
         try:
             self._sounds = self._validated()
-            self._facets = Facets(self._fetch, self._sounds)
+            self._facets = Facets(self._database.fetch, self._sounds)
             self.vectors = self._count_vectors()
             """How many vectors the sounds have together."""
+            if isinstance(source, Path):
+                # Looking for a common word among a million sounds takes long enough to be in the way of others.
+                self._texts = _Connection(source)
         except BaseException:
-            self._database.close()
+            self.close()
             raise
         counts = np.bincount(self._facets.material + 1, minlength=len(MATERIALS) + 1).tolist()
         named: list[tuple[str | None, int]] = [(one.name, counts[one.id + 1]) for one in MATERIALS]
@@ -112,14 +105,16 @@ class Catalogue:
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
-        found = self._fetch(f"{_RECORDS} WHERE id = ?", sound_id)
+        found = self._database.fetch(f"{_RECORDS} WHERE id = ?", sound_id)
         return from_row(found[0]) if found else None
 
     def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
         """The sounds at these rows of the index, in the given order. Every row must exist."""
         # A JSON array is one parameter whatever its length; SQLite bounds the number of parameters.
         query = f"{_RECORDS} WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
-        found = {record.row: record for record in map(from_row, self._fetch(query, json.dumps(list(rows))))}
+        found = {
+            record.row: record for record in map(from_row, self._database.fetch(query, json.dumps(list(rows))))
+        }
         try:
             return [found[row] for row in rows]
         except KeyError as error:
@@ -130,7 +125,7 @@ class Catalogue:
         low, high = 0, self._sounds
         while low < high:
             middle = (low + high) // 2
-            found = self._fetch("SELECT path <= ? FROM sounds WHERE row = ?", path, middle)
+            found = self._database.fetch("SELECT path <= ? FROM sounds WHERE row = ?", path, middle)
             low, high = (middle + 1, high) if found and found[0][0] else (low, middle)
         return low
 
@@ -165,41 +160,33 @@ class Catalogue:
         query = query_of(text)
         if query is None:
             return Page([], 0, None)
-        where, parameters = "words MATCH ?", list[str | bytes]([query])
+        kept = None
         if (rows := self.rows_of(only)) is not None:
-            kept = np.zeros(self._sounds, np.uint8)
-            kept[rows] = 1
-            where, parameters = f"{where} AND substr(?, rowid + 1, 1) = x'01'", [query, kept.tobytes()]
-        found = self._fetch(f"SELECT {RANK}, rowid FROM words WHERE {where}", *parameters)  # noqa: S608
-        ranks = np.array([rank for rank, _ in found], np.float64)
-        rows = np.array([row for _, row in found], np.int64)
-        order = np.lexsort((rows, ranks))
-        ranks, rows = ranks[order], rows[order]
-        place = 0
-        if after is not None:
-            start = self.rows_up_to(after.path)
-            later = (-ranks < after.score) | ((-ranks == after.score) & (rows >= start))
-            place = int(np.argmax(later)) if later.any() else len(rows)
-        sounds = self.rows(rows[place : place + limit].tolist())
-        more = place + limit < len(rows)
-        last = str(Cursor(question, score=-float(ranks[place + limit - 1]), path=sounds[-1].path)) if more else None
-        return Page(sounds, len(rows), last)
+            kept = np.zeros(self._sounds, np.bool_)
+            kept[rows] = True
+        search = TextSearch(self._texts.fetch, query, kept)
+        # One more than the limit shows whether there is a next page.
+        found = search.best(limit + 1, *(() if after is None else (after.score, self.rows_up_to(after.path))))
+        sounds = self.rows([row for _, row in found[:limit]])
+        more = len(found) > limit
+        following = str(Cursor(question, score=found[limit - 1][0], path=sounds[-1].path)) if more else None
+        return Page(sounds, search.count(), following)
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._database.close()
+        self._database.close()
+        self._texts.close()
 
     def _validated(self) -> int:
         """How many sounds there are. Raises DamagedIndexError where the file is not what Thud writes."""
         # A view or a trigger, in a file that somebody else wrote, could compute without end.
-        if set(self._fetch(_TABLES)) != _expected_tables() or self._fetch(_FOREIGN):
+        if set(self._database.fetch(_TABLES)) != _expected_tables() or self._database.fetch(_FOREIGN):
             raise DamagedIndexError("the catalogue does not have the tables that Thud writes; run thud index again")
-        (last,) = self._fetch("SELECT (SELECT MIN(row) FROM sounds), (SELECT MAX(row) FROM sounds)")
+        (last,) = self._database.fetch("SELECT (SELECT MIN(row) FROM sounds), (SELECT MAX(row) FROM sounds)")
         sounds = 0 if last == (None, None) else int(last[1]) + 1
-        possible = self._fetch(f"SELECT COUNT(*) FROM sounds WHERE {POSSIBLE}")  # noqa: S608
+        possible = self._database.fetch(f"SELECT COUNT(*) FROM sounds WHERE {POSSIBLE}")  # noqa: S608
         if possible != [(sounds,)] or last[0] not in (0, None):
-            strange = self._fetch(f"SELECT row FROM sounds WHERE ({POSSIBLE}) IS NOT TRUE LIMIT 1")  # noqa: S608
+            strange = self._database.fetch(f"SELECT row FROM sounds WHERE ({POSSIBLE}) IS NOT TRUE LIMIT 1")  # noqa: S608
             what = f"row {strange[0][0]} of the catalogue is" if strange else "the rows of the catalogue are"
             raise DamagedIndexError(f"{what} not what Thud writes; run thud index again")
         return sounds
@@ -210,12 +197,35 @@ class Catalogue:
         (last,) = self.rows([self._sounds - 1])
         return int(self._facets.first[-1]) + len(last.hits)
 
-    def _fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+
+class _Connection:
+    """A connection to a catalogue, behind a lock."""
+
+    def __init__(self, source: Path | memoryview) -> None:
+        self._lock = threading.Lock()
+        try:
+            if isinstance(source, Path):
+                # A catalogue never changes once written, so SQLite may skip its locks (a read-only mount has none).
+                uri = f"{source.resolve().as_uri()}?mode=ro&immutable=1"
+                self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            else:
+                self._database = sqlite3.connect(":memory:", check_same_thread=False)
+                self._database.deserialize(source)
+        except sqlite3.Error as error:
+            raise LibraryError(f"the catalogue cannot be read: {error}") from error
+
+    def fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query's result. Raises DamagedIndexError where the database is broken."""
         try:
             with self._lock:
                 return self._database.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
             raise DamagedIndexError(f"the catalogue cannot be read: {error}; run thud index again") from error
+
+    def close(self) -> None:
+        """Close the file; once more does no harm."""
+        with self._lock:
+            self._database.close()
 
 
 def _check_limit(limit: int) -> None:

@@ -232,6 +232,8 @@ def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, pi
             "span": list(match.span),
             "loudness": match.record.loudness,
             "title": match.record.title,
+            "author": None,
+            "licence": None,
             "because": "material",
             "object": None,
             "path": match.record.path,

@@ -41,7 +41,7 @@ def test_sounds_that_name_the_object_are_lifted_and_say_so(client: httpx.Client)
 
 
 def test_weight_0_and_pictures_of_no_object_rank_by_the_score_alone(client: httpx.Client) -> None:
-    plain = client.post("/recommend?object_weight=0&k=1000", content=picture()).json()
+    plain = client.post("/recommend?object_weight=0&diversity=0&k=1000", content=picture()).json()
     assert [one["name"] for one in plain["objects"]] == ["bottle"]
     scores = [one["score"] for one in plain["results"]]
     assert scores == sorted(scores, reverse=True)

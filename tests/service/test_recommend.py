@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from index import DIVERSITY
 from index.search import SoundIndex
 from model.materials import material_named
 from model.runtime import TowerRuntime
@@ -28,7 +29,7 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
     answer = client.post("/recommend", params={"k": 7}, files={"image": picture}).json()
 
     results = answer.pop("results")
-    expected = sound_index.search(embedding, 7)
+    expected = sound_index.search(embedding, 7, diversity=DIVERSITY)
     assert answer == {
         "model": library.bundle.id,
         "index": sound_index.id,
@@ -80,7 +81,7 @@ def test_the_command_prints_the_same_and_paths(
 
 
 def test_scores_fall_and_stay_in_range(client: httpx.Client, encode: Encode) -> None:
-    results = client.post("/recommend?k=1000", files={"image": encode()}).json()["results"]
+    results = client.post("/recommend?k=1000&diversity=0", files={"image": encode()}).json()["results"]
 
     similarities = [result["similarity"] for result in results]
     assert similarities == sorted(similarities, reverse=True)

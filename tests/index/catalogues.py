@@ -1,0 +1,55 @@
+"""Records of sounds that do not exist, and catalogues of them."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from index.catalogue import Catalogue, SoundRecord, write_catalogue
+
+
+def sound(row: int, **known: Any) -> SoundRecord:
+    """A record; what is not `known` is None or empty, or as good as any."""
+    values: dict[str, Any] = {
+        "id": hashlib.sha256(str(row).encode()).hexdigest()[:20],
+        "row": row,
+        "first": row,
+        "path": f"sound_{row:05}.wav",
+        "copies": (),
+        "title": f"sound {row}",
+        "description": None,
+        "tags": (),
+        "material": None,
+        "label_from": None,
+        "action": None,
+        "source": None,
+        "origin": None,
+        "author": None,
+        "licence": None,
+        "attribution": None,
+        "seconds": 1.0,
+        "hit": 0.05,
+        "hits": (0.05,),
+        "ends": (0.45,),
+        "sample_rate": 44_100,
+        "channels": 1,
+        "format": "WAV",
+        "media_type": "audio/wav",
+        "playable": True,
+        "bytes": 1000,
+        "peak": 0.5,
+        "loudness": -20.0,
+        "brightness": 1000.0,
+    }
+    return SoundRecord(**values | known)
+
+
+@contextmanager
+def catalogue_of(records: Sequence[SoundRecord]) -> Iterator[Catalogue]:
+    """The catalogue of some records."""
+    with TemporaryDirectory() as folder:
+        write_catalogue(Path(folder, "catalogue.sqlite"), records)
+        with closing(Catalogue(Path(folder, "catalogue.sqlite"))) as catalogue:
+            yield catalogue
