@@ -14,7 +14,7 @@ from model.errors import LibraryError, SoundsAwayError
 from model.materials import MATERIALS
 from service.problems import ProblemError, problem_responses
 from service.routes.audio import audio_response, unreadable
-from service.routes.parameters import LONGEST_CURSOR, AskedFilter, WholeNumber
+from service.routes.parameters import AskedFilter, CursorText, WholeNumber
 from service.routes.strict import StrictRoute
 from service.schemas import MaterialCount, Materials, Sound, SoundPage
 from service.state import LeasedRecommender, state_of
@@ -91,9 +91,7 @@ class AskedPage(AskedFilter):
         "path, material or description; those that fit best first. Capitals and accents make no difference.",
         examples=["glass bottle"],
     )
-    cursor: str | None = Field(
-        None, max_length=LONGEST_CURSOR, description="Where the page before ended; it stands in `next`."
-    )
+    cursor: CursorText | None = Field(None, description="Where the page before ended; it stands in `next`.")
     limit: WholeNumber = Field(50, ge=1, le=200, description="Most sounds on the page.")
 
 
