@@ -79,10 +79,10 @@ def decode_sound(source: Path | bytes, sample_rate: int, limits: SoundLimits = S
     """Decode a file of any of the `FORMATS`, of any rate and channel count to mono float32 at `sample_rate`.
 
     `source` is the file's path or its bytes. Channels are averaged, frequencies below 20 Hz (an offset, rumble) are
-    removed, and resampling is soxr's HQ. A file is read to its real end, whatever its header says. Raises SoundError
-    for a file that is missing, empty, cut short, of another format, joined from different formats, too short, too
-    long, of too many samples or too low or high a rate, silent (also if constant), or that holds NaN or infinity;
-    MemoryError.
+    removed, and resampling is soxr's HQ. A file is read to its real end, whatever its header says. Raises
+    SoundError for a file that is missing, empty, cut short, of another format, joined from different formats, too
+    short, too long, of too many samples or too low or high a rate, silent (also if constant), or that holds NaN or
+    infinity; MemoryError.
     """
     sound, mono_peak = _read(source, sample_rate, limits, _mean)
     if mono_peak < limits.silence and sound.file_channels > 1:
