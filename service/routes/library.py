@@ -48,7 +48,7 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     description="Takes Range, If-Range, If-Match and If-None-Match. An id stands for the content of a sound, so "
     "the answer may be cached for ever.",
     response_class=Response,
-    responses=_AUDIO | problem_responses(404, 410, 412, 416, 500, 503),
+    responses=_AUDIO | problem_responses(404, 410, 412, 416, 422, 500, 503),
 )
 async def audio(
     sound_id: SoundId, recommender: LeasedRecommender, request: Request, original: Original = None
@@ -74,7 +74,7 @@ async def audio(
     "/sounds/{sound_id}/info",
     summary="What is known about a sound",
     response_description="The sound's record.",
-    responses=problem_responses(404, 500, 503),
+    responses=problem_responses(404, 422, 500, 503),
 )
 def info(sound_id: SoundId, recommender: LeasedRecommender, request: Request) -> Sound:
     """The record of a sound."""
@@ -124,7 +124,7 @@ def catalogue(recommender: LeasedRecommender, request: Request, asked: Annotated
     "/materials",
     summary="The materials and how many sounds each has",
     response_description="The 17 materials in the order of their ids.",
-    responses=problem_responses(500, 503),
+    responses=problem_responses(422, 500, 503),
 )
 def materials(recommender: LeasedRecommender) -> Materials:
     """Count the library's sounds by material."""
