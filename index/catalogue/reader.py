@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
-from index.catalogue.text import RANK, query_of
+from index.catalogue.text import queries_of
 from index.catalogue.writer import SCHEMA
 from index.cursors import Cursor, question_of
 from index.filters import SoundFilter
@@ -156,34 +156,35 @@ class Catalogue:
         """Up to `limit` (at least 1) sounds that have every word of `text` and meet a filter, best first.
 
         Words are looked for, from their beginning, in titles, tags, paths, materials and descriptions, without
-        regard to case and accents. The best is that of bm25. Raises FilterError as `page`, and for more than 32
-        words.
+        regard to case and accents. Those come first that have them as whole words, then those that have all in the
+        title, in the tags, and so on; equals are in the order of their paths. Raises FilterError as `page`, and for
+        more than 32 words.
         """
         _check_limit(limit)
         question = question_of("find", text, only or EVERYTHING)
-        after = None if cursor is None else Cursor.read(cursor, question)
-        query = query_of(text)
-        if query is None:
-            return Page([], 0, None)
-        where, parameters = "words MATCH ?", list[str | bytes]([query])
-        if (rows := self.rows_of(only)) is not None:
-            kept = np.zeros(self._sounds, np.uint8)
-            kept[rows] = 1
-            where, parameters = f"{where} AND substr(?, rowid + 1, 1) = x'01'", [query, kept.tobytes()]
-        found = self._fetch(f"SELECT {RANK}, rowid FROM words WHERE {where}", *parameters)  # noqa: S608
-        ranks = np.array([rank for rank, _ in found], np.float64)
-        rows = np.array([row for _, row in found], np.int64)
-        order = np.lexsort((rows, ranks))
-        ranks, rows = ranks[order], rows[order]
-        place = 0
-        if after is not None:
-            start = self.rows_up_to(after.path)
-            later = (-ranks < after.score) | ((-ranks == after.score) & (rows >= start))
-            place = int(np.argmax(later)) if later.any() else len(rows)
-        sounds = self.rows(rows[place : place + limit].tolist())
-        more = place + limit < len(rows)
-        last = str(Cursor(question, score=-float(ranks[place + limit - 1]), path=sounds[-1].path)) if more else None
+        after = Cursor(question) if cursor is None else Cursor.read(cursor, question)
+        values = np.zeros(self._sounds, np.int64)
+        kept, among = np.zeros(self._sounds, np.bool_), self.rows_of(only)
+        for number, (query, gain) in enumerate(queries_of(text)):
+            found = self._matching(query)
+            if not number:
+                kept[found if among is None else np.intersect1d(found, among, assume_unique=True)] = True
+            values[found] += gain
+        rows = np.flatnonzero(kept)
+        rows = rows[np.lexsort((rows, -values[rows]))]
+        ranks = values[rows]
+        start = self.rows_up_to(after.path) if after.path else 0
+        left = rows[(ranks < after.score) | ((ranks == after.score) & (rows >= start))]
+        sounds = self.rows(left[:limit].tolist())
+        last = None
+        if len(left) > limit:
+            last = str(Cursor(question, score=float(values[left[limit - 1]]), path=sounds[-1].path))
         return Page(sounds, len(rows), last)
+
+    def _matching(self, query: str) -> Rows:
+        """The rows of the sounds that a query of FTS5 finds."""
+        found = self._fetch("SELECT rowid FROM words WHERE words MATCH ?", query)
+        return np.fromiter((row for (row,) in found), np.int64, len(found))
 
     def close(self) -> None:
         """Close the file."""

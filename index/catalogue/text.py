@@ -4,20 +4,29 @@ from model.errors import FilterError
 
 MOST_WORDS = 32
 
-# How much a word counts by where it stands: title, tags, path, material, description.
-RANK = "bm25(words, 8.0, 6.0, 2.0, 4.0, 1.0)"
-"""The smaller, the better a sound fits (FTS5's sign), as SQL."""
+# What a sound gains by where all the words stand.
+_WHOLE_WORDS = 32
+_FIELDS = {"title": 16, "tags": 8, "material": 4, "path": 2, "description": 1}
 
 
-def query_of(text: str) -> str | None:
-    """The FTS5 query for sounds that have every word of `text`, each at least as the beginning of a word.
+def queries_of(text: str) -> list[tuple[str, int]]:
+    """FTS5 queries, and what each adds to the value of the sounds that it finds.
 
-    Words that punctuation joins must stand side by side. Nothing in `text` is FTS5's syntax. None where `text` has
-    no word. Raises FilterError for more than 32 words.
+    The first finds those that have every word of `text`, each at least as the beginning of a word, and adds nothing;
+    the others find some of these, so that a value depends on nothing but the sound itself: in another index it is the
+    same, as bm25 is not. Words that punctuation joins must stand side by side. Nothing in `text` is FTS5's syntax.
+    None where `text` has no word. Raises FilterError for more than 32 words.
     """
     readable = text.replace("\0", " ").encode("utf-8", "replace").decode()
     words = [word for word in readable.split() if any(sign.isalnum() for sign in word)]
     if len(words) > MOST_WORDS:
         raise FilterError(f"the text has {len(words)} words; at most {MOST_WORDS} can be looked for", "q")
-    quoted = (f'"{word.replace(chr(34), chr(34) * 2)}" *' for word in words)
-    return " ".join(quoted) or None
+    if not words:
+        return []
+    quoted = [f'"{word.replace(chr(34), chr(34) * 2)}"' for word in words]
+    begun = " ".join(f"{word} *" for word in quoted)
+    return [
+        (begun, 0),
+        (" ".join(quoted), _WHOLE_WORDS),
+        *((f"{field} : ({begun})", gain) for field, gain in _FIELDS.items()),
+    ]
