@@ -184,7 +184,10 @@ class Catalogue:
     def _matching(self, query: str) -> Rows:
         """The rows of the sounds that a query of FTS5 finds."""
         found = self._fetch("SELECT rowid FROM words WHERE words MATCH ?", query)
-        return np.fromiter((row for (row,) in found), np.int64, len(found))
+        rows = np.fromiter((row for (row,) in found), np.int64, len(found))
+        if rows.size and not 0 <= rows.min() <= rows.max() < self._sounds:
+            raise DamagedIndexError("the words of the catalogue are of no sounds; run thud index again")
+        return rows
 
     def close(self) -> None:
         """Close the file."""

@@ -12,10 +12,10 @@ _FIELDS = {"title": 16, "tags": 8, "material": 4, "path": 2, "description": 1}
 def queries_of(text: str) -> list[tuple[str, int]]:
     """FTS5 queries, and what each adds to the value of the sounds that it finds.
 
-    The first finds those that have every word of `text`, each at least as the beginning of a word, and adds nothing;
-    the others find some of these, so that a value depends on nothing but the sound itself: in another index it is the
-    same, as bm25 is not. Words that punctuation joins must stand side by side. Nothing in `text` is FTS5's syntax.
-    None where `text` has no word. Raises FilterError for more than 32 words.
+    The first finds those that have every word of `text`, each at least as the beginning of a word, and adds
+    nothing; the others find some of these. So a value depends on nothing but the sound: it is the same in every
+    index, as that of bm25 is not. Words that punctuation joins must stand side by side. Nothing in `text` is FTS5's
+    syntax. No query where `text` has no word. Raises FilterError for more than 32 words.
     """
     readable = text.replace("\0", " ").encode("utf-8", "replace").decode()
     words = [word for word in readable.split() if any(sign.isalnum() for sign in word)]
