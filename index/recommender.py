@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from time import perf_counter
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -27,7 +26,7 @@ from model.errors import BundleError, PictureError, PictureTooLargeError
 from model.heads import MaterialHeads
 from model.picture import Region, has_contrast, picture_array
 from model.picture_format import PictureLimits
-from model.runtime import EmbeddedSound, TowerRuntime
+from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus
 
@@ -218,7 +217,7 @@ class Recommender:
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
         began = perf_counter()
-        embedding = self._embed_sound(sound, limits).embedding
+        embedding = self.towers.embed_main_hit(sound if isinstance(sound, bytes) else Path(sound), limits)
         embedded = perf_counter()
         matches = self.index.search(
             embedding,
@@ -231,14 +230,6 @@ class Recommender:
         answer = recommendation(self.bundle.id, self.index, self._heads, Asked(k, of_sound), matches)
         answer.stages = Stages(network=embedded - began, search=perf_counter() - embedded)
         return answer
-
-    def _embed_sound(self, sound: SoundSource, limits: SoundLimits) -> EmbeddedSound:
-        if not isinstance(sound, bytes):
-            return self.towers.embed_sound(Path(sound), limits)
-        with NamedTemporaryFile(prefix="thud-") as file:
-            file.write(sound)
-            file.flush()
-            return self.towers.embed_sound(Path(file.name), limits)
 
     def probe(self) -> None:
         """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""

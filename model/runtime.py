@@ -148,6 +148,18 @@ class TowerRuntime:
             brightness=brightness(clips[hits.index(hit)], spec.sample_rate),
         )
 
+    def embed_main_hit(self, source: Path | bytes, limits: SoundLimits = SoundLimits()) -> Embeddings:
+        """Embed a sound file, or its bytes, by the clip around its main hit alone: float32 `[128]`.
+
+        Raises SoundError as `decode_sound` does.
+        """
+        spec = self.bundle.spec.clip
+        samples = decode_sound(source, spec.sample_rate, limits).samples
+        hit = find_hit(samples, spec.sample_rate)
+        clip = cut_clip(samples, spec.sample_rate, hit, spec.before, spec.after)
+        embedding: Embeddings = self.embed_clips(clip[None])[0]
+        return embedding
+
     @cached_property
     def _image_session(self) -> onnxruntime.InferenceSession:
         return self._session(IMAGE_TOWER)

@@ -4,6 +4,7 @@ In the order of reading: the limits, the result, `decode_sound`, then the readin
 uses too. The hit in a sound, the clip around it and its loudness are in `hit`; file formats in `sound_format`.
 """
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,18 +75,19 @@ class Sound:
         return is_playable(self.file_format, self.file_encoding, self.file_channels, self.file_sample_rate)
 
 
-def decode_sound(path: Path, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
+def decode_sound(source: Path | bytes, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
     """Decode a file of any of the `FORMATS`, of any rate and channel count to mono float32 at `sample_rate`.
 
-    Channels are averaged, frequencies below 20 Hz (an offset, rumble) are removed, and resampling is soxr's HQ.
-    A file is read to its real end, whatever its header says. Raises SoundError for a file that is missing, empty,
-    cut short, of another format, joined from different formats, too short, too long, of too many samples or too low
-    or high a rate, silent (also if constant), or that holds NaN or infinity; MemoryError.
+    `source` is the file's path or its bytes. Channels are averaged, frequencies below 20 Hz (an offset, rumble) are
+    removed, and resampling is soxr's HQ. A file is read to its real end, whatever its header says. Raises
+    SoundError for a file that is missing, empty, cut short, of another format, joined from different formats, too
+    short, too long, of too many samples or too low or high a rate, silent (also if constant), or that holds NaN or
+    infinity; MemoryError.
     """
-    sound, mono_peak = _read(path, sample_rate, limits, _mean)
+    sound, mono_peak = _read(source, sample_rate, limits, _mean)
     if mono_peak < limits.silence and sound.file_channels > 1:
         # Channels in opposite phase cancel in the mean; then the first channel is taken.
-        sound, mono_peak = _read(path, sample_rate, limits, _first)
+        sound, mono_peak = _read(source, sample_rate, limits, _first)
     if mono_peak < limits.silence:
         raise SoundError("the sound is silent")
     return sound
@@ -101,15 +103,15 @@ def _first(block: Samples) -> Samples:
 
 
 def _read(
-    path: Path, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]
+    source: Path | bytes, sample_rate: int, limits: SoundLimits, mono: Callable[[Samples], Samples]
 ) -> tuple[Sound, float]:
     """The sound, its channels mixed by `mono`, and the peak of the mix before resampling."""
     reading = _Reading(sample_rate, limits, mono)
     try:
-        size = path.stat().st_size
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
         if size == 0:
             raise SoundError("the file is empty (0 bytes)")
-        with path.open("rb") as handle:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as handle:
             reading.read(handle, size)
     except OSError as error:
         raise SoundError(f"cannot be read: {error.strerror or error}") from error

@@ -14,7 +14,7 @@ from model.errors import LibraryError, SoundsAwayError
 from model.materials import MATERIALS
 from service.problems import ProblemError, problem_responses
 from service.routes.audio import audio_response, unreadable
-from service.routes.parameters import LONGEST_CURSOR, AskedFilter, WholeNumber
+from service.routes.parameters import AskedFilter, CursorText, WholeNumber
 from service.routes.strict import StrictRoute
 from service.schemas import MaterialCount, Materials, Sound, SoundPage
 from service.state import LeasedRecommender, state_of
@@ -48,7 +48,7 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     description="Takes Range, If-Range, If-Match and If-None-Match. An id stands for the content of a sound, so "
     "the answer may be cached for ever.",
     response_class=Response,
-    responses=_AUDIO | problem_responses(404, 410, 412, 416, 500, 503),
+    responses=_AUDIO | problem_responses(404, 410, 412, 416, 422, 500, 503),
 )
 async def audio(
     sound_id: SoundId, recommender: LeasedRecommender, request: Request, original: Original = None
@@ -74,7 +74,7 @@ async def audio(
     "/sounds/{sound_id}/info",
     summary="What is known about a sound",
     response_description="The sound's record.",
-    responses=problem_responses(404, 500, 503),
+    responses=problem_responses(404, 422, 500, 503),
 )
 def info(sound_id: SoundId, recommender: LeasedRecommender, request: Request) -> Sound:
     """The record of a sound."""
@@ -91,9 +91,7 @@ class AskedPage(AskedFilter):
         "path, material or description; those that fit best first. Capitals and accents make no difference.",
         examples=["glass bottle"],
     )
-    cursor: str | None = Field(
-        None, max_length=LONGEST_CURSOR, description="Where the page before ended; it stands in `next`."
-    )
+    cursor: CursorText | None = Field(None, description="Where the page before ended; it stands in `next`.")
     limit: WholeNumber = Field(50, ge=1, le=200, description="Most sounds on the page.")
 
 
@@ -126,7 +124,7 @@ def catalogue(recommender: LeasedRecommender, request: Request, asked: Annotated
     "/materials",
     summary="The materials and how many sounds each has",
     response_description="The 17 materials in the order of their ids.",
-    responses=problem_responses(500, 503),
+    responses=problem_responses(422, 500, 503),
 )
 def materials(recommender: LeasedRecommender) -> Materials:
     """Count the library's sounds by material."""

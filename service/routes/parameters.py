@@ -43,8 +43,8 @@ DecimalNumber = Annotated[float, BeforeValidator(_decimal), Field(allow_inf_nan=
 _Material = Annotated[
     str, WithJsonSchema({"type": "string", "enum": [*(one.name for one in MATERIALS), UNLABELLED]})
 ]
-LONGEST_CURSOR = 6000
-"""Characters of a cursor. It names a path, and stands in an address, which has a limit of its own."""
+CursorText = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]
+"""The type of a parameter that is a cursor. The longest address bounds its length."""
 
 _Text = Annotated[str, StringConstraints(min_length=1)]
 

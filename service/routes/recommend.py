@@ -14,7 +14,7 @@ from model.sound import SoundLimits
 from service.problems import problem_responses
 from service.routes.computed import Computing
 from service.routes.library import SoundId, record_of
-from service.routes.parameters import LONGEST_CURSOR, AskedFilter, DecimalNumber, WholeNumber
+from service.routes.parameters import AskedFilter, CursorText, DecimalNumber, WholeNumber
 from service.routes.part import AskedPart
 from service.routes.strict import DirectRoute, StrictRoute
 from service.settings import Settings
@@ -47,9 +47,8 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             "more, the fewer takes of one recording and sounds of one material stand together.",
             examples=[0.5],
         )
-        cursor: str | None = Field(
+        cursor: CursorText | None = Field(
             None,
-            max_length=LONGEST_CURSOR,
             description="`next` of the answer before: goes on after its last sound. All else as in that request.",
         )
 

@@ -18,6 +18,7 @@ _SOURCES = ("freesound", "own", "")
 _LICENCES = ("CC0-1.0", "CC-BY-4.0", "")
 _TAGS = ("bottle;Küche", "door", "bottle;door;old", "")
 _FOLDERS = ("kitchen", "kitchen/bottles", "kitchens", "Straße/Ünterführung", ".")
+_HOW_OFTEN = ("once", "twice", "thrice", "often")
 _COLUMNS = ("path", "material", "action", "source", "licence", "tags", "author", "origin", "title", "description")
 
 
@@ -39,7 +40,7 @@ def make_labelled_library(folder: Path) -> Library:
         ]
         title = f"{'=1+1 ' if number == 7 else ''}Sound number {number}"
         relative = path.relative_to(sounds).as_posix()
-        rows.append([relative, *kinds, author, origin, title, f"described {number % 4} times"])
+        rows.append([relative, *kinds, author, origin, title, f"described {_HOW_OFTEN[number % 4]}"])
     with (sounds / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_COLUMNS, *rows])
     bundle = write_tiny_bundle(folder / "bundle")
