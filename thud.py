@@ -80,6 +80,7 @@ COMMANDS = {
     "report": "training.reproduction.reproduce_commands:report",
     "export": "training.train_commands:export",
     "pretrain": "training.pretraining.pretrain_commands:pretrain",
+    "fetch": "index.fetch_commands:fetch",
     "index": "index.index_commands:index",
     "recommend": "index.recommend_commands:recommend",
     "find": "index.find_commands:find",

@@ -14,6 +14,7 @@ ThudError                    shown as one line, never as a traceback
 │   ├── DamagedIndexError    an index that turns out to be broken while it is in use
 │   ├── FilterError          a filter, a cursor or an id that is no such thing
 │   └── SoundsAwayError      a sound folder that cannot be reached, such as a share that is not mounted
+├── FetchError               sounds that cannot be fetched from where people keep them
 ├── BusyError                more is asked at once than there is room for; ask again later
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
     └── NoDataError          a split without the data that a command needs
@@ -78,6 +79,10 @@ class FilterError(LibraryError):
 
 class SoundsAwayError(LibraryError):
     """A sound folder that cannot be reached, or that holds none of the library's files (a share not mounted)."""
+
+
+class FetchError(ThudError):
+    """Sounds that cannot be fetched from where people keep them: no token, no answer, a limit that is reached."""
 
 
 class BusyError(ThudError):

@@ -8,6 +8,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from tests.model.sounds import flac_in_ogg
+
 _WIDTH, _HEIGHT = 96, 72
 
 
@@ -65,13 +67,19 @@ def sound_seeds() -> dict[str, bytes]:
         "vorbis.ogg": (hit, "OGG", "VORBIS"),
         "opus.ogg": (stereo, "OGG", "OPUS"),
         "layer3.mp3": (stereo, "MP3", "MPEG_LAYER_III"),
+        "long.rf64": (stereo, "RF64", "PCM_16"),
+        "long.w64": (hit, "W64", "PCM_24"),
+        "apple.aiff": (stereo, "AIFF", "PCM_16"),
+        "packed.aifc": (hit, "AIFF", "IMA_ADPCM"),
+        "lossless.caf": (stereo, "CAF", "ALAC_16"),
+        "sun.au": (hit, "AU", "ULAW"),
     }
     seeds = {}
     for name, (samples, kind, subtype) in kinds.items():
         buffer = io.BytesIO()
         soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
         seeds[name] = buffer.getvalue()
-    return seeds
+    return seeds | {"inside.oga": flac_in_ogg(seeds["flac.flac"], 500)}
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:

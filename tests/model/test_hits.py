@@ -10,67 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from model.high_pass import HighPass
+from benchmarks.hits import RATE, echoes, session, steady
 from model.hit import find_hit
 from model.hits import LEAST_DISTANCE, MOST_HITS, find_ends, find_hits, play_span
 from model.runtime import TowerRuntime
 from model.sound import Samples
 from tests.tiny_bundle import write_tiny_bundle
-
-RATE = 22_050
-
-
-def struck(rng: np.random.Generator, ring: float = 0.3) -> npt.NDArray[np.float64]:
-    """A struck object: twelve modes that fall by 60 dB in about `ring` seconds, and the tick of the contact."""
-    time = np.arange(2 * RATE) / RATE
-    hertz = np.exp(rng.uniform(np.log(100), np.log(8000), (12, 1)))
-    modes = np.sin(2 * np.pi * hertz * time + rng.uniform(0, 6, (12, 1)))
-    decay = np.exp(-6.9 * time / (ring * (500 / hertz) ** 0.3))
-    tick = 2 * rng.standard_normal(len(time)) * np.exp(-time / 0.004)
-    sound = (rng.uniform(0.2, 1, (12, 1)) * modes * decay).sum(axis=0) + tick
-    found: npt.NDArray[np.float64] = sound / np.abs(sound).max()
-    return found
-
-
-def session(seed: int, hits: int, ring: float = 0.3, snr: float = 30) -> tuple[Samples, list[float]]:
-    """A recording of hits 0.35 to 1.2 s apart, up to 6 dB softer than the loudest, and their times."""
-    rng = np.random.default_rng(seed)
-    times = (rng.uniform(0.05, 0.5) + np.cumsum([0, *rng.uniform(0.35, 1.2, hits - 1)])).tolist()
-    samples = np.zeros(round((times[-1] + 2.5) * RATE))
-    for time in times:
-        hit = struck(rng, ring)
-        start = round(time * RATE)
-        samples[start : start + len(hit)] += hit * 10 ** (-rng.uniform(0, 6) / 20)
-    samples += rng.standard_normal(len(samples)) * 0.2 * 10 ** (-snr / 20)
-    return (0.5 * samples / np.abs(samples).max()).astype(np.float32), times
-
-
-def steady(kind: str) -> Samples:
-    """Twenty seconds without a hit."""
-    rng, time = np.random.default_rng(1), np.arange(20 * RATE) / RATE
-    noise = rng.standard_normal(len(time))
-    tones = {
-        f"beat {hertz} Hz": 0.3 * (np.sin(3142 * time) + np.sin((3142 + 6.283 * hertz) * time))
-        for hertz in (1, 5, 12)
-    }
-    spectrum, hertz = np.fft.rfft(noise), np.fft.rfftfreq(len(time), 1 / RATE)
-    narrow = np.fft.irfft(np.where(np.abs(hertz - 500) < 100, spectrum, 0), len(time))
-    voice = sum(np.sin(2 * np.pi * 120 * h * time) / h for h in range(1, 20))
-    syllables = np.interp(time * 4 % 1, [0, 0.25, 0.7, 0.85, 1], [0, 1, 1, 0, 0])  # they rise for 62 ms
-    made = {
-        "noise": 0.1 * noise,
-        "narrow noise": narrow,
-        "hum": 0.3 * np.sin(2 * np.pi * 50 * time),
-        "tremolo": (0.6 + 0.4 * np.sin(2 * np.pi * 6 * time)) * np.sin(2500 * time),
-        "swell": (0.5 - 0.5 * np.cos(np.pi * time)) * 0.1 * noise,
-        "syllables": 0.2 * syllables * voice,
-        "ringing": 0.5 * np.exp(-time / 4) * (np.sin(3142 * time) + np.sin(3161 * time)),
-        **tones,
-    }
-    return HighPass(RATE)(made[kind].astype(np.float32))
-
-
-STEADY = ("noise", "narrow noise", "hum", "tremolo", "swell", "syllables", "ringing")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -93,19 +38,13 @@ def test_where_it_rings_for_a_second_most_are_found_and_nothing_else() -> None:
     assert right >= 0.9 * wanted
 
 
-@pytest.mark.parametrize("kind", [*STEADY, "beat 1 Hz", "beat 5 Hz", "beat 12 Hz"])
-def test_what_has_no_hits_has_one(kind: str) -> None:
-    samples = steady(kind)
-    assert find_hits(samples, RATE) == (find_hit(samples, RATE),)
+@pytest.mark.parametrize("name", (sounds := steady()))
+def test_what_has_no_hits_has_one(name: str) -> None:
+    assert find_hits(sounds[name], RATE) == (find_hit(sounds[name], RATE),)
 
 
 def test_echoes_end_soon() -> None:
-    samples = np.zeros(8 * RATE)
-    hit = struck(np.random.default_rng(3), ring=0.2)
-    for number in range(15):
-        start = round(0.1 * RATE) + number * round(0.4 * RATE)
-        samples[start : start + len(hit)] += 0.5**number * hit[: len(samples) - start]
-    assert len(find_hits((0.5 * samples).astype(np.float32), RATE)) <= 3
+    assert len(find_hits(echoes(), RATE)) <= 3
 
 
 def test_of_more_than_32_the_loudest_count() -> None:
