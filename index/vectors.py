@@ -229,7 +229,7 @@ class VectorIndex:
             self._threads
         )  # before each search: OpenMP keeps it for each calling thread apart
         # FAISS breaks ties at rank k in any order. Fetch more, until all that are equal to rank k are there.
-        fetched = k + _SPARE
+        fetched = k + max(_SPARE, k // _SPARE)
         while fetched < searched:
             scores, rows = self._lists.nearest(self._file.comparing(query[None]), fetched, probes, among)
             if rows[0, k - 1] < 0:
