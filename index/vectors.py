@@ -187,7 +187,7 @@ class VectorIndex:
 
         `among`: rising rows; only these are searched. In an index of kind `ivf` few of them are searched exactly,
         many in inverted lists. A query that is not 0 outside the columns that pictures use, as the embedding of a
-        sound, is answered exactly.
+        sound, is answered exactly. Where pictures use all columns, nothing tells it from a picture's.
 
         The best has the largest cosine minus bias. Similarities are the cosines alone, so that with biases they
         need not fall. Both are rounded to 6 decimals; equal ones come in the order of their rows. Raises ValueError
