@@ -183,11 +183,6 @@ def normalised(vectors: Vectors) -> Vectors:
     return unit
 
 
-def is_unit(vector: Vectors) -> bool:
-    """Whether a vector `[d]` is finite and of length 1."""
-    return bool(abs(float(np.linalg.norm(vector)) - 1.0) <= _UNIT_TOLERANCE)  # false for NaN
-
-
 def _blocks(rows: Rows) -> list[Rows]:
     return [rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS)]
 

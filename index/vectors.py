@@ -7,19 +7,19 @@ class with the methods of `SoundIndex`: ids, similarities and records are all th
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import faiss
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from index.inverted_lists import InvertedLists
 from index.recall import Probes, RecallMeter, imitated_pictures
-from index.vector_file import Columns, Content, Rows, VectorFile, Vectors, is_unit, normalised
+from index.vector_file import Columns, Content, Rows, VectorFile, Vectors, normalised
 from model.errors import LibraryError
 from model.hubness import Biases
 
-__all__ = ["IndexKind", "Rows", "SearchRecord", "VectorIndex", "Vectors", "choose_kind", "is_unit", "normalised"]
+__all__ = ["IndexKind", "Rows", "SearchRecord", "VectorIndex", "Vectors", "choose_kind", "normalised"]
 
 IndexKind = Literal["flat", "ivf"]
 """`flat`: exact search, each vector is compared. `ivf`: only those in the nearest inverted lists."""
@@ -56,6 +56,14 @@ class SearchRecord(BaseModel):
     probes: int = Field(0, ge=0)
     probes_at_most: int = Field(0, ge=0)
     trained_on: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _searches_lists(self) -> Self:
+        if self.kind == "ivf" and not 1 <= self.probes <= self.probes_at_most:
+            raise ValueError(
+                "an index with inverted lists must search some of them, and for more neighbours no fewer"
+            )
+        return self
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -11,10 +11,21 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from index import vectors as index_vectors
 from index.recall import WANTED_RECALL
-from index.vectors import FLAT_UP_TO, LISTS, VECTORS, IndexKind, VectorIndex, Vectors, choose_kind, normalised
+from index.vectors import (
+    FLAT_UP_TO,
+    LISTS,
+    VECTORS,
+    IndexKind,
+    SearchRecord,
+    VectorIndex,
+    Vectors,
+    choose_kind,
+    normalised,
+)
 from model.errors import LibraryError
 
 SIZE = 128
@@ -425,6 +436,13 @@ def test_columns_that_are_none_are_refused(columns: tuple[int, ...], narrow: Vec
     record = narrow.record.model_copy(update={"columns": columns})
     with pytest.raises(LibraryError, match="columns of the index"):
         VectorIndex.load(contents, record, SIZE)
+
+
+@pytest.mark.parametrize("probes", [(0, 5), (5, 4), (-1, 5)])
+def test_a_record_that_searches_no_lists_is_refused(probes: tuple[int, int], narrow: VectorIndex) -> None:
+    fields = narrow.record.model_dump() | {"probes": probes[0], "probes_at_most": probes[1]}
+    with pytest.raises(ValidationError, match=r"probes|inverted lists"):
+        SearchRecord.model_validate(fields)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 2.0, 0.0])
