@@ -232,7 +232,9 @@ class VectorIndex:
             return None
         searched = len(self) if among is None else len(among)
         # The k nearest of some rows are about as far from the query as k / share of all are.
-        probes = self._probes.at(k * len(self) / searched)
+        # The k nearest of some rows are about as near as the k / share nearest of all; twice the lists, because the
+        # rows of one material lie together, where most queries do not.
+        probes = self._probes.at(k) if among is None else 2 * self._probes.at(k * len(self) / searched)
         faiss.omp_set_num_threads(
             self._threads
         )  # before each search: OpenMP keeps it for each calling thread apart
