@@ -27,7 +27,7 @@ IndexKind = Literal["flat", "ivf"]
 VECTORS = "vectors.f32"
 LISTS = "search.faiss"
 
-# Measured by benchmarks/search on one core: see docs/scale.md.
+# Measured by benchmarks/search: see docs/scale.md.
 FLAT_UP_TO = 50_000
 EXACT_AMONG_UP_TO = 100_000
 _QUERIES = 500
@@ -231,13 +231,11 @@ class VectorIndex:
         if among is not None and len(among) <= EXACT_AMONG_UP_TO:
             return None
         searched = len(self) if among is None else len(among)
-        # The k nearest of some rows are about as far from the query as k / share of all are.
         # The k nearest of some rows are about as near as the k / share nearest of all; twice the lists, because the
         # rows of one material lie together, where most queries do not.
         probes = self._probes.at(k) if among is None else 2 * self._probes.at(k * len(self) / searched)
-        faiss.omp_set_num_threads(
-            self._threads
-        )  # before each search: OpenMP keeps it for each calling thread apart
+        # Before each search: OpenMP keeps the number for each calling thread apart.
+        faiss.omp_set_num_threads(self._threads)
         # FAISS breaks ties at rank k in any order. Fetch more, until all that are equal to rank k are there.
         fetched = k + max(_SPARE, k // _SPARE)
         while fetched < searched:

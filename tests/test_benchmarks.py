@@ -161,7 +161,7 @@ def test_search_measures_every_side_and_filter(tmp_path: Path) -> None:
     out = tmp_path / "search.json"
     options = ["--bundle", str(tmp_path / "bundle"), "--vectors", "3000", "--rounds", "1", "--json", str(out)]
     result = run("benchmarks.search", str(tmp_path), str(tmp_path / "work"), *options)
-    assert "3,000 vectors of 128 numbers, all of them used by pictures, labelled; 12 pictures" in result.stdout
+    assert "3,000 vectors of 128 numbers, all of them used by pictures, labelled; 24 pictures" in result.stdout
     assert "times as fast as exact search" in result.stdout
     assert "broken.wav: " in result.stderr + result.stdout
     found = json.loads(out.read_text())["sides"]

@@ -4,8 +4,8 @@
 
 FOLDER has `manifest.csv` with the columns kind (`sound` or `image`), path and material. Its recordings, embedded,
 become the library: each vector is one of them, moved along the difference of two others of its material, and drawn
-towards its label as an index does. Its photographs, embedded, are the queries; half of them take the place of the
-pictures that a bundle carries, the others measure. Embeddings are kept in the folder WORK.
+towards its label as an index does. Its photographs, embedded, are the queries; Thud's index is built with those that
+the bundle carries. Embeddings are kept in the folder WORK.
 
 Queries are searched one at a time on one core. A query's time is the fastest of the rounds, median and p99 are over
 the queries. A neighbour counts as found if it is as near as the exact neighbour of rank k. Of a side with an effort
@@ -31,6 +31,7 @@ from benchmarks.search.sides import SIDES, Side, sides
 from index.vectors import Rows, Vectors, choose_kind
 from model.bundle import load_bundle
 from model.heads import MaterialHeads
+from model.queries import load_queries
 from model.threads import available_cpus
 
 _WANTED = 0.99
@@ -144,8 +145,7 @@ def main(
     found = real(folder, bundle, work)
     heads = None if unlabelled else MaterialHeads.load(bundle)
     vectors, materials = large_library(found, count, heads, bundle.spec.label_strength)
-    pictures = found.pictures[np.random.default_rng(SEED).permutation(len(found.pictures))]
-    carried, queries = (np.ascontiguousarray(part) for part in (pictures[::2][:500], pictures[1::2][:asked]))
+    queries = found.pictures[np.random.default_rng(SEED).permutation(len(found.pictures))[:asked]]
     threads, columns = available_cpus(), bundle.spec.picture_columns
     print(
         f"{machine()}; FAISS {faiss.__version__}; {count:,} vectors of {vectors.shape[1]} numbers, "
@@ -162,7 +162,7 @@ def main(
         cases.append(Case(name, vectors, queries, ks[0], rows))
     print(f"  {'':<32} {'k':>5} {'recall':>8} {'median ms':>10} {'p99 ms':>8} {'effort':>7}")
     results: dict[str, Any] = {}
-    known = sides(vectors, columns, carried, threads)
+    known = sides(vectors, columns, load_queries(bundle), threads)
     for name in chosen:
         if name not in known:
             print(f"{name}: its package is not installed")

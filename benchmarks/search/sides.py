@@ -56,7 +56,12 @@ class Thud(Side):
     takes_rows = True
 
     def __init__(
-        self, vectors: Vectors, kind: IndexKind, columns: tuple[int, ...] | None, queries: Vectors, threads: int
+        self,
+        vectors: Vectors,
+        kind: IndexKind,
+        columns: tuple[int, ...] | None,
+        queries: Vectors | None,
+        threads: int,
     ) -> None:
         built = VectorIndex.build(vectors, kind, threads, columns=columns, queries=queries)
         with tempfile.TemporaryDirectory() as name:
@@ -150,7 +155,7 @@ class Usearch(Side):
 
 
 def sides(
-    vectors: Vectors, columns: tuple[int, ...] | None, queries: Vectors, threads: int
+    vectors: Vectors, columns: tuple[int, ...] | None, queries: Vectors | None, threads: int
 ) -> dict[str, Callable[[], Side]]:
     """By their names what builds each side over `vectors [v, d]`; those whose package is missing are left out."""
     found: dict[str, Callable[[], Side]] = {
