@@ -50,8 +50,8 @@ def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
 def private_content(path: Path, record: FileRecord) -> Content:
     """The content of a file, in memory or mapped from a copy that has no name.
 
-    In memory, it begins a cache line: with numbers so aligned exact search is a fifth faster. Raises LibraryError
-    where the hash is not that of `record`, or where there is no space for the copy.
+    In memory, it begins a cache line. Raises LibraryError where the hash is not that of `record`, or where there is
+    no space for the copy.
     """
     if record.bytes <= IN_MEMORY_BYTES:
         return _in_memory(path, record)

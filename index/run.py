@@ -34,6 +34,7 @@ from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
 from model.heads import MaterialHeads, blend_labels
 from model.hubness import load_bank
+from model.queries import load_queries
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 
@@ -92,6 +93,7 @@ class Run:
         self._workers, self._say, self._only = workers, say, only
         self._hub_spec = bundle.spec.hubness if options.hubness else None
         self._bank = load_bank(bundle) if self._hub_spec is not None else None
+        self._queries = load_queries(bundle)
         self._heads = MaterialHeads.load(bundle)
         self._strength = bundle.spec.label_strength if options.labels and self._heads is not None else 0.0
         self._proposals = Proposals(propose, self._heads, options.sounds) if propose is not None else None
@@ -227,6 +229,7 @@ class Run:
                 hubs=hubs,
                 threads=self._workers,
                 columns=self._bundle.spec.picture_columns,
+                queries=self._queries,
                 previous=self._previous(),
             )
             return spec, True

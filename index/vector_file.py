@@ -170,10 +170,12 @@ class VectorFile:
     def _products(self, query: npt.NDArray[np.floating], rows: slice | Rows) -> npt.NDArray[np.floating]:
         """Inner products of `query [d]` and the vectors at `rows`, in the type of the query."""
         # Not `@`: BLAS would start threads for it, which fight with those of other pictures.
-        found: npt.NDArray[np.floating] = np.einsum("rd,d->r", self._used[rows], query[self._at], dtype=query.dtype)
+        found: npt.NDArray[np.floating] = np.einsum(
+            "rd,d->r", _rows(self._used, rows), query[self._at], dtype=query.dtype
+        )
         beside = query[self._beside]
         if beside.any():
-            found += np.einsum("rd,d->r", self._rest[rows], beside, dtype=query.dtype)
+            found += np.einsum("rd,d->r", _rows(self._rest, rows), beside, dtype=query.dtype)
         return found
 
 
@@ -183,9 +185,11 @@ def normalised(vectors: Vectors) -> Vectors:
     return unit
 
 
-def is_unit(vector: Vectors) -> bool:
-    """Whether a vector `[d]` is finite and of length 1."""
-    return bool(abs(float(np.linalg.norm(vector)) - 1.0) <= _UNIT_TOLERANCE)  # false for NaN
+def _rows(part: Vectors, rows: slice | Rows) -> Vectors:
+    # `take` is two to five times as fast as an index, but would first copy all of a view that is not contiguous.
+    if isinstance(rows, slice) or not part.flags.c_contiguous:
+        return part[rows]
+    return part.take(rows, axis=0)
 
 
 def _blocks(rows: Rows) -> list[Rows]:

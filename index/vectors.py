@@ -7,19 +7,19 @@ class with the methods of `SoundIndex`: ids, similarities and records are all th
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import faiss
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from index.inverted_lists import InvertedLists
 from index.recall import Probes, RecallMeter, imitated_pictures
-from index.vector_file import Columns, Content, Rows, VectorFile, Vectors, is_unit, normalised
+from index.vector_file import Columns, Content, Rows, VectorFile, Vectors, normalised
 from model.errors import LibraryError
 from model.hubness import Biases
 
-__all__ = ["IndexKind", "Rows", "SearchRecord", "VectorIndex", "Vectors", "choose_kind", "is_unit", "normalised"]
+__all__ = ["IndexKind", "Rows", "SearchRecord", "VectorIndex", "Vectors", "choose_kind", "normalised"]
 
 IndexKind = Literal["flat", "ivf"]
 """`flat`: exact search, each vector is compared. `ivf`: only those in the nearest inverted lists."""
@@ -27,7 +27,7 @@ IndexKind = Literal["flat", "ivf"]
 VECTORS = "vectors.f32"
 LISTS = "search.faiss"
 
-# Measured by benchmarks/search on one core: see docs/scale.md.
+# Measured by benchmarks/search: see docs/scale.md.
 FLAT_UP_TO = 50_000
 EXACT_AMONG_UP_TO = 100_000
 _QUERIES = 500
@@ -56,6 +56,14 @@ class SearchRecord(BaseModel):
     probes: int = Field(0, ge=0)
     probes_at_most: int = Field(0, ge=0)
     trained_on: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _searches_lists(self) -> Self:
+        if self.kind == "ivf" and not 1 <= self.probes <= self.probes_at_most:
+            raise ValueError(
+                "an index with inverted lists must search some of them, and for more neighbours no fewer"
+            )
+        return self
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -187,7 +195,7 @@ class VectorIndex:
 
         `among`: rising rows; only these are searched. In an index of kind `ivf` few of them are searched exactly,
         many in inverted lists. A query that is not 0 outside the columns that pictures use, as the embedding of a
-        sound, is answered exactly.
+        sound, is answered exactly. Where pictures use all columns, nothing tells it from a picture's.
 
         The best has the largest cosine minus bias. Similarities are the cosines alone, so that with biases they
         need not fall. Both are rounded to 6 decimals; equal ones come in the order of their rows. Raises ValueError
@@ -223,13 +231,13 @@ class VectorIndex:
         if among is not None and len(among) <= EXACT_AMONG_UP_TO:
             return None
         searched = len(self) if among is None else len(among)
-        # The k nearest of some rows are about as far from the query as k / share of all are.
-        probes = self._probes.at(k * len(self) / searched)
-        faiss.omp_set_num_threads(
-            self._threads
-        )  # before each search: OpenMP keeps it for each calling thread apart
+        # The k nearest of some rows are about as near as the k / share nearest of all; twice the lists, because the
+        # rows of one material lie together, where most queries do not.
+        probes = self._probes.at(k) if among is None else 2 * self._probes.at(k * len(self) / searched)
+        # Before each search: OpenMP keeps the number for each calling thread apart.
+        faiss.omp_set_num_threads(self._threads)
         # FAISS breaks ties at rank k in any order. Fetch more, until all that are equal to rank k are there.
-        fetched = k + _SPARE
+        fetched = k + max(_SPARE, k // _SPARE)
         while fetched < searched:
             scores, rows = self._lists.nearest(self._file.comparing(query[None]), fetched, probes, among)
             if rows[0, k - 1] < 0:

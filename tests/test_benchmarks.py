@@ -146,6 +146,45 @@ def test_objects_counts_pictures_whose_object_is_named(tmp_path: Path) -> None:
     assert by_weight["1"]["ecocup"]["recall"] == by_weight["0"]["ecocup"]["recall"] == 1.0
 
 
+def test_search_measures_every_side_and_filter(tmp_path: Path) -> None:
+    tiny_heads().save(tmp_path / HEADS)
+    write_tiny_bundle(tmp_path / "bundle", others={HEADS: tmp_path / HEADS}, label_strength=0.2)
+    rows = ["kind,path,material"]
+    for number in range(24):
+        name = f"{number}.png"
+        Image.new("RGB", (40, 40), (10 * number, 250 - 9 * number, 7 * number)).save(tmp_path / name)
+        samples = np.exp(-np.arange(8000) / 800) * np.sin(np.arange(8000) * (0.1 + 0.05 * number))
+        soundfile.write(tmp_path / f"{number}.wav", samples, 16_000)
+        rows += [f"image,{name},wood", f"sound,{number}.wav,{'metal' if number % 3 else 'wood'}"]
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    (tmp_path / "manifest.csv").write_text("\n".join([*rows, "sound,broken.wav,wood"]) + "\n")
+    out = tmp_path / "search.json"
+    options = ["--bundle", str(tmp_path / "bundle"), "--vectors", "3000", "--rounds", "1", "--json", str(out)]
+    result = run("benchmarks.search", str(tmp_path), str(tmp_path / "work"), *options)
+    assert "3,000 vectors of 128 numbers, all of them used by pictures, labelled; 24 pictures" in result.stdout
+    assert "times as fast as exact search" in result.stdout
+    assert "broken.wav: " in result.stderr + result.stdout
+    found = json.loads(out.read_text())["sides"]
+    filters = [f"filter {share} %, {which}" for share in ("5", "0.5") for which in ("one material", "at random")]
+    for name in ("exact", "thud flat", "thud ivf", "faiss ivf", "faiss hnsw"):
+        measured = found[name]["rows"]
+        assert list(measured) == [
+            "k 10",
+            "k 1000",
+            "a sound's embedding",
+            *(filters if name not in ("exact", "faiss hnsw") else []),
+        ]
+        assert all(row["p99 ms"] >= row["median ms"] > 0 for row in measured.values())
+        assert found[name]["bytes"] >= 3000 * 128 * 4
+    assert all(row["recall"] == 1.0 for name in ("exact", "thud flat") for row in found[name]["rows"].values())
+    assert all(found["thud ivf"]["rows"][name]["recall"] >= 0.99 for name in ("k 10", "k 1000", *filters))
+    assert found["faiss ivf"]["rows"]["k 10"]["recall"] >= 0.99
+    # What was embedded once is kept.
+    (tmp_path / "0.wav").unlink()
+    again = run("benchmarks.search", str(tmp_path), str(tmp_path / "work"), *options[:-2], "--side", "exact")
+    assert re.findall(r"k 10 +10 +([\d.]+)", again.stdout) == ["1.0000"]
+
+
 def test_a_source_without_enough_pictures_of_a_material_has_no_macro_mean() -> None:
     few = {"by_material": {"wood": {"pictures": 9, "p_at_10": 1.0}, "metal": {"pictures": 6, "p_at_10": 0.5}}}
     enough = {"by_material": few["by_material"] | {"glass": {"pictures": 10, "p_at_10": 0.25}}}

@@ -4,19 +4,20 @@
 
 FOLDER has `manifest.csv` with the columns kind (`sound` or `image`), path and material. Its recordings, embedded,
 become the library: each vector is one of them, moved along the difference of two others of its material, and drawn
-towards its label as an index does. Its photographs, embedded, are the queries; half of them take the place of the
-pictures that a bundle carries, the others measure. Embeddings are kept in the folder WORK.
+towards its label as an index does. Its photographs, embedded, are the queries; Thud's index is built with those that
+the bundle carries. Embeddings are kept in the folder WORK.
 
 Queries are searched one at a time on one core. A query's time is the fastest of the rounds, median and p99 are over
 the queries. A neighbour counts as found if it is as near as the exact neighbour of rank k. Of a side with an effort
 (nprobe, ef), it is doubled until recall is 0.99 or more; the first effort that reaches it is shown, else the last.
-`thud ivf` has none: it chose its probes itself.
+`thud ivf` has none: it chose its probes itself. Filters are measured of the sides that can search among given rows.
+hnswlib and usearch are compared where they are installed (pip install hnswlib usearch).
 """
 
 import json
 import os
 import time
-from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,66 +27,92 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.search.library import SEED, kept_by_filter, large_library, real
-from benchmarks.search.sides import SIDES, FaissLists, Side, Thud, sides
+from benchmarks.search.sides import SIDES, Side, sides
 from index.vectors import Rows, Vectors, choose_kind
 from model.bundle import load_bundle
 from model.heads import MaterialHeads
+from model.queries import load_queries
 from model.threads import available_cpus
 
-WANTED = 0.99
+_WANTED = 0.99
+_TOLERANCE = 2e-6  # by which two float32 sums of the same numbers can differ
 Figures = dict[str, Any]
 
 
-class Meter:
-    """Measures searches of `vectors [v, d]` for `queries [q, d]`, some of whose rows may be left out by a filter."""
+class Case:
+    """What is asked for: for each of `queries [q, d]` the `k` nearest of `vectors [v, d]`, or of some rows."""
 
-    def __init__(self, vectors: Vectors, queries: Vectors, rounds: int, k: int, among: Rows | None = None) -> None:
+    def __init__(self, name: str, vectors: Vectors, queries: Vectors, k: int, among: Rows | None = None) -> None:
+        searched = vectors if among is None else vectors[among]
+        self.name = name
+        self.k = min(k, len(searched))
+        self.among = among
         self._vectors = vectors
         self._queries = queries
-        self._rounds = rounds
-        self.k = min(k, len(vectors) if among is None else len(among))
-        searched = vectors if among is None else vectors[among]
         best, _ = faiss.knn(queries, searched, self.k, metric=faiss.METRIC_INNER_PRODUCT)
         self._least = best.min(axis=1)
 
-    def figures(self, search: Callable[[Vectors, int], Rows]) -> Figures:
+    def measure(self, side: Side, rounds: int) -> Figures:
         """Recall, and milliseconds a query."""
-        times = np.empty((self._rounds, len(self._queries)))
+        times = np.empty((rounds, len(self._queries)))
         found = 0
-        for number in range(self._rounds):
+        for number in range(rounds):
             for place, query in enumerate(self._queries):
                 began = time.perf_counter()
-                rows = search(query, self.k)
+                rows = side.search(query, self.k, self.among)
                 times[number, place] = 1000 * (time.perf_counter() - began)
                 if number == 0:
                     cosines = self._vectors[rows[rows >= 0]] @ query
-                    found += int((cosines >= self._least[place] - 2e-6).sum())
+                    found += int((cosines >= self._least[place] - _TOLERANCE).sum())
         fastest = times.min(axis=0)
-        return {
+        figures: Figures = {
             "k": self.k,
             "recall": round(found / (self.k * len(self._queries)), 4),
             "median ms": round(float(np.median(fastest)), 3),
             "p99 ms": round(float(np.percentile(fastest, 99)), 3),
         }
+        return figures | ({"effort": side.effort} if side.effort else {})
 
-    def at_wanted_recall(self, side: Side) -> Figures:
-        """The figures of `side` at the first effort that reaches the recall, with that effort."""
+    def at_wanted_recall(self, side: Side, rounds: int) -> Figures:
+        """The figures of `side` at the first effort that reaches the recall."""
         while True:
-            figures = self.figures(side.search)
-            if figures["recall"] >= WANTED or side.effort >= side.most_effort:
-                return figures | ({"effort": side.effort} if side.effort else {})
+            figures = self.measure(side, rounds)
+            if figures["recall"] >= _WANTED or side.effort >= side.most_effort:
+                return figures
             side.effort = min(2 * side.effort, side.most_effort)
 
 
-def show(name: str, figures: Figures, exact_ms: float | None) -> None:
-    """Print one row of the table."""
-    ratio = "" if exact_ms is None else f"{exact_ms / figures['median ms']:.1f}"
-    effort = figures.get("effort", "")
-    print(
-        f"{name:<44} {figures['k']:>5} {figures['recall']:>8.4f} {figures['median ms']:>10.3f} "
-        f"{figures['p99 ms']:>8.3f} {ratio:>8} {effort:>7}",
-        flush=True,
-    )
+def measure_side(side: Side, cases: list[Case], rounds: int) -> dict[str, Figures]:
+    """The figures of `side` in all cases that it knows, which are printed as they come."""
+    rows = {}
+    for case in cases:
+        if case.among is None:
+            rows[case.name] = case.at_wanted_recall(side, rounds)
+        elif side.takes_rows:
+            if side.effort:  # that of the search without a filter, not raised for one
+                side.effort = rows[cases[0].name]["effort"]
+            rows[case.name] = case.measure(side, rounds)
+        else:
+            continue
+        shown = rows[case.name]
+        print(
+            f"  {case.name:<32} {shown['k']:>5} {shown['recall']:>8.4f} {shown['median ms']:>10.3f} "
+            f"{shown['p99 ms']:>8.3f} {shown.get('effort', ''):>7}",
+            flush=True,
+        )
+    return rows
+
+
+def print_ratios(results: dict[str, Any], exact: dict[str, Figures]) -> None:
+    """How many times as fast as exact search over all columns each side is."""
+    print("times as fast as exact search over all columns, by the medians:")
+    for name, result in results.items():
+        shown = {
+            case: exact[case]["median ms"] / row["median ms"]
+            for case, row in result["rows"].items()
+            if case in exact
+        }
+        print(f"  {name:<12}" + "".join(f"  {case} {ratio:.1f}" for case, ratio in shown.items()))
 
 
 @click.command()
@@ -118,28 +145,24 @@ def main(
     found = real(folder, bundle, work)
     heads = None if unlabelled else MaterialHeads.load(bundle)
     vectors, materials = large_library(found, count, heads, bundle.spec.label_strength)
-    pictures = found.pictures[np.random.default_rng(SEED).permutation(len(found.pictures))]
-    carried, queries = (np.ascontiguousarray(part) for part in (pictures[::2][:500], pictures[1::2][:asked]))
-    threads = available_cpus()
-    columns = bundle.spec.picture_columns
+    queries = found.pictures[np.random.default_rng(SEED).permutation(len(found.pictures))[:asked]]
+    threads, columns = available_cpus(), bundle.spec.picture_columns
     print(
         f"{machine()}; FAISS {faiss.__version__}; {count:,} vectors of {vectors.shape[1]} numbers, "
         f"{'all' if columns is None else len(columns)} of them used by pictures, "
         f"{'un' if heads is None else ''}labelled; {len(queries)} pictures, {rounds} rounds; seed {SEED}; "
-        f"load average {os.getloadavg()[0]:.1f}"
+        f"load average {os.getloadavg()[0]:.1f}; Thud chooses {choose_kind(count)}"
     )
     faiss.omp_set_num_threads(threads)
-    unfiltered = [Meter(vectors, queries, rounds, k) for k in ks]
-    filtered = []
-    for share in shares:
-        for of_one in (True, False):
-            rows = kept_by_filter(materials, share, of_one_material=of_one)
-            name = f"filter {100 * share:g} %, {'one material' if of_one else 'at random'}"
-            filtered.append((name, rows, Meter(vectors, queries, rounds, ks[0], rows)))
-    results: dict[str, Any] = {"machine": machine(), "vectors": count, "ships": f"thud {choose_kind(count)}"}
-    print(f"{'':<44} {'k':>5} {'recall':>8} {'median ms':>10} {'p99 ms':>8} {'x exact':>8} {'effort':>7}")
-    exact_ms: dict[int, float] = {}
-    known = sides(vectors, columns, carried, threads)
+    cases = [Case(f"k {k}", vectors, queries, k) for k in ks]
+    cases.append(Case("a sound's embedding", vectors, np.ascontiguousarray(found.sounds[:20]), ks[0]))
+    for share, of_one in product(shares, (True, False)):
+        rows = kept_by_filter(materials, share, of_one_material=of_one)
+        name = f"filter {100 * share:g} %, {'one material' if of_one else 'at random'}"
+        cases.append(Case(name, vectors, queries, ks[0], rows))
+    print(f"  {'':<32} {'k':>5} {'recall':>8} {'median ms':>10} {'p99 ms':>8} {'effort':>7}")
+    results: dict[str, Any] = {}
+    known = sides(vectors, columns, load_queries(bundle), threads)
     for name in chosen:
         if name not in known:
             print(f"{name}: its package is not installed")
@@ -147,38 +170,15 @@ def main(
         faiss.omp_set_num_threads(threads)
         began = time.perf_counter()
         side = known[name]()
-        built = {"seconds": round(time.perf_counter() - began, 1), "bytes": side.bytes}
+        seconds = round(time.perf_counter() - began, 1)
         faiss.omp_set_num_threads(1)
-        results[name] = built | {"rows": {}}
-        print(f"{name}: built in {built['seconds']} s on {threads} threads, {side.bytes / 1e6:,.0f} MB")
-        if isinstance(side, Thud):
-            results[name]["record"] = side.index.record.model_dump(exclude={"columns"})
-            print(f"  {results[name]['record']}")
-        for meter in unfiltered:
-            figures = meter.at_wanted_recall(side)
-            if name == "exact":
-                exact_ms[meter.k] = figures["median ms"]
-            show(name, figures, exact_ms.get(meter.k))
-            results[name]["rows"][f"k {meter.k}"] = figures
-        if not isinstance(side, Thud | FaissLists):
-            continue
-        if isinstance(side, FaissLists):
-            side.effort = min(64, side.most_effort)
-        for filter_name, rows, meter in filtered:
-
-            def search(query: Vectors, k: int, side: Thud | FaissLists = side, rows: Rows = rows) -> Rows:
-                return side.search(query, k, rows)
-
-            figures = meter.figures(search) | ({"effort": side.effort} if side.effort else {})
-            show(f"{name}, {filter_name}", figures, exact_ms.get(meter.k))
-            results[name]["rows"][filter_name] = figures
-        if isinstance(side, Thud):
-            sounds = Meter(vectors, np.ascontiguousarray(found.sounds[:20]), rounds, ks[0])
-            figures = sounds.figures(side.search)
-            show(f"{name}, a sound's embedding", figures, exact_ms.get(sounds.k))
-            results[name]["rows"]["sound"] = figures
+        print(f"{name}: built in {seconds} s on {threads} threads, {side.bytes / 1e6:,.0f} MB{side.about}")
+        results[name] = {"build s": seconds, "bytes": side.bytes, "rows": measure_side(side, cases, rounds)}
+    if "exact" in results:
+        print_ratios(results, results["exact"]["rows"])
     if out is not None:
-        out.write_text(json.dumps(results, indent=2) + "\n")
+        facts = {"machine": machine(), "vectors": count, "labelled": heads is not None, "sides": results}
+        out.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

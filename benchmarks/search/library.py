@@ -74,7 +74,7 @@ def large_library(found: Real, count: int, heads: MaterialHeads | None, strength
 
 
 def kept_by_filter(materials: Names, share: float, *, of_one_material: bool) -> Rows:
-    """Rising rows that a filter keeps, about `share` of all: any, or of the least frequent material that has enough."""
+    """Rising rows that a filter keeps, about `share` of all: any, or of the rarest material that has enough."""
     rng = np.random.default_rng(SEED)
     rows = np.arange(len(materials))
     wanted = max(1, round(share * len(materials)))

@@ -17,15 +17,24 @@ from model.files import file_record
 
 
 class Side(ABC):
-    """One way of searching. `effort`, where it is not 0, is what recall rises with; `bytes` is the index's size."""
+    """One way of searching.
+
+    `effort`, where it is not 0, is what recall rises with, up to `most_effort`; `bytes` is the index's size;
+    `takes_rows` says whether it can search among given rows; `about` is said beside its name.
+    """
 
     effort = 0
     most_effort = 0
     bytes = 0
+    takes_rows = False
+    about = ""
 
     @abstractmethod
-    def search(self, query: Vectors, k: int) -> Rows:
-        """The rows of the `k` nearest to `query [d]`, as far as it finds them."""
+    def search(self, query: Vectors, k: int, among: Rows | None) -> Rows:
+        """The rows of the `k` nearest to `query [d]` as far as it finds them, -1 for others.
+
+        `among`: rising rows, which alone are searched; None for all.
+        """
 
 
 class Exact(Side):
@@ -36,29 +45,45 @@ class Exact(Side):
         self._index.add(vectors)
         self.bytes = vectors.nbytes
 
-    def search(self, query: Vectors, k: int) -> Rows:
+    def search(self, query: Vectors, k: int, among: Rows | None) -> Rows:
+        """As `Side.search`."""
         return np.asarray(self._index.search(query[None], k)[1][0])
 
 
 class Thud(Side):
     """The index that Thud makes, read from its files as the service reads them."""
 
+    takes_rows = True
+
     def __init__(
-        self, vectors: Vectors, kind: IndexKind, columns: tuple[int, ...] | None, queries: Vectors, threads: int
+        self,
+        vectors: Vectors,
+        kind: IndexKind,
+        columns: tuple[int, ...] | None,
+        queries: Vectors | None,
+        threads: int,
     ) -> None:
         built = VectorIndex.build(vectors, kind, threads, columns=columns, queries=queries)
         with tempfile.TemporaryDirectory() as name:
             files = {one: Path(name, one) for one in built.save(Path(name))}
             contents = {one: private_content(path, file_record(path)) for one, path in files.items()}
             self.bytes = sum(path.stat().st_size for path in files.values())
-        self.index = VectorIndex.load(contents, built.record, built.size)
+        self._index = VectorIndex.load(contents, built.record, built.size)
+        record = built.record
+        self.about = (
+            f"; for k = 10 and {record.most} it searches {record.probes} and {record.probes_at_most} lists, recall "
+            f"of the pictures it was built with {record.recall_at_10} and {record.recall_at_most}"
+        )
 
-    def search(self, query: Vectors, k: int, among: Rows | None = None) -> Rows:
-        return self.index.search(query, k, among)[1]
+    def search(self, query: Vectors, k: int, among: Rows | None) -> Rows:
+        """As `Side.search`."""
+        return self._index.search(query, k, among)[1]
 
 
 class FaissLists(Side):
     """FAISS IndexIVFFlat over all columns; effort is nprobe."""
+
+    takes_rows = True
 
     def __init__(self, vectors: Vectors) -> None:
         lists = max(1, min(len(vectors) // 39, int(4 * np.sqrt(len(vectors)))))
@@ -69,7 +94,8 @@ class FaissLists(Side):
         self.effort, self.most_effort = min(8, lists), lists
         self.bytes = faiss.serialize_index(self._index).nbytes
 
-    def search(self, query: Vectors, k: int, among: Rows | None = None) -> Rows:
+    def search(self, query: Vectors, k: int, among: Rows | None) -> Rows:
+        """As `Side.search`."""
         options: Any = {"nprobe": self.effort}
         if among is not None:
             kept = np.zeros(self._index.ntotal, np.bool_)
@@ -89,7 +115,8 @@ class FaissGraph(Side):
         self.effort, self.most_effort = 32, 4096
         self.bytes = faiss.serialize_index(self._index).nbytes
 
-    def search(self, query: Vectors, k: int) -> Rows:
+    def search(self, query: Vectors, k: int, among: Rows | None) -> Rows:
+        """As `Side.search`."""
         self._index.hnsw.efSearch = max(self.effort, k)
         return np.asarray(self._index.search(query[None], k)[1][0])
 
@@ -105,7 +132,8 @@ class Hnswlib(Side):
         self.effort, self.most_effort = 32, 4096
         self.bytes = self._index.index_file_size()
 
-    def search(self, query: Vectors, k: int) -> Rows:
+    def search(self, query: Vectors, k: int, among: Rows | None) -> Rows:
+        """As `Side.search`."""
         self._index.set_ef(max(self.effort, k))
         return np.asarray(self._index.knn_query(query[None], k)[0][0], np.int64)
 
@@ -120,13 +148,14 @@ class Usearch(Side):
         self.effort, self.most_effort = 32, 4096
         self.bytes = self._index.memory_usage
 
-    def search(self, query: Vectors, k: int) -> Rows:
+    def search(self, query: Vectors, k: int, among: Rows | None) -> Rows:
+        """As `Side.search`."""
         self._index.expansion_search = max(self.effort, k)
         return np.asarray(self._index.search(query, k, threads=1).keys, np.int64)
 
 
 def sides(
-    vectors: Vectors, columns: tuple[int, ...] | None, queries: Vectors, threads: int
+    vectors: Vectors, columns: tuple[int, ...] | None, queries: Vectors | None, threads: int
 ) -> dict[str, Callable[[], Side]]:
     """By their names what builds each side over `vectors [v, d]`; those whose package is missing are left out."""
     found: dict[str, Callable[[], Side]] = {

@@ -1,17 +1,36 @@
 """The vectors: search is what NumPy computes by brute force, ties have an order, bad vectors are refused."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from index.vectors import FLAT_UP_TO, LISTS, VECTORS, IndexKind, VectorIndex, Vectors, choose_kind, normalised
+from index import vectors as index_vectors
+from index.recall import WANTED_RECALL
+from index.vectors import (
+    FLAT_UP_TO,
+    LISTS,
+    VECTORS,
+    IndexKind,
+    SearchRecord,
+    VectorIndex,
+    Vectors,
+    choose_kind,
+    normalised,
+)
 from model.errors import LibraryError
 
 SIZE = 128
+COUNT = 6000
+COLUMNS = (3, 4, 5, 6, 7, 8, 9, 20)
 
 
 def clustered(count: int, seed: int = 0, clusters: int = 60) -> Vectors:
@@ -109,7 +128,7 @@ def test_large_libraries_get_an_inverted_file() -> None:
 
 @pytest.fixture(scope="module")
 def library() -> Vectors:
-    return clustered(20_000)
+    return clustered(COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +149,7 @@ def test_an_inverted_file_finds_nearly_all_of_brute_force(library: Vectors, inve
 
 def test_an_inverted_file_gives_the_whole_library_when_asked(library: Vectors, inverted: VectorIndex) -> None:
     similarities, rows = inverted.search(library[0], 30_000)
-    assert sorted(rows.tolist()) == list(range(20_000))
+    assert sorted(rows.tolist()) == list(range(COUNT))
     assert (np.diff(similarities) <= 0).all()
 
 
@@ -150,7 +169,7 @@ def test_biases_survive_the_file(kind: IndexKind, library: Vectors, tmp_path: Pa
     assert built.record.recall_at_10 >= 0.99
     built.save(tmp_path)
     loaded = load(tmp_path, built, biased=True)
-    assert (loaded.kind, len(loaded), loaded.size) == (kind, 20_000, SIZE)
+    assert (loaded.kind, len(loaded), loaded.size) == (kind, COUNT, SIZE)
     with pytest.raises(LibraryError, match="not as many as"):
         load(tmp_path, built)
     for query in queries_off(library, 20):
@@ -167,7 +186,7 @@ def test_a_saved_index_answers_the_same_from_any_thread(
     built = inverted if kind == "ivf" else VectorIndex.build(library, "flat")
     built.save(tmp_path)
     loaded = load(tmp_path, built)
-    assert (loaded.kind, len(loaded), loaded.size) == (kind, 20_000, SIZE)
+    assert (loaded.kind, len(loaded), loaded.size) == (kind, COUNT, SIZE)
     queries = queries_off(library, 40)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda query: loaded.search(query, 20), queries))
@@ -175,6 +194,255 @@ def test_a_saved_index_answers_the_same_from_any_thread(
         expected = built.search(query, 20)
         assert np.array_equal(similarities, expected[0])
         assert np.array_equal(rows, expected[1])
+
+
+def pictures(count: int, columns: tuple[int, ...] = COLUMNS) -> Vectors:
+    """Unit vectors that are 0 outside these columns."""
+    found = np.zeros((count, SIZE), np.float32)
+    found[:, columns] = np.random.default_rng(7).standard_normal((count, len(columns)))
+    return normalised(found)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    count=st.integers(1, 80),
+    k=st.integers(1, 90),
+    kind=st.sampled_from(["flat", "ivf"]),
+    columns=st.sampled_from([None, COLUMNS, (0, 1, 2), (5, 127)]),
+    of_picture=st.booleans(),
+    biased=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_a_search_among_some_rows_is_brute_force(
+    count: int,
+    k: int,
+    kind: IndexKind,
+    columns: tuple[int, ...] | None,
+    of_picture: bool,
+    biased: bool,
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = clustered(count, seed, clusters=3)[rng.integers(count, size=count)]  # with copies
+    biases = rng.standard_normal(count).astype(np.float32) if biased else None
+    index = VectorIndex.build(vectors, kind, biases=biases, columns=columns)
+    query = (
+        pictures(1, columns or COLUMNS)[0]
+        if of_picture
+        else normalised(rng.standard_normal((1, SIZE), np.float32))[0]
+    )
+    among = np.flatnonzero(rng.random(count) < rng.random())
+    similarities, rows = index.search(query, k, among)
+    cosines = vectors.astype(np.float64) @ query.astype(np.float64)
+    values = np.round(cosines - (0 if biases is None else biases), 6).astype(np.float32)
+    expected = among[np.lexsort((among, -values[among]))][:k]
+    assert rows.tolist() == expected.tolist()
+    np.testing.assert_allclose(similarities, cosines[rows], atol=6e-7)
+    if columns is not None and not of_picture:  # exact in an index of any kind, also where all are searched
+        assert index.search(query, k)[1].tolist() == np.lexsort((np.arange(count), -values))[:k].tolist()
+
+
+def test_the_columns_of_pictures_give_their_whole_cosines(library: Vectors) -> None:
+    whole, narrow = VectorIndex.build(library), VectorIndex.build(library, columns=COLUMNS)
+    for query in pictures(20):
+        similarities, rows = narrow.search(query, 30)
+        expected = whole.search(query, 30)
+        assert np.array_equal(similarities, expected[0])
+        assert np.array_equal(rows, expected[1])
+
+
+@pytest.fixture(scope="module")
+def narrow(library: Vectors) -> VectorIndex:
+    return VectorIndex.build(library, "ivf", threads=2, columns=COLUMNS, queries=pictures(200))
+
+
+def test_the_record_says_how_many_lists_it_takes(library: Vectors, narrow: VectorIndex) -> None:
+    record = narrow.record
+    assert (record.kind, record.vectors, record.columns, record.most) == ("ivf", COUNT, COLUMNS, 1000)
+    assert (record.queries, record.trained_on) == ("pictures", COUNT)
+    assert min(record.recall_at_10, record.recall_at_most) >= WANTED_RECALL
+    assert 0 < record.probes < record.probes_at_most
+    asked = pictures(200)
+    for k, recall in ((10, record.recall_at_10), (1000, record.recall_at_most)):
+        found = [len(set(narrow.search(one, k)[1]) & set(np.argsort(-(library @ one))[:k])) for one in asked]
+        assert sum(found) / (k * len(asked)) == pytest.approx(recall, abs=0.002)
+
+
+def test_without_pictures_they_are_imitated(library: Vectors) -> None:
+    record = VectorIndex.build(library, "ivf", threads=2, columns=COLUMNS).record
+    assert record.queries == "imitated"
+    assert record.recall_at_10 >= WANTED_RECALL
+
+
+@pytest.mark.parametrize("of_one_list", [True, False])
+def test_a_filter_that_keeps_many_loses_little(
+    library: Vectors, narrow: VectorIndex, of_one_list: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one whose rows all lie together, far from most queries: a material of a labelled library."""
+    monkeypatch.setattr(index_vectors, "EXACT_AMONG_UP_TO", 0)
+    centre = pictures(1)[0]
+    among = np.sort(np.argsort(library @ centre)[:900] if of_one_list else np.arange(0, COUNT, 7))
+    found = 0
+    for query in pictures(100):
+        similarities, rows = narrow.search(query, 10, among)
+        assert set(rows.tolist()) <= set(among.tolist())
+        np.testing.assert_allclose(similarities, library[rows] @ query, atol=2e-6)
+        found += len(set(rows) & set(among[np.argsort(-(library[among] @ query))[:10]]))
+        everything = narrow.search(query, COUNT, among)[1]
+        assert sorted(everything.tolist()) == among.tolist()
+    assert found / 1000 >= 0.98
+
+
+def test_copies_tie_also_in_lists_and_among_some(library: Vectors) -> None:
+    copied = library.copy()
+    copies = [5, 700, 1500, 5999]
+    copied[copies] = copied[5]
+    index = VectorIndex.build(copied, "ivf", columns=COLUMNS)
+    query = np.zeros(SIZE, np.float32)
+    query[list(COLUMNS)] = copied[5, COLUMNS]
+    query = normalised(query[None])[0]
+    rows = index.search(query, 300)[1].tolist()
+    place = rows.index(5)
+    assert rows[place : place + 4] == copies
+    assert index.search(query, place + 2)[1].tolist()[-2:] == copies[:2]
+    assert index.search(query, 1, np.array(copies[2:]))[1].tolist() == [1500]
+
+
+def test_centroids_are_used_again_until_the_library_has_doubled() -> None:
+    first = VectorIndex.build(clustered(600), "ivf", columns=COLUMNS)
+
+    def trained_on(count: int, previous: VectorIndex = first, **options: Any) -> int:
+        given: dict[str, Any] = {"columns": COLUMNS, "previous": previous} | options
+        return VectorIndex.build(clustered(count, seed=3), "ivf", **given).record.trained_on
+
+    assert (trained_on(600), trained_on(1199), trained_on(301)) == (600, 600, 600)
+    assert (trained_on(1200), trained_on(300)) == (1200, 300)
+    assert trained_on(700, columns=COLUMNS[1:]) == 700
+    assert trained_on(700, biases=np.zeros(700, np.float32)) == 700
+    assert trained_on(700, VectorIndex.build(clustered(600), "flat", columns=COLUMNS)) == 700
+
+
+def test_mapped_vectors_give_the_same_index(library: Vectors, narrow: VectorIndex, tmp_path: Path) -> None:
+    np.save(tmp_path / "vectors.npy", library)
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    built = VectorIndex.build(mapped, "ivf", columns=COLUMNS, queries=pictures(200))
+    names = built.save(tmp_path)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert narrow.save(whole) == names == (VECTORS, LISTS)
+    assert all((tmp_path / name).read_bytes() == (whole / name).read_bytes() for name in names)
+    assert built.record == narrow.record
+
+
+Lie = Callable[[Path, Path], object]
+
+
+def numbers(path: Path) -> npt.NDArray[np.float32]:
+    return np.memmap(path, np.float32, "r+")
+
+
+def change(place: int, value: float) -> Lie:
+    def lie(vectors: Path, lists: Path) -> None:
+        numbers(vectors)[place] = value
+
+    return lie
+
+
+def rewrite(harm: Callable[[Any, Any], faiss.Index | None]) -> Lie:
+    """Changes the FAISS index, or writes the one that is returned."""
+
+    def lie(vectors: Path, lists: Path) -> None:
+        index: Any = faiss.read_index(str(lists))
+        faiss.write_index(harm(index, faiss.downcast_index(index.quantizer)) or index, str(lists))
+
+    return lie
+
+
+def ids(index: Any, number: int) -> npt.NDArray[np.int64]:
+    found: npt.NDArray[np.int64] = faiss.rev_swig_ptr(
+        index.invlists.get_ids(number), index.invlists.list_size(number)
+    )
+    return found
+
+
+def put(array: npt.NDArray[Any], value: float) -> None:
+    array[0] = value
+
+
+def euclid(index: Any, quantizer: Any) -> None:
+    index.metric_type = faiss.METRIC_L2
+
+
+def graph(index: Any, quantizer: Any) -> faiss.Index:
+    made = faiss.IndexHNSWFlat(len(COLUMNS), 4, faiss.METRIC_INNER_PRODUCT)
+    made.add(np.ones((10, len(COLUMNS)), np.float32))
+    return made
+
+
+def of_other_columns(index: Any, quantizer: Any) -> faiss.Index:
+    made = faiss.IndexIVFFlat(faiss.IndexFlatIP(SIZE), SIZE, 4, faiss.METRIC_INNER_PRODUCT)
+    made.train(clustered(1000))
+    made.add(clustered(COUNT))
+    return made
+
+
+def fewer(index: Any, quantizer: Any) -> None:
+    index.remove_ids(np.array([5]))
+
+
+def once_more(index: Any, quantizer: Any) -> None:
+    index.add_with_ids(np.ones((1, len(COLUMNS)), np.float32), np.array([5]))
+
+
+def centroid(index: Any, quantizer: Any) -> None:
+    put(faiss.rev_swig_ptr(quantizer.get_xb(), len(COLUMNS)), np.nan)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        change(0, np.nan),
+        change(5, 1000.0),
+        change(-1, np.inf),
+        change(0, 0.5),
+        lambda vectors, lists: vectors.write_bytes(vectors.read_bytes()[:-4]),
+        lambda vectors, lists: vectors.write_bytes(vectors.read_bytes() + bytes(4)),
+        lambda vectors, lists: lists.write_bytes(lists.read_bytes()[:-100]),
+        rewrite(euclid),
+        rewrite(graph),
+        rewrite(of_other_columns),
+        rewrite(fewer),
+        rewrite(once_more),
+        rewrite(centroid),
+        rewrite(lambda index, _: put(ids(index, 3), COUNT)),
+        rewrite(lambda index, _: put(ids(index, 3), -1)),
+        rewrite(lambda index, _: put(ids(index, 3), ids(index, 4)[0])),
+        rewrite(lambda index, _: put(ids(index, 3), ids(index, 3)[1])),
+        rewrite(lambda index, _: put(faiss.rev_swig_ptr(index.invlists.get_codes(3), 4), 1)),
+    ],
+)
+def test_what_thud_does_not_write_is_refused(lie: Lie, narrow: VectorIndex, tmp_path: Path) -> None:
+    narrow.save(tmp_path)
+    load(tmp_path, narrow)
+    lie(tmp_path / VECTORS, tmp_path / LISTS)
+    with pytest.raises(LibraryError, match="run thud index again"):
+        load(tmp_path, narrow)
+
+
+@pytest.mark.parametrize("columns", [(4, 3), (3, 3), (-1, 3), (3, 128)])
+def test_columns_that_are_none_are_refused(columns: tuple[int, ...], narrow: VectorIndex, tmp_path: Path) -> None:
+    narrow.save(tmp_path)
+    contents = {name: (tmp_path / name).read_bytes() for name in narrow.record.files}
+    record = narrow.record.model_copy(update={"columns": columns})
+    with pytest.raises(LibraryError, match="columns of the index"):
+        VectorIndex.load(contents, record, SIZE)
+
+
+@pytest.mark.parametrize("probes", [(0, 5), (5, 4), (-1, 5)])
+def test_a_record_that_searches_no_lists_is_refused(probes: tuple[int, int], narrow: VectorIndex) -> None:
+    fields = narrow.record.model_dump() | {"probes": probes[0], "probes_at_most": probes[1]}
+    with pytest.raises(ValidationError, match=r"probes|inverted lists"):
+        SearchRecord.model_validate(fields)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 2.0, 0.0])
