@@ -19,7 +19,7 @@ _TAGS = {
     "comment": "description",
     "album": "source",
 }
-_SOUND_GENRES = ("sound", "sfx", "effect", "foley", "noise", "other", "ambien", "field rec")
+_SOUND_GENRES = ("sound", "sfx", "effect", "foley", "noise", "other", "ambience", "field rec")
 
 
 def read_tags(path: Path) -> dict[str, str]:
