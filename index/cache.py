@@ -29,7 +29,7 @@ LOCK_FILE = ".lock"
 LARGE = 4 * 2**20
 """A file of more bytes is read whole before it is decoded only where one of its size was a sound before."""
 
-_VERSION = 1
+_VERSION = 2
 _DECODING = 1
 """Raised by whoever changes what decoding, finding hits or embedding makes of a file."""
 _KEPT = 8
@@ -66,8 +66,8 @@ CREATE TABLE files (
     rules TEXT
 ) WITHOUT ROWID;
 CREATE TABLE unused (content INTEGER PRIMARY KEY, since INTEGER NOT NULL);
-CREATE TABLE published (count INTEGER NOT NULL);
-INSERT INTO published VALUES (0);
+CREATE TABLE published (count INTEGER NOT NULL, fingerprint TEXT, generation TEXT);
+INSERT INTO published VALUES (0, NULL, NULL);
 """  # fmt: skip
 
 _DECODED = [field.name for field in fields(EmbeddedSound) if field.name != "embeddings"]
@@ -240,12 +240,18 @@ class IndexCache:
             if known > 2 * files + 1000:
                 database.execute("DELETE FROM files")
 
-    def counts(self) -> tuple[int, int]:
-        """Numbers of contents and of files that are known, with any bundle."""
+    def generation_of(self, fingerprint: str) -> str | None:
+        """The generation that a run with this fingerprint made, if it was the last one that kept it."""
+        query = "SELECT generation FROM published WHERE fingerprint = ?"
         with self._errors():
-            ((contents,),) = self._database.execute("SELECT COUNT(*) FROM contents")
-            ((files,),) = self._database.execute("SELECT COUNT(*) FROM files")
-        return contents, files
+            row = self._database.execute(query, (fingerprint,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_generation(self, fingerprint: str, generation: str) -> None:
+        """Keep which generation the run with this fingerprint made."""
+        with self._errors(), self._database:
+            update = "UPDATE published SET fingerprint = ?, generation = ?"
+            self._database.execute(update, (fingerprint, generation))
 
     def check(self) -> None:
         """Read all of it. Raises DamagedCacheError where something in it is not as it was written."""

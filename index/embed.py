@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from index.cache import LARGE, Content, IndexCache, KnownFile
-from index.content import ID_DIGITS, FileState, sound_id
+from index.cache import LARGE, IndexCache, KnownFile
+from index.content import ID_DIGITS, FileState
 from index.library import Skipped
-from index.tags import read_tags
-from model.errors import SoundError
+from index.reading import Found, Work, embed_files, hash_file, unreadable
 from model.progress import progress
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
@@ -25,7 +24,9 @@ Ids = npt.NDArray[np.bytes_]
 _AT_ONCE = 64
 """So many files are looked at together."""
 _AHEAD = 128
-"""So many sounds are on their way through the threads."""
+"""So many sounds are on their way through the threads, more where there are many threads."""
+_GROUP = 8
+"""So many sounds are decoded by a thread before it embeds them: in turns, each would find cold caches."""
 _COMMIT_EVERY = 256
 
 
@@ -61,7 +62,7 @@ def embed_sounds(
         ThreadPoolExecutor(workers) as pool,
         progress("embedding", len(paths), "sound") as bar,
     ):
-        run = _Run(pool, runtime, root, paths, cache, limits, bar.update)
+        run = _Run(pool, runtime, root, paths, cache, limits, bar.update, workers)
         try:
             run.all()
         except BaseException:
@@ -73,30 +74,23 @@ def embed_sounds(
     return run.result
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What reading a file gave: its content's `id`, the content if it was embedded, or why it cannot be used.
+class _Group:
+    """Works that one thread does."""
 
-    A reason that would be the same next time `lasts`.
-    """
+    def __init__(self) -> None:
+        self.works: list[Work] = []
+        self.future: Future[list[Found]] | None = None
 
-    id: str | None = None
-    content: Content | None = None
-    reason: str | None = None
-    lasts: bool = False
+    def add(self, work: Work) -> Callable[[], Found]:
+        """Gives the work's result, once the group has its future."""
+        place = len(self.works)
+        self.works.append(work)
 
+        def result() -> Found:
+            assert self.future is not None
+            return self.future.result()[place]
 
-@dataclass
-class _Work:
-    """A file on its way. `settled`: its state was old enough to stand for one content when it was looked up."""
-
-    place: int
-    path: str
-    state: FileState
-    settled: bool
-    id: str | None = None
-    future: "Future[_Found] | None" = None
-    first: bool = False  # of those with its content
+        return result
 
 
 class _Run:
@@ -111,16 +105,18 @@ class _Run:
         cache: IndexCache,
         limits: SoundLimits,
         done: Callable[[], object],
+        workers: int,
     ) -> None:
+        self._workers = workers
         self._pool, self._runtime, self._cache, self._limits, self._done = pool, runtime, cache, limits, done
         self._root, self._paths = str(root), paths
         self.result = Embedded(np.zeros(len(paths), f"S{ID_DIGITS}"))
-        self._hashing: deque[list[_Work]] = deque()
-        self._embedding: deque[_Work] = deque()
-        self._on_the_way: dict[str, Future[_Found]] = {}  # by content
+        self._hashing: deque[list[Work]] = deque()
+        self._embedding: deque[Work] = deque()
+        self._on_the_way: dict[str, Callable[[], Found]] = {}  # by content
         self._refused: dict[str, str] = {}  # reasons by content
         self._trying: set[int] = set()  # sizes of large files of unknown content that are being decoded
-        self._waiting: dict[int, deque[_Work]] = {}  # other files of these sizes
+        self._waiting: dict[int, deque[Work]] = {}  # other files of these sizes
         self._uncommitted = 0
 
     def all(self) -> None:
@@ -129,10 +125,10 @@ class _Run:
             self._hash(self._changed(range(start, min(start + _AT_ONCE, len(self._paths)))))
             if len(self._hashing) > 1:
                 self._embed(self._hashing.popleft())
-            self._collect(_AHEAD)
+            self._collect(max(_AHEAD, 3 * _GROUP * self._workers))
         self._finish()
         while self._waiting:
-            some: list[_Work] = []
+            some: list[Work] = []
             for size, works in list(self._waiting.items()):
                 some += works if size in self._cache.sizes else [works.popleft()]
                 if size in self._cache.sizes or not works:
@@ -140,7 +136,7 @@ class _Run:
             self._hash(some)
             self._finish()
 
-    def _changed(self, places: Iterable[int]) -> list[_Work]:
+    def _changed(self, places: Iterable[int]) -> list[Work]:
         """The files that have to be read; what the cache knows of the others is taken at once."""
         changed = []
         for place in places:
@@ -148,10 +144,10 @@ class _Run:
             try:
                 state = FileState.of(os.path.join(self._root, path))  # noqa: PTH118 -- for each file of each run
             except OSError as error:
-                self._skip(path, _unreadable(error))
+                self._skip(path, unreadable(error))
                 continue
             known = self._cache.file(path, state)
-            work = _Work(place, path, state, settled=True)
+            work = Work(place, path, state, settled=True)
             if known is None:
                 work.settled = state.settled()
                 changed.append(work)
@@ -169,18 +165,19 @@ class _Run:
         seconds = self._cache.seconds(identity)
         return seconds is not None and seconds <= self._limits.max_seconds
 
-    def _hash(self, works: list[_Work]) -> None:
+    def _hash(self, works: list[Work]) -> None:
         for work in works:
             # A large file may be a sound of hours, which its header tells: such a one is decoded first.
             if work.id is None and (work.state.bytes <= LARGE or work.state.bytes in self._cache.sizes):
-                work.future = self._pool.submit(_hash, self._root, work.path, work.state)
+                work.result = self._pool.submit(hash_file, self._root, work.path, work.state).result
         self._hashing.append(works)
 
-    def _embed(self, works: list[_Work]) -> None:
+    def _embed(self, works: list[Work]) -> None:
+        group = _Group()
         for work in works:
-            if work.future is not None:
-                hashed = work.future.result()
-                work.id, work.future = hashed.id, None
+            if work.result is not None:
+                hashed = work.result()
+                work.id, work.result = hashed.id, None
                 if hashed.id is None:
                     self._end(work, hashed)
                     continue
@@ -190,26 +187,34 @@ class _Run:
                     continue
                 self._trying.add(work.state.bytes)
             elif work.id in self._refused:
-                self._end(work, _Found(work.id, reason=self._refused[work.id], lasts=True))
+                self._end(work, Found(work.id, reason=self._refused[work.id], lasts=True))
                 continue
             elif work.id in self._on_the_way:
-                work.future = self._on_the_way[work.id]
+                work.result = self._on_the_way[work.id]
             elif self._embedded(work.id):
-                self._end(work, _Found(work.id))
+                self._end(work, Found(work.id))
                 continue
-            if work.future is None:
+            if work.result is None:
                 work.first = True
-                work.future = self._pool.submit(_embed, self._runtime(), self._root, work, self._limits)
+                work.result = group.add(work)
                 if work.id is not None:
-                    self._on_the_way[work.id] = work.future
+                    self._on_the_way[work.id] = work.result
+                if len(group.works) == _GROUP:
+                    self._begin(group)
+                    group = _Group()
             self._embedding.append(work)
+        self._begin(group)
+
+    def _begin(self, group: "_Group") -> None:
+        if group.works:
+            group.future = self._pool.submit(embed_files, self._runtime(), self._root, group.works, self._limits)
 
     def _collect(self, left: int) -> None:
         """Take results until only `left` sounds are on their way."""
         while len(self._embedding) > left:
             work = self._embedding.popleft()
-            assert work.future is not None
-            found = work.future.result()
+            assert work.result is not None
+            found = work.result()
             if work.id is None:
                 self._trying.discard(work.state.bytes)
             elif work.first:
@@ -230,7 +235,7 @@ class _Run:
             self._embed(self._hashing.popleft())
         self._collect(0)
 
-    def _end(self, work: _Work, found: _Found) -> None:
+    def _end(self, work: Work, found: Found) -> None:
         if work.settled and (found.reason is None or found.lasts):
             self._cache.remember(work.path, work.state, KnownFile(found.id, found.reason))
         if found.reason is not None:
@@ -238,53 +243,10 @@ class _Run:
         elif found.id is not None:
             self._take(work, found.id)
 
-    def _take(self, work: _Work, identity: str) -> None:
+    def _take(self, work: Work, identity: str) -> None:
         self.result.ids[work.place] = identity
         self._done()
 
     def _skip(self, path: str, reason: str) -> None:
         self.result.skipped.append(Skipped(path, reason))
         self._done()
-
-
-def _hash(root: str, path: str, state: FileState) -> _Found:
-    """Called in a thread."""
-    full = Path(root, path)
-    try:
-        identity = sound_id(full)
-        return _Found(identity) if FileState.of(full) == state else _CHANGED
-    except OSError as error:
-        return _Found(reason=_unreadable(error))
-
-
-def _embed(runtime: TowerRuntime, root: str, work: _Work, limits: SoundLimits) -> _Found:
-    """Called in a thread."""
-    path = Path(root, work.path)
-    try:
-        sound = runtime.embed_sound(path, limits)
-        # A file that was written a moment ago may have changed since it was hashed without a trace in its state.
-        identity = work.id if work.id is not None and work.settled else sound_id(path)
-        tags = read_tags(path)
-        if FileState.of(path) != work.state or work.id not in (None, identity):
-            return _CHANGED
-    except SoundError as error:
-        return _Found(work.id, reason=str(error), lasts=not isinstance(error.__cause__, OSError))
-    except OSError as error:
-        return _Found(reason=_unreadable(error))
-    except MemoryError:
-        return _Found(reason="there is not enough memory to read it")
-    if sound.embeddings.dtype != np.float32 or not _are_unit(sound.embeddings):
-        return _Found(reason="the bundle's sound tower gave it an embedding that is not of length 1")
-    return _Found(identity, Content(identity, work.state.bytes, sound, tags))
-
-
-def _are_unit(embeddings: npt.NDArray[np.float32]) -> bool:
-    """Whether all `[h, d]` are finite and of length 1."""
-    return bool((np.abs(np.linalg.norm(embeddings, axis=1) - 1.0) <= 1e-3).all())  # false for NaN
-
-
-_CHANGED = _Found(reason="changed while it was being read; run thud index again")
-
-
-def _unreadable(error: OSError) -> str:
-    return f"cannot be read: {error.strerror or error}"

@@ -90,19 +90,23 @@ class About:
     label_strength: float = 0.0
 
 
-def reuse_generation(index_folder: Path, about: About) -> tuple[IndexSpec, bool] | None:
-    """Make the generation with the id of `about`, if it is there and whole, the current one; None if it is not.
+def reuse_generation(
+    index_folder: Path, identity: str, *, library_root: Path, duplicates: int, skipped: int
+) -> tuple[IndexSpec, bool] | None:
+    """Make the generation with this id, if it is there and whole, the current one; None if it is not.
 
     The second value is whether another one was current before.
 
     Its files stay, as they may be in use; index.json is written anew where it says something else. Nothing is
     written where it is the current one already.
     """
-    target = index_folder / GENERATIONS / about.id
+    target = index_folder / GENERATIONS / identity
     existing = _intact(target)
     if existing is None:
         return None
-    spec = existing.model_copy(update=_fields(about))
+    spec = existing.model_copy(
+        update={"library_root": str(library_root.resolve()), "duplicates": duplicates, "skipped": skipped}
+    )
     if spec != existing:
         _write_spec(target / SPEC_FILE, spec)
     return spec, _point_to(index_folder, spec.id)

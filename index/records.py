@@ -8,12 +8,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from operator import attrgetter
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
+import model
 from index.cache import IndexCache
 from index.catalogue import SoundRecord
 from index.embed import Ids
@@ -62,6 +65,16 @@ class Records:
         """The contents' ids, in the order of the records."""
         return (one.decode() for one in self._ids[self._chosen].tolist())
 
+    def fingerprint(self, what: str) -> str:
+        """A hash of all that the records are made of, `what` and the code that makes them.
+
+        With the same fingerprint, `survey` finds the same id; this takes a tenth of the time.
+        """
+        digest = hashlib.sha256(f"{what} {_code()}".encode())
+        for sound, identity in zip(self._sounds, self._ids.tolist(), strict=True):
+            digest.update(repr((sound, identity)).encode())
+        return digest.hexdigest()
+
     def duplicates(self) -> list[Skipped]:
         """The files that are copies of others, by path; the reason names the file that has the record."""
         found = [
@@ -109,6 +122,16 @@ class Records:
             media_type=FORMATS[known.decoded["format"]].media_type,
             objects=objects_named(sound.path, sound.columns.get("object", ""), facts.title, "; ".join(facts.tags)),
         )
+
+
+@cache
+def _code() -> str:
+    """A hash of the code and of the tables of words, from which records are made too."""
+    digest = hashlib.sha256()
+    for room in (Path(__file__).parent, Path(model.__file__).parent):
+        for file in sorted(file for file in room.rglob("*") if file.suffix in (".py", ".toml")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 @dataclass

@@ -50,8 +50,8 @@ class BuildReport:
     `skipped` lists the files that are not in the index, `duplicates` those that are in it as copies; the reason of
     a duplicate names the file with the same content. `changed`: whether another generation was current before.
     `missing` counts those of `skipped` that are no files, but rows of the manifest. `embedded` counts the contents
-    that this run embedded, `reused` those that it took from the cache; `seconds` is the time of finding out contents
-    and embedding alone.
+    that this run embedded, `reused` those that it took from the cache; `seconds` is the time of finding out
+    contents and embedding alone.
     """
 
     spec: IndexSpec
@@ -194,7 +194,13 @@ class Run:
     ) -> tuple[IndexSpec, bool]:
         """The generation of the records, and whether it was not the current one before."""
         hub_spec = None if self._hub_spec is None else self._hub_spec.model_dump()
-        found = survey(records, json.dumps([FORMAT_VERSION, self._bundle.id, self._strength, hub_spec]))
+        what = json.dumps([FORMAT_VERSION, self._bundle.id, self._strength, hub_spec])
+        fingerprint = records.fingerprint(what)
+        known = cache.generation_of(fingerprint)
+        reused = known and self._reuse(known, library, duplicates, skipped)
+        if reused:
+            return reused
+        found = survey(records, what)
         about = About(
             id=found.id,
             bundle_id=self._bundle.id,
@@ -212,8 +218,9 @@ class Run:
                 f"browsers cannot play {count} of the sounds as they are, such as {one}; "
                 "thud serve sends these as FLAC"
             )
-        reused = reuse_generation(self._folder, about)
-        if reused is not None:
+        cache.keep_generation(fingerprint, found.id)
+        reused = self._reuse(found.id, library, duplicates, skipped)
+        if reused:
             return reused
         with claimed_file(self._folder, ".vectors.thud-") as file:
             self._write_vectors(file, records)
@@ -233,6 +240,13 @@ class Run:
                 previous=self._previous(),
             )
             return spec, True
+
+    def _reuse(
+        self, identity: str, library: Library, duplicates: int, skipped: int
+    ) -> tuple[IndexSpec, bool] | None:
+        return reuse_generation(
+            self._folder, identity, library_root=library.root, duplicates=duplicates, skipped=skipped
+        )
 
     def _previous(self) -> VectorIndex | None:
         """The current vectors, where they have inverted lists, whose centroids may do for the new ones too."""

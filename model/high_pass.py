@@ -32,15 +32,19 @@ class HighPass:
         # The sum below divides by powers of the pole; over more samples at once they would underflow.
         length = min(len(samples), max(1, round(self._rate / HIGH_PASS_HERTZ)))
         powers = pole ** np.arange(1, length + 1)
-        passed = np.empty_like(samples)
         slow = self._slow
         if slow is None:
             slow = float(samples[: max(1, round(_LEAD_SECONDS * self._rate))].mean(dtype=np.float64))
-        for start in range(0, len(samples), length):
-            block = samples[start : start + length].astype(np.float64)
-            decay = powers[: len(block)]
-            low = decay * (slow + (1 - pole) * np.cumsum(block / decay))
-            passed[start : start + length] = block - low
-            slow = float(low[-1])
+        rows = -(-len(samples) // length)
+        blocks = np.zeros((rows, length))
+        blocks.ravel()[: len(samples)] = samples
+        low = (1 - pole) * np.cumsum(blocks / powers, axis=1)
+        for row in range(rows):
+            low[row] += slow
+            slow = float(low[row, -1] * powers[-1])
+        low *= powers
+        left = len(samples) - (rows - 1) * length
+        slow = float(low[-1, left - 1])
+        passed = (blocks - low).ravel()[: len(samples)].astype(samples.dtype)
         self._slow = slow
         return passed

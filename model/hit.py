@@ -4,6 +4,7 @@ All hits of a recording are in `hits`.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +100,7 @@ def loudness_of_hit(samples: Samples, sample_rate: int, hit: float) -> float:
     length = round(_WINDOW_SECONDS * sample_rate)
     start = max(0, round(hit * sample_rate))
     spectrum = np.abs(np.fft.rfft(samples[start : start + length].astype(np.float64), length)) ** 2
-    weighted = spectrum * _weights(np.fft.rfftfreq(length, 1 / sample_rate))
+    weighted = spectrum * _weights(length, sample_rate)
     # `rfft` gives half of the two-sided spectrum; its first bin, and the last of an even length, stand once only.
     twice = 2 * weighted.sum() - weighted[0] - (weighted[-1] if length % 2 == 0 else 0.0)
     power = float(twice) / length**2
@@ -110,14 +111,22 @@ def brightness(clip: Samples, sample_rate: int) -> float:
     """The spectral centroid of a clip `[n]` in Hz: the mean frequency, weighted by power; 0.0 for silence."""
     power = np.abs(np.fft.rfft(clip.astype(np.float64))) ** 2
     total = float(power.sum())
-    centre = float(power @ np.fft.rfftfreq(len(clip), 1 / sample_rate))
+    centre = float(power @ _frequencies(len(clip), sample_rate))
     return round(centre / total, 1) if total > 0 else 0.0
 
 
-def _weights(frequencies: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """The filters' power gain `[n]` at `frequencies [n]` in Hz; above 24 kHz the gain at 24 kHz."""
+@cache
+def _weights(length: int, sample_rate: int) -> npt.NDArray[np.float64]:
+    """The filters' power gain at the frequencies of a spectrum; above 24 kHz the gain at 24 kHz."""
+    frequencies = _frequencies(length, sample_rate)
     delay = np.exp(-2j * np.pi * np.minimum(frequencies, _RATE / 2) / _RATE)
     gain = np.ones(len(frequencies))
     for numerator, denominator in _FILTERS:
         gain *= np.abs(np.polyval(numerator[::-1], delay) / np.polyval(denominator[::-1], delay)) ** 2
     return gain
+
+
+@cache
+def _frequencies(length: int, sample_rate: int) -> npt.NDArray[np.float64]:
+    """Those of a spectrum, in Hz. A bundle's clips are all of one length and rate: a few are kept."""
+    return np.fft.rfftfreq(length, 1 / sample_rate).astype(np.float64)

@@ -70,6 +70,14 @@ class EmbeddedSound:
         return found
 
 
+@dataclass(frozen=True)
+class DecodedSound:
+    """A sound file before it is embedded: the clips `[samples]` of its hits, and the fields of `EmbeddedSound`."""
+
+    clips: tuple[Samples, ...]
+    facts: dict[str, Any]
+
+
 def session_options(threads: int, *, spinning: bool = False, exact: bool = False) -> onnxruntime.SessionOptions:
     """Options of a session that computes each call on `threads` threads, the caller's included.
 
@@ -127,25 +135,30 @@ class TowerRuntime:
 
     def embed_sound(self, path: Path, limits: SoundLimits = SoundLimits()) -> EmbeddedSound:
         """Embed one sound file by the clips around its hits. Raises SoundError as `decode_sound` does."""
+        return self.embed_decoded(self.decode(path, limits))
+
+    def decode(self, path: Path, limits: SoundLimits = SoundLimits()) -> DecodedSound:
+        """All of `embed_sound` but for the tower. Raises SoundError as `decode_sound` does."""
         spec = self.bundle.spec.clip
         sound = decode_sound(path, spec.sample_rate, limits)
         hit = find_hit(sound.samples, spec.sample_rate)
         hits = find_hits(sound.samples, spec.sample_rate)
-        clips = [cut_clip(sound.samples, spec.sample_rate, one, spec.before, spec.after) for one in hits]
-        return EmbeddedSound(
-            # One by one: in a batch the last bits may differ, and it is not faster.
-            embeddings=np.concatenate([self.embed_clips(clip[None]) for clip in clips]),
-            hits=hits,
-            hit=hit,
-            ends=find_ends(sound.samples, spec.sample_rate, hits),
-            seconds=sound.seconds,
-            sample_rate=sound.file_sample_rate,
-            channels=sound.file_channels,
-            format=sound.file_format,
-            playable=sound.playable,
-            peak=sound.peak,
-            loudness=loudness_of_hit(sound.samples, spec.sample_rate, hit),
-            brightness=brightness(clips[hits.index(hit)], spec.sample_rate),
+        clips = tuple(cut_clip(sound.samples, spec.sample_rate, one, spec.before, spec.after) for one in hits)
+        return DecodedSound(
+            clips=clips,
+            facts={
+                "hits": hits,
+                "hit": hit,
+                "ends": find_ends(sound.samples, spec.sample_rate, hits),
+                "seconds": sound.seconds,
+                "sample_rate": sound.file_sample_rate,
+                "channels": sound.file_channels,
+                "format": sound.file_format,
+                "playable": sound.playable,
+                "peak": sound.peak,
+                "loudness": loudness_of_hit(sound.samples, spec.sample_rate, hit),
+                "brightness": brightness(clips[hits.index(hit)], spec.sample_rate),
+            },
         )
 
     def embed_main_hit(self, source: Path | bytes, limits: SoundLimits = SoundLimits()) -> Embeddings:
@@ -159,6 +172,12 @@ class TowerRuntime:
         clip = cut_clip(samples, spec.sample_rate, hit, spec.before, spec.after)
         embedding: Embeddings = self.embed_clips(clip[None])[0]
         return embedding
+
+    def embed_decoded(self, sound: DecodedSound) -> EmbeddedSound:
+        """The rest of `embed_sound`."""
+        # One by one: in a batch the last bits may differ, and it is not faster.
+        embeddings = np.concatenate([self.embed_clips(clip[None]) for clip in sound.clips])
+        return EmbeddedSound(embeddings=embeddings, **sound.facts)
 
     @cached_property
     def _image_session(self) -> onnxruntime.InferenceSession:

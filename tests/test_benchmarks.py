@@ -194,3 +194,27 @@ def test_a_source_without_enough_pictures_of_a_material_has_no_macro_mean() -> N
     assert cells(rows[0]) == "0.100 | - | 0.500"
     assert means(rows) == "mean of 2, macro of 1 | | 0.200 | 0.250 | 0.600"
     assert means(rows[1:]).startswith("mean of 1 | |")
+
+
+def test_index_measures_runs_and_rates(tmp_path: Path) -> None:
+    bundle, out = write_tiny_bundle(tmp_path / "bundle"), tmp_path / "index.json"
+    small = ("--sounds", "100", "--seconds", "0.1", "--each", "20", "--rounds", "1")
+    result = run("benchmarks.index", *small, "--bundle", str(bundle.folder), "--json", str(out))
+    found = json.loads(out.read_text())
+    runs = {row["run"]: row for row in found["runs"]}
+    embedded = {name: row.get("embedded") for name, row in runs.items()}
+    assert embedded == {
+        "a tenth": 10,
+        "full": 100,
+        "unchanged": 0,
+        "1 % changed": 1,
+        "all renamed": 0,
+        "all labelled": 0,
+        "memory a sound": None,
+    }
+    for name in ("unchanged", "1 % changed"):
+        assert runs[name]["share"] == pytest.approx(runs[name]["seconds"] / runs["full"]["seconds"])
+        assert runs[name]["met"] == (runs[name]["share"] <= runs[name]["goal"])
+    for row in found["rates"].values():
+        assert row["ratio"] == pytest.approx(row["indexed a second"] / row["bare tower a second"], rel=0.5)
+    assert re.findall(r"^(wav|flac|ogg) .*(?:yes|NO)$", result.stdout, re.MULTILINE) == ["wav", "flac", "ogg"]

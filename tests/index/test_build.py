@@ -307,15 +307,15 @@ def test_places_that_cannot_hold_an_index_are_refused(tiny_bundle: Bundle, sound
 def test_a_sound_that_changes_while_it_is_read_is_skipped(
     tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed = TowerRuntime.embed_sound
+    decode = TowerRuntime.decode
 
     def embed_and_touch(self: TowerRuntime, path: Path, limits: SoundLimits) -> object:
-        embedded = embed(self, path, limits)
+        embedded = decode(self, path, limits)
         if path.name == "pan_2.wav":
             os.utime(path, (time.time(), time.time() + 5))
         return embedded
 
-    monkeypatch.setattr(TowerRuntime, "embed_sound", embed_and_touch)
+    monkeypatch.setattr(TowerRuntime, "decode", embed_and_touch)
     report = build_index(tiny_bundle, sounds, tmp_path / "index")
     assert [one.path for one in report.skipped] == ["metal/pan_2.wav"]
     assert "changed while it was being read" in report.skipped[0].reason

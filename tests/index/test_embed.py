@@ -17,14 +17,14 @@ from model.sound import SoundLimits, decode_sound
 def test_a_sound_that_memory_does_not_suffice_for_costs_only_itself(
     tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed = TowerRuntime.embed_sound
+    decode = TowerRuntime.decode
 
     def embed_or_fail(self: TowerRuntime, path: Path, limits: SoundLimits) -> object:
         if path.name == "pan_2.wav":
             np.empty(2**60, np.uint8)  # what the system refuses
-        return embed(self, path, limits)
+        return decode(self, path, limits)
 
-    monkeypatch.setattr(TowerRuntime, "embed_sound", embed_or_fail)
+    monkeypatch.setattr(TowerRuntime, "decode", embed_or_fail)
     report = build_index(tiny_bundle, sounds, tmp_path / "index")
     assert report.spec.sounds == 8
     assert [(one.path, one.reason) for one in report.skipped] == [

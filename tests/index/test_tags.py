@@ -2,9 +2,9 @@
 
 import struct
 import tempfile
-import unicodedata
 import time
 import tracemalloc
+import unicodedata
 from pathlib import Path
 
 import numpy as np

@@ -1,0 +1,1 @@
+"""What indexing costs: `python -m benchmarks.index`."""
