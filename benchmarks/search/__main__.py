@@ -174,11 +174,11 @@ def main(
         faiss.omp_set_num_threads(1)
         print(f"{name}: built in {seconds} s on {threads} threads, {side.bytes / 1e6:,.0f} MB{side.about}")
         results[name] = {"build s": seconds, "bytes": side.bytes, "rows": measure_side(side, cases, rounds)}
+        if out is not None:  # after each side, so that a run that is cut short leaves what it has
+            facts = {"machine": machine(), "vectors": count, "labelled": heads is not None, "sides": results}
+            out.write_text(json.dumps(facts, indent=2) + "\n")
     if "exact" in results:
         print_ratios(results, results["exact"]["rows"])
-    if out is not None:
-        facts = {"machine": machine(), "vectors": count, "labelled": heads is not None, "sides": results}
-        out.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":
