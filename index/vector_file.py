@@ -153,13 +153,20 @@ class VectorFile:
 
         `among`: only these rows, which rise; they are at least `k`.
         """
-        blocks = self.blocks() if among is None else _blocks(among)
-        scores = np.concatenate(
-            [self._products(query, rows) - (0 if self.biases is None else self.biases[rows]) for rows in blocks]
-        )
-        least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        near = np.flatnonzero(scores >= least - self._slack)
-        return near if among is None else among[near]
+        found, scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        least = np.float32(-np.inf)
+        for rows in self.blocks() if among is None else _blocks(among):
+            products = self._products(query, rows).astype(np.float32, copy=False)
+            if self.biases is not None:
+                products -= self.biases[rows]
+            near = np.flatnonzero(products >= least - self._slack)
+            found = np.concatenate([found, near + rows.start if isinstance(rows, slice) else rows[near]])
+            scores = np.concatenate([scores, products[near]])
+            if len(scores) >= k:
+                least = np.partition(scores, len(scores) - k)[len(scores) - k]
+                kept = scores >= least - self._slack
+                found, scores = found[kept], scores[kept]
+        return found
 
     def complete(self, query: Vectors, rows: Rows, scores: Vectors, k: int) -> bool:
         """Whether the `k` nearest of all are among `rows`, if no vector that is not has more than the least of

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from index.inverted_lists import InvertedLists
-from index.recall import Probes, RecallMeter, imitated_pictures
+from index.recall import LARGEST_K, Probes, RecallMeter, imitated_pictures
 from index.vector_file import Columns, Content, Rows, VectorFile, Vectors, normalised
 from model.errors import LibraryError
 from model.hubness import Biases
@@ -118,7 +118,7 @@ class VectorIndex:
         faiss.omp_set_num_threads(threads)
         file = VectorFile.of(vectors, columns, biases)
         if (kind or choose_kind(len(file))) == "flat":
-            record = SearchRecord(kind="flat", vectors=len(file), columns=columns)
+            record = SearchRecord(kind="flat", vectors=len(file), columns=columns, most=min(LARGEST_K, len(file)))
             return cls(file, None, record, threads)
         kept = previous._centroids_for(file) if previous is not None else None
         lists = InvertedLists.build(file, kept)
