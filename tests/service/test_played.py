@@ -51,10 +51,15 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Library:
     for name, (kind, encoding, channels, rate) in KINDS.items():
         gain = 4 if name == "double.wav" else 1  # up to twice full scale
         soundfile.write(folder / "sounds" / name, gain * struck(channels, rate), rate, encoding, format=kind)
+    plain = (folder / "sounds" / "plain.wav").read_bytes()
+    (folder / "sounds" / "behind zeros.wav").write_bytes(bytes(3000) + plain)
+    flac = io.BytesIO()
+    soundfile.write(flac, struck(1, RATE), RATE, format="FLAC")
+    (folder / "sounds" / "joined.flac").write_bytes(2 * flac.getvalue())
     bundle = write_tiny_bundle(folder / "bundle")
     said: list[str] = []
     build_index(bundle, folder / "sounds", folder / "index", say=said.append)
-    assert any("browsers cannot play 9 of the sounds" in line for line in said)
+    assert any("browsers cannot play 11 of the sounds" in line for line in said)
     return Library(bundle, folder / "sounds", folder / "index")
 
 
@@ -218,5 +223,6 @@ def test_a_browser_plays_what_is_sent_and_not_all_originals(
         page.goto(odd_server.url)
         for record in records.values():
             assert page.evaluate(play, f"/sounds/{record.id}") is True, record.path
-            assert page.evaluate(play, f"/sounds/{record.id}?original") is record.playable, record.path
+            if record.path != "joined.flac":  # there the error comes when the second part is reached
+                assert page.evaluate(play, f"/sounds/{record.id}?original") is record.playable, record.path
         browser.close()
