@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 from index.build import build_index
 from index.catalogue import SoundRecord
 from index.search import SoundIndex
-from model.errors import LibraryError
+from model.errors import LibraryError, SoundError
 from service.played import PlayedCopies
 from service.problems import ProblemError
 from tests.service.conftest import Library, Server, running
@@ -178,13 +178,15 @@ def test_without_space_the_copy_cannot_be_made(
             finally:
                 sound.close()
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    for error in (OSError(28, "No space left on device"), SoundError("not a readable sound: System error")):
 
-    monkeypatch.setattr("service.played.write_playable", full)
-    with pytest.raises(ProblemError, match="No space left"):
-        anyio.run(one)
-    assert copies._kept == {}
+        def full(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("service.played.write_playable", full)
+        with pytest.raises(ProblemError, match=r"No space left|System error"):
+            anyio.run(one)
+        assert copies._kept == {}
 
 
 def test_a_file_that_changes_while_it_is_converted_is_gone(
