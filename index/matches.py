@@ -7,8 +7,7 @@ from index.catalogue import Catalogue, SoundRecord
 from index.ranking import Query, Ranked
 from index.vectors import VectorIndex, Vectors
 from model.errors import DamagedIndexError
-
-_LEAD_SECONDS = 0.05
+from model.hits import play_span
 
 
 @dataclass(frozen=True)
@@ -78,4 +77,4 @@ def _heard(record: SoundRecord, number: int) -> tuple[float, tuple[float, float]
     if number >= min(len(record.hits), len(record.ends)):
         raise DamagedIndexError(f"the sound {record.id} has no hit {number}; run thud index again")
     hit = record.hits[number]
-    return hit, (max(0.0, hit - _LEAD_SECONDS), record.ends[number])
+    return hit, play_span(hit, record.ends[number])

@@ -92,7 +92,7 @@ def find_ends(samples: Samples, sample_rate: int, hits: tuple[float, ...]) -> tu
 
 def play_span(hit: float, end: float) -> tuple[float, float]:
     """Start and end in seconds of what to play of a hit that is to be played until `end`: from 50 ms before it."""
-    return max(0.0, round(hit - _LEAD_SECONDS, 3)), end
+    return max(0.0, hit - _LEAD_SECONDS), end
 
 
 def _running_max(levels: _Levels, length: int) -> _Levels:

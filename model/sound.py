@@ -57,7 +57,8 @@ class Sound:
     """A decoded sound: mono float32 `samples [n]` at `sample_rate` Hz, and facts of the file.
 
     `seconds` is the length of the file, `peak` the largest sample of any channel, relative to full scale;
-    `file_format` and `file_encoding` are libsndfile's names, such as WAV and PCM_16.
+    `file_format` and `file_encoding` are libsndfile's names, such as WAV and PCM_16. `regular` is whether the file
+    begins with its sound, in one stream, of the length that its header has.
     """
 
     samples: Samples
@@ -67,12 +68,15 @@ class Sound:
     file_channels: int
     file_format: str
     file_encoding: str
+    regular: bool
     peak: float
 
     @property
     def playable(self) -> bool:
         """Whether browsers play the file as it is."""
-        return is_playable(self.file_format, self.file_encoding, self.file_channels, self.file_sample_rate)
+        return self.regular and is_playable(
+            self.file_format, self.file_encoding, self.file_channels, self.file_sample_rate
+        )
 
 
 def decode_sound(source: Path | bytes, sample_rate: int, limits: SoundLimits = SoundLimits()) -> Sound:
@@ -121,7 +125,7 @@ def _read(
 def _decode(stream: SoundStream, reading: "SoundBlocks") -> None:
     try:
         with _Forward(stream) as file:
-            reading.add(file, stream.container)
+            reading.add(file, stream)
     except (SoundError, MemoryError):
         if not stream.error:
             raise
@@ -156,7 +160,8 @@ def _declared(file: soundfile.SoundFile) -> int:
 class SoundBlocks(ABC):
     """A sound file, read block by block; a subclass takes the blocks.
 
-    From `begin` on, `rate` (Hz), `channels`, `format` and `encoding` are those of the file.
+    From `begin` on, `rate` (Hz), `channels`, `format` and `encoding` are those of the file; `regular` is as in
+    `Sound`.
     """
 
     def __init__(self, limits: SoundLimits) -> None:
@@ -164,6 +169,7 @@ class SoundBlocks(ABC):
         self.frames = self.rate = self.channels = 0
         """`frames`: the samples of each channel that were read."""
         self.format = self.encoding = ""
+        self.regular = True
 
     def read(self, file: BinaryIO, size: int) -> None:
         """Read the sound in a file of `size` bytes. Raises SoundError as `decode_sound` does, and OSError."""
@@ -178,15 +184,13 @@ class SoundBlocks(ABC):
     def take(self, block: Samples) -> None:
         """Take the next block, float32 `[n, channels]`, of which no sample is NaN or infinite."""
 
-    def add(self, file: soundfile.SoundFile, container: str | None) -> None:
-        """Read `file` to its end: the whole sound, or the next of its streams.
-
-        `container`: its format, where the decoder knows it as another one.
-        """
+    def add(self, file: soundfile.SoundFile, stream: SoundStream) -> None:
+        """Read `file`, which decodes `stream`, to its end: the whole sound, or the next of its streams."""
+        self.regular = self.regular and stream.regular
         self._check(file)
         if not self.rate:
             self.rate, self.channels = int(file.samplerate), int(file.channels)
-            self.format, self.encoding = container or str(file.format), str(file.subtype)
+            self.format, self.encoding = stream.container or str(file.format), str(file.subtype)
             self.begin()
         declared, read = _declared(file), 0
         limits = self._limits
@@ -273,6 +277,7 @@ class _Reading(SoundBlocks):
             file_channels=self.channels,
             file_format=self.format,
             file_encoding=self.encoding,
+            regular=self.regular,
             peak=self._peak,
         )
 

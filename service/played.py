@@ -13,7 +13,7 @@ import anyio.to_thread
 from index.catalogue import SoundRecord
 from index.sound_files import SoundFile
 from model.atomic import claimed_file
-from model.errors import LibraryError
+from model.errors import LibraryError, SoundError
 from model.playable import write_playable
 from model.sound import SoundLimits
 from service.problems import ProblemError
@@ -108,6 +108,8 @@ class PlayedCopies:
             if content.error is not None:
                 raise content.error from error
             raise _unmade(f"{error.strerror or error}") from error
+        except SoundError as error:  # it could be decoded when it was indexed
+            raise content.error or _unmade(str(error)) from error
         with self._lock:
             self._kept[record.id] = copy
             while len(self._kept) > 1 and sum(one.size for one in self._kept.values()) > self._most_bytes:

@@ -28,23 +28,33 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _MOST_TAGS = 10_000
+# Where the length of the data stands in RF64 and BW64.
+_DS64_DATA = 28
 
 
 class SoundStream(io.RawIOBase):
     """A file object for a decoder: the bytes `head`, then those of `file` from `start` to `end`.
 
     `container` is the file's format (model/sound_format/formats.py) where the decoder gets it as another one.
+    `regular` says that a reader which goes by the first bytes and the header of the file plays it, as browsers do.
     Python cannot raise an OSError through a decoder in C: the decoder finds the end of the stream, and `error`
     keeps the OSError.
     """
 
     def __init__(
-        self, file: BinaryIO, start: int, end: int, head: bytes = b"", *, container: str | None = None
+        self,
+        file: BinaryIO,
+        start: int,
+        end: int,
+        head: bytes = b"",
+        *,
+        container: str | None = None,
+        regular: bool = True,
     ) -> None:
         self._file, self._start, self._head = file, start, head
         self._length = len(head) + max(0, end - start)
         self._at = 0
-        self.container = container
+        self.container, self.regular = container, regular
         self.error: OSError | None = None
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
@@ -84,45 +94,55 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Sou
     examined. Raises SoundError for a file that is cut short or holds no sound; OSError.
     """
     start = _behind_tags(file, size)
+    file.seek(0)
+    # MP3 may begin anywhere, but browsers find it behind zeros, tags and little junk alone.
+    zeros_first = file.read(1) == b"\0"
     file.seek(start)
     magic = file.read(16)
     chunked = _chunked(file, start, size, magic, max_seconds)
     if chunked is not None:
+        chunked.regular = chunked.regular and not zeros_first
         yield chunked
     elif FLAC_BEGIN.match(magic):
         if flac_seconds(file, start) > max_seconds:  # too long: refused by its header, without reading on
             yield SoundStream(file, start, size)
             return
         for begin, end in chained_streams(file, start, size, FLAC_BEGIN):
-            yield SoundStream(file, *flac_stream(file, begin, end))
+            place, stop, head = flac_stream(file, begin, end)
+            file.seek(begin)
+            regular = begin == start and not zeros_first and file.read(len(head)) == head
+            yield SoundStream(file, place, stop, head, regular=regular)
     elif magic[:4] == b"OggS":
         for begin, end in chained_streams(file, start, size, OGG_BEGIN):
             check_last_page(file, begin, end)
+            regular = begin == start and not zeros_first
             if is_flac_in_ogg(file, begin):
                 flac, length = flac_of_pages(file, begin, end)
-                yield SoundStream(flac, *flac_stream(flac, 0, length), container="OGG")
+                yield SoundStream(flac, *flac_stream(flac, 0, length), container="OGG", regular=regular)
             else:
-                yield SoundStream(file, begin, end)
+                yield SoundStream(file, begin, end, regular=regular)
     else:
         frames = mpeg_frames(file, start, size, max_seconds)
-        yield SoundStream(file, 0, 0, frames) if frames else SoundStream(file, start, size)
+        regular = magic[:1] in (b"\xff", b"\0")
+        yield SoundStream(file, 0, 0, frames, regular=regular) if frames else SoundStream(file, start, size)
 
 
 def _chunked(file: BinaryIO, start: int, size: int, magic: bytes, max_seconds: float) -> SoundStream | None:
     """The one stream of a file of chunks that begins with `magic`, None where it is no such file."""
     name, form = magic[:4], magic[8:12]
     if name in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form == b"WAVE":
-        container = name.decode() if name in (b"RF64", b"BW64") else None
-        return SoundStream(file, *wav_stream(file, start, size, max_seconds), container=container)
+        begin, end, head = wav_stream(file, start, size, max_seconds)
+        if name in (b"RIFF", b"RIFX"):
+            return SoundStream(file, begin, end, head)
+        file.seek(start + _DS64_DATA)
+        filled_in = int.from_bytes(file.read(8), "little") == end - begin
+        return SoundStream(file, begin, end, head, container=name.decode(), regular=filled_in)
     if magic == W64_BEGIN:
         return SoundStream(file, *w64_stream(file, start, size), container="W64")
     if name == b"FORM" and form in (b"AIFF", b"AIFC"):
         return SoundStream(file, *aiff_stream(file, start, size))
-    if name == b"caff":
-        return SoundStream(file, *caf_stream(file, start, size))
-    if name in (b".snd", b"dns."):
-        return SoundStream(file, *au_stream(file, start, size))
-    return None
+    of_name = {b"caff": caf_stream, b".snd": au_stream, b"dns.": au_stream}.get(name)
+    return None if of_name is None else SoundStream(file, *of_name(file, start, size))
 
 
 def _behind_tags(file: BinaryIO, size: int) -> int:

@@ -1,5 +1,6 @@
 """RF64, W64, AIFF, CAF, AU and FLAC in Ogg: true lengths, or a reason in plain words."""
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from model.errors import SoundError
 from model.sound import Sound, decode_sound
 from model.sound_format.formats import EXTENSIONS, FORMATS, is_playable
-from tests.model.sounds import ID3V2_3, encoded, flac_in_ogg, noise
+from tests.model.sounds import ID3V2_3, Make, encoded, flac_in_ogg, noise
 
 RATE = 8000
 SAMPLES = 4000
@@ -139,6 +140,45 @@ def test_flac_of_bits_that_its_decoder_does_not_know(tmp_path: Path, bits: int) 
     for made in (bytes(content), flac_in_ogg(bytes(content))):
         with pytest.raises(SoundError, match=f"FLAC with {bits} bits a sample.*convert"):
             decoded(tmp_path, made)
+
+
+IRREGULAR: dict[str, Make] = {
+    "zeros before a WAV": lambda: bytes(500) + encoded("WAV", SOUND, RATE),
+    "zeros before a FLAC": lambda: bytes(500) + encoded("FLAC", SOUND, RATE),
+    "joined FLAC": lambda: 2 * encoded("FLAC", SOUND, RATE),
+    "a FLAC without its number of samples": lambda: without_total(encoded("FLAC", SOUND, RATE)),
+    "chained Ogg": lambda: 2 * encoded("OGG", SOUND, RATE),
+    "junk before an MP3": lambda: b"junk" * 2000 + encoded("MP3", SOUND, RATE),
+    "an RF64 that was never finished": lambda: long_wav(data=0, riff=0),
+}
+REGULAR: dict[str, Make] = {
+    "WAV": lambda: encoded("WAV", SOUND, RATE),
+    "WAV behind a tag": lambda: ID3V2_3 + encoded("WAV", SOUND, RATE),
+    "WAV without its length": lambda: re.sub(
+        rb"data....", b"data" + b"\xff" * 4, encoded("WAV", SOUND, RATE), count=1
+    ),
+    "FLAC": lambda: encoded("FLAC", SOUND, RATE),
+    "FLAC in Ogg": lambda: flac_in_ogg(encoded("FLAC", SOUND, RATE)),
+    "Ogg": lambda: encoded("OGG", SOUND, RATE),
+    "MP3": lambda: encoded("MP3", SOUND, RATE),
+    "zeros before an MP3": lambda: bytes(500) + encoded("MP3", SOUND, RATE),
+    "RF64": long_wav,
+}
+
+
+def without_total(flac: bytes) -> bytes:
+    fields = int.from_bytes(flac[18:26], "big") >> 36 << 36
+    return flac[:18] + fields.to_bytes(8, "big") + flac[26:]
+
+
+@pytest.mark.parametrize("name", IRREGULAR)
+def test_browsers_do_not_play_what_does_not_begin_or_end_as_it_should(tmp_path: Path, name: str) -> None:
+    assert not decoded(tmp_path, IRREGULAR[name]()).playable
+
+
+@pytest.mark.parametrize("name", REGULAR)
+def test_browsers_play_what_does(tmp_path: Path, name: str) -> None:
+    assert decoded(tmp_path, REGULAR[name]()).playable
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 from index.build import build_index
 from index.catalogue import SoundRecord
 from index.search import SoundIndex
-from model.errors import LibraryError
+from model.errors import LibraryError, SoundError
 from service.played import PlayedCopies
 from service.problems import ProblemError
 from tests.service.conftest import Library, Server, running
@@ -51,10 +51,15 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Library:
     for name, (kind, encoding, channels, rate) in KINDS.items():
         gain = 4 if name == "double.wav" else 1  # up to twice full scale
         soundfile.write(folder / "sounds" / name, gain * struck(channels, rate), rate, encoding, format=kind)
+    plain = (folder / "sounds" / "plain.wav").read_bytes()
+    (folder / "sounds" / "behind zeros.wav").write_bytes(bytes(3000) + plain)
+    flac = io.BytesIO()
+    soundfile.write(flac, struck(1, RATE), RATE, format="FLAC")
+    (folder / "sounds" / "joined.flac").write_bytes(2 * flac.getvalue())
     bundle = write_tiny_bundle(folder / "bundle")
     said: list[str] = []
     build_index(bundle, folder / "sounds", folder / "index", say=said.append)
-    assert any("browsers cannot play 9 of the sounds" in line for line in said)
+    assert any("browsers cannot play 11 of the sounds" in line for line in said)
     return Library(bundle, folder / "sounds", folder / "index")
 
 
@@ -173,13 +178,15 @@ def test_without_space_the_copy_cannot_be_made(
             finally:
                 sound.close()
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    for error in (OSError(28, "No space left on device"), SoundError("not a readable sound: System error")):
 
-    monkeypatch.setattr("service.played.write_playable", full)
-    with pytest.raises(ProblemError, match="No space left"):
-        anyio.run(one)
-    assert copies._kept == {}
+        def full(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("service.played.write_playable", full)
+        with pytest.raises(ProblemError, match=r"No space left|System error"):
+            anyio.run(one)
+        assert copies._kept == {}
 
 
 def test_a_file_that_changes_while_it_is_converted_is_gone(
@@ -218,5 +225,6 @@ def test_a_browser_plays_what_is_sent_and_not_all_originals(
         page.goto(odd_server.url)
         for record in records.values():
             assert page.evaluate(play, f"/sounds/{record.id}") is True, record.path
-            assert page.evaluate(play, f"/sounds/{record.id}?original") is record.playable, record.path
+            if record.path != "joined.flac":  # there the error comes when the second part is reached
+                assert page.evaluate(play, f"/sounds/{record.id}?original") is record.playable, record.path
         browser.close()
