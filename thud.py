@@ -15,8 +15,9 @@ The public interface, of which each name is imported when it is first used:
 3 ...
 >>> recommender.close()
 
-Also `Recommendation` (an answer), `Region` (of a picture to ask about), `PictureLimits` (which pictures are
-accepted) and `ThudError`: what goes wrong through no fault of the program, with a message for a person.
+Also `Recommendation` (an answer), `SoundFilter` (which sounds are asked for), `Region` (of a picture to ask
+about), `PictureLimits` (which pictures are accepted) and `ThudError`: what goes wrong through no fault of the
+program, with a message for a person.
 
 This is also the front of the command line, which imports a room when one of its commands is used.
 """
@@ -30,6 +31,7 @@ import click
 from model.errors import ThudError
 
 if TYPE_CHECKING:
+    from index.filters import SoundFilter
     from index.recommendation import Recommendation
     from index.recommender import Recommender
     from index.search import SoundIndex
@@ -43,6 +45,7 @@ __all__ = [
     "Recommendation",
     "Recommender",
     "Region",
+    "SoundFilter",
     "SoundIndex",
     "ThudError",
     "__version__",
@@ -56,6 +59,7 @@ _PUBLIC = {
     "Recommendation": "index.recommendation",
     "Recommender": "index.recommender",
     "Region": "model.picture",
+    "SoundFilter": "index.filters",
     "SoundIndex": "index.search",
 }
 """Where each public name is made."""

@@ -20,8 +20,8 @@ class Cursor:
     `question` names the question that was asked (`question_of`). The place is after `passed` sounds, of which the
     last had this `score` (larger is better) and this `path`. Sounds of the same score stand in the order of their
     paths, so that the place is found again in any generation of the index: of what both generations have, nothing
-    is repeated or lost. `given` are the marks (`mark_of`) of sounds after the place that were given before their
-    turn.
+    is repeated or lost. `given` are the marks (`mark_of`) of sounds that were given: those after the place that
+    came before their turn, or of a text search, whose scores change with the library, the last of the page.
     """
 
     question: str

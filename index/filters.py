@@ -4,7 +4,7 @@ import math
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from model.errors import FilterError
@@ -73,6 +73,7 @@ class SoundFilter:
         return any(getattr(self, field.name) not in ((), None) for field in fields(self))
 
 
+@lru_cache(2**12)
 def folded(text: str) -> str:
     """`text` as words are compared: NFC, without case and without spaces around."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold().strip())

@@ -90,6 +90,7 @@ def test_the_public_names() -> None:
         "Recommendation",
         "Recommender",
         "Region",
+        "SoundFilter",
         "SoundIndex",
         "ThudError",
         "__version__",

@@ -1,5 +1,6 @@
 """The public names of thud.py for type checkers, which take no types from a module of one file (PEP 561)."""
 
+from index.filters import SoundFilter as SoundFilter
 from index.recommendation import Recommendation as Recommendation
 from index.recommender import Recommender as Recommender
 from index.search import SoundIndex as SoundIndex

@@ -1,6 +1,7 @@
 """Reading a catalogue: records by row and by id, pages of them, and which rows meet a filter or a text."""
 
 import json
+import math
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -16,12 +17,13 @@ from index.catalogue.facets import Facets, Rows
 from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
 from index.catalogue.text import TextSearch, query_of
 from index.catalogue.writer import SCHEMA
-from index.cursors import Cursor, question_of
+from index.cursors import Cursor, mark_of, question_of
 from index.filters import SoundFilter
 from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS
 
 EVERYTHING = SoundFilter()
+_ANCHORS = 16
 _RECORDS = f"SELECT {COLUMNS} FROM sounds"  # noqa: S608
 # FTS5 makes the tables `words_…` itself, and not the same in all its versions.
 _TABLES = r"SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'words\_%' ESCAPE '\' AND sql NOT NULL"
@@ -165,12 +167,29 @@ class Catalogue:
             kept = np.zeros(self._sounds, np.bool_)
             kept[rows] = True
         search = TextSearch(self._texts.fetch, query, kept)
+        place = (math.inf, 0) if after is None else self._place(after, search)
         # One more than the limit shows whether there is a next page.
-        found = search.best(limit + 1, *(() if after is None else (after.score, self.rows_up_to(after.path))))
+        found = search.best(limit + 1, *place)
         sounds = self.rows([row for _, row in found[:limit]])
         more = len(found) > limit
-        following = str(Cursor(question, score=found[limit - 1][0], path=sounds[-1].path)) if more else None
-        return Page(sounds, search.count(), following)
+        marks = "".join(mark_of(one.id) for one in sounds[-_ANCHORS:])
+        last = (
+            Cursor(question, score=found[len(sounds) - 1][0], path=sounds[-1].path, given=marks) if more else None
+        )
+        return Page(sounds, search.count(), None if last is None else str(last))
+
+    def _place(self, after: Cursor, search: TextSearch) -> tuple[float, int]:
+        """The score and the row from which a text search goes on.
+
+        In another generation all scores are others. So the place is that of the last sound of the page before that
+        is still found.
+        """
+        for mark in reversed(after.marks()):
+            # No hex digit comes after "f".
+            for (row,) in self._database.fetch("SELECT row FROM sounds WHERE id BETWEEN ? AND ?", mark, mark + "g"):
+                if (score := search.score(row)) is not None:
+                    return score, row + 1
+        return after.score, self.rows_up_to(after.path)
 
     def close(self) -> None:
         """Close the file."""

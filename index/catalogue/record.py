@@ -101,13 +101,14 @@ _TAKE = re.compile(r"[\s_.()#-]*\d+[a-z]?[\s_.()-]*$", re.IGNORECASE)
 _LISTS = [place for place, field in enumerate(fields(SoundRecord)) if "tuple" in str(field.type)]
 _PLAYABLE = NAMES.index("playable")
 _VALUES = attrgetter(*NAMES)
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def to_row(record: SoundRecord) -> tuple[Any, ...]:
     """The values of `COLUMNS`; lists are stored as JSON."""
     values = list(_VALUES(record))
     for place in _LISTS:
-        values[place] = json.dumps(values[place], ensure_ascii=False)
+        values[place] = _json(values[place]) if values[place] else "[]"
     return tuple(values)
 
 

@@ -12,9 +12,10 @@ import pytest
 from index.build import build_index
 from index.catalogue import SoundRecord
 from index.filters import UNLABELLED, SoundFilter
+from index.recommender import Recommender
 from index.search import SoundIndex
 from model.bundle import Bundle
-from model.errors import LibraryError, SoundsAwayError
+from model.errors import LibraryError, SoundError, SoundsAwayError
 from model.runtime import Embeddings, TowerRuntime
 
 
@@ -136,3 +137,25 @@ def test_it_opens_on_a_disk_that_cannot_be_written(tiny_bundle: Bundle, index: S
     finally:
         for folder in folders:
             folder.chmod(0o755)
+
+
+def test_a_sound_asks_by_its_path_or_its_bytes(
+    tiny_bundle: Bundle, index: SoundIndex, sounds: Path, picture: Path, tmp_path: Path
+) -> None:
+    with Recommender.open(tiny_bundle.folder, tmp_path / "index", diversity=0.0) as recommender:
+        path = sounds / "metal" / "pan_1.wav"
+        answer = recommender.recommend_by_sound(path, 9)
+        assert recommender.recommend_by_sound(path.read_bytes(), 9) == answer
+        assert (answer.results[0].path, len(answer.results), answer.next) == ("metal/pan_1.wav", 9, None)
+        wood = SoundFilter(material=("wood",))
+        for one in (
+            recommender.recommend(picture, 9, only=wood),
+            recommender.recommend_by_sound(path, 9, only=wood),
+        ):
+            assert {result.material.name for result in one.results if result.material} == {"wood"}
+            assert len(one.results) == 2
+        for wrong in (b"", b"no sound", picture.read_bytes()):
+            with pytest.raises(SoundError):
+                recommender.recommend_by_sound(wrong)
+        with pytest.raises(ValueError, match="at least 1"):
+            recommender.recommend_by_sound(path, 0)

@@ -1,0 +1,139 @@
+"""`thud recommend` with filters, diversity and a sound, and `thud find`, as a person runs them."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from index.build import build_index
+from model.bundle import Bundle
+from tests.index.conftest import Strike
+from tests.index.test_commands import thud
+
+ROWS = (
+    ("a/cup 1.wav", "ceramic", "hit", "CC0", "kitchen; café"),
+    ("a/cup 2.wav", "ceramic", "scratch", "CC BY 4.0", "kitchen"),
+    ("b/door.wav", "wood", "hit", "CC0", "hall"),
+    ("b/inner/plank.wav", "wood", "scratch", "CC0", ""),
+    ("thing.wav", "", "", "", ""),
+)
+FILTERS: dict[str, tuple[tuple[str, ...], set[int]]] = {
+    "material": (("--material", "wood"), {2, 3}),
+    "materials": (("--material", "wood", "--material", "ceramic"), {0, 1, 2, 3}),
+    "unlabelled": (("--material", "unlabelled"), {4}),
+    "action": (("--action", "HIT"), {0, 2}),
+    "licence": (("--licence", "cc0"), {0, 2, 3}),
+    "source": (("--source", "A Recorder"), {0, 1, 2, 3, 4}),
+    "tag": (("--tag", "cafe\u0301"), {0}),
+    "folder": (("--folder", "b/"), {2, 3}),
+    "seconds": (("--min-seconds", "0.45", "--max-seconds", "0.65"), {1, 2}),
+    "loudness": (("--max-loudness", "-200"), set()),
+    "two": (("--material", "wood", "--action", "hit"), {2}),
+}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle, strike: Strike) -> Path:
+    """A folder with five sounds in `sounds`, and their `index`."""
+    folder = tmp_path_factory.mktemp("asking")
+    for number, (path, *_) in enumerate(ROWS):
+        strike(folder / "sounds" / path, 300 + 200 * number, seconds=0.4 + 0.1 * number)
+    with (folder / "sounds" / "manifest.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "material", "action", "licence", "tags", "source"])
+        table.writerows([*row, "a recorder"] for row in ROWS)
+    build_index(tiny_bundle, folder / "sounds", folder / "index")
+    return folder
+
+
+@pytest.fixture
+def options(library: Path, tiny_bundle: Bundle) -> tuple[str, ...]:
+    return ("--bundle", str(tiny_bundle.folder), "--index", str(library / "index"))
+
+
+def asked(*arguments: str | Path) -> Any:
+    done = thud(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_filter_finds_what_meets_it(picture: Path, options: tuple[str, ...], name: str) -> None:
+    given, rows = FILTERS[name]
+    expected = {ROWS[row][0] for row in rows}
+    found = asked("find", *options, *given)
+    assert ([one["path"] for one in found["sounds"]], found["total"]) == (sorted(expected), len(expected))
+    answer = asked("recommend", picture, *options, *given)
+    assert {one["path"] for one in answer["results"]} == expected
+
+
+def test_a_sound_is_answered_with_those_like_it(library: Path, options: tuple[str, ...]) -> None:
+    answer = asked("recommend", "--sound", library / "sounds" / ROWS[2][0], *options, "--diversity", "0")
+    assert answer["results"][0]["path"] == ROWS[2][0]
+    assert answer["results"][0]["similarity"] == pytest.approx(1, abs=1e-5)
+    assert (answer["returned"], answer["recognised"], answer["objects"]) == (5, None, None)
+
+
+def test_a_file_of_three_hits_is_found_by_its_second(tiny_bundle: Bundle, strike: Strike, tmp_path: Path) -> None:
+    parts = []
+    for number, frequency in enumerate((250, 1200, 4000)):
+        samples, rate = soundfile.read(strike(tmp_path / f"{number}.wav", frequency, seconds=1.5))
+        parts.append(samples)
+    (tmp_path / "sounds").mkdir()
+    soundfile.write(tmp_path / "sounds" / "session.wav", np.concatenate(parts), rate)
+    strike(tmp_path / "sounds" / "other.wav", 700)
+    build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
+    answer = asked(
+        "recommend", "--sound", tmp_path / "1.wav", "--bundle", tiny_bundle.folder, "--index", tmp_path / "index"
+    )
+    assert answer["returned"] == 2
+    best = answer["results"][0]
+    assert best["path"] == "session.wav"
+    assert best["hit"] == pytest.approx(1.55, abs=0.05)
+    assert best["span"][0] < best["hit"] < best["span"][1] < 3.2
+
+
+def test_find_lists_what_has_the_words_page_by_page(options: tuple[str, ...]) -> None:
+    done = thud("find", "cup", *options)
+    lines = done.stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["ceramic", "ceramic"]
+    assert lines[-1].startswith("2 of 2 sounds that were found")
+    first = asked("find", "cup", *options, "--limit", "1")
+    second = asked("find", "cup", *options, "--limit", "1", "--cursor", first["next"])
+    assert {one["path"] for page in (first, second) for one in page["sounds"]} == {"a/cup 1.wav", "a/cup 2.wav"}
+    assert second["next"] is None
+    assert asked("find", "cup", "ceram", "hit", *options, "--action", "hit")["total"] == 0
+    assert asked("find", "cup", "kitch", *options, "--action", "hit")["total"] == 1
+
+
+def test_recommend_goes_on_after_k(picture: Path, options: tuple[str, ...]) -> None:
+    first = asked("recommend", picture, *options, "-k", "3")
+    rest = asked("recommend", picture, *options, "-k", "3", "--cursor", first["next"])
+    assert len({one["path"] for answer in (first, rest) for one in answer["results"]}) == 5
+    assert (first["returned"], rest["returned"], rest["next"]) == (3, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("find", "--material", "rubber"), "there is no material 'rubber'"),
+        (("find", "--min-seconds", "nan"), "nan is no number"),
+        (("find", "--min-seconds", "2", "--max-seconds", "1"), "min_seconds 2 is more than max_seconds 1"),
+        (("find", "--cursor", "abc"), "this is not a cursor"),
+        (("recommend",), "name either a PICTURE or a --sound"),
+        (("recommend", "PICTURE", "--diversity", "2"), "2.0 is not in the range 0<=x<=1"),
+        (("recommend", "PICTURE", "--cursor", "abc"), "this is not a cursor"),
+        (("recommend", "--sound", "PICTURE"), "not a readable sound"),
+    ],
+)
+def test_what_is_no_such_thing_is_refused_in_one_line(
+    picture: Path, options: tuple[str, ...], arguments: tuple[str, ...], said: str
+) -> None:
+    done = thud(*(str(picture) if one == "PICTURE" else one for one in arguments), *options)
+    assert done.returncode != 0
+    assert said in done.stderr.decode().splitlines()[-1]
+    assert b"Traceback" not in done.stderr
