@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
-from index.catalogue.text import TextSearch, query_of
+from index.catalogue.text import TextSearch, words_of
 from index.catalogue.writer import SCHEMA
 from index.cursors import Cursor, question_of
 from index.filters import SoundFilter
@@ -151,20 +151,21 @@ class Catalogue:
         """Up to `limit` (at least 1) sounds that have every word of `text` and meet a filter, best first.
 
         Words are looked for, from their beginning, in titles, tags, paths, materials and descriptions, without
-        regard to case and accents. The best is that of bm25. Raises FilterError as `page`, and for more than 32
-        words.
+        regard to case and accents. Those come first that have them as whole words, then those that have all in the
+        title, in the tags, and so on; equals are in the order of their paths. Raises FilterError as `page`, and for
+        more than 32 words.
         """
         _check_limit(limit)
         question = question_of("find", text, only or EVERYTHING)
         after = None if cursor is None else Cursor.read(cursor, question)
-        query = query_of(text)
-        if query is None:
+        words = words_of(text)
+        if not words:
             return Page([], 0, None)
         kept = None
         if (rows := self.rows_of(only)) is not None:
             kept = np.zeros(self._sounds, np.bool_)
             kept[rows] = True
-        search = TextSearch(self._texts.fetch, query, kept)
+        search = TextSearch(self._texts.fetch, words, kept)
         # One more than the limit shows whether there is a next page.
         found = search.best(limit + 1, *(() if after is None else (after.score, self.rows_up_to(after.path))))
         sounds = self.rows([row for _, row in found[:limit]])
