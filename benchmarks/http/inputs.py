@@ -93,7 +93,7 @@ def _record(row: int) -> SoundRecord:
         author=None,
         attribution=None,
         brightness=1000.0,
-        path=f"{row}.wav",
+        path=f"{row:08}.wav",
         title=f"sound {row}",
         material=MATERIALS[row % len(MATERIALS)].name,
         seconds=1.5,

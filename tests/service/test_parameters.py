@@ -51,7 +51,7 @@ def test_the_page_and_the_probes_take_any(client: httpx.Client, path: str) -> No
 @pytest.mark.parametrize(
     ("query", "name", "meant"),
     [
-        ("materail=wood", "materail", "material"),
+        ("materials=wood", "materials", "material"),
         ("Material=wood", "Material", "material"),
         ("licences=CC0", "licences", "licence"),
         ("license=CC0", "license", "licence"),
