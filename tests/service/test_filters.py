@@ -82,8 +82,13 @@ FILTERS: dict[str, tuple[Query, Callable[[Record], bool]]] = {
     "min_loudness": ([("min_loudness", -30)], lambda one: one["loudness"] >= -30),
     "max_loudness": ([("max_loudness", -30)], lambda one: one["loudness"] <= -30),
     "all together": (
-        [("material", "glass"), ("material", "wood"), ("min_duration", 0.4)]
-        + [("max_loudness", -20), ("tag", "bottle")],
+        [
+            ("material", "glass"),
+            ("material", "wood"),
+            ("min_duration", 0.4),
+            ("max_loudness", -20),
+            ("tag", "bottle"),
+        ],
         lambda one: (
             material(one) in ("glass", "wood")
             and one["duration"] >= 0.4
