@@ -10,7 +10,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from index.content import FileState
+from index.content import Content, ContentFacts, FileState, KnownFile
 from model.errors import LibraryError, ThudError
 from model.locks import exclusive
 from model.runtime import EmbeddedSound, Embeddings
@@ -75,33 +75,6 @@ _DECODED = [field.name for field in fields(EmbeddedSound) if field.name != "embe
 
 class DamagedCacheError(LibraryError):
     """A cache that cannot be read; a run removes it and begins anew."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """A content with its `id`: size of the file, what it sounds like, and the tags in the file."""
-
-    id: str
-    bytes: int
-    sound: EmbeddedSound
-    tags: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ContentFacts:
-    """Of a content: the size of the file, the fields of `EmbeddedSound` but for the embeddings, the file's tags."""
-
-    bytes: int
-    decoded: dict[str, Any]
-    tags: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFile:
-    """What a file was found to be: the `id` of its content, or the `reason` why it is no sound that can be used."""
-
-    id: str | None
-    reason: str | None = None
 
 
 class IndexCache:

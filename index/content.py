@@ -1,12 +1,14 @@
-"""The content of a sound file: the id that names it, and the file's state, by which a change of it is noticed."""
+"""The content of a sound file: its id, what is known of it, and the file's state, by which a change is noticed."""
 
 import hashlib
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.files import open_regular
+from model.runtime import EmbeddedSound
 
 ID_DIGITS = 20
 SETTLED_NS = 2 * 10**9
@@ -35,6 +37,33 @@ class FileState:
     def settled(self) -> bool:
         """Whether it is old enough to stand for one content."""
         return time.time_ns() - self.changed_ns >= SETTLED_NS
+
+
+@dataclass(frozen=True)
+class Content:
+    """A content with its `id`: size of the file, what it sounds like, and the tags in the file."""
+
+    id: str
+    bytes: int
+    sound: EmbeddedSound
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFacts:
+    """Of a content: the size of the file, the fields of `EmbeddedSound` but for the embeddings, the file's tags."""
+
+    bytes: int
+    decoded: dict[str, Any]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What a file was found to be: the `id` of its content, or the `reason` why it is no sound that can be used."""
+
+    id: str | None
+    reason: str | None = None
 
 
 def sound_id(path: str | Path) -> str:

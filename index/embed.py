@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from index.cache import LARGE, IndexCache, KnownFile
-from index.content import ID_DIGITS, FileState
+from index.cache import LARGE, IndexCache
+from index.content import ID_DIGITS, FileState, KnownFile
 from index.library import Skipped
 from index.reading import Found, Work, embed_files, hash_file, unreadable
 from model.progress import progress

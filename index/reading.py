@@ -9,8 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from index.cache import Content
-from index.content import FileState, sound_id
+from index.content import Content, FileState, sound_id
 from index.tags import read_tags
 from model.errors import SoundError
 from model.runtime import DecodedSound, TowerRuntime

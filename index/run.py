@@ -51,7 +51,7 @@ class BuildReport:
     a duplicate names the file with the same content. `changed`: whether another generation was current before.
     `missing` counts those of `skipped` that are no files, but rows of the manifest. `embedded` counts the contents
     that this run embedded, `reused` those that it took from the cache; `seconds` is the time of finding out
-    contents and embedding alone.
+    contents and embedding alone, without loading the tower.
     """
 
     spec: IndexSpec
@@ -91,6 +91,7 @@ class Run:
     ) -> None:
         self._bundle, self._options, self._folder, self._limits = bundle, options, index_folder, limits
         self._workers, self._say, self._only = workers, say, only
+        self._loading = 0.0
         self._hub_spec = bundle.spec.hubness if options.hubness else None
         self._bank = load_bank(bundle) if self._hub_spec is not None else None
         self._queries = load_queries(bundle)
@@ -131,7 +132,7 @@ class Run:
             limits=self._limits,
             workers=self._workers,
         )
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - began - self._loading
         records = Records(sounds, embedded.ids, cache)
         skipped = sorted([*library.skipped, *left_out, *embedded.skipped], key=lambda one: one.path)
         duplicates = records.duplicates()
@@ -280,10 +281,12 @@ class Run:
 
     @cached_property
     def _runtime(self) -> TowerRuntime:
+        began = time.perf_counter()
         runtime = TowerRuntime(self._bundle, threads=1)
         # Tried once before the sounds, so that a bundle that does not work ends the run, not each sound.
         spec = self._bundle.spec
         tried = runtime.embed_clips(np.zeros((1, spec.clip.samples), np.float32))
         if tried.shape != (1, spec.embedding_size):
             raise BundleError(f"the bundle's sound tower gives {tried.shape}, not {spec.embedding_size} numbers")
+        self._loading = time.perf_counter() - began
         return runtime
