@@ -54,7 +54,7 @@ def diversified(
             best = int(candidates[np.argmax(merit)])
         order.append(best)
         left[best] = False
-        nearest = np.maximum(nearest, np.einsum("nd,d->n", vectors, vectors[best]))
+        nearest = np.maximum(nearest, np.einsum("rd,d->r", vectors, vectors[best]))
         window = order[-(len(order) % WINDOW or WINDOW) :]
         for ids, cap in caps:
             if ids[best] >= 0 and np.count_nonzero(ids[window] == ids[best]) >= cap:
