@@ -187,6 +187,10 @@ class Poison:
                 ("GET", "/page/..%2fapp.py"),
                 ("GET", "/sounds?material=nothing"),
                 ("GET", "/sounds?limit=-1&offset=99999999999999999999"),
+                ("GET", "/sounds?cursor=WzEsMl0&q=%00"),
+                ("GET", "/sounds/5feceb66ffc86f38d952/similar?folder=&diversity=nan"),
+                ("GET", "/sounds.zip?id=..%2f..%2fetc%2fpasswd"),
+                ("POST", "/similar"),
                 # In the index, but its file is missing.
                 ("GET", "/sounds/5feceb66ffc86f38d952"),
                 ("BREW", "/"),
