@@ -31,10 +31,10 @@ import click
 from model.errors import ThudError
 
 if TYPE_CHECKING:
-    from index.filters import SoundFilter
-    from index.recommendation import Recommendation
-    from index.recommender import Recommender
-    from index.search import SoundIndex
+    from index.answers.recommendation import Recommendation
+    from index.answers.recommender import Recommender
+    from index.answers.search import SoundIndex
+    from index.catalogue.filters import SoundFilter
     from model.bundle import Bundle
     from model.picture import Region
     from model.picture_format import PictureLimits
@@ -56,11 +56,11 @@ __version__ = metadata.version("thud")
 _PUBLIC = {
     "Bundle": "model.bundle",
     "PictureLimits": "model.picture_format",
-    "Recommendation": "index.recommendation",
-    "Recommender": "index.recommender",
+    "Recommendation": "index.answers.recommendation",
+    "Recommender": "index.answers.recommender",
     "Region": "model.picture",
-    "SoundFilter": "index.filters",
-    "SoundIndex": "index.search",
+    "SoundFilter": "index.catalogue.filters",
+    "SoundIndex": "index.answers.search",
 }
 """Where each public name is made."""
 
@@ -84,10 +84,10 @@ COMMANDS = {
     "report": "training.reproduction.reproduce_commands:report",
     "export": "training.train_commands:export",
     "pretrain": "training.pretraining.pretrain_commands:pretrain",
-    "fetch": "index.fetch_commands:fetch",
-    "index": "index.index_commands:index",
-    "recommend": "index.recommend_commands:recommend",
-    "find": "index.find_commands:find",
+    "fetch": "index.commands.fetch_commands:fetch",
+    "index": "index.commands.index_commands:index",
+    "recommend": "index.commands.recommend_commands:recommend",
+    "find": "index.commands.find_commands:find",
     "serve": "service.serve_commands:serve",
 }
 

@@ -29,9 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.machine import machine
+from index.answers.diversity import BLOCK, diversified
 from index.catalogue.record import recording_of
-from index.diversity import BLOCK, diversified
-from index.vectors import Vectors
+from index.nearest.vectors import Vectors
 from model.atomic import atomic_file
 from model.heads import MaterialHeads
 from training.pretraining.held_out import HeldOut, calibrate, hold_out

@@ -23,9 +23,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from index.catalogue import SoundRecord, write_catalogue
-from index.hubs import HubnessRecord, Hubs
+from index.nearest.hubs import HubnessRecord, Hubs
+from index.nearest.vectors import SearchRecord, VectorIndex, Vectors
 from index.private import checked
-from index.vectors import SearchRecord, VectorIndex, Vectors
 from model.atomic import atomic_file, atomic_folder, sync_folder
 from model.errors import LibraryError
 from model.files import FileRecord, file_record, first_problem, read_bounded, read_json

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from index.answers.recommender import PixelBound, Recommender
 from index.generation import GENERATIONS, POINTER, pointed_to
-from index.recommender import PixelBound, Recommender
 from model.errors import LibraryError, SoundsAwayError
 from model.threads import available_cpus, share_threads
 from service.metrics import Metrics

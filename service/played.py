@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from index.answers.sound_files import SoundFile
 from index.catalogue import SoundRecord
-from index.sound_files import SoundFile
 from model.atomic import claimed_file
 from model.errors import LibraryError, SoundError
 from model.playable import write_playable

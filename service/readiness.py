@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
-from index.recommender import Recommender
+from index.answers.recommender import Recommender
 from model.errors import SoundsAwayError
 from service.hot_swap import ServedRecommender
 from service.problems import ProblemError

@@ -1,4 +1,4 @@
-"""What the service answers besides recommendations (`index.recommendation`)."""
+"""What the service answers besides recommendations (`index.answers.recommendation`)."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -6,9 +6,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 
-from index.attribution import attribution_line
+from index.answers.attribution import attribution_line
+from index.answers.recommendation import MaterialName, sound_url
 from index.catalogue import SoundRecord
-from index.recommendation import MaterialName, sound_url
 
 
 class Sound(BaseModel):

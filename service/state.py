@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
-from index.recommender import Recommender
+from index.answers.recommender import Recommender
 from service.hot_swap import ServedRecommender, Watcher
 from service.load import PictureQueue
 from service.metrics import Metrics

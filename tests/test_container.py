@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from index.build import build_index
+from index.building.build import build_index
 from model.bundle import Bundle
 from model.picture_format import PictureLimits
 from tests.tiny_bundle import write_tiny_bundle

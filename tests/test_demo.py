@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from index.search import SoundIndex
+from index.answers.search import SoundIndex
 from model import PRETRAINED
 from model.bundle import load_bundle
 from model.materials import MATERIALS

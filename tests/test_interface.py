@@ -21,10 +21,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-import index.recommender
+import index.answers.recommender
 import thud
-from index.build import build_index
-from index.recommender import PictureSource
+from index.answers.recommender import PictureSource
+from index.building.build import build_index
 from model import PRETRAINED
 from model.errors import (
     BundleError,
@@ -74,7 +74,7 @@ def test_the_readme_shows_lines_that_run(folder: Path) -> None:
     assert done.stdout.count("hit ") == 3
 
 
-@pytest.mark.parametrize("module", [thud, index.recommender])
+@pytest.mark.parametrize("module", [thud, index.answers.recommender])
 def test_the_docstrings_show_lines_that_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
 ) -> None:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from benchmarks.quality import __main__ as quality
 from benchmarks.quality import data as quality_data
-from index.build import build_index
-from index.search import SoundIndex
+from index.answers.search import SoundIndex
+from index.building.build import build_index
 from model.bundle import BANK, HEADS, Bundle, Hubness, load_bundle
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from index.build import build_index
+from index.building.build import build_index
 from model.bundle import Bundle
 from model.hit import cut_clip, find_hit
 from model.runtime import TowerRuntime

@@ -26,12 +26,12 @@ from benchmarks.machine import machine
 from benchmarks.objects.library import write_library
 from benchmarks.objects.pictures import CHOSEN_ON, Picture, known_pictures
 from index import OBJECT_WEIGHT
-from index.build import build_index
-from index.matches import Match
-from index.objects import MaterialFit, shares, shown_objects
-from index.recommendation import PictureObject
-from index.search import SoundIndex
-from index.vectors import Vectors
+from index.answers.matches import Match
+from index.answers.objects import MaterialFit, shares, shown_objects
+from index.answers.recommendation import PictureObject
+from index.answers.search import SoundIndex
+from index.building.build import build_index
+from index.nearest.vectors import Vectors
 from model.atomic import atomic_file
 from model.bundle import Bundle
 from model.heads import MaterialHeads

@@ -15,9 +15,9 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from index.library import LibrarySound
-from index.metadata.names import read_name
-from index.proposals import guess_materials, look_first
+from index.building.proposals import guess_materials, look_first
+from index.library.finding import LibrarySound
+from index.library.names import read_name
 from model.heads import MaterialHeads, blend_labels
 from model.materials import MATERIALS, material_named
 from training.measures.means import mean_over

@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks.machine import machine
 from benchmarks.search.library import SEED, kept_by_filter, large_library, real
 from benchmarks.search.sides import SIDES, Side, sides
-from index.vectors import Rows, Vectors, choose_kind
+from index.nearest.vectors import Rows, Vectors, choose_kind
 from model.bundle import load_bundle
 from model.heads import MaterialHeads
 from model.queries import load_queries

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from index.vectors import Rows, Vectors, normalised
+from index.nearest.vectors import Rows, Vectors, normalised
 from model.bundle import Bundle
 from model.errors import PictureError, SoundError
 from model.heads import MaterialHeads, blend_labels

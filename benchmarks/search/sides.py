@@ -11,8 +11,8 @@ from typing import Any
 import faiss
 import numpy as np
 
+from index.nearest.vectors import IndexKind, Rows, VectorIndex, Vectors
 from index.private import private_content
-from index.vectors import IndexKind, Rows, VectorIndex, Vectors
 from model.files import file_record
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from index.search import SoundIndex
+from index.answers.search import SoundIndex
 from model.bundle import load_bundle
 from model.runtime import TowerRuntime
 from model.threads import available_cpus

@@ -35,7 +35,7 @@ from benchmarks.serve.results import (
     ratio_name,
 )
 from benchmarks.soak import soak
-from index.search import SoundIndex
+from index.answers.search import SoundIndex
 from model import PRETRAINED
 from model.bundle import Bundle, load_bundle
 from model.picture import decode_picture, enough_for, fit_picture, picture_array

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from index.catalogue.filters import WORDS, SoundFilter, folded, folder_of
 from index.catalogue.writer import COLUMNS_KEPT
-from index.filters import WORDS, SoundFilter, folded, folder_of
 from model.errors import DamagedIndexError
 from model.materials import MATERIALS
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from index.catalogue.cursors import Cursor, mark_of, question_of
 from index.catalogue.facets import Facets, Rows
+from index.catalogue.filters import SoundFilter
 from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
 from index.catalogue.text import TextSearch, query_of
 from index.catalogue.writer import SCHEMA
-from index.cursors import Cursor, mark_of, question_of
-from index.filters import SoundFilter
 from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS
 

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from index.catalogue.filters import WORDS, folded
 from index.catalogue.record import COLUMNS, NAMES, TABLE, SoundRecord, recording_of, to_row
-from index.filters import WORDS, folded
 from model.errors import LibraryError
 from model.materials import material_named
 

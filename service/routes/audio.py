@@ -16,9 +16,9 @@ from starlette.datastructures import Headers
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from index.answers.search import SoundIndex
+from index.answers.sound_files import SoundFile
 from index.catalogue import SoundRecord
-from index.search import SoundIndex
-from index.sound_files import SoundFile
 from model.errors import LibraryError
 from model.playable import PLAYED_MEDIA_TYPE, PLAYED_SUFFIX, VERSION
 from service.played import PlayedCopies, PlayedCopy

@@ -10,8 +10,8 @@ from typing import Protocol
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
-from index.recommendation import Stages
-from index.recommender import Recommender
+from index.answers.recommendation import Stages
+from index.answers.recommender import Recommender
 from service.load import PictureQueue, UploadMemory
 from service.problems import ProblemError
 from service.settings import Settings

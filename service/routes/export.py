@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from index.attribution import records_table
+from index.answers.attribution import records_table
+from index.answers.export import zip_of
+from index.answers.recommender import Recommender
 from index.catalogue import SoundRecord
-from index.export import zip_of
-from index.recommender import Recommender
 from model.errors import LibraryError
 from service.problems import ProblemError, problem_responses
 from service.routes.audio import on_disk

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
+from index.answers.recommender import Recommender
 from index.catalogue import SoundRecord
-from index.recommender import Recommender
 from model.errors import LibraryError, SoundsAwayError
 from model.materials import MATERIALS
 from service.problems import ProblemError, problem_responses

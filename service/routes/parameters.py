@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from index.filters import UNLABELLED, SoundFilter
+from index.catalogue.filters import UNLABELLED, SoundFilter
 from model.materials import MATERIALS
 
 _WHOLE = re.compile(r"-?[0-9]+")

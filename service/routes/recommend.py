@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
-from index.answer import Asked, recommendation
-from index.recommendation import Recommendation, Stages
-from index.recommender import Recommender
+from index.answers.answer import Asked, recommendation
+from index.answers.recommendation import Recommendation, Stages
+from index.answers.recommender import Recommender
 from model.errors import PictureFormatError
 from model.sound import SoundLimits
 from service.problems import problem_responses

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from index.build import build_index
+from index.building.build import build_index
 from model.bundle import Bundle
 from tests.index.conftest import Strike
 from tests.index.test_commands import thud

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from index.build import build_index
-from index.cache import CACHE_FILE, IndexCache
-from index.filters import SoundFilter
-from index.look import problems_of
-from index.search import SoundIndex
+from index.answers.search import SoundIndex
+from index.building.build import build_index
+from index.building.cache import CACHE_FILE, IndexCache
+from index.building.look import problems_of
+from index.catalogue.filters import SoundFilter
 from model.bundle import Bundle
 from model.errors import LibraryError
 from model.runtime import TowerRuntime

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.catalogue import Catalogue, SoundRecord, write_catalogue
-from index.filters import UNLABELLED, SoundFilter
+from index.catalogue.filters import UNLABELLED, SoundFilter
 from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS
 

@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from index import DIVERSITY
-from index.build import build_index
-from index.cache import CACHE_FILE
+from index.answers.search import SoundIndex
+from index.building.build import build_index
+from index.building.cache import CACHE_FILE
+from index.commands.recommend_commands import percent
 from index.generation import open_generation
-from index.recommend_commands import percent
-from index.search import SoundIndex
 from model.bundle import HEADS, Bundle
 from model.runtime import TowerRuntime
 from model.terminal import printable
@@ -348,7 +348,7 @@ def test_recommend_tells_too_little_memory_from_a_broken_picture(
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "import index.recommend_commands, index.search, model.runtime\n"  # and all that they need
+        "import index.commands.recommend_commands, index.search, model.runtime\n"  # and all that they need
         "from thud import main\n"
         "used = int(Path('/proc/self/status').read_text().split('VmSize:')[1].split()[0]) * 2**10\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, -1))\n"

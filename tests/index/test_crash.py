@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
+import index.building.run
 import index.generation
-import index.run
-from index.build import build_index
-from index.cache import CACHE_FILE, IndexCache
+from index.building.build import build_index
+from index.building.cache import CACHE_FILE, IndexCache
+from index.building.look import problems_of
 from index.generation import current_generation
-from index.look import problems_of
 from model.bundle import Bundle
 from model.sound import SoundLimits
 from tests.index.conftest import Strike
@@ -31,16 +31,16 @@ from tests.index.conftest import Strike
 MOMENTS = 200
 
 STEPS: dict[str, tuple[Any, str]] = {
-    "files found": (index.run, "find_library"),
-    "cache opened": (index.run, "IndexCache"),
+    "files found": (index.building.run, "find_library"),
+    "cache opened": (index.building.run, "IndexCache"),
     "content added": (IndexCache, "add"),
     "file remembered": (IndexCache, "remember"),
     "cache committed": (IndexCache, "commit"),
-    "sounds embedded": (index.run, "embed_sounds"),
-    "skipped written": (index.run, "write_skipped"),
-    "options written": (index.run, "write_options"),
-    "records surveyed": (index.run, "survey"),
-    "vectors written": (index.run.Run, "_write_vectors"),
+    "sounds embedded": (index.building.run, "embed_sounds"),
+    "skipped written": (index.building.run, "write_skipped"),
+    "options written": (index.building.run, "write_options"),
+    "records surveyed": (index.building.run, "survey"),
+    "vectors written": (index.building.run.Run, "_write_vectors"),
     "catalogue written": (index.generation, "write_catalogue"),
     "files hashed": (index.generation, "file_record"),
     "index.json written": (index.generation, "_write_spec"),

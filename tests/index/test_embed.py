@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from index.build import build_index
+from index.building.build import build_index
 from model.bundle import Bundle
 from model.errors import SoundError
 from model.runtime import TowerRuntime

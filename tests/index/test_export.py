@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from index.attribution import attribution_line
-from index.build import build_index
+from index.answers.attribution import attribution_line
+from index.answers.export import file_names
+from index.answers.search import SoundIndex
+from index.building.build import build_index
 from index.catalogue import SoundRecord
-from index.export import file_names
-from index.search import SoundIndex
 from model.bundle import Bundle
 from tests.index.test_commands import thud
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from index.facts import Facts, facts_of
 from index.generation import CATALOGUE
-from index.library import LibrarySound, find_library
-from index.tags import read_tags
+from index.library.facts import Facts, facts_of
+from index.library.finding import LibrarySound, find_library
+from index.library.tags import read_tags
 from model.bundle import Bundle
 from tests.index.tagged import bext, comments, flac, id3, ixml, mp3, wav
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.catalogue import SoundRecord
-from index.filters import UNLABELLED, SoundFilter
+from index.catalogue.filters import UNLABELLED, SoundFilter
 from model.errors import FilterError
 from tests.index.catalogues import catalogue_of, sound
 

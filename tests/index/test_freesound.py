@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from index.build import build_index
-from index.fetch import fetch_sounds, file_name
-from index.freesound import FoundSound, Freesound
-from index.licences import has_licence, is_open, licence_name
-from index.search import SoundIndex
+from index.answers.search import SoundIndex
+from index.building.build import build_index
+from index.fetching.fetch import fetch_sounds, file_name
+from index.fetching.freesound import FoundSound, Freesound
+from index.fetching.licences import has_licence, is_open, licence_name
 from model.errors import FetchError
 from model.manifest import read_rows
 from tests.tiny_bundle import write_tiny_bundle

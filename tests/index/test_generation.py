@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.build import build_index
+from index.answers.search import SoundIndex
+from index.building.build import build_index
 from index.generation import CATALOGUE, SPEC_FILE, IndexSpec, open_generation
-from index.search import SoundIndex
-from index.vectors import VECTORS
+from index.nearest.vectors import VECTORS
 from model.bundle import HEADS, Bundle
 from model.errors import LibraryError
 from tests.index.conftest import Strike

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 from scipy.stats import skew
 
-from index.build import build_index
+from index.answers.search import SoundIndex
+from index.building.build import build_index
 from index.generation import SPEC_FILE, open_generation
-from index.search import SoundIndex
-from index.vectors import Vectors, normalised
+from index.nearest.vectors import Vectors, normalised
 from model.bundle import BANK, Bundle, Hubness
 from model.errors import BundleError, LibraryError
 from model.hubness import load_bank

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.build import build_index
-from index.search import SoundIndex
-from index.vectors import Vectors
+from index.answers.search import SoundIndex
+from index.building.build import build_index
+from index.nearest.vectors import Vectors
 from model.bundle import HEADS, Bundle
 from model.heads import MaterialHeads, blend_labels
 from model.materials import MATERIALS, material_named

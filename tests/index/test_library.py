@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from index.library import Library, find_library
+from index.library.finding import Library, find_library
 from model.errors import LibraryError, ManifestError
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.library import Library, find_library
+from index.library.finding import Library, find_library
 from model.bundle import Bundle
 from model.errors import ManifestError
 from tests.index.conftest import Strike

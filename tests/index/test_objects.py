@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from index import vectors as index_vectors
-from index.build import build_index
-from index.objects import MaterialFit, shares, shown_objects
-from index.recommendation import PictureObject
-from index.recommender import Recommender
-from index.search import SoundIndex
-from index.vectors import Vectors, normalised
+from index.answers.objects import MaterialFit, shares, shown_objects
+from index.answers.recommendation import PictureObject
+from index.answers.recommender import Recommender
+from index.answers.search import SoundIndex
+from index.building.build import build_index
+from index.nearest import vectors as index_vectors
+from index.nearest.vectors import Vectors, normalised
 from model.bundle import Bundle, Hubness, ObjectSpec
 from model.picture import Region
 from tests.index.conftest import Strike

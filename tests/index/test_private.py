@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from index import private
-from index.build import build_index
+from index.answers.matches import Match
+from index.answers.search import SoundIndex
+from index.building.build import build_index
 from index.generation import CATALOGUE
-from index.matches import Match
-from index.search import SoundIndex
-from index.vectors import VECTORS
+from index.nearest.vectors import VECTORS
 from model.bundle import Bundle
 from model.errors import LibraryError
 from model.files import file_record

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.build import build_index
-from index.cache import CACHE_FILE
+from index.building.build import build_index
+from index.building.cache import CACHE_FILE
+from index.building.proposals import COLUMNS, Proposals, guess_materials
 from index.generation import open_generation
-from index.library import LibrarySound, find_library
-from index.metadata.manifests import read_manifest
-from index.proposals import COLUMNS, Proposals, guess_materials
+from index.library.finding import LibrarySound, find_library
+from index.library.manifests import read_manifest
 from model.bundle import HEADS, Bundle
 from model.errors import BundleError, LibraryError
 from model.materials import MATERIALS, material_named
@@ -218,7 +218,7 @@ def test_an_interrupted_run_goes_on_to_its_table(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("index.proposals.guess_materials", interrupt)
+        patch.setattr("index.building.proposals.guess_materials", interrupt)
         with pytest.raises(KeyboardInterrupt):
             build_index(bundle, sounds, index, propose=table)
     assert not table.exists()

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from index.answers.diversity import diversified
+from index.answers.matches import Match
+from index.answers.search import SoundIndex
 from index.catalogue import SoundRecord
-from index.diversity import diversified
-from index.filters import SoundFilter
-from index.matches import Match
-from index.search import SoundIndex
-from index.vectors import IndexKind, VectorIndex, Vectors
+from index.catalogue.filters import SoundFilter
+from index.nearest.vectors import IndexKind, VectorIndex, Vectors
 from model.errors import FilterError
 from tests.index.catalogues import catalogue_of, sound
 

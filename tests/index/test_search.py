@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.build import build_index
+from index.answers.recommender import Recommender
+from index.answers.search import SoundIndex
+from index.building.build import build_index
 from index.catalogue import SoundRecord
-from index.filters import UNLABELLED, SoundFilter
-from index.recommender import Recommender
-from index.search import SoundIndex
+from index.catalogue.filters import UNLABELLED, SoundFilter
 from model.bundle import Bundle
 from model.errors import LibraryError, SoundError, SoundsAwayError
 from model.runtime import Embeddings, TowerRuntime

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from index import sound_files
-from index.build import build_index
+from index.answers import sound_files
+from index.answers.search import SoundIndex
+from index.answers.sound_files import SoundFile, SoundFiles
+from index.building.build import build_index
 from index.catalogue import SoundRecord
-from index.search import SoundIndex
-from index.sound_files import SoundFile, SoundFiles
 from model.bundle import Bundle
 from model.errors import LibraryError, SoundsAwayError
 
@@ -208,7 +208,7 @@ def test_a_pipe_that_comes_in_between_is_not_waited_for(
     path = root / records[0].path
     path.unlink()
     os.mkfifo(path)
-    monkeypatch.setattr("index.sound_files.stat.S_ISREG", lambda mode: True)
+    monkeypatch.setattr("index.answers.sound_files.stat.S_ISREG", lambda mode: True)
 
     with pytest.raises(LibraryError, match="has changed"):
         files.open(records[0])
@@ -270,7 +270,7 @@ def test_a_share_that_answers_with_errors_is_away(
             raise OSError(116, "Stale file handle")
         return Path().stat()
 
-    monkeypatch.setattr("index.sound_files.os.lstat", stale)
+    monkeypatch.setattr("index.answers.sound_files.os.lstat", stale)
     with pytest.raises(SoundsAwayError, match="Stale file handle"):
         files.check()
 
@@ -281,7 +281,7 @@ def test_the_sample_is_spread_over_the_library(
     for number in range(7):
         _write(tmp_path / "sounds" / f"{number}.wav", number)
     build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
-    monkeypatch.setattr("index.search.SAMPLE", 3)
+    monkeypatch.setattr("index.answers.search.SAMPLE", 3)
     with closing(SoundIndex.open(tmp_path / "index", tiny_bundle)) as index:
         for number in (0, 3):
             (tmp_path / "sounds" / f"{number}.wav").unlink()

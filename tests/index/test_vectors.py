@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from index import vectors as index_vectors
-from index.recall import WANTED_RECALL
-from index.vectors import (
+from index.nearest import vectors as index_vectors
+from index.nearest.recall import WANTED_RECALL
+from index.nearest.vectors import (
     FLAT_UP_TO,
     LISTS,
     VECTORS,

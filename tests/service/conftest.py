@@ -20,8 +20,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from index.build import build_index
-from index.search import SoundIndex
+from index.answers.search import SoundIndex
+from index.building.build import build_index
 from model.bundle import Bundle
 from tests.tiny_bundle import write_tiny_bundle, write_tiny_bundle_with_heads
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from index.build import build_index
+from index.building.build import build_index
 from tests.service.conftest import Library
 from tests.tiny_bundle import write_tiny_bundle
 

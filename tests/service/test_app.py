@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from index.answers.recommendation import Recommendation
+from index.answers.recommender import Recommender
+from index.answers.search import SoundIndex
 from index.catalogue import Catalogue
-from index.recommendation import Recommendation
-from index.recommender import Recommender
-from index.search import SoundIndex
 from model.errors import BundleError, DamagedIndexError
 from model.picture_format import PictureLimits
 from model.runtime import TowerRuntime

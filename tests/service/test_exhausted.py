@@ -13,8 +13,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from index.recommendation import Recommendation
-from index.recommender import Recommender
+from index.answers.recommendation import Recommendation
+from index.answers.recommender import Recommender
 from model.errors import PictureError
 from service.load import PictureQueue
 from tests.service.conftest import Encode, Library, running

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from index.attribution import COLUMNS
+from index.answers.attribution import COLUMNS
 from tests.service.conftest import Library, running
 from tests.service.labelled import make_labelled_library
 from tests.service.test_bad_requests import check_problem

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from index.build import build_index
+from index.building.build import build_index
 from tests.service.conftest import Encode, Library, running
 from tests.service.labelled import SOUNDS, make_labelled_library
 from tests.service.test_bad_requests import check_problem

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from index.build import build_index
+from index.building.build import build_index
 from index.catalogue import Catalogue
 from tests.index.test_catalogue import with_broken_ids
 from tests.model.test_files import NO_FILES, Put

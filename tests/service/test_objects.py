@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter
 
-from index.recommendation import Recommendation
+from index.answers.recommendation import Recommendation
 from tests.service.conftest import Library, Server, running
 
 

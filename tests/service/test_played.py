@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from playwright.sync_api import sync_playwright
 
-from index.build import build_index
+from index.answers.search import SoundIndex
+from index.building.build import build_index
 from index.catalogue import SoundRecord
-from index.search import SoundIndex
 from model.errors import LibraryError, SoundError
 from service.played import PlayedCopies
 from service.problems import ProblemError

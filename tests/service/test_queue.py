@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from starlette.types import Message
 
-from index.recommendation import Recommendation
-from index.recommender import Recommender
+from index.answers.recommendation import Recommendation
+from index.answers.recommender import Recommender
 from model.errors import BundleError
 from service.load import PictureQueue
 from tests.service.conftest import Encode, Library, running

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter
 
-from index.recommendation import Recommendation
+from index.answers.recommendation import Recommendation
 from model.bundle import HEADS
 from model.materials import MATERIALS
 from model.runtime import TowerRuntime

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from index import DIVERSITY
-from index.search import SoundIndex
+from index.answers.search import SoundIndex
 from model.materials import material_named
 from model.runtime import TowerRuntime
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server, open_files

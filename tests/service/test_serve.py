@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.build import build_index
+from index.building.build import build_index
 from model.errors import ThudError
 from service.server.workers import ListenError, _listening
 from service.settings import Settings, SettingsError, read_settings

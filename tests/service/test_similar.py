@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from index.recommendation import Recommendation
-from index.recommender import Recommender
-from index.search import SoundIndex
+from index.answers.recommendation import Recommendation
+from index.answers.recommender import Recommender
+from index.answers.search import SoundIndex
 from model.runtime import TowerRuntime
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, running
 from tests.service.test_app import other, started

@@ -9,9 +9,9 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 
+from index.answers.search import SoundIndex
 from index.catalogue import SoundRecord
-from index.filters import SoundFilter
-from index.search import SoundIndex
+from index.catalogue.filters import SoundFilter
 from model.materials import MATERIALS
 from tests.service.conftest import LIBRARY_SIZE, SOUNDS_EACH, UNLABELLED, Library, running
 from tests.service.conftest import MATERIALS as LABELS

@@ -16,8 +16,8 @@ import pytest
 import soundfile
 
 import service.readiness
-from index.build import build_index
-from index.recommender import Recommender
+from index.answers.recommender import Recommender
+from index.building.build import build_index
 from model.errors import SoundsAwayError
 from service.hot_swap import ServedRecommender
 from service.problems import ProblemError

@@ -1,0 +1,1 @@
+"""From a picture, a sound or words to sounds."""

@@ -1,0 +1,118 @@
+"""The order of a library's sounds for a query: by their vectors, and by the objects that they name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from index.catalogue import Catalogue
+from index.nearest.vectors import Rows, VectorIndex, Vectors
+from model.hubness import SCORE_DECIMALS
+
+Fit = Callable[[Rows, Vectors], npt.NDArray[np.float64]]
+"""From the materials' ids `[n]` of sounds, -1 for none, and the embeddings `[u, d]` of those, to 0 to 1 `[n]`."""
+NO_SHARES: Mapping[str, float] = MappingProxyType({})
+_SPARE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What sounds are ranked by.
+
+    `embedding [d]` is L2-normalised. `shares`: by an object's name, what is added to the score,
+    (cosine - bias + 1) / 2, of each sound that names it, at least 0; of several objects that a sound names, the
+    largest counts. `fit`: how much of its share a sound gets, 0 to 1, by its material or embedding; all without.
+    """
+
+    embedding: Vectors
+    shares: Mapping[str, float] = field(default_factory=dict)
+    fit: Fit | None = None
+
+    def named(self) -> list[tuple[str, float]]:
+        """The shares above 0, smallest first."""
+        return sorted(((name, share) for name, share in self.shares.items() if share > 0), key=lambda one: one[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Sounds, best first, each with what is known of the vector that matched best; every array is `[n]`.
+
+    `rows` are those of the catalogue; `vectors`: the vector's row; `hits`: which of the sound's hits it is, from 0;
+    `values`: what they are ranked by, cosine - bias + twice the gain; `cosines`; `named`: the number of the object
+    in `Query.named` that gave the gain, -1 for none; `places`: which place, from 0, the sound has without gains.
+    """
+
+    rows: Rows
+    vectors: Rows
+    hits: Rows
+    values: npt.NDArray[np.float64]
+    cosines: Vectors
+    named: Rows
+    places: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of(self, wanted: Rows | npt.NDArray[np.bool_] | slice) -> Self:
+        """The wanted of them."""
+        return type(self)(**{one.name: getattr(self, one.name)[wanted] for one in fields(self)})
+
+
+def rank(catalogue: Catalogue, vectors: VectorIndex, query: Query, most: int, among: Rows | None = None) -> Ranked:
+    """The first `most` sounds for a query, of those at the rising rows `among` of the catalogue, None for all.
+
+    A sound ranks by the best of its vectors. Sounds of equal value come in the order of the catalogue. The result
+    is the same as if all sounds were scored.
+    """
+    near = _near(catalogue, vectors, query.embedding, most, among)
+    # Shares only lift, and never a sound that names nothing: of those, the first by vector are enough.
+    # The largest share last, so that it counts where a sound names several objects.
+    naming = [(share, catalogue.vector_rows(_kept(catalogue.naming(name), among))) for name, share in query.named()]
+    found = np.unique(np.concatenate([near, *(rows for _, rows in naming)]))
+    rows, hits = catalogue.sounds_of(found)
+    gain, named = np.zeros(len(found)), np.full(len(found), -1)
+    for number, (share, its) in enumerate(naming):
+        places = np.searchsorted(found, its)
+        gain[places], named[places] = share, number
+    if query.fit is not None and (lifted := np.flatnonzero(named >= 0)).size:
+        materials = catalogue.materials_of(rows[lifted])
+        gain[lifted] *= query.fit(materials, vectors.vectors(found[lifted[materials < 0]]))
+    nearness, cosines = vectors.score(query.embedding, found)
+    # By twice the score, so that rounding makes no more sounds equal than it does without shares.
+    values = np.round(nearness.astype(np.float64) + 2.0 * gain, SCORE_DECIMALS)
+    best = _best_of_each(rows, values)[:most]
+    plain = rows[_best_of_each(rows, nearness)]
+    order = np.argsort(plain)
+    places = order[np.searchsorted(plain, rows[best], sorter=order)]
+    return Ranked(rows[best], found[best], hits[best], values[best], cosines[best], named[best], places)
+
+
+def _near(catalogue: Catalogue, vectors: VectorIndex, embedding: Vectors, most: int, among: Rows | None) -> Rows:
+    """Rows of the nearest vectors, so many that the `most` nearest sounds are among them."""
+    kept = None if among is None else catalogue.vector_rows(among)
+    available = len(vectors) if kept is None else len(kept)
+    sounds = len(catalogue) if among is None else len(among)
+    if not available:
+        return np.zeros(0, np.int64)
+    # Some more, because FAISS's float32 can order equals otherwise than `score`.
+    wanted = (min(most, sounds) + _SPARE) * -(-available // sounds)
+    while True:
+        _, near = vectors.search(embedding, wanted, kept)
+        if len(near) >= available or len(np.unique(catalogue.sounds_of(near)[0])) >= min(most + _SPARE, sounds):
+            return near
+        wanted *= 2
+
+
+def _kept(rows: Rows, among: Rows | None) -> Rows:
+    return rows if among is None else np.intersect1d(rows, among, assume_unique=True)
+
+
+def _best_of_each(rows: Rows, values: npt.NDArray[np.floating]) -> Rows:
+    """The places of the largest value of each row, the largest first; of equal ones those that come first."""
+    order = np.lexsort((np.arange(len(rows)), -values))
+    _, first = np.unique(rows[order], return_index=True)
+    best: Rows = order[np.sort(first)]
+    return best

@@ -1,0 +1,280 @@
+"""From a picture to the sounds that fit it: the one way that Python, the command line and HTTP share."""
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import IO, Protocol, Self
+
+import numpy as np
+from PIL import Image
+
+from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
+from index.answers.answer import Asked, recommendation, rounded
+from index.answers.objects import MaterialFit, shares, shown_objects
+from index.answers.recommendation import Recommendation, Stages
+from index.answers.search import SoundIndex
+from index.catalogue.filters import SoundFilter
+from model import PRETRAINED
+from model.bundle import Bundle
+from model.errors import BundleError, PictureError, PictureTooLargeError
+from model.heads import MaterialHeads
+from model.picture import Region, has_contrast, picture_array
+from model.picture_format import PictureLimits
+from model.runtime import TowerRuntime
+from model.sound import SoundLimits
+from model.threads import available_cpus
+
+PictureSource = str | os.PathLike[str] | bytes | Image.Image
+"""A picture: the path of its file, the bytes of the file, or an image that Pillow has opened."""
+
+SoundSource = str | os.PathLike[str] | bytes
+"""A sound: the path of its file, or the bytes of the file."""
+
+
+class PixelBound(Protocol):
+    """Bounds the pixels that are decoded at the same time, in all pictures together; safe to use from threads."""
+
+    def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
+        """A context that is held while so many pixels are in memory.
+
+        Entering it may wait for other pictures; it raises BusyError instead of waiting longer than `until`, in
+        seconds of `time.monotonic`.
+        """
+        ...
+
+
+class _Unbounded:
+    def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
+        return nullcontext()
+
+
+class Recommender:
+    """A bundle and an index together: pictures in, sounds out. Safe to use from several threads.
+
+    Open it once, since that takes far longer than an answer; close it when done, or use it as a context manager:
+
+    >>> from thud import Recommender
+    >>> with Recommender.open(index="demo/index") as recommender:
+    ...     answer = recommender.recommend("photo.jpg", k=3)
+    >>> [result.rank for result in answer.results]
+    [1, 2, 3]
+
+    A picture is computed by the thread that calls `recommend`, and ONNX Runtime adds the threads that `towers` was
+    given. `heads` are those of the bundle, None where it has none.
+    """
+
+    def __init__(
+        self,
+        towers: TowerRuntime,
+        heads: MaterialHeads | None,
+        index: SoundIndex,
+        limits: PictureLimits = PictureLimits(),
+        pixel_bound: PixelBound | None = None,
+        object_weight: float = OBJECT_WEIGHT,
+        diversity: float = DIVERSITY,
+    ) -> None:
+        self.towers = towers
+        self.index = index
+        self._heads = heads
+        self._limits = limits
+        self.pixel_bound = pixel_bound or _Unbounded()
+        self._object_weight = object_weight
+        self._diversity = diversity
+
+    @classmethod
+    def open(
+        cls,
+        bundle: str | os.PathLike[str] = PRETRAINED,
+        index: str | os.PathLike[str] = DEFAULT_INDEX,
+        *,
+        sounds: str | os.PathLike[str] | None = None,
+        limits: PictureLimits = PictureLimits(),
+        threads: int | None = None,
+        pixel_bound: PixelBound | None = None,
+        object_weight: float = OBJECT_WEIGHT,
+        diversity: float = DIVERSITY,
+    ) -> Self:
+        """Open the folders of a bundle, by default the one that comes with Thud, and of an index made with it.
+
+        `sounds` is the folder of the sound files, if it has moved since the index was made. `limits` says which
+        pictures are refused. `threads` is the number of threads that compute one picture, by default one for each
+        CPU; where several pictures are computed at the same time, 1 gives the most pictures per second.
+        `pixel_bound` limits the memory that decoding takes; without it nothing does. `object_weight` (0 to 1): the
+        most that is added to the score of a sound that names an object in the picture. `diversity` (0 to 1): how
+        much the sounds of an answer differ, see `index.answers.diversity`.
+
+        Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
+        """
+        opened = Bundle.open(bundle)
+        heads = MaterialHeads.load(opened)
+        library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
+        try:
+            towers = TowerRuntime(opened, available_cpus() if threads is None else threads)
+            return cls(towers, heads, library, limits, pixel_bound, object_weight, diversity)
+        except BaseException:
+            library.close()
+            raise
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that embeds the pictures."""
+        return self.towers.bundle
+
+    def recommend(
+        self,
+        picture: PictureSource,
+        k: int = 10,
+        *,
+        region: Region | None = None,
+        until: float = math.inf,
+        object_weight: float | None = None,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+    ) -> Recommendation:
+        """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
+
+        `picture` is the path of a JPEG, PNG or WebP file, the bytes of one, or an image that Pillow has opened, of
+        any format. With a `region`, the answer is about that part of it alone. Where there is a `pixel_bound`, a
+        large picture may have to wait for others, at the latest until `until`, in seconds of `time.monotonic`.
+        `object_weight` and `diversity` replace those of `open`. `only` leaves out all sounds that do not meet it.
+        `cursor` is the `next` of the answer to the same picture, which goes on from there.
+
+        Raises PictureError for a picture that cannot be used (as `model.picture.decode_picture`), BusyError for one
+        that waited in vain, FilterError for a cursor that is none, DamagedIndexError where the index cannot be
+        read, MemoryError, and ValueError for a `k` below 1.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        data = picture if isinstance(picture, bytes | Image.Image) else read_picture(Path(picture), self._limits)
+        spec = self.bundle.spec
+        waited = 0.0
+
+        @contextmanager
+        def bound(pixels: int) -> Iterator[None]:
+            nonlocal waited
+            came = perf_counter()
+            with self.pixel_bound.take(pixels, until):
+                waited = perf_counter() - came
+                yield
+
+        began = perf_counter()
+        pixels = picture_array(data, spec.picture.size, spec.picture.resize, self._limits, region, bound)
+        decoded = perf_counter()
+        found = self.towers.embed_pictures(pixels[None])
+        embedded = perf_counter()
+        embedding, objects = found.embedding[0], shown_objects(found.objects, spec.objects)
+        weight = self._object_weight if object_weight is None else object_weight
+        if not 0 <= weight <= 1:
+            raise ValueError(f"object_weight is {weight}; it must be from 0 to 1")
+        in_picture = None if self._heads is None else rounded(self._heads.pictures(embedding[None])[0])
+        fit = MaterialFit(self._heads, in_picture) if self._heads is not None and in_picture is not None else None
+        matches = self.index.search(
+            embedding,
+            k,
+            shares(objects or (), weight),
+            fit,
+            only=only,
+            diversity=self._diversity if diversity is None else diversity,
+            cursor=cursor,
+        )
+        calibration = self.bundle.spec.calibration
+        recognised = None
+        if self._heads is not None and calibration is not None:
+            # In a picture without contrast nothing is recognised, whatever its embedding.
+            clear = self._heads.recognised(embedding[None], calibration.recognised)[0]
+            recognised = has_contrast(pixels) and bool(clear)
+        asked = Asked(k, in_picture, recognised, objects)
+        answer = recommendation(self.bundle.id, self.index, self._heads, asked, matches)
+        searched = perf_counter()
+        answer.stages = Stages(waited, decoded - began - waited, embedded - decoded, searched - embedded)
+        return answer
+
+    def recommend_by_sound(
+        self,
+        sound: SoundSource,
+        k: int = 10,
+        *,
+        limits: SoundLimits = SoundLimits(),
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+    ) -> Recommendation:
+        """The `k` sounds nearest to `sound`, best first, and of what it may be: its likely materials.
+
+        `sound` is the path of a sound file, or the bytes of one; of several hits in it the main one counts.
+        `limits` says which are refused. The rest as in `recommend`; `recognised` and `objects` of the answer are
+        None, and each `match` is the probability that both sounds are of one material.
+
+        Raises SoundError for a sound that cannot be used, and otherwise as `recommend`.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        began = perf_counter()
+        embedding = self.towers.embed_main_hit(sound if isinstance(sound, bytes) else Path(sound), limits)
+        embedded = perf_counter()
+        matches = self.index.search(
+            embedding,
+            k,
+            only=only,
+            diversity=self._diversity if diversity is None else diversity,
+            cursor=cursor,
+        )
+        of_sound = None if self._heads is None else rounded(self._heads.sounds(embedding[None])[0])
+        answer = recommendation(self.bundle.id, self.index, self._heads, Asked(k, of_sound), matches)
+        answer.stages = Stages(network=embedded - began, search=perf_counter() - embedded)
+        return answer
+
+    def probe(self) -> None:
+        """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""
+        answer = self.recommend(_probe_picture(), 1)
+        if len(answer.results) != 1 or not np.isfinite(answer.results[0].similarity):
+            raise BundleError("the probe picture was answered without a usable result")
+
+    def close(self) -> None:
+        """Close the index."""
+        self.index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_picture(source: Path | IO[bytes], limits: PictureLimits) -> bytes:
+    """The bytes of a picture's file. Of a file that is too large, only one byte more than the limit is read.
+
+    Raises PictureError where the file cannot be read, and PictureTooLargeError where it has too many bytes.
+    """
+    try:
+        if isinstance(source, Path):
+            with source.open("rb") as file:
+                data = file.read(limits.max_bytes + 1)
+        else:
+            data = source.read(limits.max_bytes + 1)
+    except OSError as error:
+        name = source if isinstance(source, Path) else "the picture"
+        raise PictureError(f"{name} cannot be read: {error.strerror or error}") from error
+    if len(data) > limits.max_bytes:
+        raise PictureTooLargeError(
+            f"the picture has more than {limits.max_bytes:,} bytes, which is the most accepted"
+        )
+    return data
+
+
+@cache
+def _probe_picture() -> bytes:
+    # Small enough for any limits that a service may have.
+    gradient = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
+    buffer = io.BytesIO()
+    gradient.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,258 @@
+"""Searching an index: the interface through which all other code uses a library of sounds."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from index.answers.diversity import BLOCK, diversified
+from index.answers.matches import Matches, matches_of
+from index.answers.ranking import NO_SHARES, Fit, Query, Ranked, rank
+from index.answers.sound_files import SAMPLE, SoundFile, SoundFiles
+from index.catalogue import Catalogue, Page, SoundRecord
+from index.catalogue.cursors import Cursor, mark_of, question_of
+from index.catalogue.filters import SoundFilter
+from index.generation import CATALOGUE, Generation, open_generation
+from index.nearest.vectors import Rows, VectorIndex, Vectors
+from index.private import private_content, private_file
+from model.bundle import Bundle
+from model.errors import DamagedIndexError, FilterError, LibraryError
+
+
+class SoundIndex:
+    """One generation of an index, open for reading. Safe to use from several threads; close it when done, or
+    use it as a context manager.
+
+    Its answers stay those of its generation, also after a newer one was published or its files were damaged or
+    removed (`index.private`); open the index again to see the newer one.
+    """
+
+    def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, vectors: VectorIndex) -> None:
+        self._spec = generation.spec
+        self._catalogue = catalogue
+        self._vectors = vectors
+        spread = range(0, len(self), -(-len(self) // SAMPLE))
+        self._sounds = SoundFiles(root, catalogue.rows(spread))
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | PathLike[str],
+        bundle: Bundle,
+        threads: int = 1,
+        sounds: str | PathLike[str] | None = None,
+    ) -> Self:
+        """Open the current generation of the index at `folder`, which `bundle` must have made.
+
+        `threads` is the number of threads of one search: a single query over a flat index is fastest with 1.
+        `sounds` is the sound folder, if it has moved since it was indexed. Raises LibraryError as `open_generation`
+        does, if a file is damaged or there is no space for a copy of it, and if `sounds` is not a folder.
+        """
+        generation = open_generation(Path(folder), bundle.id)
+        spec = generation.spec
+        root = Path(spec.library_root if sounds is None else sounds)
+        if sounds is not None and not root.is_dir():
+            raise LibraryError(f"{root} is not a folder")
+        contents = {name: private_content(generation.folder / name, spec.files[name]) for name in spec.search.files}
+        vectors = VectorIndex.load(
+            contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None
+        )
+        with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
+            catalogue = Catalogue(source)
+        sizes = {vectors.size, spec.embedding_size, bundle.spec.embedding_size}
+        fits = len(vectors) == catalogue.vectors and len(catalogue) == spec.sounds
+        if not (fits and len(sizes) == 1):
+            catalogue.close()
+            raise LibraryError(
+                f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
+                f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
+            )
+        return cls(generation, root.resolve(), catalogue, vectors)
+
+    @property
+    def id(self) -> str:
+        """The generation's id: 16 hex digits that change with any sound, label or embedding."""
+        return self._spec.id
+
+    @property
+    def root(self) -> Path:
+        """The sound folder, which the records' paths are relative to."""
+        return self._sounds.root
+
+    def __len__(self) -> int:
+        return self._spec.sounds
+
+    def search(
+        self,
+        embedding: Vectors,
+        k: int,
+        shares: Mapping[str, float] = NO_SHARES,
+        fit: Fit | None = None,
+        *,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+    ) -> Matches:
+        """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
+
+        The nearest has the largest cosine, in an index with `hubness` the largest cosine minus the sound's hub
+        bias. Similarities are cosines in both cases, so that with `hubness` they need not fall from match to match.
+        Sounds that are equally near come in the order of the catalogue. A sound with several hits is as near as the
+        nearest of them. `shares` and `fit` lift sounds that name an object: see `Query`. The result is the same as
+        if all sounds of the index were scored.
+
+        `only` leaves out all sounds that do not meet it; the others are searched as if they were the whole library.
+        `diversity`, 0 to 1, puts the best sounds into another order, so that they differ more: see
+        `diversified`. `cursor` is the `next` of an answer to the same question, which goes on from there.
+
+        Raises ValueError for k below 1, for a diversity that is not from 0 to 1 and for an embedding of another
+        size or with values that are not finite, and FilterError for a cursor that is none.
+        """
+        query = Query(embedding, shares, fit)
+        question = question_of("search", self._spec.bundle_id, only or None, diversity or 0)
+        return self._page(query, question, k, only, diversity, cursor)
+
+    def similar(
+        self,
+        sound_id: str,
+        k: int,
+        *,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+    ) -> Matches:
+        """The `k` sounds nearest to the sound with this id, which is not among them; the rest as in `search`.
+
+        Of a sound with several hits it is its main hit that the others are compared with. Raises FilterError also
+        where there is no such sound.
+        """
+        record = self.sound(sound_id)
+        if record is None:
+            raise FilterError(f"there is no sound {sound_id!r} in this index", "sound_id")
+        vector = record.first + _hit_number(record)
+        query = Query(self._vectors.vectors(np.array([vector]))[0])
+        question = question_of("similar", self._spec.bundle_id, sound_id, only or None, diversity or 0)
+        return self._page(query, question, k, only, diversity, cursor, without=record.row)
+
+    def sound(self, sound_id: str) -> SoundRecord | None:
+        """The sound with this id, or None."""
+        return self._catalogue.sound(sound_id)
+
+    def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+        """A page of the catalogue, as `Catalogue.page`."""
+        return self._catalogue.page(only, cursor, limit)
+
+    def find(self, text: str, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+        """The sounds that have all words of a text, as `Catalogue.find`."""
+        return self._catalogue.find(text, only, cursor, limit)
+
+    def materials(self) -> dict[str | None, int]:
+        """Sounds per material in the order of the materials' ids; None counts the unlabelled."""
+        return self._catalogue.materials()
+
+    def audio(self, record: SoundRecord) -> SoundFile:
+        """The sound's file, as `SoundFiles.open`."""
+        return self._sounds.open(record)
+
+    def check_sounds(self) -> None:
+        """Raise SoundsAwayError where the sound folder cannot be reached, as `SoundFiles.check`."""
+        self._sounds.check()
+
+    def close(self) -> None:
+        """Close the catalogue."""
+        self._catalogue.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _page(
+        self,
+        query: Query,
+        question: str,
+        k: int,
+        only: SoundFilter | None,
+        diversity: float | None,
+        cursor: str | None,
+        without: int | None = None,
+    ) -> Matches:
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        strength = diversity or 0.0
+        if not 0 <= strength <= 1:
+            raise ValueError(f"diversity is {diversity}; it must be from 0 to 1")
+        place = Cursor(question) if cursor is None else Cursor.read(cursor, question)
+        among = self._catalogue.rows_of(only)
+        matches = Matches()
+        while True:
+            left = k - len(matches)
+            block, more = self._after(place, BLOCK if strength else left, query, among, without)
+            before = self._places_of(place, block)
+            order = self._diversified(block, strength, left, before)
+            found = matches_of(
+                block.of(order), query, place.passed + len(before) + left, self._catalogue, self._vectors
+            )
+            matches += found
+            place = replace(place, given=place.given + "".join(mark_of(one.record.id) for one in found))
+            if len(before) + len(found) == len(block):
+                if not more:
+                    return matches
+                (last,) = self._catalogue.rows(block.rows[-1:].tolist())
+                place = Cursor(question, place.passed + len(block), float(block.values[-1]), last.path)
+            if len(matches) == k:
+                matches.next = str(place)
+                return matches
+
+    def _after(
+        self, place: Cursor, most: int, query: Query, among: Rows | None, without: int | None
+    ) -> tuple[Ranked, bool]:
+        """Up to `most` sounds of the ranking after a place, and whether there are more after them."""
+        start = self._catalogue.rows_up_to(place.path) if place.path else 0
+        available = len(self) if among is None else len(among)
+        wanted = place.passed + most + 2  # one to see whether there are more, one that may be left out
+        while True:
+            found = rank(self._catalogue, self._vectors, query, wanted, among)
+            later = (found.values < place.score) | ((found.values == place.score) & (found.rows >= start))
+            if without is not None:
+                later &= found.rows != without
+            rest = np.flatnonzero(later)
+            if len(rest) > most or wanted >= available:
+                return found.of(rest[:most]), len(rest) > most
+            wanted *= 2
+
+    def _places_of(self, place: Cursor, block: Ranked) -> list[int]:
+        """The places in a block of the sounds that were given already; those that are gone have none."""
+        if not place.given:
+            return []
+        marks = [mark_of(one.id) for one in self._catalogue.rows(block.rows.tolist())]
+        number = {mark: at for at, mark in enumerate(marks)}
+        return list(dict.fromkeys(number[mark] for mark in place.marks() if mark in number))
+
+    def _diversified(self, block: Ranked, diversity: float, most: int, before: list[int]) -> Rows:
+        if not diversity:
+            return np.arange(len(block))
+        return diversified(
+            block.values,
+            self._vectors.vectors(block.vectors),
+            self._catalogue.materials_of(block.rows),
+            self._catalogue.recordings_of(block.rows),
+            diversity,
+            most,
+            before,
+        )
+
+
+def _hit_number(record: SoundRecord) -> int:
+    """Which of a sound's hits is its main one."""
+    try:
+        return record.hits.index(record.hit)
+    except ValueError as error:
+        raise DamagedIndexError(f"the sound {record.id} has no main hit; run thud index again") from error

@@ -1,0 +1,284 @@
+"""What earlier runs found out about sound files, in INDEX/cache.sqlite, so that a run costs what changed.
+
+Of a content, by its id: its embeddings, what decoding found out, and the tags in its file. Of a path: the state in
+which its file was found, and the id of its content or the reason why it is no sound that can be used. All of it can
+be computed again from the files: a cache that is damaged is made anew.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import astuple, fields
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from index.building.content import Content, ContentFacts, FileState, KnownFile
+from model.errors import LibraryError, ThudError
+from model.locks import exclusive
+from model.runtime import EmbeddedSound, Embeddings
+from model.sound import SoundLimits
+
+CACHE_FILE = "cache.sqlite"
+LOCK_FILE = ".lock"
+LARGE = 4 * 2**20
+"""A file of more bytes is read whole before it is decoded only where one of its size was a sound before."""
+
+_VERSION = 2
+_DECODING = 1
+"""Raised by whoever changes what decoding, finding hits or embedding makes of a file."""
+_KEPT = 8
+"""What no generation used since so many were published is removed."""
+
+_SCHEMA = """
+CREATE TABLE hearing (
+    number INTEGER PRIMARY KEY,
+    bundle TEXT NOT NULL,
+    decoding TEXT NOT NULL,
+    UNIQUE (bundle, decoding)
+);
+CREATE TABLE contents (
+    number INTEGER PRIMARY KEY,
+    hearing INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    hits INTEGER NOT NULL,
+    decoded TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    crc INTEGER NOT NULL,
+    embeddings BLOB NOT NULL,
+    UNIQUE (hearing, id)
+);
+CREATE TABLE files (
+    path TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    written_ns INTEGER NOT NULL,
+    changed_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    id TEXT,
+    reason TEXT,
+    rules TEXT
+) WITHOUT ROWID;
+CREATE TABLE unused (content INTEGER PRIMARY KEY, since INTEGER NOT NULL);
+CREATE TABLE published (count INTEGER NOT NULL, fingerprint TEXT, generation TEXT);
+INSERT INTO published VALUES (0, NULL, NULL);
+"""  # fmt: skip
+
+_DECODED = [field.name for field in fields(EmbeddedSound) if field.name != "embeddings"]
+
+
+class DamagedCacheError(LibraryError):
+    """A cache that cannot be read; a run removes it and begins anew."""
+
+
+class IndexCache:
+    """The cache of the index at `index_folder`, for sounds heard with `bundle_id` within `limits`.
+
+    While it is open no other process can open it, so that two runs never write the same index at once. Use it as a
+    context manager and from one thread. Each method raises LibraryError where the file cannot be written, and
+    DamagedCacheError where it is damaged.
+    """
+
+    def __init__(self, index_folder: Path, bundle_id: str, limits: SoundLimits) -> None:
+        """Open or create. Raises LibraryError if another run has it open."""
+        self._path = index_folder / CACHE_FILE
+        self._rules = f"{metadata.version('thud')} {limits}"
+        with ExitStack() as stack:
+            try:
+                index_folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(
+                    exclusive(index_folder, index_folder / LOCK_FILE, "another thud index is at work in")
+                )
+            except OSError as error:
+                raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
+            except ThudError as error:
+                raise LibraryError(str(error)) from error
+            with self._errors():
+                self._database = stack.enter_context(closing(_open(self._path)))
+                self._hearing = self._prepare(bundle_id)
+                sizes = self._database.execute(
+                    "SELECT DISTINCT bytes FROM contents WHERE hearing = ? AND bytes > ?", (self._hearing, LARGE)
+                )
+                self.sizes = {size for (size,) in sizes}
+                """Sizes of large files that were sounds."""
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def file(self, path: str, state: FileState) -> KnownFile | None:
+        """What is known of the file, if it is in the state in which it was found.
+
+        A reason is known only within the same limits and to the same version of Thud.
+        """
+        query = "SELECT bytes, written_ns, changed_ns, inode, id, reason, rules FROM files WHERE path = ?"
+        with self._errors():
+            row = self._database.execute(query, (path,)).fetchone()
+        if row is None or row[:4] != (state.bytes, state.written_ns, state.changed_ns, state.inode):
+            return None
+        if row[5] is not None and row[6] != self._rules:
+            return None
+        return KnownFile(row[4], row[5])
+
+    def seconds(self, identity: str) -> float | None:
+        """How long the sound with this id is; None where the content is not known."""
+        query = "SELECT seconds FROM contents WHERE hearing = ? AND id = ?"
+        with self._errors():
+            row = self._database.execute(query, (self._hearing, identity)).fetchone()
+        return None if row is None else float(row[0])
+
+    def facts(self, identity: str) -> ContentFacts:
+        """What is known of the content with this id, which must be known, beside its embeddings."""
+        size, decoded, tags = self._row("bytes, decoded, tags", identity)
+        try:
+            values = {
+                name: tuple(one) if isinstance(one, list) else one for name, one in json.loads(decoded).items()
+            }
+            return ContentFacts(size, values, json.loads(tags))
+        except (TypeError, ValueError) as error:
+            raise DamagedCacheError(f"{self._path} is damaged: {error}") from error
+
+    def embeddings(self, identity: str) -> Embeddings:
+        """The embeddings `[h, d]` of the content with this id, which must be known."""
+        hits, stored, crc = self._row("hits, embeddings, crc", identity)
+        if not isinstance(stored, bytes) or zlib.crc32(stored) != crc or hits < 1 or len(stored) % (4 * hits):
+            raise DamagedCacheError(f"{self._path} is damaged: it has other embeddings than were written")
+        return np.frombuffer(stored, np.float32).reshape(hits, -1)
+
+    def add(self, content: Content) -> None:
+        """Keep a content; it is on the disk after `commit`."""
+        sound = content.sound
+        decoded = json.dumps({name: getattr(sound, name) for name in _DECODED})
+        tags = json.dumps(content.tags, ensure_ascii=False)
+        blob = sound.embeddings.tobytes()
+        size = (content.bytes, sound.seconds, len(sound.hits))
+        row = (self._hearing, content.id, *size, decoded, tags, zlib.crc32(blob), blob)
+        insert = (
+            "INSERT OR REPLACE INTO contents (hearing, id, bytes, seconds, hits, decoded, tags, crc, embeddings) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        with self._errors():
+            self._database.execute(insert, row)
+        if content.bytes > LARGE:
+            self.sizes.add(content.bytes)
+
+    def remember(self, path: str, state: FileState, known: KnownFile) -> None:
+        """Keep what a file in this state is; it is on the disk after `commit`."""
+        with self._errors():
+            self._database.execute(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (path, *astuple(state), known.id, known.reason, self._rules),
+            )
+
+    def commit(self) -> None:
+        """Bring what was added to the disk."""
+        with self._errors():
+            self._database.commit()
+
+    def published(self, ids: Iterable[str], files: int) -> None:
+        """Note that a generation of the contents `ids` was published, and prune what none has used for long.
+
+        `files` is the number of files of the library: what is known of others goes once they are as many.
+        """
+        with self._errors(), self._database as database:
+            database.execute("UPDATE published SET count = count + 1")
+            ((count,),) = database.execute("SELECT count FROM published")
+            database.execute("CREATE TEMP TABLE used (content INTEGER PRIMARY KEY)")
+            database.executemany(
+                "INSERT OR IGNORE INTO used SELECT number FROM contents WHERE hearing = ? AND id = ?",
+                ((self._hearing, identity) for identity in ids),
+            )
+            database.execute("DELETE FROM unused WHERE content IN (SELECT content FROM used)")
+            database.execute(
+                "INSERT OR IGNORE INTO unused SELECT number, ? FROM contents "
+                "WHERE number NOT IN (SELECT content FROM used)",
+                (count,),
+            )
+            old = "SELECT content FROM unused WHERE since <= ?"
+            database.execute(f"DELETE FROM contents WHERE number IN ({old})", (count - _KEPT,))  # noqa: S608
+            database.execute("DELETE FROM unused WHERE since <= ?", (count - _KEPT,))
+            database.execute("DROP TABLE used")
+            ((known,),) = database.execute("SELECT COUNT(*) FROM files")
+            if known > 2 * files + 1000:
+                database.execute("DELETE FROM files")
+
+    def generation_of(self, fingerprint: str) -> str | None:
+        """The generation that a run with this fingerprint made, if it was the last one that kept it."""
+        query = "SELECT generation FROM published WHERE fingerprint = ?"
+        with self._errors():
+            row = self._database.execute(query, (fingerprint,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_generation(self, fingerprint: str, generation: str) -> None:
+        """Keep which generation the run with this fingerprint made."""
+        with self._errors(), self._database:
+            update = "UPDATE published SET fingerprint = ?, generation = ?"
+            self._database.execute(update, (fingerprint, generation))
+
+    def check(self) -> None:
+        """Read all of it. Raises DamagedCacheError where something in it is not as it was written."""
+        with self._errors():
+            found = self._database.execute("PRAGMA integrity_check(1)").fetchall()
+            if found != [("ok",)]:
+                raise DamagedCacheError(f"{self._path} is damaged: {str(found[0][0]).splitlines()[-1]}")
+            ids = self._database.execute("SELECT id FROM contents WHERE hearing = ?", (self._hearing,)).fetchall()
+        for (identity,) in ids:
+            self.facts(identity)
+            self.embeddings(identity)
+
+    def _row(self, columns: str, identity: str) -> tuple[Any, ...]:
+        query = f"SELECT {columns} FROM contents WHERE hearing = ? AND id = ?"  # noqa: S608
+        with self._errors():
+            row: tuple[Any, ...] | None = self._database.execute(query, (self._hearing, identity)).fetchone()
+        if row is None:
+            raise DamagedCacheError(f"{self._path} is damaged: it lacks a content that it had")
+        return row
+
+    def _prepare(self, bundle_id: str) -> int:
+        """Make the tables of a new file; the number of this bundle with this way of decoding."""
+        ((version,),) = self._database.execute("PRAGMA user_version")
+        if version not in (0, _VERSION):
+            raise DamagedCacheError(f"{self._path} is of another version of Thud")
+        if version == 0:
+            self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
+        # What an embedded sound consists of is part of it: a row that lacks a field is one of another decoding.
+        key = (bundle_id, f"{_DECODING} {' '.join(_DECODED)}")
+        with self._database:
+            self._database.execute("INSERT OR IGNORE INTO hearing (bundle, decoding) VALUES (?, ?)", key)
+        row = self._database.execute("SELECT number FROM hearing WHERE bundle = ? AND decoding = ?", key)
+        return int(row.fetchone()[0])
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            name = getattr(error, "sqlite_errorname", None) or "SQLITE_CORRUPT"
+            if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_ERROR", "SQLITE_CONSTRAINT")):
+                raise DamagedCacheError(f"{self._path} is damaged: {error}") from error
+            raise LibraryError(f"{self._path} cannot be written: {error}") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Without SQLite's own locks, which some file systems do not have: the lock file is there before it is opened.
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?vfs=unix-none", uri=True, timeout=0)
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA temp_store = MEMORY")
+    return database
+
+
+def remove_cache(index_folder: Path) -> None:
+    """Remove a cache that is damaged."""
+    for name in (CACHE_FILE, f"{CACHE_FILE}-journal"):
+        (index_folder / name).unlink(missing_ok=True)

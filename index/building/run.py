@@ -1,0 +1,292 @@
+"""One run over a library, step by step: it costs what has changed since the last one."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from index.building.cache import DamagedCacheError, IndexCache, remove_cache
+from index.building.content import FileState
+from index.building.embed import embed_sounds
+from index.building.options import Options, write_options
+from index.building.proposals import Proposals
+from index.building.records import Records, survey
+from index.generation import (
+    FORMAT_VERSION,
+    About,
+    IndexSpec,
+    current_generation,
+    publish_generation,
+    reuse_generation,
+)
+from index.library.facts import labels_note
+from index.library.finding import Library, LibrarySound, Skipped, find_library
+from index.library.skipped import lines_about, write_skipped
+from index.nearest.hubs import find_hubs
+from index.nearest.vectors import VectorIndex, Vectors
+from model.atomic import claimed_file
+from model.bundle import Bundle
+from model.errors import BundleError, LibraryError
+from model.heads import MaterialHeads, blend_labels
+from model.hubness import load_bank
+from model.queries import load_queries
+from model.runtime import TowerRuntime
+from model.sound import SoundLimits
+
+_BLOCK = 4096
+REMOVED = "taken out with thud index remove; thud index add takes it in again"
+NEW = "new, and not named; thud index takes it in"
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """The result of a run.
+
+    `skipped` lists the files that are not in the index, `duplicates` those that are in it as copies; the reason of
+    a duplicate names the file with the same content. `changed`: whether another generation was current before.
+    `missing` counts those of `skipped` that are no files, but rows of the manifest. `embedded` counts the contents
+    that this run embedded, `reused` those that it took from the cache; `seconds` is the time of finding out
+    contents and embedding alone, without loading the tower.
+    """
+
+    spec: IndexSpec
+    skipped: tuple[Skipped, ...]
+    duplicates: tuple[Skipped, ...]
+    missing: int
+    changed: bool
+    reused: int
+    embedded: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Sounds embedded per second in this run."""
+        return self.embedded / self.seconds if self.embedded else 0.0
+
+
+class Run:
+    """A run for the index at `index_folder` with `options`; `workers` threads embed sounds.
+
+    `say` is called with a line for each thing that a person should know. `propose`: a table to write with guesses.
+    `only`: the paths to index; of other files, those that were refused before are looked at again, and those that
+    are new are left out. Errors are those of `build_index`.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: Options,
+        index_folder: Path,
+        *,
+        limits: SoundLimits,
+        workers: int,
+        say: Callable[[str], None],
+        propose: Path | None = None,
+        only: Container[str] | None = None,
+    ) -> None:
+        self._bundle, self._options, self._folder, self._limits = bundle, options, index_folder, limits
+        self._workers, self._say, self._only = workers, say, only
+        self._loading = 0.0
+        self._hub_spec = bundle.spec.hubness if options.hubness else None
+        self._bank = load_bank(bundle) if self._hub_spec is not None else None
+        self._queries = load_queries(bundle)
+        self._heads = MaterialHeads.load(bundle)
+        self._strength = bundle.spec.label_strength if options.labels and self._heads is not None else 0.0
+        self._proposals = Proposals(propose, self._heads, options.sounds) if propose is not None else None
+
+    def __call__(self, library: Library | None = None) -> BuildReport:
+        """Do it, with the files of the `library`, where they were found already."""
+        options = self._options
+        library = library or find_library(options.sounds, options.manifest, use_manifest=options.use_manifest)
+        for note in library.notes:
+            self._say(note)
+        try:
+            return self._with_cache(library)
+        except DamagedCacheError as error:
+            self._say(f"{error}; it is made anew, and all sounds are embedded again")
+            remove_cache(self._folder)
+            return self._with_cache(library)
+        except OSError as error:
+            raise LibraryError(f"{self._folder} cannot be written: {error.strerror or error}") from error
+
+    def _with_cache(self, library: Library) -> BuildReport:
+        with IndexCache(self._folder, self._bundle.id, self._limits) as cache:
+            # Of runs that were killed: nobody else writes here while the cache is open.
+            for left in self._folder.glob(".*.thud-*"):
+                left.unlink()
+            return self._run(library, cache)
+
+    def _run(self, library: Library, cache: IndexCache) -> BuildReport:
+        sounds, left_out = self._considered(library, cache)
+        began = time.perf_counter()
+        embedded = embed_sounds(
+            lambda: self._runtime,
+            library.root,
+            [sound.path for sound in sounds],
+            cache=cache,
+            limits=self._limits,
+            workers=self._workers,
+        )
+        seconds = time.perf_counter() - began - self._loading
+        records = Records(sounds, embedded.ids, cache)
+        skipped = sorted([*library.skipped, *left_out, *embedded.skipped], key=lambda one: one.path)
+        duplicates = records.duplicates()
+        for line in lines_about(skipped, duplicates):
+            self._say(line)
+        write_skipped(self._folder, [*skipped, *duplicates])
+        if not records:
+            raise LibraryError(
+                f"nothing under {library.root} could be indexed: "
+                f"{len(sounds)} sound files found, {len(skipped)} files skipped"
+            )
+        write_options(self._folder, self._options)
+        spec, changed = self._publish(library, records, cache, len(duplicates), len(skipped))
+        if changed:
+            cache.published(records.ids(), len(sounds))
+        if self._proposals is not None:
+            main = [found[record.hits.index(record.hit)] for record, found in records.with_embeddings()]
+            self._proposals.write(list(records.sounds()), np.stack(main))
+        missing = sum(
+            one.reason.startswith("listed in the manifest") and not os.path.lexists(library.root / one.path)
+            for one in skipped
+        )
+        return BuildReport(
+            spec,
+            tuple(skipped),
+            tuple(duplicates),
+            missing,
+            changed,
+            spec.sounds - embedded.embedded,
+            embedded.embedded,
+            seconds,
+        )
+
+    def _considered(self, library: Library, cache: IndexCache) -> tuple[list[LibrarySound], list[Skipped]]:
+        """The sounds to index, and those that are left out because they were not named or were taken out."""
+        removed = set(self._options.removed)
+        if self._only is None and not removed:
+            return list(library.sounds), []
+        sounds, left_out = [], []
+        for sound in library.sounds:
+            if sound.path in removed:
+                left_out.append(Skipped(sound.path, REMOVED))
+            elif self._only is None or sound.path in self._only or self._refused(library.root, sound.path, cache):
+                sounds.append(sound)
+            else:
+                left_out.append(Skipped(sound.path, NEW))
+        return sounds, left_out
+
+    @staticmethod
+    def _refused(root: Path, path: str, cache: IndexCache) -> bool:
+        """Whether an earlier run found that it is no sound that can be used: it is no new file."""
+        try:
+            known = cache.file(path, FileState.of(root / path))
+        except OSError:
+            return True
+        return known is not None and known.reason is not None
+
+    def _publish(
+        self, library: Library, records: Records, cache: IndexCache, duplicates: int, skipped: int
+    ) -> tuple[IndexSpec, bool]:
+        """The generation of the records, and whether it was not the current one before."""
+        hub_spec = None if self._hub_spec is None else self._hub_spec.model_dump()
+        what = json.dumps([FORMAT_VERSION, self._bundle.id, self._strength, hub_spec])
+        fingerprint = records.fingerprint(what)
+        known = cache.generation_of(fingerprint)
+        reused = known and self._reuse(known, library, duplicates, skipped)
+        if reused:
+            return reused
+        found = survey(records, what)
+        about = About(
+            id=found.id,
+            bundle_id=self._bundle.id,
+            library_root=library.root,
+            sounds=len(records),
+            materials=found.materials,
+            duplicates=duplicates,
+            skipped=skipped,
+            label_strength=self._strength,
+        )
+        self._say(labels_note(found.labels))
+        count, one = found.unplayable
+        if count:
+            self._say(
+                f"browsers cannot play {count} of the sounds as they are, such as {one}; "
+                "thud serve sends these as FLAC"
+            )
+        cache.keep_generation(fingerprint, found.id)
+        reused = self._reuse(found.id, library, duplicates, skipped)
+        if reused:
+            return reused
+        with claimed_file(self._folder, ".vectors.thud-") as file:
+            self._write_vectors(file, records)
+            vectors = np.memmap(file, np.float32, "r").reshape(found.vectors, -1)
+            hubs = None
+            if self._bank is not None and self._hub_spec is not None:
+                hubs = find_hubs(vectors, self._bank, self._hub_spec)
+            spec = publish_generation(
+                self._folder,
+                about,
+                vectors,
+                records,
+                hubs=hubs,
+                threads=self._workers,
+                columns=self._bundle.spec.picture_columns,
+                queries=self._queries,
+                previous=self._previous(),
+            )
+            return spec, True
+
+    def _reuse(
+        self, identity: str, library: Library, duplicates: int, skipped: int
+    ) -> tuple[IndexSpec, bool] | None:
+        return reuse_generation(
+            self._folder, identity, library_root=library.root, duplicates=duplicates, skipped=skipped
+        )
+
+    def _previous(self) -> VectorIndex | None:
+        """The current vectors, where they have inverted lists, whose centroids may do for the new ones too."""
+        try:
+            generation = current_generation(self._folder)
+            spec = generation.spec
+            if spec.search.kind == "flat" or spec.bundle_id != self._bundle.id:
+                return None
+            contents = {name: np.memmap(generation.folder / name, np.uint8, "r").data for name in spec.search.files}
+            return VectorIndex.load(contents, spec.search, spec.embedding_size, biased=spec.hubness is not None)
+        except (LibraryError, OSError, ValueError):
+            return None
+
+    def _write_vectors(self, file: Path, records: Records) -> None:
+        """Write the vectors `[v, d]` of all records, so that no more than a block of them is in memory.
+
+        They are written and not put into mapped memory, where a full disk would end the process.
+        """
+        with file.open("wb") as out:
+            block: list[Vectors] = []
+            materials: list[str | None] = []
+            for record, embeddings in records.with_embeddings():
+                block.append(embeddings)
+                materials += [record.material] * len(embeddings)
+                if len(block) == _BLOCK or record.row == len(records) - 1:
+                    vectors = np.concatenate(block)
+                    if self._heads is not None and self._strength:
+                        vectors = blend_labels(vectors, materials, self._heads, self._strength)
+                    out.write(vectors.tobytes())
+                    block, materials = [], []
+
+    @cached_property
+    def _runtime(self) -> TowerRuntime:
+        began = time.perf_counter()
+        runtime = TowerRuntime(self._bundle, threads=1)
+        # Tried once before the sounds, so that a bundle that does not work ends the run, not each sound.
+        spec = self._bundle.spec
+        tried = runtime.embed_clips(np.zeros((1, spec.clip.samples), np.float32))
+        if tried.shape != (1, spec.embedding_size):
+            raise BundleError(f"the bundle's sound tower gives {tried.shape}, not {spec.embedding_size} numbers")
+        self._loading = time.perf_counter() - began
+        return runtime

@@ -1,0 +1,62 @@
+"""The options of commands that write the sounds which were found into a file: `--zip` and `--csv`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from model.errors import LibraryError
+from model.terminal import printable
+
+if TYPE_CHECKING:
+    from index.answers.search import SoundIndex
+    from index.catalogue import SoundRecord
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def export_options(command: Command) -> Command:
+    """Adds the options `--zip` and `--csv`; `exported` does what they say."""
+    command = click.option(
+        "--csv", "csv_file", type=_FILE, metavar="FILE", help="Also write the records of these sounds as a table."
+    )(command)
+    return click.option(
+        "--zip",
+        "zip_file",
+        type=_FILE,
+        metavar="FILE",
+        help="Also write the files of these sounds, with what their licences ask you to say.",
+    )(command)
+
+
+def exported(options: dict[str, Any], index: "SoundIndex", records: "Sequence[SoundRecord]") -> None:
+    """Write the files that the options name, which are taken out of `options`; a file that is there is replaced.
+
+    Raises LibraryError where one cannot be written, or no sound be reached.
+    """
+    from index.answers.attribution import records_table
+    from index.answers.export import CREDITS, zip_of
+    from model.atomic import atomic_file
+
+    zip_file, csv_file = options.pop("zip_file"), options.pop("csv_file")
+    written = zip_file
+    try:
+        if zip_file is not None:
+            index.check_sounds()
+            missing: dict[str, str] = {}
+            with atomic_file(zip_file) as aside, aside.open("wb") as out:
+                out.writelines(zip_of(index, records, missing))
+            if missing:
+                left_out = (
+                    f"{len(missing)} of {len(records)} sounds are not in {zip_file}; {CREDITS} in it says why"
+                )
+                click.echo(printable(left_out), err=True)
+        written = csv_file
+        if csv_file is not None:
+            with atomic_file(csv_file) as aside:
+                aside.write_bytes(records_table(records))
+    except OSError as error:
+        raise LibraryError(f"{written} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,68 @@
+"""The options of commands that say which library is asked, and for which of its sounds."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from index import DEFAULT_INDEX
+from index.catalogue.filters import UNLABELLED, SoundFilter
+from model import PRETRAINED
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_WORDS = (
+    ("material", f"Only sounds of this material; {UNLABELLED}: those without one."),
+    ("action", "Only sounds that were made like this, such as hit or scratch."),
+    ("source", "Only sounds from this site or dataset."),
+    ("licence", "Only sounds under this licence."),
+    ("tag", "Only sounds with this tag."),
+    ("folder", "Only sounds in this folder of the library, or in folders inside it."),
+)
+_BOUNDS = (
+    ("min-seconds", "Only sounds of at least this length."),
+    ("max-seconds", "Only sounds of at most this length."),
+    ("min-loudness", "Only sounds of at least so many LUFS."),
+    ("max-loudness", "Only sounds of at most so many LUFS."),
+)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FIELDS = tuple(name.replace("-", "_") for name, _ in (*_WORDS, *_BOUNDS))
+
+
+def number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """The value of an option that must be a number: no comparison with the ends of a range refuses nan."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number.", context, parameter)
+    return value
+
+
+def library_options(command: Command) -> Command:
+    """Adds the options `--bundle` and `--index`."""
+    command = click.option(
+        "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default=DEFAULT_INDEX, show_default=True
+    )(command)
+    return click.option(
+        "--bundle",
+        type=_FOLDER,
+        envvar="THUD_BUNDLE",
+        show_envvar=True,
+        default=PRETRAINED,
+        show_default="the one that comes with Thud",
+    )(command)
+
+
+def filter_options(command: Command) -> Command:
+    """Adds an option for each field of `SoundFilter`; `taken` makes the filter of their values."""
+    for name, help_ in reversed(_BOUNDS):
+        command = click.option(f"--{name}", type=float, callback=number, help=help_)(command)
+    for name, help_ in reversed(_WORDS):
+        again = help_ if name != "material" else f"{help_} Like the next five, it can be given again: any of them."
+        command = click.option(f"--{name}", multiple=True, help=again)(command)
+    return command
+
+
+def taken(options: dict[str, Any]) -> SoundFilter:
+    """The filter of the options, which are taken out of `options`. Raises FilterError as `SoundFilter` does."""
+    return SoundFilter(**{name: options.pop(name) for name in _FIELDS})

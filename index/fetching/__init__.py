@@ -1,0 +1,1 @@
+"""Sounds from where people keep them."""

@@ -1,0 +1,1 @@
+"""Which sounds a folder holds, and what people wrote about each."""
