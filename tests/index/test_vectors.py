@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from index import vectors as index_vectors
+from index.build import build_index
 from index.recall import WANTED_RECALL
+from index.search import SoundIndex
 from index.vectors import (
     FLAT_UP_TO,
     LISTS,
@@ -26,7 +28,11 @@ from index.vectors import (
     choose_kind,
     normalised,
 )
+from model.bundle import QUERIES
 from model.errors import LibraryError
+from model.unit_vectors import save_unit_vectors
+from tests.index.conftest import Strike
+from tests.tiny_bundle import write_tiny_bundle
 
 SIZE = 128
 COUNT = 6000
@@ -476,3 +482,19 @@ def test_a_file_that_is_no_index_is_refused(inverted: VectorIndex, tmp_path: Pat
     (tmp_path / VECTORS).write_bytes(b"nothing of Thud" * 10)
     with pytest.raises(LibraryError, match="not as many"):
         load(tmp_path, inverted)
+
+
+def test_an_index_of_a_library_is_measured_with_the_pictures_of_its_bundle(
+    sounds: Path, strike: Strike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also that a sound more leaves the centroids of the lists as they were."""
+    monkeypatch.setattr(index_vectors, "FLAT_UP_TO", 0)
+    save_unit_vectors(tmp_path / QUERIES, pictures(20, tuple(range(SIZE))))
+    bundle = write_tiny_bundle(tmp_path / "bundle", others={QUERIES: tmp_path / QUERIES})
+    first = build_index(bundle, sounds, tmp_path / "index").spec.search
+    assert (first.kind, first.queries, first.trained_on) == ("ivf", "pictures", first.vectors)
+    strike(sounds / "metal" / "one more.wav", 1500)
+    second = build_index(bundle, sounds, tmp_path / "index").spec.search
+    assert (second.vectors, second.trained_on) == (first.vectors + 1, first.vectors)
+    with SoundIndex.open(tmp_path / "index", bundle) as index:
+        assert len(index.search(pictures(1)[0], 100)) == 10
