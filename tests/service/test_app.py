@@ -13,7 +13,6 @@ import pytest
 from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from index.answers.search import SoundIndex
-from index.catalogue import Catalogue
 from model.errors import BundleError, DamagedIndexError
 from model.picture_format import PictureLimits
 from model.runtime import TowerRuntime
@@ -219,14 +218,14 @@ def test_an_index_that_cannot_be_read_is_no_failure_of_the_service(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(self: Catalogue, query: str, *parameters: object) -> list[Any]:
+    def broken(self: object, query: str, *parameters: object) -> list[Any]:
         raise DamagedIndexError("malformed /a/secret")
 
     sound = "00112233445566778899"
 
     async def ask() -> list[httpx.Response]:
         async with started(library) as (client, _):
-            monkeypatch.setattr(Catalogue, "_fetch", broken)
+            monkeypatch.setattr("index.catalogue.reader._Connection.fetch", broken)
             paths = ["/sounds", "/sounds?q=pan", f"/sounds.zip?id={sound}"]
             paths += [f"/sounds/{sound}{rest}" for rest in ("", "/info", "/similar")]
             found = [await client.get(path) for path in paths]

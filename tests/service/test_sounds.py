@@ -214,7 +214,7 @@ def test_the_record(client: httpx.Client, url: str, record: SoundRecord) -> None
         "copies": 0,
         "material": {"id": 3, "name": "metal"},
         "label_from": "folder",
-        "action": None,
+        "action": "hit",
         "duration": record.seconds,
         "hit": record.hit,
         "hits": [record.hit],
