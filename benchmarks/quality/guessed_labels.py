@@ -14,10 +14,10 @@ from pathlib import Path
 import click
 import numpy as np
 import numpy.typing as npt
-from index.library.finding.finding import LibrarySound
-from index.library.finding.names import read_name
 
 from index.building.proposals import guess_materials, look_first
+from index.library.finding import LibrarySound
+from index.library.names import read_name
 from model.heads import MaterialHeads, blend_labels
 from model.materials import MATERIALS, material_named
 from training.measures.means import mean_over

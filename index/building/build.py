@@ -10,7 +10,7 @@ from pathlib import Path
 from index.building.options import Options, find_options, read_options
 from index.building.run import BuildReport, Run
 from index.generation import CATALOGUE, current_generation
-from index.library.finding.finding import find_library
+from index.library.finding import find_library
 from model import PRETRAINED
 from model.bundle import Bundle, load_bundle
 from model.errors import LibraryError

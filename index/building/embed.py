@@ -13,7 +13,7 @@ import numpy.typing as npt
 from index.building.cache import LARGE, IndexCache
 from index.building.content import ID_DIGITS, FileState, KnownFile
 from index.building.reading import Found, Work, embed_files, hash_file, unreadable
-from index.library.finding.finding import Skipped
+from index.library.finding import Skipped
 from model.progress import progress
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits

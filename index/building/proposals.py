@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from index.library.finding.finding import LibrarySound
-from index.library.finding.names import read_name
-from index.library.finding.walk import is_text
+from index.library.finding import LibrarySound
+from index.library.names import read_name
+from index.library.walk import is_text
 from index.nearest.vectors import Vectors
 from index.spreadsheet import harmless
 from model.atomic import atomic_file

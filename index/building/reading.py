@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.building.content import Content, FileState, sound_id
-from index.library.finding.tags import read_tags
+from index.library.tags import read_tags
 from model.errors import SoundError
 from model.runtime import DecodedSound, TowerRuntime
 from model.sound import SoundLimits

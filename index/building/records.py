@@ -20,8 +20,8 @@ import model
 from index.building.cache import IndexCache
 from index.building.embed import Ids
 from index.catalogue import SoundRecord
-from index.library.finding.facts import Facts, facts_of
-from index.library.finding.finding import LabelFrom, LibrarySound, Skipped
+from index.library.facts import Facts, facts_of
+from index.library.finding import LabelFrom, LibrarySound, Skipped
 from index.nearest.vectors import Vectors
 from model.objects import objects_named
 from model.sound_format.formats import FORMATS

@@ -24,9 +24,9 @@ from index.generation import (
     publish_generation,
     reuse_generation,
 )
-from index.library.finding.facts import labels_note
-from index.library.finding.finding import Library, LibrarySound, Skipped, find_library
-from index.library.finding.skipped import lines_about, write_skipped
+from index.library.facts import labels_note
+from index.library.finding import Library, LibrarySound, Skipped, find_library
+from index.library.skipped import lines_about, write_skipped
 from index.nearest.hubs import find_hubs
 from index.nearest.vectors import VectorIndex, Vectors
 from model.atomic import claimed_file

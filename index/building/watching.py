@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from watchfiles import Change, watch
 
-from index.library.finding.manifests import MANIFEST_NAMES
+from index.library.manifests import MANIFEST_NAMES
 from model.errors import LibraryError, ThudError
 
 if TYPE_CHECKING:

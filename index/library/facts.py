@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from index.library.finding.finding import LabelFrom, LibrarySound
-from index.library.finding.names import action_in, material_called, materials_in, read_cat_id, read_name
-from index.library.finding.texts import clean, cleaned, tags_in
+from index.library.finding import LabelFrom, LibrarySound
+from index.library.names import action_in, material_called, materials_in, read_cat_id, read_name
+from index.library.texts import clean, cleaned, tags_in
 from model.words import ucs_parts
 
 _MOST_TAGS = 64

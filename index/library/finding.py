@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from index.library.finding.manifests import Entry, Manifest, find_manifest, match, read_manifest
-from index.library.finding.names import material_called
-from index.library.finding.sidecar import read_sidecar
-from index.library.finding.walk import Walked, walk
+from index.library.manifests import Entry, Manifest, find_manifest, match, read_manifest
+from index.library.names import material_called
+from index.library.sidecar import read_sidecar
+from index.library.walk import Walked, walk
 from model.errors import LibraryError, NotAManifestError
 
 _NOT_ENTERED = "listed in the manifest, but in a folder that is not entered"

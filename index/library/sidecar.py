@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from index.library.finding.texts import cleaned
+from index.library.texts import cleaned
 from model.fields import field_named
 from model.files import read_json
 from model.manifest import text_of

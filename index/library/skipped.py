@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from index.library.finding.finding import Skipped
+from index.library.finding import Skipped
 from model.atomic import atomic_file
 
 SKIPPED_FILE = "skipped.tsv"

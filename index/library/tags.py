@@ -5,8 +5,8 @@ from typing import BinaryIO, cast
 
 from tinytag import TinyTag
 
-from index.library.finding.riff import chunk_at, read_chunks
-from index.library.finding.texts import cleaned
+from index.library.riff import chunk_at, read_chunks
+from index.library.texts import cleaned
 from model.fields import field_named
 from model.files import open_regular
 

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from index.library.finding.manifests import MANIFEST_NAMES
+from index.library.manifests import MANIFEST_NAMES
 from model.errors import LibraryError
 from model.pointers import pointer_at, pointer_behind
 from model.sound_format.formats import EXTENSIONS

@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from index.library.finding.facts import Facts, facts_of
-from index.library.finding.finding import LibrarySound, find_library
-from index.library.finding.tags import read_tags
 
 from index.generation import CATALOGUE
+from index.library.facts import Facts, facts_of
+from index.library.finding import LibrarySound, find_library
+from index.library.tags import read_tags
 from model.bundle import Bundle
 from tests.index.tagged import bext, comments, flac, id3, ixml, mp3, wav
 

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from index.library.finding.finding import Library, find_library
 
+from index.library.finding import Library, find_library
 from model.errors import LibraryError, ManifestError
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index.library.finding.finding import Library, find_library
 
+from index.library.finding import Library, find_library
 from model.bundle import Bundle
 from model.errors import ManifestError
 from tests.index.conftest import Strike

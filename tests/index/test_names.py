@@ -6,8 +6,8 @@ from importlib.resources import files
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from index.library.finding.names import material_called, read_cat_id, read_name
 
+from index.library.names import material_called, read_cat_id, read_name
 from model.materials import MATERIALS, material_named
 
 NAMES = {material.name for material in MATERIALS}

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index.library.finding.finding import LibrarySound, find_library
-from index.library.finding.manifests import read_manifest
 
 from index.building.build import build_index
 from index.building.cache import CACHE_FILE
 from index.building.proposals import COLUMNS, Proposals, guess_materials
 from index.generation import open_generation
+from index.library.finding import LibrarySound, find_library
+from index.library.manifests import read_manifest
 from model.bundle import HEADS, Bundle
 from model.errors import BundleError, LibraryError
 from model.materials import MATERIALS, material_named

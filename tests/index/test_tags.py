@@ -12,8 +12,8 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index.library.finding.tags import read_tags
 
+from index.library.tags import read_tags
 from model.runtime import TowerRuntime
 from tests.index.tagged import bext, blow, chunk, comments, flac, id3, info, ixml, mp3, wav
 from tests.tiny_bundle import write_tiny_bundle

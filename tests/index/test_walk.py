@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from index.library.finding.finding import find_library
 
+from index.library.finding import find_library
 from model.bundle import Bundle
 from model.errors import ManifestError
 from tests.index.conftest import Strike
