@@ -124,13 +124,18 @@ class Records:
         )
 
 
+def code_files() -> list[Path]:
+    """The files of the rooms `index` and `model` that are code or tables of words."""
+    rooms = (Path(__file__).parents[1], Path(model.__file__).parent)
+    return sorted(file for room in rooms for file in room.rglob("*") if file.suffix in (".py", ".toml"))
+
+
 @cache
 def _code() -> str:
     """A hash of the code and of the tables of words, from which records are made too."""
     digest = hashlib.sha256()
-    for room in (Path(__file__).parent, Path(model.__file__).parent):
-        for file in sorted(file for file in room.rglob("*") if file.suffix in (".py", ".toml")):
-            digest.update(file.read_bytes())
+    for file in code_files():
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -111,7 +111,7 @@ def _folder_words(name: str) -> tuple[str, ...]:
 
 @cache
 def _table() -> _Table:
-    table = tomllib.loads((files("index.library.finding") / "names.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((files("index.library") / "names.toml").read_text(encoding="utf-8"))
     called, both = {}, {}
     for name, entry in table["materials"].items():
         called[name] = entry["called"]

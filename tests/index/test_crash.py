@@ -36,6 +36,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "content added": (IndexCache, "add"),
     "file remembered": (IndexCache, "remember"),
     "cache committed": (IndexCache, "commit"),
+    "generation kept": (IndexCache, "keep_generation"),
     "sounds embedded": (index.building.run, "embed_sounds"),
     "skipped written": (index.building.run, "write_skipped"),
     "options written": (index.building.run, "write_options"),

@@ -10,6 +10,7 @@ import pytest
 
 from index.answers.search import SoundIndex
 from index.building.build import build_index
+from index.building.records import code_files
 from index.generation import CATALOGUE, SPEC_FILE, IndexSpec, open_generation
 from index.nearest.vectors import VECTORS
 from model.bundle import HEADS, Bundle
@@ -253,3 +254,7 @@ def test_building_from_a_moved_folder_renews_the_library_root(
     after = open_generation(built, tiny_bundle.id).spec
     assert after.id == before.id
     assert after.library_root == str((tmp_path / "moved").resolve())
+
+
+def test_a_change_of_the_tables_of_words_is_one_of_the_records() -> None:
+    assert {"names.toml", "objects.toml", "facts.py", "words.py"} <= {file.name for file in code_files()}
