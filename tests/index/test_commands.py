@@ -348,7 +348,7 @@ def test_recommend_tells_too_little_memory_from_a_broken_picture(
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "import index.commands.recommend_commands, index.search, model.runtime\n"  # and all that they need
+        "import index.commands.recommend_commands, index.answers.search, model.runtime\n"  # and all that they need
         "from thud import main\n"
         "used = int(Path('/proc/self/status').read_text().split('VmSize:')[1].split()[0]) * 2**10\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, -1))\n"

@@ -11,7 +11,7 @@ from index.library.names import material_called, read_cat_id, read_name
 from model.materials import MATERIALS, material_named
 
 NAMES = {material.name for material in MATERIALS}
-TABLE = tomllib.loads((files("index.library.finding") / "names.toml").read_text(encoding="utf-8"))
+TABLE = tomllib.loads((files("index.library") / "names.toml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
