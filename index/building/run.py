@@ -136,6 +136,8 @@ class Run:
         records = Records(sounds, embedded.ids, cache)
         skipped = sorted([*library.skipped, *left_out, *embedded.skipped], key=lambda one: one.path)
         duplicates = records.duplicates()
+        if not records and self._options.removed:
+            raise LibraryError("that would leave no sound in the index; nothing was changed")
         for line in lines_about(skipped, duplicates):
             self._say(line)
         write_skipped(self._folder, [*skipped, *duplicates])

@@ -48,7 +48,7 @@ class Cursor:
                 raise ValueError
             raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True)
             found = cls._of(json.loads(raw))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise FilterError("this is not a cursor that Thud gave", "cursor") from error
         if found.question != question:
             raise FilterError("the cursor belongs to another question; ask anew without it", "cursor")
@@ -58,6 +58,8 @@ class Cursor:
     def _of(cls, values: Any) -> Self:
         question, passed, score, path, given = values
         texts = all(isinstance(one, str) for one in (question, path, given)) and len(given) % _MARK == 0
+        if texts:
+            (path + given).encode()  # lone surrogates are no text: ValueError
         counts = type(passed) is int and 0 <= passed < 2**31
         if not (texts and counts and (score is None or (type(score) is float and math.isfinite(score)))):
             raise ValueError

@@ -9,7 +9,7 @@ from index.library.manifests import Entry, Manifest, find_manifest, match, read_
 from index.library.names import material_called
 from index.library.sidecar import read_sidecar
 from index.library.walk import Walked, walk
-from model.errors import LibraryError, NotAManifestError
+from model.errors import LibraryError, ManifestError, NotAManifestError
 
 _NOT_ENTERED = "listed in the manifest, but in a folder that is not entered"
 _MOST_LISTED = 10
@@ -111,6 +111,8 @@ def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest |
         notes.append(f"{error} and is not used")
         return None
     if given is None and not any(path.startswith(f"{root}/") for path in table.entries):
+        if file.parent.resolve() == root:
+            raise ManifestError(_lists_nothing(table, root))
         notes.append(f"{file} lists no sound of this folder and is not used")
         return None
     table.check_labels()
@@ -119,12 +121,20 @@ def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest |
     return table
 
 
+def _lists_nothing(table: Manifest, root: Path) -> str:
+    example = next(iter(table.entries))
+    return (
+        f"{table.file} lists no sound of {root}, but such as {example}; its paths begin at the folder that it lies in. "
+        "Mend them, or go without the table: --no-manifest"
+    )
+
+
 def _rows(table: Manifest, root: Path, walked: Walked, *, given: bool) -> dict[str, Entry]:
     """The rows of the manifest by the paths of the files that they mean; what it lists in vain goes to `walked`."""
     known = {*walked.skipped, *walked.paths}
     matched = match(table, root, known)
-    if given and table.entries and not matched.entries:
-        raise LibraryError(f"{table.file} lists no sound of {root}; its paths begin at the folder that it lies in")
+    if (given or table.file.parent.resolve() == root) and table.entries and not matched.entries and known:
+        raise LibraryError(_lists_nothing(table, root))
     name, notes = table.file.name, walked.notes
     missing = len(matched.missing) + sum(path in walked.skipped for path in matched.entries)
     for path in matched.missing:

@@ -80,7 +80,9 @@ def export_router(settings: Settings) -> APIRouter:
             )
         await state_of(request.app).sounds.check()
         if request.scope.get("state", {}).get("head"):
-            return Response(headers=_as_file("sounds.zip"), media_type="application/zip")
+            answer = Response(headers=_as_file("sounds.zip"), media_type="application/zip")
+            del answer.headers["content-length"]  # that of nothing; that of the zip is known when it is sent
+            return answer
         return _ZipResponse(zip_of(recommender.index, records))
 
     @router.get(

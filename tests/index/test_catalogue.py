@@ -1,6 +1,8 @@
 """The catalogue: what was written is read back, every sound on exactly one page."""
 
+import base64
 import hashlib
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.catalogue import Catalogue, SoundRecord, write_catalogue
+from index.catalogue.cursors import Cursor
 from index.catalogue.filters import UNLABELLED, SoundFilter
-from model.errors import DamagedIndexError, LibraryError
+from model.errors import DamagedIndexError, FilterError, LibraryError
 from model.materials import MATERIALS
 
 NAMES = [material.name for material in MATERIALS]
@@ -229,3 +232,17 @@ def with_broken_ids(path: Path) -> bytes:
     content = bytearray(path.read_bytes())
     content[(page - 1) * size : page * size] = b"Z" * size
     return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 9000,
+        '{"a":' * 1000,
+        json.dumps(["q", 0, 0.5, "\ud800", ""]),
+        json.dumps(["q", 0, 0.5, "a", "\ud800" * 8]),
+    ],
+)
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises(FilterError, match="not a cursor"):
+        Cursor.read(base64.urlsafe_b64encode(text.encode()).decode().rstrip("="), "q")

@@ -102,6 +102,9 @@ def test_sounds_are_added_and_taken_out_by_name(
     assert "not named" in skipped(index)["glass/two.wav"]
     assert summary(thud("add", index, sounds).stdout)["indexed"] == 11
     assert set(listed(index)) == set(whole) | {"glass/one.wav", "glass/two.wav"}
+    refused = thud("remove", index, sounds, code=1)
+    assert "that would leave no sound in the index; nothing was changed" in refused.stderr
+    assert len(listed(index)) == len(whole) + 2
     thud("remove", index, two)
     two.unlink()
 

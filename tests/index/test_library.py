@@ -184,6 +184,14 @@ def test_a_manifest_of_other_folders_is_left_alone_and_refused_if_it_is_given(tm
     assert labels(find_library(root, tmp_path / "manifest.csv")) == {"metal/a.wav": "metal"}
 
 
+def test_a_manifest_in_the_folder_that_lists_none_of_its_sounds_is_refused(tmp_path: Path) -> None:
+    root = touch(tmp_path / "sounds", "metal/a.wav")
+    (root / "manifest.csv").write_text("path,material\nD:\\Sounds\\metal\\a.wav,wood\n", encoding="utf-8")
+    with pytest.raises(LibraryError, match=r"lists no sound of .*, but such as .*a\.wav; .*--no-manifest"):
+        find_library(root)
+    assert labels(find_library(root, use_manifest=False)) == {"metal/a.wav": "metal"}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -166,6 +166,7 @@ def test_its_head_reads_no_file(own: httpx.Client, labelled: Library) -> None:
     head = own.head(f"/sounds.zip?id={sound['id']}")
 
     assert (head.status_code, head.headers["content-type"]) == (200, "application/zip")
+    assert "content-length" not in head.headers
 
 
 def test_sounds_that_are_away(own: httpx.Client, labelled: Library) -> None:
