@@ -124,8 +124,8 @@ def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest |
 def _lists_nothing(table: Manifest, root: Path) -> str:
     example = next(iter(table.entries))
     return (
-        f"{table.file} lists no sound of {root}, but such as {example}; its paths begin at the folder that it lies in. "
-        "Mend them, or go without the table: --no-manifest"
+        f"{table.file} lists no sound of {root}, but such as {example}; its paths begin at the folder that it "
+        "lies in. Mend them, or go without the table: --no-manifest"
     )
 
 

@@ -29,7 +29,9 @@ def test_labels_are_worth_more_than_guesses_and_none(
         "guesses from 0.5 on",
         "10 from the top",
         "all",
+        "names",
         "10 random",
+        *(f"names, {right:.0%} right" for right in guessed_labels.NAMES_RIGHT),
     ]
     assert [found[name][0] for name in ("none", "all guesses", "10 from the top", "all")] == [0, 68, 10, 68]
     assert np.isnan(found["none"][1])
