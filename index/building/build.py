@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from index.building.cache import only_writer
 from index.building.options import Options, find_options, read_options
 from index.building.run import BuildReport, Run
 from index.generation import CATALOGUE, current_generation
@@ -55,21 +56,22 @@ def build_index(
     or if it has no heads to guess with.
     """
     root, folder = sounds_folder.resolve(), bundle.folder.resolve()
-    earlier = find_options(index_folder)
-    # The same library may have moved; in another one, that a path was taken out says nothing.
-    same = earlier is not None and (earlier.sounds == root or not earlier.sounds.exists())
-    options = Options(
-        sounds=root,
-        bundle=None if folder == PRETRAINED.resolve() else folder,
-        manifest=None if manifest is None else manifest.absolute(),
-        use_manifest=use_manifest,
-        max_seconds=limits.max_seconds,
-        hubness=hubness,
-        labels=labels,
-        removed=earlier.removed if earlier is not None and same else (),
-    )
-    workers = workers or available_cpus()
-    return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)()
+    with only_writer(index_folder):
+        earlier = find_options(index_folder)
+        # The same library may have moved; in another one, that a path was taken out says nothing.
+        same = earlier is not None and (earlier.sounds == root or not earlier.sounds.exists())
+        options = Options(
+            sounds=root,
+            bundle=None if folder == PRETRAINED.resolve() else folder,
+            manifest=None if manifest is None else manifest.absolute(),
+            use_manifest=use_manifest,
+            max_seconds=limits.max_seconds,
+            hubness=hubness,
+            labels=labels,
+            removed=earlier.removed if earlier is not None and same else (),
+        )
+        workers = workers or available_cpus()
+        return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)()
 
 
 def change_index(
@@ -83,6 +85,12 @@ def change_index(
 
     Raises LibraryError for a path that is no such sound, and as `build_index` does.
     """
+    read_options(index_folder)  # A folder that is no index is refused before a lock is made in it.
+    with only_writer(index_folder):
+        return _change(index_folder, add, remove, say)
+
+
+def _change(index_folder: Path, add: Sequence[Path], remove: Sequence[Path], say: Say) -> BuildReport:
     options = read_options(index_folder)
     bundle = load_bundle(options.bundle_folder)
     generation = current_generation(index_folder)

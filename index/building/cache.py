@@ -8,7 +8,7 @@ be computed again from the files: a cache that is damaged is made anew.
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, fields
 from importlib import metadata
@@ -77,28 +77,38 @@ class DamagedCacheError(LibraryError):
     """A cache that cannot be read; a run removes it and begins anew."""
 
 
+@contextmanager
+def only_writer(index_folder: Path) -> Iterator[None]:
+    """Hold the lock of the index inside the block; the folder is made where there is none.
+
+    Whatever a run decides by (options, known paths, files) is read while it holds the lock: what another one writes
+    in between would be undone. Raises LibraryError if another process holds it, or if the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            index_folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(
+                exclusive(index_folder, index_folder / LOCK_FILE, "another thud index is at work in")
+            )
+        except OSError as error:
+            raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
+        except ThudError as error:
+            raise LibraryError(str(error)) from error
+        yield
+
+
 class IndexCache:
     """The cache of the index at `index_folder`, for sounds heard with `bundle_id` within `limits`.
 
-    While it is open no other process can open it, so that two runs never write the same index at once. Use it as a
-    context manager and from one thread. Each method raises LibraryError where the file cannot be written, and
-    DamagedCacheError where it is damaged.
+    Whoever opens it holds `only_writer` of the index. Use it as a context manager and from one thread. Each method
+    raises LibraryError where the file cannot be written, and DamagedCacheError where it is damaged.
     """
 
     def __init__(self, index_folder: Path, bundle_id: str, limits: SoundLimits) -> None:
-        """Open or create. Raises LibraryError if another run has it open."""
+        """Open or create."""
         self._path = index_folder / CACHE_FILE
         self._rules = f"{metadata.version('thud')} {limits}"
         with ExitStack() as stack:
-            try:
-                index_folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(
-                    exclusive(index_folder, index_folder / LOCK_FILE, "another thud index is at work in")
-                )
-            except OSError as error:
-                raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
-            except ThudError as error:
-                raise LibraryError(str(error)) from error
             with self._errors():
                 self._database = stack.enter_context(closing(_open(self._path)))
                 self._hearing = self._prepare(bundle_id)
@@ -186,10 +196,10 @@ class IndexCache:
         with self._errors():
             self._database.commit()
 
-    def published(self, ids: Iterable[str], files: int) -> None:
+    def published(self, ids: Iterable[str], paths: Collection[str]) -> None:
         """Note that a generation of the contents `ids` was published, and prune what none has used for long.
 
-        `files` is the number of files of the library: what is known of others goes once they are as many.
+        `paths` are those of the library's sounds: what is known of others goes once they are as many.
         """
         with self._errors(), self._database as database:
             database.execute("UPDATE published SET count = count + 1")
@@ -210,8 +220,11 @@ class IndexCache:
             database.execute("DELETE FROM unused WHERE since <= ?", (count - _KEPT,))
             database.execute("DROP TABLE used")
             ((known,),) = database.execute("SELECT COUNT(*) FROM files")
-            if known > 2 * files + 1000:
-                database.execute("DELETE FROM files")
+            if known > 2 * len(paths) + 1000:
+                database.execute("CREATE TEMP TABLE there (path TEXT PRIMARY KEY) WITHOUT ROWID")
+                database.executemany("INSERT INTO there VALUES (?)", ((path,) for path in paths))
+                database.execute("DELETE FROM files WHERE path NOT IN (SELECT path FROM there)")
+                database.execute("DROP TABLE there")
 
     def generation_of(self, fingerprint: str) -> str | None:
         """The generation that a run with this fingerprint made, if it was the last one that kept it."""

@@ -31,12 +31,17 @@ class FileState:
     def of(cls, path: str | Path) -> "FileState":
         """The state of the file now. Raises OSError."""
         found = os.stat(path)  # noqa: PTH116 -- the one call for each file that every run makes
-        # SQLite has no unsigned numbers of 64 bits, which some network file systems make of inodes.
-        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino & (2**63 - 1))
+        return cls(found.st_size, *map(_folded, (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)))
 
     def settled(self) -> bool:
         """Whether it is old enough to stand for one content."""
         return time.time_ns() - self.changed_ns >= SETTLED_NS
+
+
+def _folded(number: int) -> int:
+    """The last 63 bits of it. SQLite has no larger numbers; dates from 2262 on, and inodes of some network file
+    systems, are larger."""
+    return number & (2**63 - 1)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from index.building.cache import CACHE_FILE, DamagedCacheError, IndexCache
+from index.building.cache import CACHE_FILE, DamagedCacheError, IndexCache, only_writer
 from index.building.content import sound_id
 from index.building.options import read_options
 from index.catalogue import Catalogue, SoundRecord
@@ -107,7 +107,7 @@ def _of_cache(index_folder: Path, generation: Generation) -> Iterator[str]:
         return
     limits = SoundLimits(max_seconds=read_options(index_folder).max_seconds)
     try:
-        with IndexCache(index_folder, generation.spec.bundle_id, limits) as cache:
+        with only_writer(index_folder), IndexCache(index_folder, generation.spec.bundle_id, limits) as cache:
             cache.check()
             missing = sum(cache.seconds(record.id) is None for record in records_of(index_folder))
     except DamagedCacheError as error:

@@ -74,7 +74,8 @@ class Run:
 
     `say` is called with a line for each thing that a person should know. `propose`: a table to write with guesses.
     `only`: the paths to index; of other files, those that were refused before are looked at again, and those that
-    are new are left out. Errors are those of `build_index`.
+    are new are left out. Whoever makes and calls it holds `only_writer` of the index. Errors are those of
+    `build_index`.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Run:
 
     def _with_cache(self, library: Library) -> BuildReport:
         with IndexCache(self._folder, self._bundle.id, self._limits) as cache:
-            # Of runs that were killed: nobody else writes here while the cache is open.
+            # Of runs that were killed: nobody else writes here while this one holds the lock.
             for left in self._folder.glob(".*.thud-*"):
                 left.unlink()
             return self._run(library, cache)
@@ -147,7 +148,7 @@ class Run:
         write_options(self._folder, self._options)
         spec, changed = self._publish(library, records, cache, len(duplicates), len(skipped))
         if changed:
-            cache.published(records.ids(), len(sounds))
+            cache.published(records.ids(), [sound.path for sound in library.sounds])
         if self._proposals is not None:
             main = [found[record.hits.index(record.hit)] for record, found in records.with_embeddings()]
             self._proposals.write(list(records.sounds()), np.stack(main))

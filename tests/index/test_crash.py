@@ -21,11 +21,10 @@ import pytest
 import index.building.run
 import index.generation
 from index.building.build import build_index
-from index.building.cache import CACHE_FILE, IndexCache
+from index.building.cache import CACHE_FILE, IndexCache, only_writer
 from index.building.look import problems_of
 from index.generation import current_generation
 from model.bundle import Bundle
-from model.sound import SoundLimits
 from tests.index.conftest import Strike
 
 MOMENTS = 200
@@ -256,7 +255,7 @@ def test_two_writers_are_one_too_many(library: Library, tmp_path: Path) -> None:
     reader, writer = os.pipe()
 
     def hold() -> None:
-        with IndexCache(copy, library.bundle.id, SoundLimits()):
+        with only_writer(copy):
             os.write(writer, b"1")
             time.sleep(60)
 
