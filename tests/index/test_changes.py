@@ -1,4 +1,4 @@
-"""An index that goes with its library, by command: what is embedded, add, remove, list, verify, stats, --watch."""
+"""An index that goes with its library, by command: what is embedded, add, remove, list, verify, stats."""
 
 import csv
 import json
@@ -6,7 +6,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -149,40 +148,6 @@ def test_verify_and_stats(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> 
     catalogue = next(index.glob("generations/*/catalogue.sqlite"))
     catalogue.write_bytes(catalogue.read_bytes()[:-1])
     assert "catalogue.sqlite is damaged" in thud("verify", index, code=1).stdout
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_watch_goes_with_the_library(
-    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path, sent: signal.Signals
-) -> None:
-    index = tmp_path / "index"
-    command = [*THUD, str(tiny_bundle.folder), str(sounds), str(index), "--watch"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watching:
-        assert watching.stderr is not None
-
-        def line(pattern: str) -> str:
-            assert watching.stderr is not None
-            for told in watching.stderr:
-                if re.search(pattern, told):
-                    return told
-            raise AssertionError(f"no line {pattern}")
-
-        try:
-            line("^9 sounds, 9 embedded")
-            strike(sounds / "glass/one.wav", 1500)
-            line("^10 sounds, 1 embedded")
-            (sounds / "glass/one.wav").rename(sounds / "glass/two.wav")
-            (sounds / "metal/pan_0.wav").unlink()
-            line("^9 sounds, 0 embedded")
-            (sounds / "manifest.csv").write_text("path,material\nglass/two.wav,water\n")
-            line("^9 sounds, 0 embedded, .* index")
-            watching.send_signal(sent)
-            line("watching has ended")
-            assert watching.wait(30) == 0
-        finally:
-            watching.kill()
-    assert listed(index)["glass/two.wav"] == "water"
-    assert "metal/pan_0.wav" not in listed(index)
 
 
 NO_LOCKS = """
