@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from index.building.cache import only_writer
+from index.building.lock import only_writer
 from index.building.options import Options, find_options, read_options
 from index.building.run import BuildReport, Run
 from index.generation import CATALOGUE, current_generation

@@ -18,18 +18,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from index.building.content import Content, ContentFacts, FileState, KnownFile
-from model.errors import LibraryError, ThudError
-from model.locks import exclusive
+from index.building.content import Content, ContentFacts, FileState, KnownFile, tags_version
+from model.errors import LibraryError
 from model.runtime import EmbeddedSound, Embeddings
 from model.sound import SoundLimits
 
 CACHE_FILE = "cache.sqlite"
-LOCK_FILE = ".lock"
 LARGE = 4 * 2**20
 """A file of more bytes is read whole before it is decoded only where one of its size was a sound before."""
 
-_VERSION = 2
+_VERSION = 3
 _DECODING = 1
 """Raised by whoever changes what decoding, finding hits or embedding makes of a file."""
 _KEPT = 8
@@ -51,10 +49,12 @@ CREATE TABLE contents (
     hits INTEGER NOT NULL,
     decoded TEXT NOT NULL,
     tags TEXT NOT NULL,
+    tags_version TEXT NOT NULL,
     crc INTEGER NOT NULL,
     embeddings BLOB NOT NULL,
     UNIQUE (hearing, id)
 );
+CREATE INDEX by_tags_version ON contents (hearing, tags_version);
 CREATE TABLE files (
     path TEXT PRIMARY KEY,
     bytes INTEGER NOT NULL,
@@ -73,28 +73,14 @@ INSERT INTO published VALUES (0, NULL, NULL);
 _DECODED = [field.name for field in fields(EmbeddedSound) if field.name != "embeddings"]
 
 
+def decoding() -> str:
+    """What stands for the way in which a file becomes embeddings, beside the bundle."""
+    # What an embedded sound consists of is part of it: a row that lacks a field is one of another decoding.
+    return f"{_DECODING} {' '.join(_DECODED)}"
+
+
 class DamagedCacheError(LibraryError):
     """A cache that cannot be read; a run removes it and begins anew."""
-
-
-@contextmanager
-def only_writer(index_folder: Path) -> Iterator[None]:
-    """Hold the lock of the index inside the block; the folder is made where there is none.
-
-    Whatever a run decides by (options, known paths, files) is read while it holds the lock: what another one writes
-    in between would be undone. Raises LibraryError if another process holds it, or if the folder cannot be written.
-    """
-    with ExitStack() as stack:
-        try:
-            index_folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(
-                exclusive(index_folder, index_folder / LOCK_FILE, "another thud index is at work in")
-            )
-        except OSError as error:
-            raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
-        except ThudError as error:
-            raise LibraryError(str(error)) from error
-        yield
 
 
 class IndexCache:
@@ -173,15 +159,33 @@ class IndexCache:
         tags = json.dumps(content.tags, ensure_ascii=False)
         blob = sound.embeddings.tobytes()
         size = (content.bytes, sound.seconds, len(sound.hits))
-        row = (self._hearing, content.id, *size, decoded, tags, zlib.crc32(blob), blob)
+        row = (self._hearing, content.id, *size, decoded, tags, tags_version(), zlib.crc32(blob), blob)
         insert = (
-            "INSERT OR REPLACE INTO contents (hearing, id, bytes, seconds, hits, decoded, tags, crc, embeddings) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO contents "
+            "(hearing, id, bytes, seconds, hits, decoded, tags, tags_version, crc, embeddings) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         with self._errors():
             self._database.execute(insert, row)
         if content.bytes > LARGE:
             self.sizes.add(content.bytes)
+
+    def with_old_tags(self) -> set[str]:
+        """The ids of the contents whose tags another version of the code has read."""
+        query = "SELECT id FROM contents WHERE hearing = ? AND tags_version"
+        key = (self._hearing, tags_version())
+        with self._errors():
+            rows = self._database.execute(f"{query} < ? UNION {query} > ?", key + key)
+            return {str(identity) for (identity,) in rows}
+
+    def replace_tags(self, identity: str, tags: dict[str, str]) -> None:
+        """Keep other tags of a content that is known; they are on the disk after `commit`."""
+        update = "UPDATE contents SET tags = ?, tags_version = ? WHERE hearing = ? AND id = ?"
+        values = (json.dumps(tags, ensure_ascii=False), tags_version(), self._hearing, identity)
+        with self._errors():
+            self._database.execute(update, values)
+            # The records are others now, though all that the fingerprint is made of is the same.
+            self._database.execute("UPDATE published SET fingerprint = NULL")
 
     def remember(self, path: str, state: FileState, known: KnownFile) -> None:
         """Keep what a file in this state is; it is on the disk after `commit`."""
@@ -265,8 +269,7 @@ class IndexCache:
             raise DamagedCacheError(f"{self._path} is of another version of Thud")
         if version == 0:
             self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
-        # What an embedded sound consists of is part of it: a row that lacks a field is one of another decoding.
-        key = (bundle_id, f"{_DECODING} {' '.join(_DECODED)}")
+        key = (bundle_id, decoding())
         with self._database:
             self._database.execute("INSERT OR IGNORE INTO hearing (bundle, decoding) VALUES (?, ?)", key)
         row = self._database.execute("SELECT number FROM hearing WHERE bundle = ? AND decoding = ?", key)

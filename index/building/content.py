@@ -1,12 +1,17 @@
 """The content of a sound file: its id, what is known of it, and the file's state, by which a change is noticed."""
 
 import hashlib
+import inspect
 import os
 import time
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from index.library import riff, tags, texts
+from model import fields
 from model.files import open_regular
 from model.runtime import EmbeddedSound
 
@@ -75,3 +80,12 @@ def sound_id(path: str | Path) -> str:
     """A sound's id: the first 20 hex digits of the SHA-256 of the file's bytes. Raises OSError."""
     with open_regular(Path(path)) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:ID_DIGITS]
+
+
+@cache
+def tags_version() -> str:
+    """What decides the tags that are read from a file: a hash of the code that does, and of tinytag's version."""
+    digest = hashlib.sha256(metadata.version("tinytag").encode())
+    for module in (tags, riff, texts, fields):
+        digest.update(inspect.getsource(module).encode())
+    return digest.hexdigest()[:16]

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from index.building.cache import CACHE_FILE, DamagedCacheError, IndexCache, only_writer
+from index.building.cache import CACHE_FILE, DamagedCacheError, IndexCache
 from index.building.content import sound_id
+from index.building.lock import only_writer
 from index.building.options import read_options
 from index.catalogue import Catalogue, SoundRecord
 from index.generation import CATALOGUE, Generation, current_generation

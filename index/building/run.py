@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index.building.cache import DamagedCacheError, IndexCache, remove_cache
+from index.building.cache import DamagedCacheError, IndexCache, decoding, remove_cache
 from index.building.content import FileState
 from index.building.embed import embed_sounds
 from index.building.options import Options, write_options
@@ -196,7 +196,7 @@ class Run:
     ) -> tuple[IndexSpec, bool]:
         """The generation of the records, and whether it was not the current one before."""
         hub_spec = None if self._hub_spec is None else self._hub_spec.model_dump()
-        what = json.dumps([FORMAT_VERSION, self._bundle.id, self._strength, hub_spec])
+        what = json.dumps([FORMAT_VERSION, self._bundle.id, decoding(), self._strength, hub_spec])
         fingerprint = records.fingerprint(what)
         known = cache.generation_of(fingerprint)
         reused = known and self._reuse(known, library, duplicates, skipped)

@@ -15,7 +15,8 @@ import soundfile
 
 from index.answers.search import SoundIndex
 from index.building.build import build_index
-from index.building.cache import CACHE_FILE, only_writer
+from index.building.cache import CACHE_FILE
+from index.building.lock import only_writer
 from index.building.look import problems_of
 from index.catalogue.filters import SoundFilter
 from model.bundle import Bundle

@@ -21,7 +21,8 @@ import pytest
 import index.building.run
 import index.generation
 from index.building.build import build_index
-from index.building.cache import CACHE_FILE, IndexCache, only_writer
+from index.building.cache import CACHE_FILE, IndexCache
+from index.building.lock import only_writer
 from index.building.look import problems_of
 from index.generation import current_generation
 from model.bundle import Bundle

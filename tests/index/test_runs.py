@@ -1,19 +1,24 @@
 """What a run reads of an index and its library: after others are done, whatever the dates of files, and no more."""
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import index.building.build
+import index.building.cache
+import index.building.reading
 import index.building.run
 from index.building.build import build_index, change_index
 from index.building.cache import CACHE_FILE
+from index.building.content import tags_version
 from index.building.look import records_of
 from model.bundle import Bundle
 from model.errors import LibraryError
@@ -109,3 +114,40 @@ def test_states_of_files_that_are_there_are_kept_when_those_of_others_are_pruned
     assert before == 9
     assert not any(path.startswith("gone/") for path in known)
     assert len(known - {"new.wav"}) == 9
+
+
+def test_tags_that_other_code_read_are_read_again(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_folder = tmp_path / "index"
+    time.sleep(2.1)  # so that the states of most files stand for their contents
+    shutil.copy(sounds / "metal/pan_0.wav", sounds / "copy.wav")
+    os.utime(sounds / "metal/pan_1.wav")
+    before = build_index(tiny_bundle, sounds, index_folder)
+    assert build_index(tiny_bundle, sounds, index_folder).changed is False
+    monkeypatch.setattr(index.building.reading, "read_tags", lambda path: {"title": "read anew"})
+    assert build_index(tiny_bundle, sounds, index_folder).changed is False
+    tinytag = metadata.version("tinytag")
+    versions = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: f"{tinytag}.1" if name == "tinytag" else versions(name))
+    tags_version.cache_clear()
+    try:
+        after = build_index(tiny_bundle, sounds, index_folder)
+        again = build_index(tiny_bundle, sounds, index_folder)
+    finally:
+        monkeypatch.undo()
+        tags_version.cache_clear()
+    assert (after.embedded, after.reused, after.changed) == (0, 9, True)
+    assert after.spec.id != before.spec.id
+    assert {record.title for record in records_of(index_folder)} == {"read anew"}
+    assert again.changed is False
+
+
+def test_another_decoding_is_another_generation(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build_index(tiny_bundle, sounds, tmp_path / "index")
+    monkeypatch.setattr(index.building.cache, "_DECODING", -1)
+    after = build_index(tiny_bundle, sounds, tmp_path / "index")
+    assert (after.embedded, after.changed) == (9, True)
+    assert after.spec.id != before.spec.id
