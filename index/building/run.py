@@ -169,12 +169,10 @@ class Run:
 
     def _considered(self, library: Library, cache: IndexCache) -> tuple[list[LibrarySound], list[Skipped]]:
         """The sounds to index, and those that are left out because they were not named or were taken out."""
-        removed = set(self._options.removed)
-        if self._only is None and not removed:
-            return list(library.sounds), []
+        taken_out = self._options.taken_out()
         sounds, left_out = [], []
         for sound in library.sounds:
-            if sound.path in removed:
+            if taken_out(sound.path):
                 left_out.append(Skipped(sound.path, REMOVED))
             elif self._only is None or sound.path in self._only or self._refused(library.root, sound.path, cache):
                 sounds.append(sound)

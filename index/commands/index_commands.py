@@ -91,8 +91,9 @@ def add(index: Path, paths: tuple[Path, ...]) -> None:
 def remove(index: Path, paths: tuple[Path, ...]) -> None:
     """Take sounds out of INDEX and keep them out, until thud index add names them.
 
-    Their files are left alone. PATH is a file or a folder, as it lies on the disk or as thud index list shows it. A
-    copy of the sound at another path stays in INDEX.
+    Their files are left alone. PATH is a file or a folder, as it lies on the disk or as thud index list shows it.
+    Of a folder, new files are kept out too. INDEX remembers paths: a copy of the sound at another path stays in
+    INDEX, and a file that is renamed or moved after it was taken out comes back, unless its folder is out as well.
     """
     from index.building.build import change_index
 

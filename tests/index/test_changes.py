@@ -116,6 +116,38 @@ def test_sounds_are_added_and_taken_out_by_name(
     assert "Usage" in thud("add", index, code=2).stderr
 
 
+def test_what_is_new_in_a_folder_that_was_taken_out_stays_out(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    index, whole = tmp_path / "index", (tiny_bundle.folder, sounds, tmp_path / "index")
+    thud(*whole)
+    thud("remove", index, "metal", "kitchen/wood")
+    strike(sounds / "metal/new.wav", 1500)
+    (sounds / "metal/pan_0.wav").rename(sounds / "metal/renamed.wav")
+    strike(sounds / "metal polish.wav", 1600)
+    thud(*whole)
+    found = {path for path in listed(index) if path.startswith(("metal", "kitchen"))}
+    assert found == {"metal polish.wav"}
+    assert "thud index remove" in skipped(index)["metal/renamed.wav"]
+    # One file of the folder is taken in again; the folder itself stays out.
+    thud("add", index, sounds / "metal/pan_1.wav", sounds / "kitchen")
+    strike(sounds / "metal/newer.wav", 1700)
+    thud(*whole)
+    kitchen = {"kitchen/wood/board-1.flac", "kitchen/wood/board-2.mp3"}
+    found = {path for path in listed(index) if path.startswith(("metal", "kitchen"))}
+    assert found == {"metal polish.wav", "metal/pan_1.wav"} | kitchen
+    thud("remove", index, "metal/pan_1.wav")
+    assert "metal/pan_1.wav" not in listed(index)
+    assert json.loads((index / "library.json").read_text())["removed"] == ["metal"]
+    # What moves out of it is a new file.
+    (sounds / "metal/renamed.wav").rename(sounds / "renamed.wav")
+    assert summary(thud(*whole).stdout)["indexed"] == 10 - 2
+    thud("add", index, sounds)
+    options = json.loads((index / "library.json").read_text())
+    assert (options["removed"], options["readmitted"]) == ([], [])
+    assert "moved after it was taken out" in " ".join(thud("remove", "--help").stdout.split())
+
+
 def test_verify_and_stats(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     shutil.copy(sounds / "metal/pan_1.wav", sounds / "metal/same.wav")
