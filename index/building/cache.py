@@ -24,6 +24,7 @@ from model.runtime import EmbeddedSound, Embeddings
 from model.sound import SoundLimits
 
 CACHE_FILE = "cache.sqlite"
+JOURNAL = f"{CACHE_FILE}-journal"
 LARGE = 4 * 2**20
 """A file of more bytes is read whole before it is decoded only where one of its size was a sound before."""
 
@@ -86,17 +87,19 @@ class DamagedCacheError(LibraryError):
 class IndexCache:
     """The cache of the index at `index_folder`, for sounds heard with `bundle_id` within `limits`.
 
-    Whoever opens it holds `only_writer` of the index. Use it as a context manager and from one thread. Each method
-    raises LibraryError where the file cannot be written, and DamagedCacheError where it is damaged.
+    Whoever opens it holds `only_writer` of the index, or reads only: with `read_only` nothing is made or written,
+    and what another process writes meanwhile may look like damage. Use it as a context manager and from one thread.
+    Each method raises LibraryError where the file cannot be read or written, and DamagedCacheError where it is
+    damaged.
     """
 
-    def __init__(self, index_folder: Path, bundle_id: str, limits: SoundLimits) -> None:
+    def __init__(self, index_folder: Path, bundle_id: str, limits: SoundLimits, *, read_only: bool = False) -> None:
         """Open or create."""
-        self._path = index_folder / CACHE_FILE
+        self._path, self._read_only = index_folder / CACHE_FILE, read_only
         self._rules = f"{metadata.version('thud')} {limits}"
         with ExitStack() as stack:
             with self._errors():
-                self._database = stack.enter_context(closing(_open(self._path)))
+                self._database = stack.enter_context(closing(_open(self._path, read_only)))
                 self._hearing = self._prepare(bundle_id)
                 sizes = self._database.execute(
                     "SELECT DISTINCT bytes FROM contents WHERE hearing = ? AND bytes > ?", (self._hearing, LARGE)
@@ -265,15 +268,16 @@ class IndexCache:
     def _prepare(self, bundle_id: str) -> int:
         """Make the tables of a new file; the number of this bundle with this way of decoding."""
         ((version,),) = self._database.execute("PRAGMA user_version")
-        if version not in (0, _VERSION):
+        if version not in ((_VERSION,) if self._read_only else (0, _VERSION)):
             raise DamagedCacheError(f"{self._path} is of another version of Thud")
         if version == 0:
             self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
         key = (bundle_id, decoding())
-        with self._database:
-            self._database.execute("INSERT OR IGNORE INTO hearing (bundle, decoding) VALUES (?, ?)", key)
-        row = self._database.execute("SELECT number FROM hearing WHERE bundle = ? AND decoding = ?", key)
-        return int(row.fetchone()[0])
+        if not self._read_only:
+            with self._database:
+                self._database.execute("INSERT OR IGNORE INTO hearing (bundle, decoding) VALUES (?, ?)", key)
+        row = self._database.execute("SELECT number FROM hearing WHERE bundle = ? AND decoding = ?", key).fetchone()
+        return 0 if row is None else int(row[0])
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -283,18 +287,26 @@ class IndexCache:
             name = getattr(error, "sqlite_errorname", None) or "SQLITE_CORRUPT"
             if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_ERROR", "SQLITE_CONSTRAINT")):
                 raise DamagedCacheError(f"{self._path} is damaged: {error}") from error
-            raise LibraryError(f"{self._path} cannot be written: {error}") from error
+            done = "read" if self._read_only else "written"
+            raise LibraryError(f"{self._path} cannot be {done}: {error}") from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     # Without SQLite's own locks, which some file systems do not have: the lock file is there before it is opened.
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?vfs=unix-none", uri=True, timeout=0)
+    how = "mode=ro&immutable=1" if read_only else "vfs=unix-none"
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=0)
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA temp_store = MEMORY")
     return database
 
 
+def quiet_state(index_folder: Path) -> FileState | None:
+    """The state of the cache's file, None while something is being written to it. Raises OSError."""
+    journal = index_folder / JOURNAL
+    return None if journal.exists() and journal.stat().st_size else FileState.of(index_folder / CACHE_FILE)
+
+
 def remove_cache(index_folder: Path) -> None:
     """Remove a cache that is damaged."""
-    for name in (CACHE_FILE, f"{CACHE_FILE}-journal"):
+    for name in (CACHE_FILE, JOURNAL):
         (index_folder / name).unlink(missing_ok=True)

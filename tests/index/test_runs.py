@@ -14,12 +14,14 @@ import pytest
 
 import index.building.build
 import index.building.cache
+import index.building.look
 import index.building.reading
 import index.building.run
 from index.building.build import build_index, change_index
 from index.building.cache import CACHE_FILE
 from index.building.content import tags_version
-from index.building.look import records_of
+from index.building.lock import only_writer
+from index.building.look import problems_of, records_of
 from model.bundle import Bundle
 from model.errors import LibraryError
 from tests.index.conftest import Strike
@@ -151,3 +153,28 @@ def test_another_decoding_is_another_generation(
     after = build_index(tiny_bundle, sounds, tmp_path / "index")
     assert (after.embedded, after.changed) == (9, True)
     assert after.spec.id != before.spec.id
+
+
+def test_an_index_is_checked_while_another_process_writes_it_and_nothing_is_written(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_folder = tmp_path / "index"
+    build_index(tiny_bundle, sounds, index_folder)
+    with only_writer(index_folder):
+        assert list(problems_of(index_folder)) == []
+    (index_folder / ".lock").unlink()
+    before = {path: path.stat().st_mtime_ns for path in (index_folder, *index_folder.rglob("*"))}
+    assert list(problems_of(index_folder)) == []
+    assert {path: path.stat().st_mtime_ns for path in (index_folder, *index_folder.rglob("*"))} == before
+    # Half of what a run writes looks like damage as long as its journal is there.
+    monkeypatch.setattr(index.building.look, "_AGAIN_SECONDS", 0)
+    journal = index_folder / f"{CACHE_FILE}-journal"
+    journal.write_bytes(b"x")
+    os.truncate(index_folder / CACHE_FILE, (index_folder / CACHE_FILE).stat().st_size // 2)
+    assert list(problems_of(index_folder)) == []
+    journal.unlink()
+    (problem,) = problems_of(index_folder)
+    assert "cache.sqlite is damaged" in problem
+    (index_folder / CACHE_FILE).write_bytes(b"")
+    (problem,) = problems_of(index_folder)
+    assert "the next run makes it anew" in problem
