@@ -27,6 +27,7 @@ from index.generation import (
 from index.library.facts import labels_note
 from index.library.finding import Library, LibrarySound, Skipped, find_library
 from index.library.skipped import lines_about, write_skipped
+from index.library.walk import READ
 from index.nearest.hubs import find_hubs
 from index.nearest.vectors import VectorIndex, Vectors
 from model.atomic import claimed_file
@@ -49,15 +50,17 @@ class BuildReport:
 
     `skipped` lists the files that are not in the index, `duplicates` those that are in it as copies; the reason of
     a duplicate names the file with the same content. `changed`: whether another generation was current before.
-    `missing` counts those of `skipped` that are no files, but rows of the manifest. `embedded` counts the contents
-    that this run embedded, `reused` those that it took from the cache; `seconds` is the time of finding out
-    contents and embedding alone, without loading the tower.
+    `missing` counts those of `skipped` that are no files, but rows of the manifest. `read` counts manifests and
+    sidecars that were used; they are not in `skipped`. `embedded` counts the contents that this run embedded,
+    `reused` those that it took from the cache; `seconds` is the time of finding out contents and embedding alone,
+    without loading the tower.
     """
 
     spec: IndexSpec
     skipped: tuple[Skipped, ...]
     duplicates: tuple[Skipped, ...]
     missing: int
+    read: int
     changed: bool
     reused: int
     embedded: int
@@ -135,11 +138,12 @@ class Run:
         )
         seconds = time.perf_counter() - began - self._loading
         records = Records(sounds, embedded.ids, cache)
-        skipped = sorted([*library.skipped, *left_out, *embedded.skipped], key=lambda one: one.path)
+        everything = sorted([*library.skipped, *left_out, *embedded.skipped], key=lambda one: one.path)
+        skipped = [one for one in everything if one.reason not in READ]
         duplicates = records.duplicates()
         for line in lines_about(skipped, duplicates):
             self._say(line)
-        write_skipped(self._folder, [*skipped, *duplicates])
+        write_skipped(self._folder, [*everything, *duplicates])
         if not records:
             raise LibraryError(
                 f"nothing under {library.root} could be indexed: "
@@ -161,6 +165,7 @@ class Run:
             tuple(skipped),
             tuple(duplicates),
             missing,
+            len(everything) - len(skipped),
             changed,
             spec.sounds - embedded.embedded,
             embedded.embedded,

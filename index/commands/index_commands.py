@@ -208,9 +208,10 @@ def _tell(report: "BuildReport", index: Path, bundle: "Bundle | None" = None, pr
     click.echo(f"  unlabelled {spec.unlabelled:>8,}")
     click.echo(f"duplicates   {spec.duplicates:>8,}")
     click.echo(f"skipped      {spec.skipped:>8,}")
-    click.echo(
-        f"found        {spec.sounds + spec.duplicates + spec.skipped - report.missing:>8,}  files and folders"
-    )
+    if report.read:
+        click.echo(f"read         {report.read:>8,}  manifest, and files beside sounds")
+    found = spec.sounds + spec.duplicates + spec.skipped + report.read - report.missing
+    click.echo(f"found        {found:>8,}  files and folders")
     if report.missing:
         click.echo(f"not found    {report.missing:>8,}  that the manifest lists, of those skipped")
     if report.skipped or report.duplicates:

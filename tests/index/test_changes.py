@@ -148,6 +148,25 @@ def test_what_is_new_in_a_folder_that_was_taken_out_stays_out(
     assert "moved after it was taken out" in " ".join(thud("remove", "--help").stdout.split())
 
 
+def test_files_that_are_used_are_not_skipped(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    (sounds / "manifest.csv").write_text("path,material\nunsorted/thing 0.ogg,glass\n")
+    (sounds / "metal/manifest.csv").write_text("path,material\n")
+    (sounds / "metal/pan_0.json").write_text('{"title": "a pan"}')
+    (sounds / "metal/pan_1.json").write_text(f'{{"title": {"9" * 5000}}}')
+    done = thud(tiny_bundle.folder, sounds, tmp_path / "index")
+    found = summary(done.stdout)
+    assert {name: found[name] for name in ("indexed", "read", "skipped", "found")} == {
+        "indexed": 9, "read": 2, "skipped": 2, "found": 13,
+    }  # fmt: skip
+    assert [line for line in done.stderr.splitlines() if line.startswith("skipped")] == [
+        "skipped metal/manifest.csv: a manifest, no sound",
+        "skipped metal/pan_1.json: what is known of the sound beside it cannot be read: "
+        "it has a number of too many digits",
+    ]
+    assert skipped(tmp_path / "index")["manifest.csv"] == "the manifest, read for what it says of sounds"
+    assert json.loads(thud("stats", tmp_path / "index", "--json").stdout)["skipped"] == 2
+
+
 def test_verify_and_stats(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     shutil.copy(sounds / "metal/pan_1.wav", sounds / "metal/same.wav")
