@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from index.building.options import Options, find_options, read_options
+from index.building.lock import only_writer
+from index.building.options import Options, find_options, is_at_or_under, read_options
 from index.building.run import BuildReport, Run
 from index.generation import CATALOGUE, current_generation
 from index.library.finding import find_library
@@ -46,7 +47,9 @@ def build_index(
     With `hubness`, and where the bundle has pictures to find hubs with, the index ranks by cosine minus the hub
     bias of each sound, else by cosine alone. With `labels`, and where the bundle has heads and a label strength,
     the vector of a labelled sound is drawn towards its material, else it is the embedding of the sound alone. The
-    same sounds, labels and bundle give the same generation.
+    same sounds, labels and bundle give the same generation. Above 50,000 vectors this is so for its id, catalogue
+    and vectors; its inverted lists also depend on the index's history, because centroids are used again as long as
+    they do (index/nearest/vectors.py): answers from the lists may differ within the recall that was measured.
 
     `propose`: a table to write with guesses of the sounds' materials (index/building/proposals.py).
 
@@ -55,21 +58,23 @@ def build_index(
     or if it has no heads to guess with.
     """
     root, folder = sounds_folder.resolve(), bundle.folder.resolve()
-    earlier = find_options(index_folder)
-    # The same library may have moved; in another one, that a path was taken out says nothing.
-    same = earlier is not None and (earlier.sounds == root or not earlier.sounds.exists())
-    options = Options(
-        sounds=root,
-        bundle=None if folder == PRETRAINED.resolve() else folder,
-        manifest=None if manifest is None else manifest.absolute(),
-        use_manifest=use_manifest,
-        max_seconds=limits.max_seconds,
-        hubness=hubness,
-        labels=labels,
-        removed=earlier.removed if earlier is not None and same else (),
-    )
-    workers = workers or available_cpus()
-    return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)()
+    with only_writer(index_folder):
+        earlier = find_options(index_folder)
+        # The same library may have moved; in another one, that a path was taken out says nothing.
+        same = earlier is not None and (earlier.sounds == root or not earlier.sounds.exists())
+        options = Options(
+            sounds=root,
+            bundle=None if folder == PRETRAINED.resolve() else folder,
+            manifest=None if manifest is None else manifest.absolute(),
+            use_manifest=use_manifest,
+            max_seconds=limits.max_seconds,
+            hubness=hubness,
+            labels=labels,
+            removed=earlier.removed if earlier is not None and same else (),
+            readmitted=earlier.readmitted if earlier is not None and same else (),
+        )
+        workers = workers or available_cpus()
+        return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)()
 
 
 def change_index(
@@ -77,12 +82,20 @@ def change_index(
 ) -> BuildReport:
     """Take the sounds at and under `add` into the index and those at and under `remove` out of it.
 
-    A sound that is taken out stays out, also in later runs, until it is added again; its file is left alone. Other
-    files that are new are not taken in. Everything else is as in the last run. The paths to add lie in the index's
-    sound folder; those to remove may also be given as the index has them, relative to that folder.
+    A sound that is taken out stays out, also in later runs, until it is added again; its file is left alone. Of a
+    folder that is taken out, so do files that are new there. Paths are what is remembered: a file that is moved to
+    where nothing was taken out is a new one. Other files that are new are not taken in. Everything else is as in
+    the last run. The paths to add lie in the index's sound folder; those to remove may also be given as the index
+    has them, relative to that folder.
 
     Raises LibraryError for a path that is no such sound, and as `build_index` does.
     """
+    read_options(index_folder)  # A folder that is no index is refused before a lock is made in it.
+    with only_writer(index_folder):
+        return _change(index_folder, add, remove, say)
+
+
+def _change(index_folder: Path, add: Sequence[Path], remove: Sequence[Path], say: Say) -> BuildReport:
     options = read_options(index_folder)
     bundle = load_bundle(options.bundle_folder)
     generation = current_generation(index_folder)
@@ -91,28 +104,28 @@ def change_index(
             f"{options.bundle_folder} is another bundle than the index was made with; run thud index again"
         )
     known = indexed_paths(generation.folder / CATALOGUE)
-    removed = set(options.removed)
     for path in remove:
-        inside = _among(known, _relative(path, options.sounds)) or _among(known, path.as_posix())
-        if not inside:
+        relative = _relative(path, options.sounds)
+        if not _among(known, relative):
+            relative = os.path.normpath(path)
+        if relative is None or not _among(known, relative):
             raise LibraryError(f"{path} is not in the index")
-        removed |= inside
+        options = options.without(relative)
     added: set[str] = set()
     library = find_library(options.sounds, options.manifest, use_manifest=options.use_manifest)
-    if add:
-        there = {sound.path for sound in library.sounds}
-        for path in add:
-            relative = _relative(path, options.sounds)
-            if relative is None:
-                raise LibraryError(f"{path} is not in {options.sounds}, the folder of this index's sounds")
-            inside = _among(there, relative)
-            if not inside:
-                reasons = [one.reason for one in library.skipped if one.path == relative]
-                raise LibraryError(
-                    f"{path} is no sound that can be indexed{''.join(f': {one}' for one in reasons[:1])}"
-                )
-            added |= inside
-    options = options.model_copy(update={"removed": tuple(sorted(removed - added))})
+    there = {sound.path for sound in library.sounds}
+    for path in add:
+        relative = _relative(path, options.sounds)
+        if relative is None:
+            raise LibraryError(f"{path} is not in {options.sounds}, the folder of this index's sounds")
+        inside = _among(there, relative)
+        if not inside:
+            reasons = [one.reason for one in library.skipped if one.path == relative]
+            raise LibraryError(
+                f"{path} is no sound that can be indexed{''.join(f': {one}' for one in reasons[:1])}"
+            )
+        added |= inside
+        options = options.with_(relative)
     limits = SoundLimits(max_seconds=options.max_seconds)
     workers = available_cpus()
     return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, only=known | added)(library)
@@ -139,9 +152,4 @@ def _relative(path: Path, root: Path) -> str | None:
 
 def _among(paths: set[str], wanted: str | None) -> set[str]:
     """Of the paths, that one and those under it."""
-    if wanted is None:
-        return set()
-    wanted = os.path.normpath(wanted)
-    if wanted == ".":
-        return set(paths)
-    return {path for path in paths if path == wanted or path.startswith(f"{wanted}/")}
+    return set() if wanted is None else {path for path in paths if is_at_or_under(path, wanted)}

@@ -8,7 +8,7 @@ be computed again from the files: a cache that is damaged is made anew.
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, fields
 from importlib import metadata
@@ -18,18 +18,17 @@ from typing import Any, Self
 
 import numpy as np
 
-from index.building.content import Content, ContentFacts, FileState, KnownFile
-from model.errors import LibraryError, ThudError
-from model.locks import exclusive
+from index.building.content import Content, ContentFacts, FileState, KnownFile, tags_version
+from model.errors import LibraryError
 from model.runtime import EmbeddedSound, Embeddings
 from model.sound import SoundLimits
 
 CACHE_FILE = "cache.sqlite"
-LOCK_FILE = ".lock"
+JOURNAL = f"{CACHE_FILE}-journal"
 LARGE = 4 * 2**20
 """A file of more bytes is read whole before it is decoded only where one of its size was a sound before."""
 
-_VERSION = 2
+_VERSION = 3
 _DECODING = 1
 """Raised by whoever changes what decoding, finding hits or embedding makes of a file."""
 _KEPT = 8
@@ -51,10 +50,12 @@ CREATE TABLE contents (
     hits INTEGER NOT NULL,
     decoded TEXT NOT NULL,
     tags TEXT NOT NULL,
+    tags_version TEXT NOT NULL,
     crc INTEGER NOT NULL,
     embeddings BLOB NOT NULL,
     UNIQUE (hearing, id)
 );
+CREATE INDEX by_tags_version ON contents (hearing, tags_version);
 CREATE TABLE files (
     path TEXT PRIMARY KEY,
     bytes INTEGER NOT NULL,
@@ -73,6 +74,12 @@ INSERT INTO published VALUES (0, NULL, NULL);
 _DECODED = [field.name for field in fields(EmbeddedSound) if field.name != "embeddings"]
 
 
+def decoding() -> str:
+    """What stands for the way in which a file becomes embeddings, beside the bundle."""
+    # What an embedded sound consists of is part of it: a row that lacks a field is one of another decoding.
+    return f"{_DECODING} {' '.join(_DECODED)}"
+
+
 class DamagedCacheError(LibraryError):
     """A cache that cannot be read; a run removes it and begins anew."""
 
@@ -80,27 +87,19 @@ class DamagedCacheError(LibraryError):
 class IndexCache:
     """The cache of the index at `index_folder`, for sounds heard with `bundle_id` within `limits`.
 
-    While it is open no other process can open it, so that two runs never write the same index at once. Use it as a
-    context manager and from one thread. Each method raises LibraryError where the file cannot be written, and
-    DamagedCacheError where it is damaged.
+    Whoever opens it holds `only_writer` of the index, or reads only: with `read_only` nothing is made or written,
+    and what another process writes meanwhile may look like damage. Use it as a context manager and from one thread.
+    Each method raises LibraryError where the file cannot be read or written, and DamagedCacheError where it is
+    damaged.
     """
 
-    def __init__(self, index_folder: Path, bundle_id: str, limits: SoundLimits) -> None:
-        """Open or create. Raises LibraryError if another run has it open."""
-        self._path = index_folder / CACHE_FILE
+    def __init__(self, index_folder: Path, bundle_id: str, limits: SoundLimits, *, read_only: bool = False) -> None:
+        """Open or create."""
+        self._path, self._read_only = index_folder / CACHE_FILE, read_only
         self._rules = f"{metadata.version('thud')} {limits}"
         with ExitStack() as stack:
-            try:
-                index_folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(
-                    exclusive(index_folder, index_folder / LOCK_FILE, "another thud index is at work in")
-                )
-            except OSError as error:
-                raise LibraryError(f"{index_folder} cannot be written: {error.strerror or error}") from error
-            except ThudError as error:
-                raise LibraryError(str(error)) from error
             with self._errors():
-                self._database = stack.enter_context(closing(_open(self._path)))
+                self._database = stack.enter_context(closing(_open(self._path, read_only)))
                 self._hearing = self._prepare(bundle_id)
                 sizes = self._database.execute(
                     "SELECT DISTINCT bytes FROM contents WHERE hearing = ? AND bytes > ?", (self._hearing, LARGE)
@@ -163,15 +162,33 @@ class IndexCache:
         tags = json.dumps(content.tags, ensure_ascii=False)
         blob = sound.embeddings.tobytes()
         size = (content.bytes, sound.seconds, len(sound.hits))
-        row = (self._hearing, content.id, *size, decoded, tags, zlib.crc32(blob), blob)
+        row = (self._hearing, content.id, *size, decoded, tags, tags_version(), zlib.crc32(blob), blob)
         insert = (
-            "INSERT OR REPLACE INTO contents (hearing, id, bytes, seconds, hits, decoded, tags, crc, embeddings) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO contents "
+            "(hearing, id, bytes, seconds, hits, decoded, tags, tags_version, crc, embeddings) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         with self._errors():
             self._database.execute(insert, row)
         if content.bytes > LARGE:
             self.sizes.add(content.bytes)
+
+    def with_old_tags(self) -> set[str]:
+        """The ids of the contents whose tags another version of the code has read."""
+        query = "SELECT id FROM contents WHERE hearing = ? AND tags_version"
+        key = (self._hearing, tags_version())
+        with self._errors():
+            rows = self._database.execute(f"{query} < ? UNION {query} > ?", key + key)
+            return {str(identity) for (identity,) in rows}
+
+    def replace_tags(self, identity: str, tags: dict[str, str]) -> None:
+        """Keep other tags of a content that is known; they are on the disk after `commit`."""
+        update = "UPDATE contents SET tags = ?, tags_version = ? WHERE hearing = ? AND id = ?"
+        values = (json.dumps(tags, ensure_ascii=False), tags_version(), self._hearing, identity)
+        with self._errors():
+            self._database.execute(update, values)
+            # The records are others now, though all that the fingerprint is made of is the same.
+            self._database.execute("UPDATE published SET fingerprint = NULL")
 
     def remember(self, path: str, state: FileState, known: KnownFile) -> None:
         """Keep what a file in this state is; it is on the disk after `commit`."""
@@ -186,10 +203,10 @@ class IndexCache:
         with self._errors():
             self._database.commit()
 
-    def published(self, ids: Iterable[str], files: int) -> None:
+    def published(self, ids: Iterable[str], paths: Collection[str]) -> None:
         """Note that a generation of the contents `ids` was published, and prune what none has used for long.
 
-        `files` is the number of files of the library: what is known of others goes once they are as many.
+        `paths` are those of the library's sounds: what is known of others goes once they are as many.
         """
         with self._errors(), self._database as database:
             database.execute("UPDATE published SET count = count + 1")
@@ -210,8 +227,11 @@ class IndexCache:
             database.execute("DELETE FROM unused WHERE since <= ?", (count - _KEPT,))
             database.execute("DROP TABLE used")
             ((known,),) = database.execute("SELECT COUNT(*) FROM files")
-            if known > 2 * files + 1000:
-                database.execute("DELETE FROM files")
+            if known > 2 * len(paths) + 1000:
+                database.execute("CREATE TEMP TABLE there (path TEXT PRIMARY KEY) WITHOUT ROWID")
+                database.executemany("INSERT INTO there VALUES (?)", ((path,) for path in paths))
+                database.execute("DELETE FROM files WHERE path NOT IN (SELECT path FROM there)")
+                database.execute("DROP TABLE there")
 
     def generation_of(self, fingerprint: str) -> str | None:
         """The generation that a run with this fingerprint made, if it was the last one that kept it."""
@@ -248,16 +268,16 @@ class IndexCache:
     def _prepare(self, bundle_id: str) -> int:
         """Make the tables of a new file; the number of this bundle with this way of decoding."""
         ((version,),) = self._database.execute("PRAGMA user_version")
-        if version not in (0, _VERSION):
+        if version not in ((_VERSION,) if self._read_only else (0, _VERSION)):
             raise DamagedCacheError(f"{self._path} is of another version of Thud")
         if version == 0:
             self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
-        # What an embedded sound consists of is part of it: a row that lacks a field is one of another decoding.
-        key = (bundle_id, f"{_DECODING} {' '.join(_DECODED)}")
-        with self._database:
-            self._database.execute("INSERT OR IGNORE INTO hearing (bundle, decoding) VALUES (?, ?)", key)
-        row = self._database.execute("SELECT number FROM hearing WHERE bundle = ? AND decoding = ?", key)
-        return int(row.fetchone()[0])
+        key = (bundle_id, decoding())
+        if not self._read_only:
+            with self._database:
+                self._database.execute("INSERT OR IGNORE INTO hearing (bundle, decoding) VALUES (?, ?)", key)
+        row = self._database.execute("SELECT number FROM hearing WHERE bundle = ? AND decoding = ?", key).fetchone()
+        return 0 if row is None else int(row[0])
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -267,18 +287,26 @@ class IndexCache:
             name = getattr(error, "sqlite_errorname", None) or "SQLITE_CORRUPT"
             if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_ERROR", "SQLITE_CONSTRAINT")):
                 raise DamagedCacheError(f"{self._path} is damaged: {error}") from error
-            raise LibraryError(f"{self._path} cannot be written: {error}") from error
+            done = "read" if self._read_only else "written"
+            raise LibraryError(f"{self._path} cannot be {done}: {error}") from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     # Without SQLite's own locks, which some file systems do not have: the lock file is there before it is opened.
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?vfs=unix-none", uri=True, timeout=0)
+    how = "mode=ro&immutable=1" if read_only else "vfs=unix-none"
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=0)
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA temp_store = MEMORY")
     return database
 
 
+def quiet_state(index_folder: Path) -> FileState | None:
+    """The state of the cache's file, None while something is being written to it. Raises OSError."""
+    journal = index_folder / JOURNAL
+    return None if journal.exists() and journal.stat().st_size else FileState.of(index_folder / CACHE_FILE)
+
+
 def remove_cache(index_folder: Path) -> None:
     """Remove a cache that is damaged."""
-    for name in (CACHE_FILE, f"{CACHE_FILE}-journal"):
+    for name in (CACHE_FILE, JOURNAL):
         (index_folder / name).unlink(missing_ok=True)

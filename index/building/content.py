@@ -1,12 +1,17 @@
 """The content of a sound file: its id, what is known of it, and the file's state, by which a change is noticed."""
 
 import hashlib
+import inspect
 import os
 import time
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from index.library import riff, tags, texts
+from model import fields
 from model.files import open_regular
 from model.runtime import EmbeddedSound
 
@@ -31,12 +36,17 @@ class FileState:
     def of(cls, path: str | Path) -> "FileState":
         """The state of the file now. Raises OSError."""
         found = os.stat(path)  # noqa: PTH116 -- the one call for each file that every run makes
-        # SQLite has no unsigned numbers of 64 bits, which some network file systems make of inodes.
-        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino & (2**63 - 1))
+        return cls(found.st_size, *map(_folded, (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)))
 
     def settled(self) -> bool:
         """Whether it is old enough to stand for one content."""
         return time.time_ns() - self.changed_ns >= SETTLED_NS
+
+
+def _folded(number: int) -> int:
+    """The last 63 bits of it. SQLite has no larger numbers; dates from 2262 on, and inodes of some network file
+    systems, are larger."""
+    return number & (2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -70,3 +80,12 @@ def sound_id(path: str | Path) -> str:
     """A sound's id: the first 20 hex digits of the SHA-256 of the file's bytes. Raises OSError."""
     with open_regular(Path(path)) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:ID_DIGITS]
+
+
+@cache
+def tags_version() -> str:
+    """What decides the tags that are read from a file: a hash of the code that does, and of tinytag's version."""
+    digest = hashlib.sha256(metadata.version("tinytag").encode())
+    for module in (tags, riff, texts, fields):
+        digest.update(inspect.getsource(module).encode())
+    return digest.hexdigest()[:16]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from index.building.cache import LARGE, IndexCache
 from index.building.content import ID_DIGITS, FileState, KnownFile
-from index.building.reading import Found, Work, embed_files, hash_file, unreadable
+from index.building.reading import Found, Work, embed_files, hash_file, tags_of, unreadable
 from index.library.finding import Skipped
 from model.progress import progress
 from model.runtime import TowerRuntime
@@ -54,8 +54,9 @@ def embed_sounds(
     """Find the content of the sounds at `paths` under `root`; what is not in the `cache` is embedded and added.
 
     A file is hashed only if its state is not known, and embedded only if its content is not; of files with the same
-    content one is embedded. The cache is written every 256 sounds and when the run is interrupted. A sound that
-    cannot be used becomes a `Skipped`. `runtime` is called when the first sound is to be embedded.
+    content one is embedded. Of known contents, tags that another version of the code has read are read again. The
+    cache is written every 256 sounds and when the run is interrupted. A sound that cannot be used becomes a
+    `Skipped`. `runtime` is called when the first sound is to be embedded.
     """
     with (
         silent_decoders(),
@@ -65,6 +66,7 @@ def embed_sounds(
         run = _Run(pool, runtime, root, paths, cache, limits, bar.update, workers)
         try:
             run.all()
+            run.read_tags_again()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -135,6 +137,33 @@ class _Run:
                     del self._waiting[size]
             self._hash(some)
             self._finish()
+
+    def read_tags_again(self) -> None:
+        """Those of known contents that another version of the code has read; they stay as they are at an error."""
+        old = self._cache.with_old_tags()
+        reading: deque[tuple[str, Future[dict[str, str] | None]]] = deque()
+        for place in range(len(self._paths) if old else 0):
+            identity = self.result.ids[place].decode()
+            if identity not in old:
+                continue
+            path = self._paths[place]
+            try:
+                state = FileState.of(Path(self._root, path))
+            except OSError:
+                continue
+            old.discard(identity)
+            settled = self._cache.file(path, state) == KnownFile(identity)
+            job = self._pool.submit(tags_of, self._root, path, state, identity, settled=settled)
+            reading.append((identity, job))
+            self._replace_tags(reading, _AHEAD)
+        self._replace_tags(reading, 0)
+
+    def _replace_tags(self, reading: "deque[tuple[str, Future[dict[str, str] | None]]]", left: int) -> None:
+        while len(reading) > left:
+            identity, job = reading.popleft()
+            tags = job.result()
+            if tags is not None:
+                self._cache.replace_tags(identity, tags)
 
     def _changed(self, places: Iterable[int]) -> list[Work]:
         """The files that have to be read; what the cache knows of the others is taken at once."""

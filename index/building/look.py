@@ -1,13 +1,14 @@
 """Looking at an index: its records, what is wrong with it, and what is in it."""
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from index.building.cache import CACHE_FILE, DamagedCacheError, IndexCache
+from index.building.cache import CACHE_FILE, DamagedCacheError, IndexCache, quiet_state
 from index.building.content import sound_id
 from index.building.options import read_options
 from index.catalogue import Catalogue, SoundRecord
@@ -18,6 +19,8 @@ from model.sound import SoundLimits
 from model.threads import available_cpus
 
 _AT_ONCE = 500
+_TRIES = 5
+_AGAIN_SECONDS = 1.0
 
 
 def records_of(index_folder: Path) -> Iterator[SoundRecord]:
@@ -35,8 +38,9 @@ def records_of(index_folder: Path) -> Iterator[SoundRecord]:
 def problems_of(index_folder: Path, *, quick: bool = False) -> Iterator[str]:
     """A line for each thing that is wrong: with the generation's files, with the cache, with a sound's file.
 
-    Every file is read and its content compared; with `quick` only its size. Raises LibraryError where there is no
-    index or another process is at work on it.
+    Every file is read and its content compared; with `quick` only its size. Nothing is written, and another process
+    may be at work on the index: its cache is read again a few times then, and nothing is said of a cache that was
+    being written each time. Raises LibraryError where there is no index.
     """
     generation = current_generation(index_folder)
     problems = list(_of_generation(generation))
@@ -105,9 +109,24 @@ def _of_cache(index_folder: Path, generation: Generation) -> Iterator[str]:
     if not (index_folder / CACHE_FILE).exists():
         yield f"{index_folder / CACHE_FILE} is not there: the next run embeds all sounds again"
         return
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(_AGAIN_SECONDS)
+        try:
+            before = quiet_state(index_folder)
+            found = list(_read_cache(index_folder, generation))
+            # What is read while a run writes may look like damage, and is not.
+            if not found or (before is not None and before == quiet_state(index_folder)):
+                yield from found
+                return
+        except OSError:  # It was removed a moment ago, by a run that makes it anew.
+            continue
+
+
+def _read_cache(index_folder: Path, generation: Generation) -> Iterator[str]:
     limits = SoundLimits(max_seconds=read_options(index_folder).max_seconds)
     try:
-        with IndexCache(index_folder, generation.spec.bundle_id, limits) as cache:
+        with IndexCache(index_folder, generation.spec.bundle_id, limits, read_only=True) as cache:
             cache.check()
             missing = sum(cache.seconds(record.id) is None for record in records_of(index_folder))
     except DamagedCacheError as error:

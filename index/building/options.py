@@ -1,6 +1,7 @@
 """What the last run over a library was asked for, in INDEX/library.json, so that later ones do the same."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,7 +19,8 @@ class Options(BaseModel):
     """The options of a run. `bundle` None: the pretrained one. `manifest` None: the one that is found, if
     `use_manifest`.
 
-    `removed`: the POSIX paths under `sounds`, of files and folders, that were taken out of the index.
+    `removed`: the POSIX paths under `sounds`, of files and folders, that were taken out of the index; `readmitted`:
+    those under them that were taken in again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,11 +33,49 @@ class Options(BaseModel):
     hubness: bool = True
     labels: bool = True
     removed: tuple[str, ...] = ()
+    readmitted: tuple[str, ...] = ()
 
     @property
     def bundle_folder(self) -> Path:
         """Where the bundle is."""
         return self.bundle or PRETRAINED
+
+    def without(self, path: str) -> "Options":
+        """These options with the file or folder taken out."""
+        return self._changed(path, taken_out=True)
+
+    def with_(self, path: str) -> "Options":
+        """These options with the file or folder taken in again, if it was taken out."""
+        return self._changed(path, taken_out=False)
+
+    def taken_out(self) -> Callable[[str], bool]:
+        """Whether a path was taken out: it or the nearest folder above it that was taken out or in decides."""
+        decided = {**dict.fromkeys(self.removed, True), **dict.fromkeys(self.readmitted, False)}
+
+        def is_out(path: str) -> bool:
+            while path not in decided:
+                if path == ".":
+                    return False
+                path = path.rpartition("/")[0] or "."
+            return decided[path]
+
+        return is_out if decided else lambda path: False
+
+    def _changed(self, path: str, *, taken_out: bool) -> "Options":
+        def others(paths: tuple[str, ...]) -> set[str]:
+            return {one for one in paths if not is_at_or_under(one, path)}
+
+        removed, readmitted = others(self.removed), others(self.readmitted)
+        left = self.model_copy(update={"removed": tuple(sorted(removed)), "readmitted": tuple(sorted(readmitted))})
+        if left.taken_out()(path) == taken_out:
+            return left
+        name, paths = ("removed", removed) if taken_out else ("readmitted", readmitted)
+        return left.model_copy(update={name: tuple(sorted({*paths, path}))})
+
+
+def is_at_or_under(path: str, folder: str) -> bool:
+    """Whether the POSIX path is the folder's or lies in it; "." is the folder of all."""
+    return folder in (".", path) or path.startswith(f"{folder}/")
 
 
 def read_options(index_folder: Path) -> Options:

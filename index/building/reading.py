@@ -54,6 +54,17 @@ def hash_file(root: str, path: str, state: FileState) -> Found:
         return Found(reason=unreadable(error))
 
 
+def tags_of(root: str, path: str, state: FileState, identity: str, *, settled: bool) -> dict[str, str] | None:
+    """The tags of a file that was found in this state, None where it has another content than `identity` now."""
+    full = Path(root, path)
+    try:
+        tags = read_tags(full)
+        same = (settled or sound_id(full) == identity) and FileState.of(full) == state
+    except OSError:
+        return None
+    return tags if same else None
+
+
 def embed_files(runtime: TowerRuntime, root: str, works: list[Work], limits: SoundLimits) -> list[Found]:
     """What came of the works, which are decoded first and embedded then."""
     decoded = [_attempt(work, partial(runtime.decode, Path(root, work.path), limits)) for work in works]

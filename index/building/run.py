@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index.building.cache import DamagedCacheError, IndexCache, remove_cache
+from index.building.cache import DamagedCacheError, IndexCache, decoding, remove_cache
 from index.building.content import FileState
 from index.building.embed import embed_sounds
 from index.building.options import Options, write_options
@@ -27,6 +27,7 @@ from index.generation import (
 from index.library.facts import labels_note
 from index.library.finding import Library, LibrarySound, Skipped, find_library
 from index.library.skipped import lines_about, write_skipped
+from index.library.walk import READ
 from index.nearest.hubs import find_hubs
 from index.nearest.vectors import VectorIndex, Vectors
 from model.atomic import claimed_file
@@ -49,15 +50,17 @@ class BuildReport:
 
     `skipped` lists the files that are not in the index, `duplicates` those that are in it as copies; the reason of
     a duplicate names the file with the same content. `changed`: whether another generation was current before.
-    `missing` counts those of `skipped` that are no files, but rows of the manifest. `embedded` counts the contents
-    that this run embedded, `reused` those that it took from the cache; `seconds` is the time of finding out
-    contents and embedding alone, without loading the tower.
+    `missing` counts those of `skipped` that are no files, but rows of the manifest. `read` counts manifests and
+    sidecars that were used; they are not in `skipped`. `embedded` counts the contents that this run embedded,
+    `reused` those that it took from the cache; `seconds` is the time of finding out contents and embedding alone,
+    without loading the tower.
     """
 
     spec: IndexSpec
     skipped: tuple[Skipped, ...]
     duplicates: tuple[Skipped, ...]
     missing: int
+    read: int
     changed: bool
     reused: int
     embedded: int
@@ -74,7 +77,8 @@ class Run:
 
     `say` is called with a line for each thing that a person should know. `propose`: a table to write with guesses.
     `only`: the paths to index; of other files, those that were refused before are looked at again, and those that
-    are new are left out. Errors are those of `build_index`.
+    are new are left out. Whoever makes and calls it holds `only_writer` of the index. Errors are those of
+    `build_index`.
     """
 
     def __init__(
@@ -116,7 +120,7 @@ class Run:
 
     def _with_cache(self, library: Library) -> BuildReport:
         with IndexCache(self._folder, self._bundle.id, self._limits) as cache:
-            # Of runs that were killed: nobody else writes here while the cache is open.
+            # Of runs that were killed: nobody else writes here while this one holds the lock.
             for left in self._folder.glob(".*.thud-*"):
                 left.unlink()
             return self._run(library, cache)
@@ -134,13 +138,14 @@ class Run:
         )
         seconds = time.perf_counter() - began - self._loading
         records = Records(sounds, embedded.ids, cache)
-        skipped = sorted([*library.skipped, *left_out, *embedded.skipped], key=lambda one: one.path)
+        everything = sorted([*library.skipped, *left_out, *embedded.skipped], key=lambda one: one.path)
+        skipped = [one for one in everything if one.reason not in READ]
         duplicates = records.duplicates()
         if not records and self._options.removed:
             raise LibraryError("that would leave no sound in the index; nothing was changed")
         for line in lines_about(skipped, duplicates):
             self._say(line)
-        write_skipped(self._folder, [*skipped, *duplicates])
+        write_skipped(self._folder, [*everything, *duplicates])
         if not records:
             raise LibraryError(
                 f"nothing under {library.root} could be indexed: "
@@ -149,7 +154,7 @@ class Run:
         write_options(self._folder, self._options)
         spec, changed = self._publish(library, records, cache, len(duplicates), len(skipped))
         if changed:
-            cache.published(records.ids(), len(sounds))
+            cache.published(records.ids(), [sound.path for sound in library.sounds])
         if self._proposals is not None:
             main = [found[record.hits.index(record.hit)] for record, found in records.with_embeddings()]
             self._proposals.write(list(records.sounds()), np.stack(main))
@@ -162,6 +167,7 @@ class Run:
             tuple(skipped),
             tuple(duplicates),
             missing,
+            len(everything) - len(skipped),
             changed,
             spec.sounds - embedded.embedded,
             embedded.embedded,
@@ -170,12 +176,10 @@ class Run:
 
     def _considered(self, library: Library, cache: IndexCache) -> tuple[list[LibrarySound], list[Skipped]]:
         """The sounds to index, and those that are left out because they were not named or were taken out."""
-        removed = set(self._options.removed)
-        if self._only is None and not removed:
-            return list(library.sounds), []
+        taken_out = self._options.taken_out()
         sounds, left_out = [], []
         for sound in library.sounds:
-            if sound.path in removed:
+            if taken_out(sound.path):
                 left_out.append(Skipped(sound.path, REMOVED))
             elif self._only is None or sound.path in self._only or self._refused(library.root, sound.path, cache):
                 sounds.append(sound)
@@ -197,7 +201,7 @@ class Run:
     ) -> tuple[IndexSpec, bool]:
         """The generation of the records, and whether it was not the current one before."""
         hub_spec = None if self._hub_spec is None else self._hub_spec.model_dump()
-        what = json.dumps([FORMAT_VERSION, self._bundle.id, self._strength, hub_spec])
+        what = json.dumps([FORMAT_VERSION, self._bundle.id, decoding(), self._strength, hub_spec])
         fingerprint = records.fingerprint(what)
         known = cache.generation_of(fingerprint)
         reused = known and self._reuse(known, library, duplicates, skipped)

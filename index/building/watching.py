@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,111 +19,173 @@ if TYPE_CHECKING:
 _QUIET_SECONDS = 1.0
 """A pass begins once nothing has changed for so long, or after `_PATIENCE_SECONDS` of changes."""
 _PATIENCE_SECONDS = 30.0
-_AGAIN_SECONDS = 60.0
-"""A pass that failed, as on a full disk, is tried again after this time."""
+_RESCAN_SECONDS = 60.0
+"""After this time there is a pass without a change. One that failed, as on a full disk, is tried again; and what
+other machines change on a network file system is seen, of which no system tells."""
+_RESCAN_SHARE = 20
+"""A pass that took long is repeated after so many times as long, so that it costs little."""
 _POLL_MILLISECONDS = 200
 
 Say = Callable[[str], None]
+Keep = Callable[[Change, str], bool]
 
 
 def watch_library(
     sounds: Path, index_folder: Path, manifest: Path | None, run: Callable[[Say], "BuildReport"], say: Say
 ) -> None:
-    """Call `run` now and after every change of the sounds or their manifest, until SIGINT or SIGTERM.
+    """Call `run` now, after every change of the sounds or their manifest, and each minute, until SIGINT or SIGTERM.
 
-    A change while a pass is running leads to another one. `say` is called with a line for each pass, and in the
-    first one with what the run says. A pass that fails leaves the index as it was. Raises LibraryError where the
-    folder cannot be watched.
+    A change while a pass is running leads to another one. `say` is called with a line for each pass, but for one
+    that found nothing new though nothing led to it, and in the first one with what the run says. A pass that fails
+    leaves the index as it was. A folder that was deleted and made again, or mounted again, is watched again. Raises
+    LibraryError where the folder cannot be watched at first.
     """
-    root, ours = sounds.resolve(), index_folder.resolve()
-    changed, stop = threading.Event(), threading.Event()
-
-    def sound_changed(change: Change, path: str) -> bool:
-        return not Path(path).is_relative_to(ours)
-
     with ExitStack() as stack:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         stack.callback(signal.signal, signal.SIGTERM, before)
-        stack.callback(stop.set)
+        watches = _Watches(sounds, index_folder, manifest)
+        stack.callback(watches.end)
         try:
-            _watch(root, True, sound_changed, changed, stop)
-            for folder, names in _manifests(root, manifest):
-
-                def manifest_changed(change: Change, path: str, names: tuple[str, ...] = names) -> bool:
-                    return Path(path).name in names
-
-                _watch(folder, False, manifest_changed, changed, stop)
-            say_first = say
+            watches.begin()
+            say_first, due = say, True
             while True:
-                changed.clear()
-                failed = _pass(run, say_first, say)
+                began = time.monotonic()
+                _pass(run, say_first, say, due)
                 say_first = _nothing
-                changed.wait(_AGAIN_SECONDS if failed else None)
-                until = time.monotonic() + _PATIENCE_SECONDS
-                while time.monotonic() < until and changed.is_set():
-                    changed.clear()
-                    changed.wait(_QUIET_SECONDS)
+                due = watches.wait(max(_RESCAN_SECONDS, _RESCAN_SHARE * (time.monotonic() - began)))
+                with suppress(LibraryError):  # The pass says what is wrong with the folder.
+                    watches.renew()
         except KeyboardInterrupt:
             say("watching has ended; the index is as the last line says")
 
 
-def _pass(run: Callable[[Say], "BuildReport"], say_notes: Say, say: Say) -> bool:
-    """One pass with its line. Whether it failed."""
+def _pass(run: Callable[[Say], "BuildReport"], say_notes: Say, say: Say, due: bool) -> None:
+    """One pass with its line, which is left out where the pass was not `due` and found nothing new."""
     began = time.perf_counter()
     try:
         report = run(say_notes)
     except (ThudError, OSError, MemoryError) as error:
         say(f"not indexed: {error}")
-        return True
+        return
+    if not (due or report.changed or report.embedded):
+        return
     spec, seconds = report.spec, time.perf_counter() - began
     what = f"index {spec.id}" if report.changed else "unchanged"
     say(
         f"{spec.sounds:,} sounds, {report.embedded:,} embedded, {spec.duplicates:,} duplicates, "
         f"{spec.skipped:,} skipped, {what}, {seconds:.1f} s"
     )
-    return False
 
 
-def _watch(
-    folder: Path,
-    recursive: bool,
-    keep: Callable[[Change, str], bool],
-    changed: threading.Event,
-    stop: threading.Event,
-) -> None:
-    """Set `changed` after each change that is to `keep`, in a thread, until `stop`. Returns once it is on watch."""
-    ready = threading.Event()
-    errors: list[Exception] = []
+class _Watches:
+    """Threads that look at the folder of sounds, and at those in which a manifest can change."""
 
-    def look() -> None:
+    def __init__(self, sounds: Path, index_folder: Path, manifest: Path | None) -> None:
+        self._sounds, self._ours, self._manifest = sounds, index_folder.resolve(), manifest
+        self._changed, self._stop = threading.Event(), threading.Event()
+        self._folders: list[Path] = []
+        self._threads: list[threading.Thread] = []
+        self._tried: object = None
+
+    def begin(self) -> None:
+        """Watch, and no longer what was watched before. Raises LibraryError where a folder cannot be watched."""
+        self.end()
+        self._stop, self._threads = threading.Event(), []
+        root = self._sounds.resolve()
+        others = _manifests(root, self._manifest)
+        self._folders = [self._sounds, *(folder for folder, _ in others)]
+        found = self._identities()  # Before the threads begin: a folder that is replaced meanwhile is another one.
         try:
-            for changes in watch(
-                folder,
-                watch_filter=keep,
-                stop_event=stop,
-                rust_timeout=_POLL_MILLISECONDS,
-                yield_on_timeout=True,
-                recursive=recursive,
-            ):
-                ready.set()
-                if changes:
-                    changed.set()
-        except (
-            Exception
-        ) as error:  # its own errors, such as too many folders to watch, have no class that is public
-            errors.append(error)
-            # The next pass says what is wrong with the folder; after that, changes are looked for without a watch.
-            changed.set()
+            self._watch(root, True, lambda change, path: not Path(path).is_relative_to(self._ours))
+            for folder, names in others:
+                self._watch(folder, False, _is_one_of(names))
         finally:
-            ready.set()
+            self._tried = found, self._alive()
 
-    threading.Thread(target=look, daemon=True).start()
-    ready.wait()
-    if errors:
-        raise LibraryError(
-            f"{folder} cannot be watched: {errors[0]}; with WATCHFILES_FORCE_POLLING=1 in the environment, "
-            "it is looked at again and again instead"
-        )
+    def renew(self) -> None:
+        """Watch again where a folder is another one than was watched, or no thread looks at it any more."""
+        self._changed.clear()
+        if self._tried != self._state() or not self._alive():
+            self.begin()
+
+    def wait(self, seconds: float) -> bool:
+        """Until a change is over, or for so many seconds. Whether there was a change."""
+        until = time.monotonic() + seconds
+        while not self._changed.wait(min(_QUIET_SECONDS, max(until - time.monotonic(), 0))):
+            if self._tried != self._state():
+                return True
+            if time.monotonic() >= until:
+                return False
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < until and self._changed.is_set():
+            self._changed.clear()
+            self._changed.wait(_QUIET_SECONDS)
+        return True
+
+    def end(self) -> None:
+        """Watch no longer."""
+        self._stop.set()
+
+    def _state(self) -> object:
+        return self._identities(), self._alive()
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        return [_identity(folder) for folder in self._folders]
+
+    def _alive(self) -> bool:
+        return len(self._threads) == len(self._folders) and all(thread.is_alive() for thread in self._threads)
+
+    def _watch(self, folder: Path, recursive: bool, keep: Keep) -> None:
+        """Set `changed` after each change that is to `keep`, in a thread. Returns once it is on watch."""
+        ready, stop = threading.Event(), self._stop
+        errors: list[Exception] = []
+        # Then nothing is told of a new folder in its place, even if that has the same inode.
+        lost = (Change.deleted, str(folder))
+
+        def look() -> None:
+            try:
+                for changes in watch(
+                    folder,
+                    watch_filter=lambda change, path: (change, path) == lost or keep(change, path),
+                    stop_event=stop,
+                    rust_timeout=_POLL_MILLISECONDS,
+                    yield_on_timeout=True,
+                    recursive=recursive,
+                ):
+                    ready.set()
+                    if changes:
+                        self._changed.set()
+                    if lost in changes:
+                        return
+            except (
+                Exception
+            ) as error:  # its own errors, such as too many folders to watch, have no class that is public
+                errors.append(error)
+            finally:
+                ready.set()
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        ready.wait()
+        if errors:
+            raise LibraryError(
+                f"{folder} cannot be watched: {errors[0]}; with WATCHFILES_FORCE_POLLING=1 in the environment, "
+                "it is looked at again and again instead"
+            )
+        self._threads.append(thread)
+
+
+def _is_one_of(names: tuple[str, ...]) -> Keep:
+    return lambda change, path: Path(path).name in names
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Device and inode, None where it is not there: a folder that was made or mounted again has others."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _manifests(root: Path, manifest: Path | None) -> list[tuple[Path, tuple[str, ...]]]:

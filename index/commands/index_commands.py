@@ -91,8 +91,9 @@ def add(index: Path, paths: tuple[Path, ...]) -> None:
 def remove(index: Path, paths: tuple[Path, ...]) -> None:
     """Take sounds out of INDEX and keep them out, until thud index add names them.
 
-    Their files are left alone. PATH is a file or a folder, as it lies on the disk or as thud index list shows it. A
-    copy of the sound at another path stays in INDEX.
+    Their files are left alone. PATH is a file or a folder, as it lies on the disk or as thud index list shows it.
+    Of a folder, new files are kept out too. INDEX remembers paths: a copy of the sound at another path stays in
+    INDEX, and a file that is renamed or moved after it was taken out comes back, unless its folder is out as well.
     """
     from index.building.build import change_index
 
@@ -207,9 +208,10 @@ def _tell(report: "BuildReport", index: Path, bundle: "Bundle | None" = None, pr
     click.echo(f"  unlabelled {spec.unlabelled:>8,}")
     click.echo(f"duplicates   {spec.duplicates:>8,}")
     click.echo(f"skipped      {spec.skipped:>8,}")
-    click.echo(
-        f"found        {spec.sounds + spec.duplicates + spec.skipped - report.missing:>8,}  files and folders"
-    )
+    if report.read:
+        click.echo(f"read         {report.read:>8,}  manifest, and files beside sounds")
+    found = spec.sounds + spec.duplicates + spec.skipped + report.read - report.missing
+    click.echo(f"found        {found:>8,}  files and folders")
     if report.missing:
         click.echo(f"not found    {report.missing:>8,}  that the manifest lists, of those skipped")
     if report.skipped or report.duplicates:

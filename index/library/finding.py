@@ -8,7 +8,7 @@ from typing import Literal
 from index.library.manifests import Entry, Manifest, find_manifest, match, read_manifest
 from index.library.names import material_called
 from index.library.sidecar import read_sidecar
-from index.library.walk import Walked, walk
+from index.library.walk import USED_MANIFEST, Walked, walk
 from model.errors import LibraryError, ManifestError, NotAManifestError
 
 _NOT_ENTERED = "listed in the manifest, but in a folder that is not entered"
@@ -71,6 +71,8 @@ def find_library(folder: Path, manifest: Path | None = None, *, use_manifest: bo
     notes = walked.notes
     table = _manifest_of(root, manifest, notes) if use_manifest else None
     rows = _rows(table, root, walked, given=manifest is not None) if table is not None else {}
+    if table is not None and (used := _path_under(root, table.file)) in walked.skipped:
+        walked.skipped[used] = USED_MANIFEST
     if table is None:
         notes.append("there is no manifest: labels come from folders, tags and names")
     sidecars = _sidecars(root, walked)
@@ -85,6 +87,12 @@ def find_library(folder: Path, manifest: Path | None = None, *, use_manifest: bo
         sounds.append(LibrarySound(path, *label, columns, sidecars.get(path, {}), path in walked.links))
     skipped = tuple(Skipped(path, reason) for path, reason in sorted(walked.skipped.items()))
     return Library(root, tuple(sounds), skipped, tuple(notes))
+
+
+def _path_under(root: Path, file: Path) -> str:
+    """The POSIX path of a file, which may be a link, under the root; an absolute one where it lies elsewhere."""
+    full = file.parent.resolve() / file.name
+    return full.relative_to(root).as_posix() if full.is_relative_to(root) else full.as_posix()
 
 
 def _folder_label(path: str) -> tuple[str | None, LabelFrom | None]:

@@ -23,6 +23,10 @@ def read_sidecar(file: Path, root: Path) -> dict[str, str]:
         value: Any = read_json(file, MOST_BYTES)
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from error
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):  # Python's words, for who writes programs
+            raise ValueError("it has a number of too many digits") from error
+        raise
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")
     found: dict[str, str] = {}

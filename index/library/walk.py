@@ -18,6 +18,10 @@ _NO_LIBRARIES = frozenset({
     *("lost+found", "temporary items", ".temporaryitems"),
 })  # fmt: skip
 _BEGINNINGS = (".trash-", "@gmt-")
+SIDECAR = "what is known of the sound beside it"
+USED_MANIFEST = "the manifest, read for what it says of sounds"
+READ = frozenset((SIDECAR, USED_MANIFEST))
+"""Reasons of files that are no sounds and are used all the same."""
 _INDEX_FILES = frozenset(("current", "skipped.tsv"))
 
 
@@ -84,7 +88,7 @@ class _Walker:
                     if self._enters(entry.name, path):
                         inner.append(f"{path}/")
                 elif entry.name in beside:
-                    self._skip(path, "what is known of the sound beside it")
+                    self._skip(path, SIDECAR)
                 elif reason := self._reason(entry, path, names):
                     self._skip(path, reason)
                 else:

@@ -15,7 +15,8 @@ import soundfile
 
 from index.answers.search import SoundIndex
 from index.building.build import build_index
-from index.building.cache import CACHE_FILE, IndexCache
+from index.building.cache import CACHE_FILE
+from index.building.lock import only_writer
 from index.building.look import problems_of
 from index.catalogue.filters import SoundFilter
 from model.bundle import Bundle
@@ -290,7 +291,7 @@ def test_what_a_narrower_limit_excludes_is_not_taken_from_the_earlier_run(
 
 def test_two_runs_cannot_build_one_index(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
     with (
-        IndexCache(tmp_path / "index", tiny_bundle.id, SoundLimits()),
+        only_writer(tmp_path / "index"),
         pytest.raises(LibraryError, match="another thud index is at work"),
     ):
         build_index(tiny_bundle, sounds, tmp_path / "index")

@@ -1,4 +1,4 @@
-"""An index that goes with its library, by command: what is embedded, add, remove, list, verify, stats, --watch."""
+"""An index that goes with its library, by command: what is embedded, add, remove, list, verify, stats."""
 
 import csv
 import json
@@ -6,7 +6,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -120,6 +119,57 @@ def test_sounds_are_added_and_taken_out_by_name(
     assert "Usage" in thud("add", index, code=2).stderr
 
 
+def test_what_is_new_in_a_folder_that_was_taken_out_stays_out(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    index, whole = tmp_path / "index", (tiny_bundle.folder, sounds, tmp_path / "index")
+    thud(*whole)
+    thud("remove", index, "metal", "kitchen/wood")
+    strike(sounds / "metal/new.wav", 1500)
+    (sounds / "metal/pan_0.wav").rename(sounds / "metal/renamed.wav")
+    strike(sounds / "metal polish.wav", 1600)
+    thud(*whole)
+    found = {path for path in listed(index) if path.startswith(("metal", "kitchen"))}
+    assert found == {"metal polish.wav"}
+    assert "thud index remove" in skipped(index)["metal/renamed.wav"]
+    # One file of the folder is taken in again; the folder itself stays out.
+    thud("add", index, sounds / "metal/pan_1.wav", sounds / "kitchen")
+    strike(sounds / "metal/newer.wav", 1700)
+    thud(*whole)
+    kitchen = {"kitchen/wood/board-1.flac", "kitchen/wood/board-2.mp3"}
+    found = {path for path in listed(index) if path.startswith(("metal", "kitchen"))}
+    assert found == {"metal polish.wav", "metal/pan_1.wav"} | kitchen
+    thud("remove", index, "metal/pan_1.wav")
+    assert "metal/pan_1.wav" not in listed(index)
+    assert json.loads((index / "library.json").read_text())["removed"] == ["metal"]
+    # What moves out of it is a new file.
+    (sounds / "metal/renamed.wav").rename(sounds / "renamed.wav")
+    assert summary(thud(*whole).stdout)["indexed"] == 10 - 2
+    thud("add", index, sounds)
+    options = json.loads((index / "library.json").read_text())
+    assert (options["removed"], options["readmitted"]) == ([], [])
+    assert "moved after it was taken out" in " ".join(thud("remove", "--help").stdout.split())
+
+
+def test_files_that_are_used_are_not_skipped(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    (sounds / "manifest.csv").write_text("path,material\nunsorted/thing 0.ogg,glass\n")
+    (sounds / "metal/manifest.csv").write_text("path,material\n")
+    (sounds / "metal/pan_0.json").write_text('{"title": "a pan"}')
+    (sounds / "metal/pan_1.json").write_text(f'{{"title": {"9" * 5000}}}')
+    done = thud(tiny_bundle.folder, sounds, tmp_path / "index")
+    found = summary(done.stdout)
+    assert {name: found[name] for name in ("indexed", "read", "skipped", "found")} == {
+        "indexed": 9, "read": 2, "skipped": 2, "found": 13,
+    }  # fmt: skip
+    assert [line for line in done.stderr.splitlines() if line.startswith("skipped")] == [
+        "skipped metal/manifest.csv: a manifest, no sound",
+        "skipped metal/pan_1.json: what is known of the sound beside it cannot be read: "
+        "it has a number of too many digits",
+    ]
+    assert skipped(tmp_path / "index")["manifest.csv"] == "the manifest, read for what it says of sounds"
+    assert json.loads(thud("stats", tmp_path / "index", "--json").stdout)["skipped"] == 2
+
+
 def test_verify_and_stats(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     shutil.copy(sounds / "metal/pan_1.wav", sounds / "metal/same.wav")
@@ -152,40 +202,6 @@ def test_verify_and_stats(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> 
     catalogue = next(index.glob("generations/*/catalogue.sqlite"))
     catalogue.write_bytes(catalogue.read_bytes()[:-1])
     assert "catalogue.sqlite is damaged" in thud("verify", index, code=1).stdout
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_watch_goes_with_the_library(
-    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path, sent: signal.Signals
-) -> None:
-    index = tmp_path / "index"
-    command = [*THUD, str(tiny_bundle.folder), str(sounds), str(index), "--watch"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watching:
-        assert watching.stderr is not None
-
-        def line(pattern: str) -> str:
-            assert watching.stderr is not None
-            for told in watching.stderr:
-                if re.search(pattern, told):
-                    return told
-            raise AssertionError(f"no line {pattern}")
-
-        try:
-            line("^9 sounds, 9 embedded")
-            strike(sounds / "glass/one.wav", 1500)
-            line("^10 sounds, 1 embedded")
-            (sounds / "glass/one.wav").rename(sounds / "glass/two.wav")
-            (sounds / "metal/pan_0.wav").unlink()
-            line("^9 sounds, 0 embedded")
-            (sounds / "manifest.csv").write_text("path,material\nglass/two.wav,water\n")
-            line("^9 sounds, 0 embedded, .* index")
-            watching.send_signal(sent)
-            line("watching has ended")
-            assert watching.wait(30) == 0
-        finally:
-            watching.kill()
-    assert listed(index)["glass/two.wav"] == "water"
-    assert "metal/pan_0.wav" not in listed(index)
 
 
 NO_LOCKS = """

@@ -22,13 +22,15 @@ import index.building.run
 import index.generation
 from index.building.build import build_index
 from index.building.cache import CACHE_FILE, IndexCache
+from index.building.lock import only_writer
 from index.building.look import problems_of
 from index.generation import current_generation
 from model.bundle import Bundle
-from model.sound import SoundLimits
 from tests.index.conftest import Strike
 
 MOMENTS = 200
+MOST_SECONDS = 120
+"""A process that is not killed ends within this time."""
 
 STEPS: dict[str, tuple[Any, str]] = {
     "files found": (index.building.run, "find_library"),
@@ -127,8 +129,23 @@ def forked(work: Callable[[], object], after: float | None = None) -> int:
     if after is not None:
         time.sleep(after)
         os.kill(process, signal.SIGKILL)
-    _, status = os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status)
+    return ended(process)
+
+
+def ended(process: int) -> int:
+    """The exit code of a process; one that does not end is killed, and the test fails."""
+    until = time.monotonic() + MOST_SECONDS
+    pause = 0.0005
+    while True:
+        done, status = os.waitpid(process, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > until:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            raise AssertionError(f"a run has not ended after {MOST_SECONDS} s")
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +154,14 @@ def library(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle, strik
     # In a process of its own, as all runs: one with threads of ONNX Runtime cannot be forked.
     assert forked(lambda: make_library(folder, tiny_bundle, strike)) == 0
     return Library(folder, tiny_bundle)
+
+
+def test_a_process_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.index.test_crash.MOST_SECONDS", 0.2)
+    began = time.monotonic()
+    with pytest.raises(AssertionError, match="has not ended"):
+        forked(lambda: time.sleep(20))
+    assert time.monotonic() - began < 10
 
 
 def killing(step: str, after: bool, times: int) -> Callable[[], None]:
@@ -256,7 +281,7 @@ def test_two_writers_are_one_too_many(library: Library, tmp_path: Path) -> None:
     reader, writer = os.pipe()
 
     def hold() -> None:
-        with IndexCache(copy, library.bundle.id, SoundLimits()):
+        with only_writer(copy):
             os.write(writer, b"1")
             time.sleep(60)
 
@@ -269,6 +294,6 @@ def test_two_writers_are_one_too_many(library: Library, tmp_path: Path) -> None:
         assert forked(lambda: library.run(copy)) == 1
     finally:
         os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+        ended(process)
     library.check(copy)
     assert list(problems_of(copy)) == []
