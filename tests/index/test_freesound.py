@@ -339,17 +339,33 @@ def test_an_original_of_another_size_is_not_kept(site: Site, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("detail", "headers", "waited"),
-    [("60/minute", {}, 60.0), ("60/minute", {"Retry_After": "7"}, 7.0), ("60/second", {}, 1.0)],
+    [
+        ("60/minute", {}, [60.0] * 6),
+        ("60/minute", {"Retry_After": "7"}, [7.0, 7.0, 7.0, 8.0, 16.0, 32.0]),
+        ("60/second", {}, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]),
+        ("60/minute", {"Retry_After": "0"}, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]),
+    ],
 )
 def test_a_limit_is_waited_for(
-    site: Site, tmp_path: Path, detail: str, headers: dict[str, str], waited: float
+    site: Site, tmp_path: Path, detail: str, headers: dict[str, str], waited: list[float]
 ) -> None:
     site.add(1)
     site.instead["/apiv2/search/text/"] = [throttled(detail, **headers)] * 6
     with connection(site) as (freesound, said, slept):
         assert fetch_sounds(freesound, "wood", tmp_path, 1).fetched == 1
-    assert slept == [waited] * 6
-    assert f"going on in {waited:g} s" in said[0]
+    assert slept == waited
+    assert f"going on in {waited[0]:g} s" in said[0]
+
+
+@pytest.mark.parametrize("after", ["0", "1", "60", "599"])
+def test_a_limit_that_never_ends_is_not_waited_for_without_end(site: Site, tmp_path: Path, after: str) -> None:
+    site.add(1)
+    site.instead["/apiv2/search/text/"] = [throttled("60/minute", Retry_After=after)] * 50
+    with connection(site) as (freesound, _, slept), pytest.raises(FetchError, match="again later"):
+        fetch_sounds(freesound, "wood", tmp_path, 1)
+    assert site.times("/apiv2/search/text/") <= 9
+    assert 0 < sum(slept) <= 600
+    assert min(slept) >= 1
 
 
 def test_the_limit_of_a_day_ends_it_and_what_came_is_kept(site: Site, tmp_path: Path) -> None:
@@ -369,7 +385,6 @@ ANSWERS = {
     "a page of HTML": (status(200, b"<html>login</html>", "text/html"), "not JSON but text/html; is --api right"),
     "a list": (status(200, b"[1]"), "not what its documentation says"),
     "no results": (status(200, {"count": 1}), "has no results"),
-    "a sound of nothing": (status(200, {"results": [{"id": 1}], "next": None}), "without what is needed"),
     "bad request": (status(400, {"detail": "Invalid filter\nx"}), "answered 400: Invalid filter x$"),
 }
 
@@ -481,6 +496,62 @@ def test_a_preview_that_is_at_no_safe_address_is_left_out(site: Site, tmp_path: 
     with connection(site) as (freesound, said, _):
         report = fetch_sounds(freesound, "wood", tmp_path, 1, say=said.append)
     assert len(report.failed) == 1
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_host_of_previews_that_forbids_one_says_nothing_about_the_token(
+    site: Site, tmp_path: Path, code: int
+) -> None:
+    site.add(4)
+    elsewhere = site.url.replace("127.0.0.1", "localhost")
+    site.sounds[0]["previews"] = {"preview-hq-ogg": f"{elsewhere}/data/previews/1-hq.ogg"}
+    for number in (1, 3):
+        site.instead[f"/data/previews/{number}-hq.ogg"] = [status(code)] * 9
+    with connection(site) as (freesound, said, _):
+        report = fetch_sounds(freesound, "wood", tmp_path, 4, say=said.append)
+    assert report.fetched == 2
+    assert [one.partition("__")[0] for one in report.failed] == ["1", "3"]
+    assert f"left out 1__anna_b__Wood_Impact_1.ogg: localhost answered {code}: no" in said
+
+
+def test_an_original_that_its_host_forbids_says_nothing_about_the_token(site: Site, tmp_path: Path) -> None:
+    site.add(2)
+    elsewhere = site.url.replace("127.0.0.1", "localhost")
+
+    def moved(handler: BaseHTTPRequestHandler) -> None:
+        assert isinstance(handler, Handler)
+        handler.reply(302, {}, Location=f"{elsewhere}/data/originals/1")
+
+    site.instead["/apiv2/sounds/1/download/"] = [moved]
+    site.instead["/data/originals/1"] = [status(403)]
+    with connection(site, oauth=True) as (freesound, _, _):
+        report = fetch_sounds(freesound, "wood", tmp_path, 2, originals=True)
+    assert (report.fetched, len(report.failed)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"license": None}, "license"),
+        ({"license": ""}, "license"),
+        ({"previews": {}}, "preview"),
+        ({"previews": {"preview-hq-ogg": None}}, "preview"),
+        ({"previews": None}, "not what the documentation says"),
+        ({"filesize": float("inf")}, "not what the documentation says"),
+    ],
+)
+def test_a_result_that_lacks_something_is_skipped(
+    site: Site, tmp_path: Path, fields: dict[str, Any], reason: str
+) -> None:
+    site.add(1)
+    site.add(1, **fields)
+    site.add(1)
+    with connection(site) as (freesound, said, _):
+        report = fetch_sounds(freesound, "wood", tmp_path, 2)
+    assert (report.fetched, report.failed) == (2, ())
+    (line,) = said
+    assert line.startswith("left out sound 2 of the search: ")
+    assert reason in line
 
 
 def test_a_token_is_needed_and_sent_by_https_only(site: Site, tmp_path: Path) -> None:
