@@ -19,6 +19,7 @@ from model.errors import ManifestError, NotAManifestError
 from model.fields import FIELDS, fields_of
 from model.materials import Material, material_named
 from model.pointers import pointer_behind, pointer_in
+from model.spreadsheet import as_meant
 from model.table import read_table, read_text
 
 _MOST_LISTED = 20
@@ -86,7 +87,7 @@ def read_manifest_table(file: Path) -> ManifestTable:
         columns = _checked(table.columns, file)
         if "path" not in columns:
             raise NotAManifestError(f"{file} has no column named path {listed_columns(columns)}")
-        records = [(line, dict(zip(columns, row, strict=True))) for line, row in table.rows]
+        records = [(line, _meant(dict(zip(columns, row, strict=True)))) for line, row in table.rows]
     rows, no_path = [], []
     for line, record in records:
         row = _row(record, line)
@@ -101,6 +102,11 @@ def listed_columns(columns: tuple[str, ...]) -> str:
     """Which columns were found, for a person."""
     shown = ", ".join(name[:40] for name in columns[:_MOST_LISTED] if name)
     return f"(columns found: {shown or 'none'}{', …' if len(columns) > _MOST_LISTED else ''})"
+
+
+def _meant(cells: dict[str, str]) -> dict[str, str]:
+    # A path is written so that it is no formula, and a file's name may begin with an apostrophe.
+    return {name: cell if name == "path" else as_meant(cell) for name, cell in cells.items()}
 
 
 def _checked(names: tuple[str, ...], file: Path) -> tuple[str, ...]:

@@ -190,7 +190,7 @@ def connection(site: Site, *, oauth: bool = False) -> Iterator[tuple[Freesound, 
 
 
 def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+    with (out / "manifest.csv").open(encoding="utf-8-sig", newline="") as handle:
         return list(csv.DictReader(handle))
 
 
@@ -308,6 +308,38 @@ def test_what_somebody_filled_in_stays(site: Site, tmp_path: Path) -> None:
     assert one.materials[0].name == "wood"
     assert one.columns["my notes"] == "good"
     assert two.materials == ()
+
+
+def test_no_title_is_a_formula_and_all_are_read_back_as_they_were(site: Site, tmp_path: Path) -> None:
+    evil = '=HYPERLINK("http://evil")'
+    site.add(1, name=evil, username="@bo", tags=["-6 dB", "=1+1"], description="Größe;=1")
+    with connection(site) as (freesound, _, _):
+        for count in (1, 1):
+            fetch_sounds(freesound, "wood", tmp_path, count)
+            assert (tmp_path / "manifest.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+            (row,) = rows(tmp_path)
+            assert (row["title"], row["author"], row["description"]) == (f"'{evil}", "'@bo", "Größe;'=1")
+            assert all(cell[:1] not in set("=+-@") for cell in row.values())
+            (read,) = read_rows(tmp_path / "manifest.csv")
+            assert (read.get("title"), read.get("author"), read.get("description")) == (evil, "@bo", "Größe;=1")
+            assert read.get("tags") == "-6 dB; =1+1"
+
+
+def test_what_somebody_mended_stays_and_no_row_is_lost(site: Site, tmp_path: Path) -> None:
+    site.add(2)
+    with connection(site) as (freesound, _, _):
+        fetch_sounds(freesound, "wood", tmp_path, 1)
+        (first,) = rows(tmp_path)
+        first |= {"title": "A plank", "tags": "plank", "material": "wood", "description": ""}
+        again = first | {"time": "0.5", "title": "The same, later"}
+        with (tmp_path / "manifest.csv").open("w", encoding="utf-8", newline="") as handle:
+            table = csv.DictWriter(handle, list(again), delimiter=";")
+            table.writeheader()
+            table.writerows([first, again])
+        fetch_sounds(freesound, "wood", tmp_path, 2)
+    found = rows(tmp_path)
+    assert found[:2] == [first | {"time": ""}, again]
+    assert [row["path"][0] for row in found] == ["1", "1", "2"]
 
 
 def test_originals_need_an_access_token_and_have_their_size(site: Site, tmp_path: Path) -> None:
