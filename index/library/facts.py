@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import get_args
 
 from index.library.finding import LabelFrom, LibrarySound
-from index.library.names import action_in, material_called, materials_in, read_cat_id, read_name
+from index.library.names import action_in, materials_in, read_cat_id, read_name
 from index.library.texts import clean, cleaned, tags_in
+from model.materials import material_called
 from model.words import ucs_parts
 
 _MOST_TAGS = 64
@@ -77,7 +78,7 @@ def labels_note(counts: Mapping[str | None, int]) -> str:
 def _material_said(fields: Mapping[str, str]) -> str | None:
     """The material that tags name: in its field, by a category, or by words of the first field that has any."""
     if (own := fields.get("material")) and (material := material_called(own)):
-        return material
+        return material.name
     if (cat_id := fields.get("catid")) and (material := read_cat_id(cat_id)[0]):
         return material
     if "music" in fields:

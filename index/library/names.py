@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-from model.materials import material_named
+from model.materials import names_of_materials
 from model.words import Phrases, split_words, ucs_parts
 
 
@@ -56,15 +56,6 @@ def materials_in(text: str) -> set[str]:
     return set() if found and table.others.has(words) else found
 
 
-@lru_cache(2**12)
-def material_called(name: str) -> str | None:
-    """The material that is called `name` in one of five languages: `wood`, `Plastic Bag`, `Holz`, `vidrio`."""
-    if known := material_named(name):
-        return known.name
-    found = _table().called.whole(split_words(name))
-    return found[0] if len(found) == 1 else None
-
-
 def action_in(text: str) -> str | None:
     """The one action that words of a text name."""
     return _first(_table().actions, (tuple(split_words(text)),))
@@ -72,7 +63,6 @@ def action_in(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class _Table:
-    called: Phrases
     materials: Phrases
     actions: Phrases
     others: Phrases
@@ -112,15 +102,15 @@ def _folder_words(name: str) -> tuple[str, ...]:
 @cache
 def _table() -> _Table:
     table = tomllib.loads((files("index.library") / "names.toml").read_text(encoding="utf-8"))
-    called, both = {}, {}
-    for name, entry in table["materials"].items():
-        called[name] = entry["called"]
-        both[name] = {
-            language: ", ".join(entry[kind][language] for kind in ("called", "things") if language in entry[kind])
-            for language in entry["called"]
+    things = table["materials"]
+    both = {
+        name: {
+            language: ", ".join(filter(None, (words, things[name]["things"].get(language))))
+            for language, words in called.items()
         }
+        for name, called in names_of_materials().items()
+    }
     return _Table(
-        Phrases(called, table["ignored"]),
         Phrases(both, table["ignored"]),
         Phrases(table["actions"], ()),
         Phrases({"other": table["others"]}, ()),
