@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from index.fetching.freesound import ORIGINAL_TYPES, FoundSound, Freesound, RefusedError
-from index.fetching.licences import has_licence, is_open, licence_name
+from index.fetching.licences import has_licence, is_open
+from index.library.licences import licence_called
 from model.atomic import atomic_file
 from model.errors import FetchError
 from model.manifest import read_rows
@@ -126,7 +127,7 @@ def _is_whole(file: Path, original: FoundSound | None) -> bool:
 
 
 def _row(sound: FoundSound, path: str) -> dict[str, str]:
-    licence = licence_name(sound.licence_url)
+    licence = licence_called(_line(sound.licence_url))
     title, author = _line(sound.name), _line(sound.author)
     return {
         "kind": "sound",
