@@ -6,10 +6,9 @@ from typing import get_args
 
 from index.library.finding import LabelFrom, LibrarySound
 from index.library.licences import licence_called
-from index.library.names import action_in, materials_in, read_cat_id, read_name
+from index.library.names import action_in, materials_in, read_cat_id, read_name, ucs_name
 from index.library.texts import clean, cleaned, tags_in
 from model.materials import material_called
-from model.words import ucs_parts
 
 _MOST_TAGS = 64
 _SPACES = str.maketrans("_-", "  ")
@@ -108,6 +107,6 @@ def _together(said: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
 def _title(path: str) -> str:
     name = path.rpartition("/")[2]
     stem = name.rpartition(".")[0] or name
-    if ucs := ucs_parts(stem):
+    if ucs := ucs_name(stem):
         stem = ucs[1]
     return clean(" ".join(stem.translate(_SPACES).split())) or clean(stem) or "untitled"

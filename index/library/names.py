@@ -30,7 +30,7 @@ def read_name(path: str) -> Named:
     *folders, name = path.split("/")
     stem = name.rpartition(".")[0] or name
     material = action = None
-    if ucs := ucs_parts(stem):
+    if ucs := ucs_name(stem):
         cat_id, stem = ucs
         material, action = read_cat_id(cat_id)
         if material is None and _is_other(cat_id):
@@ -39,6 +39,11 @@ def read_name(path: str) -> Named:
     if material is None:
         material = _material((words, *(_folder_words(folder) for folder in reversed(folders))))
     return Named(material, action or _first(_table().actions, (words,)))
+
+
+def ucs_name(stem: str) -> tuple[str, str] | None:
+    """CatID and FXName as `ucs_parts` gives them; CatIDs that names.toml lists need no third part."""
+    return ucs_parts(stem, _is_listed)
 
 
 def read_cat_id(cat_id: str) -> tuple[str | None, str | None]:
@@ -82,6 +87,10 @@ def _first(phrases: Phrases, parts: Sequence[tuple[str, ...]]) -> str | None:
         if found:
             return found.pop() if len(found) == 1 else None
     return None
+
+
+def _is_listed(cat_id: str) -> bool:
+    return read_cat_id(cat_id)[0] is not None or _is_other(cat_id)
 
 
 def _is_other(cat_id: str) -> bool:

@@ -271,8 +271,8 @@ def test_a_library_from_the_command_line(site: Site, tmp_path: Path) -> None:
     build_index(bundle, out, tmp_path / "index")
     with SoundIndex.open(tmp_path / "index", bundle) as index:
         records = index.page(limit=10).sounds
-        for asked in ("cc0", "CC0-1.0", "CC0 1.0", DEEDS["Creative Commons 0"]):
-            assert index.page(limit=10, only=SoundFilter(licence=(asked,))).total == 5
+        for written in ("cc0", "CC0-1.0", "CC0 1.0", DEEDS["Creative Commons 0"]):
+            assert index.page(limit=10, only=SoundFilter(licence=(written,))).total == 5
     assert len(records) == 5
     assert {record.licence for record in records} == {"CC0-1.0"}
     assert {record.source for record in records} == {"freesound"}
