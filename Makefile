@@ -98,7 +98,7 @@ lock: $(UV)
 	$(COMPILE) -c requirements/all.lock --extra train -o requirements/train.lock
 	$(COMPILE) -c requirements/all.lock --extra demo -o requirements/demo.lock
 	$(COMPILE) -c requirements/all.lock -o requirements/serve.lock
-	$(COMPILE) --resolution lowest-direct --extra otel -o requirements/lowest.lock
+	$(COMPILE) --resolution lowest-direct --extra otel --extra watch -o requirements/lowest.lock
 
 clean:
 	rm -rf demo .venv* .uv .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

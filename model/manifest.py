@@ -2,10 +2,10 @@
 
 CSV may be separated by commas, semicolons, tabs or vertical bars, as spreadsheets write it in different countries.
 
-Columns: kind (image or sound), path (relative to the manifest), material (several are separated by ';'), title,
-description, tags, action, author, licence, attribution, source, origin, open_licence, note, and for training split,
-group, pair and time. Only `path` is required here; each reader says what else it needs. Other names that people
-have for these fields are understood (model/fields.py). Unknown columns are kept.
+Columns: kind (image or sound), path (relative to the manifest), material (in one of five languages; several are
+separated by ';'), title, description, tags, action, author, licence, attribution, source, origin, open_licence,
+note, and for training split, group, pair and time. Only `path` is required here; each reader says what else it
+needs. Other names that people have for these fields are understood (model/fields.py). Unknown columns are kept.
 """
 
 import json
@@ -17,8 +17,9 @@ from typing import Any
 
 from model.errors import ManifestError, NotAManifestError
 from model.fields import FIELDS, fields_of
-from model.materials import Material, material_named
+from model.materials import Material, material_called
 from model.pointers import pointer_behind, pointer_in
+from model.spreadsheet import as_meant
 from model.table import read_table, read_text
 
 _MOST_LISTED = 20
@@ -86,7 +87,7 @@ def read_manifest_table(file: Path) -> ManifestTable:
         columns = _checked(table.columns, file)
         if "path" not in columns:
             raise NotAManifestError(f"{file} has no column named path {listed_columns(columns)}")
-        records = [(line, dict(zip(columns, row, strict=True))) for line, row in table.rows]
+        records = [(line, _meant(dict(zip(columns, row, strict=True)))) for line, row in table.rows]
     rows, no_path = [], []
     for line, record in records:
         row = _row(record, line)
@@ -101,6 +102,11 @@ def listed_columns(columns: tuple[str, ...]) -> str:
     """Which columns were found, for a person."""
     shown = ", ".join(name[:40] for name in columns[:_MOST_LISTED] if name)
     return f"(columns found: {shown or 'none'}{', …' if len(columns) > _MOST_LISTED else ''})"
+
+
+def _meant(cells: dict[str, str]) -> dict[str, str]:
+    # A path is written so that it is no formula, and a file's name may begin with an apostrophe.
+    return {name: cell if name == "path" else as_meant(cell) for name, cell in cells.items()}
 
 
 def _checked(names: tuple[str, ...], file: Path) -> tuple[str, ...]:
@@ -147,7 +153,7 @@ def _row(columns: dict[str, str], line: int) -> ManifestRow | None:
     if not path or "\0" in path:
         return None
     names = [name for part in columns.get("material", "").split(";") if (name := part.strip())]
-    found = [(name, material_named(name)) for name in names]
-    materials = tuple(material for _, material in found if material is not None)
+    found = [(name, material_called(name)) for name in names]
+    materials = tuple(dict.fromkeys(material for _, material in found if material is not None))
     unknown = tuple(name for name, material in found if material is None)
     return ManifestRow(line, columns.get("kind", "").strip().lower(), path, materials, unknown, columns)

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 from index.catalogue import SoundRecord
-from index.spreadsheet import harmless
+from model.spreadsheet import harmless
 
 _TEXTS: tuple[str, ...] = ("id", "path", "title", "description", "material", "label_from", "action")
 _TEXTS += ("author", "licence", "source", "origin")

@@ -17,11 +17,11 @@ from index.library.finding import LibrarySound
 from index.library.names import read_name
 from index.library.walk import is_text
 from index.nearest.vectors import Vectors
-from index.spreadsheet import harmless
 from model.atomic import atomic_file
 from model.errors import BundleError, LibraryError
 from model.heads import MaterialHeads
 from model.materials import MATERIALS, material_named
+from model.spreadsheet import harmless
 
 COLUMNS = ("path", "material", "guess", "percent", "second_guess", "second_percent", "guess_from", "kind")
 """The columns of the table. Those of the manifest that the labels came from follow."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Final
 
+from index.library.licences import licence_called
 from model.errors import FilterError
 from model.materials import MATERIALS, material_named
 
@@ -66,7 +67,8 @@ class SoundFilter:
 
     def words(self, field: str) -> frozenset[str]:
         """The values of one of `WORDS` as they are compared."""
-        return frozenset(map(folded, getattr(self, field)))
+        values: Iterable[str] = getattr(self, field)
+        return frozenset(map(folded, map(licence_called, values) if field == "licence" else values))
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""

@@ -10,6 +10,7 @@ import click
 
 from index.commands.look_commands import list_sounds, stats, verify
 from model import PRETRAINED
+from model.errors import LibraryError
 from model.terminal import printable
 
 if TYPE_CHECKING:
@@ -191,8 +192,12 @@ def index(
     if watch:
         if propose is not None:
             raise click.UsageError("--propose writes its table once: use it without --watch.")
-        from index.building.watching import watch_library
-
+        try:
+            from index.building.watching import watch_library
+        except ModuleNotFoundError as error:
+            if error.name != "watchfiles":
+                raise
+            raise LibraryError("--watch needs watchfiles; install it with: pip install 'thud[watch]'") from error
         watch_library(sounds, target, manifest, run, _teller())
         return
     with _interruptible():

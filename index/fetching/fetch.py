@@ -3,17 +3,19 @@
 import csv
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from index.fetching.freesound import ORIGINAL_TYPES, FoundSound, Freesound, RefusedError
-from index.fetching.licences import has_licence, is_open, licence_name
+from index.fetching.licences import has_licence, is_open
+from index.library.licences import licence_called
 from model.atomic import atomic_file
 from model.errors import FetchError
 from model.manifest import read_rows
 from model.progress import progress
+from model.spreadsheet import harmless
 
 MANIFEST = "manifest.csv"
 _COLUMNS = [
@@ -48,14 +50,15 @@ def fetch_sounds(
 ) -> FetchReport:
     """Fetch the first `count` sounds that fit `query` into `folder`, and list them in its manifest.csv.
 
-    What is there already is not fetched again. Other rows and columns of the manifest stay as they are, such as
-    materials that somebody filled in. A sound that cannot be fetched is left out, and `say` is called with the
-    reason. Raises FetchError where the search fails, where three sounds in a row cannot be fetched and where the
-    folder cannot be written, ManifestError where its manifest cannot be read.
+    What is there already is not fetched again, and what its row of the manifest says stays, such as a material that
+    somebody filled in or a title that somebody mended. So do all other rows. A sound that cannot be fetched is left
+    out, and `say` is called with the reason. Raises FetchError where the search fails, where three sounds in a row
+    cannot be fetched and where the folder cannot be written, ManifestError where its manifest cannot be read.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         rows = _rows(folder / MANIFEST)
+        by_path = {row["path"]: row for row in reversed(rows)}
         found = (
             one for one in freesound.search(query, licences, seconds) if has_licence(one.licence_url, licences)
         )
@@ -84,7 +87,10 @@ def fetch_sounds(
                             continue
                         fetched += 1
                     in_a_row = 0
-                    rows[path] = {**rows.get(path, {}), **_row(sound, path)}
+                    if path not in by_path:
+                        by_path[path] = {}
+                        rows.append(by_path[path])
+                    by_path[path].update(_row(sound, path) | by_path[path])
                     if (fetched + there) % _EVERY == 0:
                         _write(folder / MANIFEST, rows)
         finally:
@@ -121,7 +127,7 @@ def _is_whole(file: Path, original: FoundSound | None) -> bool:
 
 
 def _row(sound: FoundSound, path: str) -> dict[str, str]:
-    licence = licence_name(sound.licence_url)
+    licence = licence_called(_line(sound.licence_url))
     title, author = _line(sound.name), _line(sound.author)
     return {
         "kind": "sound",
@@ -146,14 +152,16 @@ def _line(text: str) -> str:
     return " ".join(kept.split())[:_LONGEST_TEXT]
 
 
-def _rows(manifest: Path) -> dict[str, Mapping[str, str]]:
-    """The rows of a manifest by path; none where there is no manifest."""
-    return {row.path: row.columns for row in read_rows(manifest)} if manifest.exists() else {}
+def _rows(manifest: Path) -> list[dict[str, str]]:
+    """The rows of a manifest; none where there is no manifest."""
+    return [dict(row.columns) for row in read_rows(manifest)] if manifest.exists() else []
 
 
-def _write(manifest: Path, rows: Mapping[str, Mapping[str, str]]) -> None:
-    columns = list(dict.fromkeys([*_COLUMNS, *(name for row in rows.values() for name in row)]))
-    with atomic_file(manifest) as aside, aside.open("w", encoding="utf-8", newline="") as out:
-        table = csv.DictWriter(out, columns, restval="")
-        table.writeheader()
-        table.writerows(rows.values())
+def _write(manifest: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write the table, which people open in a spreadsheet to fill in what they know."""
+    columns = list(dict.fromkeys([*_COLUMNS, *(name for row in rows for name in row)]))
+    # With the byte order mark, without which Excel takes UTF-8 for another encoding.
+    with atomic_file(manifest) as aside, aside.open("w", encoding="utf-8-sig", newline="") as out:
+        table = csv.writer(out)
+        table.writerow(map(harmless, columns))
+        table.writerows([harmless(row.get(name, "")) for name in columns] for row in rows)

@@ -41,8 +41,9 @@ _LARGEST_ANSWER = 2**26
 _TIMEOUT = httpx.Timeout(30.0)
 _TRIES = 4
 _FIRST_PAUSE = 1.0
-# A wait for longer than this is left to the person.
+# Waits for one address that are longer together, or more, are left to the person.
 _LONGEST_WAIT = 600.0
+_MOST_WAITS = 8
 _LIMIT = re.compile(r"\((\d+)/(second|minute|hour|day)\)")
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -66,7 +67,7 @@ class FoundSound:
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Self:
-        """From a result of the search. Raises FetchError where it is none."""
+        """From a result of the search. Raises FetchError where something is not there that is needed of it."""
         try:
             previews = result["previews"]
             return cls(
@@ -76,14 +77,22 @@ class FoundSound:
                 author=str(result["username"]),
                 tags=tuple(str(tag) for tag in result.get("tags") or ()),
                 description=str(result.get("description") or ""),
-                licence_url=str(result["license"]),
+                licence_url=_address(result, "license"),
                 type=str(result.get("type") or "").lower(),
                 bytes=int(result.get("filesize") or 0),
                 seconds=float(result.get("duration") or 0.0),
-                preview=str(next(previews[name] for name in _PREVIEWS if name in previews)),
+                preview=_address(previews, next((name for name in _PREVIEWS if previews.get(name)), "preview")),
             )
-        except (KeyError, TypeError, ValueError, StopIteration, AttributeError) as error:
-            raise FetchError(f"the search gave a sound without what is needed of it: {error}") from error
+        except KeyError as error:
+            raise FetchError(f"it came without {error.args[0]}") from error
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise FetchError(f"it is not what the documentation says: {error}") from error
+
+
+def _address(fields: Mapping[str, Any], name: str) -> str:
+    if not isinstance(found := fields.get(name), str) or not found:
+        raise KeyError(name)
+    return found
 
 
 class NotThereError(FetchError):
@@ -118,8 +127,10 @@ class Freesound:
             raise FetchError(f"{api}: a token is sent by https:// only")
         if not token.isascii() or not token.isprintable() or " " in token:
             raise FetchError("the token holds spaces or other characters that no token has")
-        self._api = api if api.endswith("/") else f"{api}/"
-        self._host = (address.scheme, address.netloc)
+        try:
+            self._api = str(httpx.URL(api if api.endswith("/") else f"{api}/"))
+        except httpx.InvalidURL as error:
+            raise FetchError(f"{api} is no address: {error}") from error
         self._authorization = {"Authorization": f"{'Bearer' if oauth else 'Token'} {token}"}
         self._client = httpx.Client(timeout=_TIMEOUT, follow_redirects=True, headers={"User-Agent": "thud"})
         self._say, self._sleep = say, sleep
@@ -129,7 +140,8 @@ class Freesound:
     ) -> Iterator[FoundSound]:
         """The sounds that fit `query`, best first, of any of the `licences` (keys of `LICENCES`), page by page.
 
-        `seconds`: the shortest and the longest. Raises FetchError.
+        `seconds`: the shortest and the longest. A result that lacks what is needed of it is left out, and `say` is
+        called with the reason. Raises FetchError.
         """
         conditions = []
         if licences:
@@ -155,7 +167,12 @@ class Freesound:
             if not isinstance(results, list):
                 raise FetchError("Freesound's answer to the search has no results in it; is --api right?")
             for result in results:
-                sound = FoundSound.of(result if isinstance(result, dict) else {})
+                fields = result if isinstance(result, dict) else {}
+                try:
+                    sound = FoundSound.of(fields)
+                except FetchError as error:
+                    self._say(f"left out sound {str(fields.get('id'))[:20]} of the search: {error}")
+                    continue
                 if sound.id not in seen:  # where sounds were added meanwhile, pages overlap
                     seen.add(sound.id)
                     yield sound
@@ -224,14 +241,14 @@ class Freesound:
     def _get(self, url: str, parameters: dict[str, str], take: Callable[[httpx.Response], None]) -> None:
         """Get `url`, trying again where that may help, and give the response to `take`. Raises FetchError."""
         address = _split(url)
-        own = (address.scheme, address.netloc) == self._host
         why, tries, pause = "", 0, _FIRST_PAUSE
+        waits: list[float] = []
         while tries < _TRIES:
             try:
-                headers = self._authorization if own else {}
+                headers = self._authorization if self._is_own(url) else {}
                 with self._client.stream("GET", url, params=parameters or None, headers=headers) as response:
                     if response.status_code == 429:
-                        self._wait(response)  # no failed try: waiting is what it asks for
+                        self._wait(response, waits)  # no failed try: waiting is what it asks for
                         continue
                     if response.status_code < 500:
                         self._checked(response)
@@ -249,17 +266,26 @@ class Freesound:
                 pause *= 3
         raise FetchError(f"{address.netloc} did not answer properly, tried {_TRIES} times: {why}")
 
-    def _wait(self, response: httpx.Response) -> None:
-        """Wait for as long as a 429 asks for. Raises FetchError where that is too long."""
+    def _is_own(self, url: str) -> bool:
+        """Whether the address is one of the API: only it gets the token, and only it can refuse it."""
+        return url.startswith(self._api)
+
+    def _wait(self, response: httpx.Response, waits: list[float]) -> None:
+        """Wait for as long as a 429 asks for, and longer each time, after `waits` for the same address.
+
+        The wait is added to them. Raises RefusedError where they become too many, or too long together.
+        """
         detail = _detail(response)
         limit = _LIMIT.search(detail)
         asked = response.headers.get("retry-after", "")
         seconds = float(asked) if re.fullmatch(r"\d{1,7}", asked) else _SECONDS[limit[2]] if limit else 60.0
-        if seconds > _LONGEST_WAIT:
+        seconds = max(seconds, _FIRST_PAUSE * 2 ** len(waits))
+        if len(waits) == _MOST_WAITS or sum(waits) + seconds > _LONGEST_WAIT:
             raise RefusedError(
                 f"Freesound's limit is reached ({detail or 'it did not say which'}); "
                 "run the same command again later, and it goes on from here"
             )
+        waits.append(seconds)
         self._say(f"Freesound asks to wait: {detail or 'too many requests'}; going on in {seconds:g} s")
         self._sleep(seconds)
 
@@ -268,7 +294,7 @@ class Freesound:
         status = response.status_code
         if status == 200:
             return
-        if status in (401, 403):
+        if status in (401, 403) and self._is_own(str(response.url)):
             raise RefusedError(
                 f"Freesound does not accept the token ({status}: {_detail(response) or 'no reason given'}); "
                 "an API key comes from freesound.org/apiv2/apply, an access token for originals lasts 24 hours"

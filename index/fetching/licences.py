@@ -24,19 +24,6 @@ LICENCES = {
 _OPEN = ("zero", "mark", "by", "by-sa")
 
 
-def licence_name(url: str) -> str:
-    """The licence's name, such as CC0 1.0 or CC BY-NC 4.0, from its deed's address; another address as it is."""
-    found = _DEED.search(url)
-    if found is None:
-        return url
-    kind, version = found[2].lower(), found[3]
-    if kind == "zero":
-        return f"CC0 {version}"
-    if kind == "mark":
-        return f"Public Domain Mark {version}"
-    return f"Sampling+ {version}" if kind == "sampling+" else f"CC {kind.upper()} {version}"
-
-
 def is_open(url: str) -> bool:
     """Whether what has the licence may be used freely, also commercially."""
     found = _DEED.search(url)

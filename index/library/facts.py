@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import get_args
 
 from index.library.finding import LabelFrom, LibrarySound
-from index.library.names import action_in, material_called, materials_in, read_cat_id, read_name
+from index.library.licences import licence_called
+from index.library.names import action_in, materials_in, read_cat_id, read_name, ucs_name
 from index.library.texts import clean, cleaned, tags_in
-from model.words import ucs_parts
+from model.materials import material_called
 
 _MOST_TAGS = 64
 _SPACES = str.maketrans("_-", "  ")
@@ -19,6 +20,7 @@ class Facts:
 
     `material` is one of the 17 names, and `label_from` says where it was read. `action` is how the sound was made,
     such as hit or scratch. `source` is the site or dataset that it comes from, `origin` its address or name there.
+    `licence` is as `licence_called` gives it.
     """
 
     title: str
@@ -63,7 +65,7 @@ def facts_of(sound: LibrarySound, tags: Mapping[str, str]) -> Facts:
         source=first.get("source"),
         origin=first.get("origin"),
         author=first.get("author"),
-        licence=first.get("licence"),
+        licence=licence_called(first["licence"]) if "licence" in first else None,
         attribution=first.get("attribution"),
     )
 
@@ -76,8 +78,8 @@ def labels_note(counts: Mapping[str | None, int]) -> str:
 
 def _material_said(fields: Mapping[str, str]) -> str | None:
     """The material that tags name: in its field, by a category, or by words of the first field that has any."""
-    if (own := fields.get("material")) and (material := material_called(own)):
-        return material
+    if (own := fields.get("material")) and (called := material_called(own)):
+        return called.name
     if (cat_id := fields.get("catid")) and (material := read_cat_id(cat_id)[0]):
         return material
     if "music" in fields:
@@ -105,6 +107,6 @@ def _together(said: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
 def _title(path: str) -> str:
     name = path.rpartition("/")[2]
     stem = name.rpartition(".")[0] or name
-    if ucs := ucs_parts(stem):
+    if ucs := ucs_name(stem):
         stem = ucs[1]
     return clean(" ".join(stem.translate(_SPACES).split())) or clean(stem) or "untitled"

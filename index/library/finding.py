@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from index.library.manifests import Entry, Manifest, find_manifest, match, read_manifest
-from index.library.names import material_called
 from index.library.sidecar import read_sidecar
 from index.library.walk import USED_MANIFEST, Walked, walk
 from model.errors import LibraryError, ManifestError, NotAManifestError
+from model.materials import material_called
 
 _NOT_ENTERED = "listed in the manifest, but in a folder that is not entered"
 _MOST_LISTED = 10
@@ -99,7 +99,7 @@ def _folder_label(path: str) -> tuple[str | None, LabelFrom | None]:
     """The material that the first sub-folder with a material's name stands for."""
     for folder in path.split("/")[:-1]:
         if material := material_called(folder):
-            return material, "folder"
+            return material.name, "folder"
     return None, None
 
 

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-from model.materials import material_named
+from model.materials import names_of_materials
 from model.words import Phrases, split_words, ucs_parts
 
 
@@ -30,7 +30,7 @@ def read_name(path: str) -> Named:
     *folders, name = path.split("/")
     stem = name.rpartition(".")[0] or name
     material = action = None
-    if ucs := ucs_parts(stem):
+    if ucs := ucs_name(stem):
         cat_id, stem = ucs
         material, action = read_cat_id(cat_id)
         if material is None and _is_other(cat_id):
@@ -39,6 +39,11 @@ def read_name(path: str) -> Named:
     if material is None:
         material = _material((words, *(_folder_words(folder) for folder in reversed(folders))))
     return Named(material, action or _first(_table().actions, (words,)))
+
+
+def ucs_name(stem: str) -> tuple[str, str] | None:
+    """CatID and FXName as `ucs_parts` gives them; CatIDs that names.toml lists need no third part."""
+    return ucs_parts(stem, _is_listed)
 
 
 def read_cat_id(cat_id: str) -> tuple[str | None, str | None]:
@@ -56,15 +61,6 @@ def materials_in(text: str) -> set[str]:
     return set() if found and table.others.has(words) else found
 
 
-@lru_cache(2**12)
-def material_called(name: str) -> str | None:
-    """The material that is called `name` in one of five languages: `wood`, `Plastic Bag`, `Holz`, `vidrio`."""
-    if known := material_named(name):
-        return known.name
-    found = _table().called.whole(split_words(name))
-    return found[0] if len(found) == 1 else None
-
-
 def action_in(text: str) -> str | None:
     """The one action that words of a text name."""
     return _first(_table().actions, (tuple(split_words(text)),))
@@ -72,7 +68,6 @@ def action_in(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class _Table:
-    called: Phrases
     materials: Phrases
     actions: Phrases
     others: Phrases
@@ -94,6 +89,10 @@ def _first(phrases: Phrases, parts: Sequence[tuple[str, ...]]) -> str | None:
     return None
 
 
+def _is_listed(cat_id: str) -> bool:
+    return read_cat_id(cat_id)[0] is not None or _is_other(cat_id)
+
+
 def _is_other(cat_id: str) -> bool:
     return _categories(cat_id)[0] in _table().ucs["others"]
 
@@ -112,15 +111,15 @@ def _folder_words(name: str) -> tuple[str, ...]:
 @cache
 def _table() -> _Table:
     table = tomllib.loads((files("index.library") / "names.toml").read_text(encoding="utf-8"))
-    called, both = {}, {}
-    for name, entry in table["materials"].items():
-        called[name] = entry["called"]
-        both[name] = {
-            language: ", ".join(entry[kind][language] for kind in ("called", "things") if language in entry[kind])
-            for language in entry["called"]
+    things = table["materials"]
+    both = {
+        name: {
+            language: ", ".join(filter(None, (words, things[name]["things"].get(language))))
+            for language, words in called.items()
         }
+        for name, called in names_of_materials().items()
+    }
     return _Table(
-        Phrases(called, table["ignored"]),
         Phrases(both, table["ignored"]),
         Phrases(table["actions"], ()),
         Phrases({"other": table["others"]}, ()),

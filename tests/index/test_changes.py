@@ -204,6 +204,16 @@ def test_verify_and_stats(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> 
     assert "catalogue.sqlite is damaged" in thud("verify", index, code=1).stdout
 
 
+def test_watch_without_its_extra_says_what_to_install(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['watchfiles'] = None; import thud; thud.main()"
+    command = [sys.executable, "-c", code, "index", str(tiny_bundle.folder), str(sounds), str(tmp_path / "index")]
+    without = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert without.returncode == 0, without.stderr
+    done = subprocess.run([*command, "--watch"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "thud: --watch needs watchfiles; install it with: pip install 'thud[watch]'\n"
+
+
 NO_LOCKS = """
 #define _GNU_SOURCE
 #include <dlfcn.h>

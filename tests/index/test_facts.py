@@ -63,7 +63,7 @@ def test_each_field_comes_from_the_first_place_that_has_it(tmp_path: Path) -> No
     assert known(tmp_path) == {
         "a_b.wav": Facts(
             title="Sidecar", description=None, tags=("w", "y", "z", "x"), material="wood", label_from="manifest",
-            action="scratch", source="Yard", origin="https://example.org", author="Ann", licence="CC BY 4.0",
+            action="scratch", source="Yard", origin="https://example.org", author="Ann", licence="CC-BY-4.0",
             attribution="© Ann",
         )
     }  # fmt: skip
@@ -147,5 +147,10 @@ def test_by_command_a_library_without_a_manifest_is_labelled_all_the_same(
             ("METLImpt_Anvil_AB_Yard.wav", "metal", "name", None, None, "hit"),
             ("glass bottle 03.wav", "glass", "name", None, None, None),
             ("x.mp3", "wood", "tag", "Ann", None, None),
-            ("y.wav", "tile", "tag", "Bo", "CC0", None),
+            ("y.wav", "tile", "tag", "Bo", "CC0-1.0", None),
         ]
+
+
+def test_the_title_of_a_name_of_two_parts_is_without_its_cat_id() -> None:
+    assert facts_of(LibrarySound("METLHit_Pan.wav"), {}).title == "Pan"
+    assert facts_of(LibrarySound("USTour_Take.wav"), {}).title == "USTour Take"

@@ -56,7 +56,10 @@ def test_dialects_and_encodings(tmp_path: Path, text: str, encoding: str) -> Non
     assert bool(assumed) == (encoding == "cp1252")
 
 
-CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).map(str.strip)
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).map(
+    # An apostrophe in front is taken off where Thud may have put it there.
+    lambda text: text.strip().replace("'", "")
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -113,6 +116,14 @@ def test_a_name_is_found_however_it_is_written(folder: str, name: str, written: 
         library = library_of(Path(scratch), out.getvalue(), path)
     assert labels(library) == {path: "glass"}
     assert [one.path for one in library.skipped] == ["manifest.csv"]
+
+
+def test_a_material_in_german_is_the_label_and_not_unknown(tmp_path: Path) -> None:
+    library = library_of(
+        tmp_path, "Datei;Werkstoff\nHolz/a.wav;Holz\nHolz/b.wav;Vidrio\n", "Holz/a.wav", "Holz/b.wav"
+    )
+    assert labels(library) == {"Holz/a.wav": "wood", "Holz/b.wav": "glass"}
+    assert not [note for note in library.notes if "not one of the 17" in note]
 
 
 def test_names_that_may_mean_two_files_mean_none(tmp_path: Path) -> None:

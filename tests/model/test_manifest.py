@@ -58,6 +58,22 @@ def test_a_bad_manifest_names_its_line(tmp_path: Path, name: str, content: str |
         read_rows(tmp_path / name)
 
 
+def test_materials_are_understood_in_the_languages_of_the_columns(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    file.write_text('Datei;Werkstoff\na.wav;Holz\nb.wav;Gläser\nc.wav;vidrio\nd.wav;Filz\n"e.wav";"Holz; bois"\n')
+    rows = read_rows(file)
+    assert [[one.name for one in row.materials] for row in rows] == [["wood"], ["glass"], ["glass"], [], ["wood"]]
+    assert [row.unknown for row in rows] == [(), (), (), ("Filz",), ()]
+
+
+def test_what_was_added_for_spreadsheets_is_taken_off(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    file.write_text("path,title,tags,description\n'-a.wav,'=1,a;'-b,'quoted'\n")
+    (row,) = read_rows(file)
+    assert row.path == "'-a.wav", "a file's name may begin like this"
+    assert (row.get("title"), row.get("tags"), row.get("description")) == ("=1", "a;-b", "'quoted'")
+
+
 def test_capitals_and_spaces_around_the_names_of_columns_do_not_matter(tmp_path: Path) -> None:
     file = tmp_path / "m.csv"
     file.write_text(" Path ,MATERIAL,Mine\na.wav,wood,x\n")

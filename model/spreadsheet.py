@@ -3,6 +3,7 @@
 import re
 
 _FORMULA = re.compile(r"^(?=[=+\-@\t\r\n])|(?<=[;\t\r\n])(?=[=+\-@])")
+_MADE_HARMLESS = re.compile(r"(?:^'(?=[=+\-@\t\r\n])|(?<=[;\t\r\n])'(?=[=+\-@]))")
 
 
 def harmless(text: str) -> str:
@@ -11,3 +12,8 @@ def harmless(text: str) -> str:
     Nor does it compute a part of the text where it takes semicolons or tabs for the ends of cells.
     """
     return _FORMULA.sub("'", text)
+
+
+def as_meant(text: str) -> str:
+    """The text that `harmless` made this of; text without its signs as it is."""
+    return _MADE_HARMLESS.sub("", text)
