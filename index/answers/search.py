@@ -1,6 +1,6 @@
 """Searching an index: the interface through which all other code uses a library of sounds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -96,6 +96,7 @@ class SoundIndex:
         only: SoundFilter | None = None,
         diversity: float | None = None,
         cursor: str | None = None,
+        asked: Sequence[object] = (),
     ) -> Matches:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
 
@@ -108,12 +109,14 @@ class SoundIndex:
         `only` leaves out all sounds that do not meet it; the others are searched as if they were the whole library.
         `diversity`, 0 to 1, puts the best sounds into another order, so that they differ more: see
         `diversified`. `cursor` is the `next` of an answer to the same question, which goes on from there.
+        `asked` says what embedding and shares were made of, the same on every machine: they are not themselves
+        compared with those of the cursor, because their last bits differ from machine to machine.
 
         Raises ValueError for k below 1, for a diversity that is not from 0 to 1 and for an embedding of another
-        size or with values that are not finite, and FilterError for a cursor that is none.
+        size or with values that are not finite, and FilterError for a cursor that is none or of another question.
         """
         query = Query(embedding, shares, fit)
-        question = question_of("search", self._spec.bundle_id, only or None, diversity or 0)
+        question = question_of("search", self._spec.bundle_id, tuple(asked), only or None, diversity or 0)
         return self._page(query, question, k, only, diversity, cursor)
 
     def similar(
@@ -191,7 +194,7 @@ class SoundIndex:
             raise ValueError(f"diversity is {diversity}; it must be from 0 to 1")
         place = Cursor(question) if cursor is None else Cursor.read(cursor, question)
         among = self._catalogue.rows_of(only)
-        matches = Matches()
+        matches = Matches(before=place.before)
         while True:
             left = k - len(matches)
             block, more = self._after(place, BLOCK if strength else left, query, among, without)
