@@ -1,5 +1,6 @@
 """Searching an index: the interface through which all other code uses a library of sounds."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -102,9 +103,9 @@ class SoundIndex:
 
         The nearest has the largest cosine, in an index with `hubness` the largest cosine minus the sound's hub
         bias. Similarities are cosines in both cases, so that with `hubness` they need not fall from match to match.
-        Sounds that are equally near come in the order of the catalogue. A sound with several hits is as near as the
-        nearest of them. `shares` and `fit` lift sounds that name an object: see `Query`. The result is the same as
-        if all sounds of the index were scored.
+        Sounds that are equally near come in the order of the catalogue. A sound with several hits is nearly as near
+        as the nearest of them (`MEAN_WEIGHT`). `shares` and `fit` lift sounds that name an
+        object: see `Query`. The result is the same as if all sounds of the index were scored.
 
         `only` leaves out all sounds that do not meet it; the others are searched as if they were the whole library.
         `diversity`, 0 to 1, puts the best sounds into another order, so that they differ more: see
@@ -149,13 +150,25 @@ class SoundIndex:
         """A page of the catalogue, as `Catalogue.page`."""
         return self._catalogue.page(only, cursor, limit)
 
-    def find(self, text: str, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+    def find(
+        self,
+        text: str,
+        only: SoundFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        until: float = math.inf,
+    ) -> Page:
         """The sounds that have all words of a text, as `Catalogue.find`."""
-        return self._catalogue.find(text, only, cursor, limit)
+        return self._catalogue.find(text, only, cursor, limit, until)
 
     def materials(self) -> dict[str | None, int]:
         """Sounds per material in the order of the materials' ids; None counts the unlabelled."""
         return self._catalogue.materials()
+
+    @property
+    def files(self) -> SoundFiles:
+        """The files of the sounds, which can be opened also after the index was closed."""
+        return self._sounds
 
     def audio(self, record: SoundRecord) -> SoundFile:
         """The sound's file, as `SoundFiles.open`."""

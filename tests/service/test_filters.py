@@ -182,7 +182,7 @@ def test_a_cursor_belongs_to_what_was_asked_with(
     of_picture = client.post("/recommend?k=3&box=0,0,0.5,1", content=encode()).json()["next"]
     of_sound = client.post("/similar?k=3", content=audio).json()["next"]
     for path, content in (
-        (f"/recommend?k=3&box=0,0,0.5,1&cursor={of_picture}", encode("PNG", size=(30, 90))),
+        (f"/recommend?k=3&box=0,0,0.5,1&cursor={of_picture}", encode("PNG", size=(60, 90))),
         (f"/recommend?k=3&box=0,0,1,1&cursor={of_picture}", encode()),
         (f"/recommend?k=3&cursor={of_picture}", encode()),
         (f"/recommend?k=3&box=0,0,0.5,1&object_weight=0.01&cursor={of_picture}", encode()),
@@ -191,6 +191,13 @@ def test_a_cursor_belongs_to_what_was_asked_with(
         (f"/recommend?k=3&cursor={of_sound}", encode()),
     ):
         check_problem(client.post(path, content=content), 422, "another question")
+
+
+def test_no_words_are_all_sounds(client: httpx.Client) -> None:
+    for text in ("", "%20"):
+        page = client.get(f"/sounds?limit=5&q={text}").json()
+        assert (page["total"], len(page["sounds"])) == (SOUNDS, 5)
+        assert client.get(page["next"]).json()["sounds"][0] not in page["sounds"]
 
 
 def test_ranks_go_on_from_page_to_page(
