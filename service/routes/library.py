@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -32,7 +33,8 @@ _LONGEST_TEXT = 200
 
 looking = anyio.CapacityLimiter(2)
 """The threads that look for words, which takes long among a million sounds: one for each of two indexes in use."""
-_MOST_WAITING = 16
+_places = threading.BoundedSemaphore(18)
+"""For those that look and 16 that wait. Counted here: those that are about to wait do not wait for `looking` yet."""
 _TEXT_SECONDS = 5.0
 _TEXT_RETRY = 5
 
@@ -135,7 +137,7 @@ async def catalogue(
 
 async def _in_turn(find: Callable[..., Page]) -> Page:
     """What a text search finds. Raises ProblemError (503) where too many wait already, or it takes too long."""
-    if looking.statistics().tasks_waiting >= _MOST_WAITING:
+    if not _places.acquire(blocking=False):
         raise _text_busy("too many searches for words wait already", "queue_full")
     until = monotonic() + _TEXT_SECONDS
     try:
@@ -143,6 +145,8 @@ async def _in_turn(find: Callable[..., Page]) -> Page:
             return await anyio.to_thread.run_sync(partial(find, until=until), limiter=looking)
     except TimeoutError:
         raise _text_busy(f"the words could not be found within {_TEXT_SECONDS:g} s", "deadline") from None
+    finally:
+        _places.release()
 
 
 def _text_busy(detail: str, reason: str) -> ProblemError:
