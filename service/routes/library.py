@@ -34,7 +34,7 @@ _LONGEST_TEXT = 200
 looking = anyio.CapacityLimiter(2)
 """The threads that look for words, which takes long among a million sounds: one for each of two indexes in use."""
 _places = threading.BoundedSemaphore(18)
-"""For those that look and 16 that wait. Counted here: those that are about to wait do not wait for `looking` yet."""
+"""For those that look and 16 that wait; `looking` does not count those that are about to wait."""
 _TEXT_SECONDS = 5.0
 _TEXT_RETRY = 5
 
