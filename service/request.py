@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from random import getrandbits
 
+from starlette.datastructures import QueryParams
 from starlette.types import Message, Scope, Send
 
 Headers = list[tuple[bytes, bytes]]
@@ -40,13 +41,16 @@ def application_path(scope: Scope) -> str:
 
 
 _SEARCH = re.compile(r"POST /(recommend|similar)|GET /sounds/[^/]+/similar")
+_TEXT = "q"
 
 
 def is_search(scope: Scope) -> bool:
-    """Whether its answer takes a place in the queue; for middlewares, which see the request before it is routed."""
+    """Whether it searches, by vectors or by words; for middlewares, which see the request before it is routed."""
     if scope["type"] != "http":
         return False
     path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if path == "/sounds" and scope["method"] == "GET":
+        return bool(QueryParams(scope["query_string"]).get(_TEXT, "").strip())
     return _SEARCH.fullmatch(f"{scope['method']} {path}") is not None
 
 

@@ -180,7 +180,12 @@ class Settings(BaseSettings):
         "by the score alone.",
     )
     max_k: int = Field(1000, ge=1, description="Most results that a request may ask for.")
-    max_export_sounds: int = Field(100, ge=1, le=1000, description="Most sounds in one zip or table.")
+    max_export_sounds: int = Field(
+        100,
+        ge=1,
+        le=1000,
+        description="Most sounds in one zip or table; each takes 24 bytes of the address (--max-url-bytes).",
+    )
     max_export_bytes: int = Field(2**30, ge=2**20, description="Most bytes of all sounds in one zip.")
 
     @classmethod

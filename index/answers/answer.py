@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from index.answers.matches import Match, Matches
 from index.answers.recommendation import (
+    Because,
     MaterialName,
     PictureMaterial,
     PictureObject,
@@ -28,13 +29,15 @@ Shown = npt.NDArray[np.float64]
 class Asked:
     """What an answer says of the picture or the sound that was asked with; None where the bundle does not tell.
 
-    `k` sounds were asked for; `materials [17]` are the probabilities that it shows each, or is of it.
+    `k` sounds were asked for; `materials [17]` are the probabilities that it shows each, or is of it. `by_sound`:
+    a sound was asked with, not a picture.
     """
 
     k: int
     materials: Shown | None
     recognised: bool | None = None
     objects: list[PictureObject] | None = None
+    by_sound: bool = False
 
 
 def rounded(probabilities: Probabilities) -> Shown:
@@ -55,8 +58,8 @@ def recommendation(
         materials.sort(key=lambda one: -one.probability)
         of_sounds = [_match(found, shown, heads) for found in matches]
     results = [
-        _result(rank, found, match)
-        for rank, (found, match) in enumerate(zip(matches, of_sounds, strict=True), start=1)
+        _result(rank, found, match, None if asked.by_sound else _because(found))
+        for rank, (found, match) in enumerate(zip(matches, of_sounds, strict=True), start=matches.before + 1)
     ]
     return Recommendation(
         model=model,
@@ -72,7 +75,7 @@ def recommendation(
     )
 
 
-def _result(rank: int, found: Match, match: float | None) -> Result:
+def _result(rank: int, found: Match, match: float | None, because: Because | None) -> Result:
     record = found.record
     return Result(
         rank=rank,
@@ -89,10 +92,16 @@ def _result(rank: int, found: Match, match: float | None) -> Result:
         title=record.title,
         author=record.author,
         licence=record.licence,
-        because="material" if found.object is None else "both" if found.nearest else "object",
+        because=because,
         object=found.object,
         path=record.path,
     )
+
+
+def _because(found: Match) -> Because:
+    if found.object is None:
+        return "material"
+    return "both" if found.nearest else "object"
 
 
 def _match(found: Match, shown: Shown, heads: MaterialHeads) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from zipfile import ZipFile, ZipInfo
 
 from index.answers.attribution import attribution_text, records_table
-from index.answers.search import SoundIndex
+from index.answers.sound_files import SoundFiles
 from index.catalogue import SoundRecord
 from model.errors import LibraryError
 
@@ -28,9 +28,9 @@ _YEARS = (1980, 2107)
 
 
 def zip_of(
-    index: SoundIndex, records: Sequence[SoundRecord], missing: dict[str, str] | None = None
+    files: SoundFiles, records: Sequence[SoundRecord], missing: dict[str, str] | None = None
 ) -> Generator[bytes]:
-    """The bytes of a zip with the files of `records`, no two of which are the same sound, piece by piece.
+    """The bytes of a zip with the `files` of `records`, no two of which are the same sound, piece by piece.
 
     Audio is stored as it is: most of it does not compress. A sound whose file is gone, has changed or cannot be
     read is left out, and named with the reason in the credits, the last file but one, and by its id in `missing`.
@@ -42,7 +42,7 @@ def zip_of(
     with ZipFile(sink, "w") as archive:
         for record in records:
             try:
-                sound = index.audio(record)
+                sound = files.open(record)
                 with closing(sound):
                     first = sound.read(0, _CHUNK_BYTES)
                     with archive.open(_entry(names[record.id], sound.modified, record.bytes), "w") as member:
@@ -54,7 +54,7 @@ def zip_of(
             except (LibraryError, OSError) as error:
                 if names[record.id] in archive.NameToInfo:
                     raise
-                missing[record.id] = _reason(error, index)
+                missing[record.id] = _reason(error, files)
         now = time.time()
         credits_text = attribution_text(names, records, missing)
         archive.writestr(_entry(CREDITS, now, 0), credits_text.encode("utf-8", "backslashreplace"))
@@ -101,11 +101,11 @@ def _entry(name: str, modified: float, size: int) -> ZipInfo:
     return entry
 
 
-def _reason(error: LibraryError | OSError, index: SoundIndex) -> str:
+def _reason(error: LibraryError | OSError, files: SoundFiles) -> str:
     """Without the library's folder, which is nobody's business but its owner's."""
     if isinstance(error, OSError):
         return f"it cannot be read: {error.strerror or error}"
-    return str(error).replace(str(index.root), "the library")
+    return str(error).replace(str(files.root), "the library")
 
 
 class _Sink(RawIOBase):

@@ -36,11 +36,13 @@ class Match:
 
 
 class Matches(list[Match]):
-    """Matches, best first, and the cursor for those after them: None where there are none."""
+    """Matches, best first; how many were given `before` them; the cursor for those after them, None where there
+    are none."""
 
-    def __init__(self, matches: Iterable[Match] = (), following: str | None = None) -> None:
+    def __init__(self, matches: Iterable[Match] = (), following: str | None = None, before: int = 0) -> None:
         super().__init__(matches)
         self.next = following
+        self.before = before
 
 
 def matches_of(found: Ranked, query: Query, first: int, catalogue: Catalogue, vectors: VectorIndex) -> list[Match]:

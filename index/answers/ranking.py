@@ -15,7 +15,11 @@ from model.hubness import SCORE_DECIMALS
 Fit = Callable[[Rows, Vectors], npt.NDArray[np.float64]]
 """From the materials' ids `[n]` of sounds, -1 for none, and the embeddings `[u, d]` of those, to 0 to 1 `[n]`."""
 NO_SHARES: Mapping[str, float] = MappingProxyType({})
+MEAN_WEIGHT = 0.25
+"""How much of a sound's value is the mean over its hits; the rest is its best hit. With the best hit alone, a file
+of many hits is near to everything: see docs/decisions/answers.md."""
 _SPARE = 16
+_UNITS = 10**SCORE_DECIMALS
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +45,8 @@ class Ranked:
     """Sounds, best first, each with what is known of the vector that matched best; every array is `[n]`.
 
     `rows` are those of the catalogue; `vectors`: the vector's row; `hits`: which of the sound's hits it is, from 0;
-    `values`: what they are ranked by, cosine - bias + twice the gain; `cosines`; `named`: the number of the object
-    in `Query.named` that gave the gain, -1 for none; `places`: which place, from 0, the sound has without gains.
+    `values`: what they are ranked by, `_values` + twice the gain; `cosines`; `named`: the number of the object in
+    `Query.named` that gave the gain, -1 for none; `places`: which place, from 0, the sound has without gains.
     """
 
     rows: Rows
@@ -64,8 +68,8 @@ class Ranked:
 def rank(catalogue: Catalogue, vectors: VectorIndex, query: Query, most: int, among: Rows | None = None) -> Ranked:
     """The first `most` sounds for a query, of those at the rising rows `among` of the catalogue, None for all.
 
-    A sound ranks by the best of its vectors. Sounds of equal value come in the order of the catalogue. The result
-    is the same as if all sounds were scored.
+    A sound ranks by the best of its vectors, and a little by their mean. Sounds of equal value come in the order of
+    the catalogue. The result is the same as if all sounds were scored.
     """
     near = _near(catalogue, vectors, query.embedding, most, among)
     # Shares only lift, and never a sound that names nothing: of those, the first by vector are enough.
@@ -82,9 +86,10 @@ def rank(catalogue: Catalogue, vectors: VectorIndex, query: Query, most: int, am
         gain[lifted] *= query.fit(materials, vectors.vectors(found[lifted[materials < 0]]))
     nearness, cosines = vectors.score(query.embedding, found)
     # By twice the score, so that rounding makes no more sounds equal than it does without shares.
-    values = np.round(nearness.astype(np.float64) + 2.0 * gain, SCORE_DECIMALS)
+    plain_values = _values(catalogue, vectors, query.embedding, rows, nearness)
+    values = np.round(plain_values + 2.0 * gain, SCORE_DECIMALS)
     best = _best_of_each(rows, values)[:most]
-    plain = rows[_best_of_each(rows, nearness)]
+    plain = rows[_best_of_each(rows, plain_values)]
     order = np.argsort(plain)
     places = order[np.searchsorted(plain, rows[best], sorter=order)]
     return Ranked(rows[best], found[best], hits[best], values[best], cosines[best], named[best], places)
@@ -101,9 +106,34 @@ def _near(catalogue: Catalogue, vectors: VectorIndex, embedding: Vectors, most: 
     wanted = (min(most, sounds) + _SPARE) * -(-available // sounds)
     while True:
         _, near = vectors.search(embedding, wanted, kept)
-        if len(near) >= available or len(np.unique(catalogue.sounds_of(near)[0])) >= min(most + _SPARE, sounds):
+        if len(near) >= available:
             return near
+        rows, _ = catalogue.sounds_of(near)
+        if len(np.unique(rows)) >= min(most + _SPARE, sounds):
+            nearness, _ = vectors.score(embedding, near)
+            values = _values(catalogue, vectors, embedding, rows, nearness)
+            # No vector that was not found makes a sound's value larger than its own nearness.
+            if values[_best_of_each(rows, values)[:most]][-1] > nearness[-1] or len(catalogue) == len(vectors):
+                return near
         wanted *= 2
+
+
+def _values(
+    catalogue: Catalogue, vectors: VectorIndex, embedding: Vectors, rows: Rows, nearness: Vectors
+) -> npt.NDArray[np.float64]:
+    """What vectors `[n]` of the sounds at `rows [n]` are worth: mostly their `nearness [n]`, cosine - bias, for the
+    rest its mean over all vectors of the sound (`MEAN_WEIGHT`)."""
+    # In whole millionths, so that sums are the same on every machine.
+    units = np.rint(nearness.astype(np.float64) * _UNITS)
+    if len(catalogue) < len(vectors):
+        sounds, of_sound = np.unique(rows, return_inverse=True)
+        every = catalogue.vector_rows(sounds)
+        _, first, counts = np.unique(catalogue.sounds_of(every)[0], return_index=True, return_counts=True)
+        of_all = np.rint(vectors.score(embedding, every)[0].astype(np.float64) * _UNITS)
+        means = np.add.reduceat(of_all, first) / counts if len(of_all) else of_all
+        units = np.rint(units - MEAN_WEIGHT * (units - means[of_sound]))
+    values: npt.NDArray[np.float64] = units / _UNITS
+    return values
 
 
 def _kept(rows: Rows, among: Rows | None) -> Rows:

@@ -19,6 +19,9 @@ def sound_url(sound_id: str, root_path: str = "") -> str:
     return f"{root_path}/sounds/{sound_id}"
 
 
+Because = Literal["material", "object", "both"]
+
+
 @dataclass(frozen=True)
 class Stages:
     """Seconds that each stage of computing an answer took; `room` is the wait for other large pictures."""
@@ -69,12 +72,15 @@ class PictureObject:
 class Result:
     """A recommended sound."""
 
-    rank: Annotated[int, Field(ge=1, description="1 is the best.")]
+    rank: Annotated[int, Field(ge=1, description="1 is the best; the answer to a `cursor` goes on counting.")]
     id: Annotated[str, Field(description="The sound's id: 20 hex digits, a hash of its content.")]
     url: Annotated[
         str, Field(description="Where its audio is; ready to be resolved against this service's address.")
     ]
-    similarity: Annotated[float, Field(ge=-1, le=1, description="Cosine between the picture and the sound.")]
+    similarity: Annotated[
+        float,
+        Field(ge=-1, le=1, description="Cosine between what was asked with and the sound."),
+    ]
     score: Annotated[float, Field(ge=0, le=1, description="(similarity + 1) / 2.")]
     match: Annotated[
         float | None,
@@ -100,11 +106,12 @@ class Result:
     author: Annotated[str | None, Field(description="Who made it, where the library says so.")]
     licence: Annotated[str | None, Field(description="Under which licence it is, where the library says so.")]
     because: Annotated[
-        Literal["material", "object", "both"],
+        Because | None,
         Field(
             description="Why it is among the first `k`: `material`, it is near to the picture; `object`, its name, "
             "folder or tags name an object that the picture shows, without which it would not be; `both`, it names "
-            "one and would be anyway. Sounds rank by their score, and those with an object by a share more."
+            "one and would be anyway. Sounds rank by their score, and those with an object by a share more. "
+            "Null where a sound was asked with."
         ),
     ] = "material"
     object: Annotated[

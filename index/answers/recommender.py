@@ -1,5 +1,6 @@
 """From a picture to the sounds that fit it: the one way that Python, the command line and HTTP share."""
 
+import hashlib
 import io
 import math
 import os
@@ -22,7 +23,7 @@ from index.answers.search import SoundIndex
 from index.catalogue.filters import SoundFilter
 from model import PRETRAINED
 from model.bundle import Bundle
-from model.errors import BundleError, PictureError, PictureTooLargeError
+from model.errors import BundleError, PictureError, PictureTooLargeError, SoundError
 from model.heads import MaterialHeads
 from model.picture import Region, has_contrast, picture_array
 from model.picture_format import PictureLimits
@@ -183,6 +184,7 @@ class Recommender:
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
+            asked=("picture", _digest(data if isinstance(data, bytes) else pixels.tobytes()), region, weight),
         )
         calibration = self.bundle.spec.calibration
         recognised = None
@@ -225,9 +227,10 @@ class Recommender:
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
+            asked=("sound", _digest(sound)),
         )
         of_sound = None if self._heads is None else rounded(self._heads.sounds(embedding[None])[0])
-        answer = recommendation(self.bundle.id, self.index, self._heads, Asked(k, of_sound), matches)
+        answer = recommendation(self.bundle.id, self.index, self._heads, Asked(k, of_sound, by_sound=True), matches)
         answer.stages = Stages(network=embedded - began, search=perf_counter() - embedded)
         return answer
 
@@ -269,6 +272,17 @@ def read_picture(source: Path | IO[bytes], limits: PictureLimits) -> bytes:
             f"the picture has more than {limits.max_bytes:,} bytes, which is the most accepted"
         )
     return data
+
+
+def _digest(asked: bytes | str | os.PathLike[str]) -> str:
+    """The hash of what was asked with, or of its file. Raises SoundError where that cannot be read."""
+    if isinstance(asked, bytes):
+        return hashlib.sha256(asked).hexdigest()
+    try:
+        with Path(asked).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SoundError(f"{asked} cannot be read: {error.strerror or error}") from error
 
 
 @cache

@@ -1,6 +1,7 @@
 """Searching an index: the interface through which all other code uses a library of sounds."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -96,24 +97,27 @@ class SoundIndex:
         only: SoundFilter | None = None,
         diversity: float | None = None,
         cursor: str | None = None,
+        asked: Sequence[object] = (),
     ) -> Matches:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
 
         The nearest has the largest cosine, in an index with `hubness` the largest cosine minus the sound's hub
         bias. Similarities are cosines in both cases, so that with `hubness` they need not fall from match to match.
-        Sounds that are equally near come in the order of the catalogue. A sound with several hits is as near as the
-        nearest of them. `shares` and `fit` lift sounds that name an object: see `Query`. The result is the same as
-        if all sounds of the index were scored.
+        Sounds that are equally near come in the order of the catalogue. A sound with several hits is nearly as near
+        as the nearest of them (`MEAN_WEIGHT`). `shares` and `fit` lift sounds that name an
+        object: see `Query`. The result is the same as if all sounds of the index were scored.
 
         `only` leaves out all sounds that do not meet it; the others are searched as if they were the whole library.
         `diversity`, 0 to 1, puts the best sounds into another order, so that they differ more: see
         `diversified`. `cursor` is the `next` of an answer to the same question, which goes on from there.
+        `asked` says what embedding and shares were made of, the same on every machine: they are not themselves
+        compared with those of the cursor, because their last bits differ from machine to machine.
 
         Raises ValueError for k below 1, for a diversity that is not from 0 to 1 and for an embedding of another
-        size or with values that are not finite, and FilterError for a cursor that is none.
+        size or with values that are not finite, and FilterError for a cursor that is none or of another question.
         """
         query = Query(embedding, shares, fit)
-        question = question_of("search", self._spec.bundle_id, only or None, diversity or 0)
+        question = question_of("search", self._spec.bundle_id, tuple(asked), only or None, diversity or 0)
         return self._page(query, question, k, only, diversity, cursor)
 
     def similar(
@@ -146,13 +150,25 @@ class SoundIndex:
         """A page of the catalogue, as `Catalogue.page`."""
         return self._catalogue.page(only, cursor, limit)
 
-    def find(self, text: str, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+    def find(
+        self,
+        text: str,
+        only: SoundFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        until: float = math.inf,
+    ) -> Page:
         """The sounds that have all words of a text, as `Catalogue.find`."""
-        return self._catalogue.find(text, only, cursor, limit)
+        return self._catalogue.find(text, only, cursor, limit, until)
 
     def materials(self) -> dict[str | None, int]:
         """Sounds per material in the order of the materials' ids; None counts the unlabelled."""
         return self._catalogue.materials()
+
+    @property
+    def files(self) -> SoundFiles:
+        """The files of the sounds, which can be opened also after the index was closed."""
+        return self._sounds
 
     def audio(self, record: SoundRecord) -> SoundFile:
         """The sound's file, as `SoundFiles.open`."""
@@ -191,7 +207,7 @@ class SoundIndex:
             raise ValueError(f"diversity is {diversity}; it must be from 0 to 1")
         place = Cursor(question) if cursor is None else Cursor.read(cursor, question)
         among = self._catalogue.rows_of(only)
-        matches = Matches()
+        matches = Matches(before=place.before)
         while True:
             left = k - len(matches)
             block, more = self._after(place, BLOCK if strength else left, query, among, without)

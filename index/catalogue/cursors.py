@@ -30,6 +30,11 @@ class Cursor:
     path: str = ""
     given: str = ""
 
+    @property
+    def before(self) -> int:
+        """How many sounds of a ranking were given until here."""
+        return self.passed + len(self.given) // _MARK
+
     def marks(self) -> list[str]:
         """The marks of `given`, one by one."""
         return [self.given[start : start + _MARK] for start in range(0, len(self.given), _MARK)]

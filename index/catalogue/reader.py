@@ -7,7 +7,9 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ from model.materials import MATERIALS
 
 EVERYTHING = SoundFilter()
 _ANCHORS = 16
+_STEPS = 1000
+"""Of SQLite's virtual machine, between two looks at the time: 0.1 s in a search for a common word."""
 _RECORDS = f"SELECT {COLUMNS} FROM sounds"  # noqa: S608
 # FTS5 makes the tables `words_…` itself, and not the same in all its versions.
 _TABLES = r"SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'words\_%' ESCAPE '\' AND sql NOT NULL"
@@ -149,12 +153,19 @@ class Catalogue:
         sounds = self.rows(wanted)
         return Page(sounds, total, str(Cursor(question, path=sounds[-1].path)) if more else None)
 
-    def find(self, text: str, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+    def find(
+        self,
+        text: str,
+        only: SoundFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        until: float = math.inf,
+    ) -> Page:
         """Up to `limit` (at least 1) sounds that have every word of `text` and meet a filter, best first.
 
         Words are looked for, from their beginning, in titles, tags, paths, materials and descriptions, without
         regard to case and accents. The best is that of bm25. Raises FilterError as `page`, and for more than 32
-        words.
+        words, and TimeoutError where it takes longer than `until`, in seconds of `time.monotonic`.
         """
         _check_limit(limit)
         question = question_of("find", text, only or EVERYTHING)
@@ -166,17 +177,17 @@ class Catalogue:
         if (rows := self.rows_of(only)) is not None:
             kept = np.zeros(self._sounds, np.bool_)
             kept[rows] = True
-        search = TextSearch(self._texts.fetch, query, kept)
+        search = TextSearch(partial(self._texts.fetch, until=until), query, kept)
         place = (math.inf, 0) if after is None else self._place(after, search)
         # One more than the limit shows whether there is a next page.
-        found = search.best(limit + 1, *place)
+        total, found = search.best(limit + 1, *place)
         sounds = self.rows([row for _, row in found[:limit]])
         more = len(found) > limit
         marks = "".join(mark_of(one.id) for one in sounds[-_ANCHORS:])
         last = (
             Cursor(question, score=found[len(sounds) - 1][0], path=sounds[-1].path, given=marks) if more else None
         )
-        return Page(sounds, search.count(), None if last is None else str(last))
+        return Page(sounds, total, None if last is None else str(last))
 
     def _place(self, after: Cursor, search: TextSearch) -> tuple[float, int]:
         """The score and the row from which a text search goes on.
@@ -233,13 +244,26 @@ class _Connection:
         except sqlite3.Error as error:
             raise LibraryError(f"the catalogue cannot be read: {error}") from error
 
-    def fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query's result. Raises DamagedIndexError where the database is broken."""
+    def fetch(self, query: str, *parameters: Any, until: float = math.inf) -> list[tuple[Any, ...]]:
+        """All rows of a query's result.
+
+        Raises DamagedIndexError where the database is broken, and TimeoutError where there is no result at `until`,
+        in seconds of `time.monotonic`, because others ask or because it takes so long.
+        """
+        if not self._lock.acquire(timeout=min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))):
+            raise TimeoutError
         try:
-            with self._lock:
-                return self._database.execute(query, parameters).fetchall()
+            late = None if math.isinf(until) else lambda: monotonic() >= until
+            if late is not None and late():
+                raise TimeoutError
+            self._database.set_progress_handler(late, _STEPS)
+            return self._database.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise TimeoutError from error
             raise DamagedIndexError(f"the catalogue cannot be read: {error}; run thud index again") from error
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Close the file; once more does no harm."""

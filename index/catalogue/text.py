@@ -1,6 +1,7 @@
 """Text search: a person's words as a query of SQLite's FTS5, and the rows that it finds."""
 
 import math
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -18,22 +19,42 @@ _RANKED = f"""
 WITH found AS MATERIALIZED (
     SELECT {_VALUE} AS value, rowid AS row FROM words WHERE {{}}
 )
-SELECT value, row FROM found WHERE value > ? OR (value = ? AND row >= ?) ORDER BY value, row LIMIT ?
+SELECT NULL, COUNT(*) FROM found
+UNION ALL
+SELECT * FROM (
+    SELECT value, row FROM found WHERE value > ? OR (value = ? AND row >= ?) ORDER BY value, row LIMIT ?
+)
 """  # noqa: S608
 
 
 def query_of(text: str) -> str | None:
     """The FTS5 query for sounds that have every word of `text`, each at least as the beginning of a word.
 
-    Words that punctuation joins must stand side by side. Nothing in `text` is FTS5's syntax. None where `text` has
-    no word. Raises FilterError for more than 32 words.
+    Words that punctuation joins must stand side by side. Nothing in `text` is FTS5's syntax. What begins another
+    word of `text` says nothing more and is left out, because each word takes time. None where `text` has no word.
+    Raises FilterError for more than 32 words.
     """
     readable = text.replace("\0", " ").encode("utf-8", "replace").decode()
     words = [word for word in readable.split() if any(sign.isalnum() for sign in word)]
     if len(words) > MOST_WORDS:
         raise FilterError(f"the text has {len(words)} words; at most {MOST_WORDS} can be looked for", "q")
+    folded = [_folded(word) for word in words]
+    words = [
+        word
+        for place, word in enumerate(words)
+        if not any(
+            other.startswith(folded[place]) and (other != folded[place] or at < place)
+            for at, other in enumerate(folded)
+        )
+    ]
     quoted = (f'"{word.replace(chr(34), chr(34) * 2)}" *' for word in words)
     return " ".join(quoted) or None
+
+
+def _folded(word: str) -> str:
+    """The word without what FTS5 does not compare: case and accents."""
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", word) if not unicodedata.combining(sign))
+    return plain.casefold()
 
 
 class TextSearch:
@@ -52,22 +73,16 @@ class TextSearch:
             self._where += " AND substr(?, rowid + 1, 1) = x'01'"
             self._parameters.append(kept.astype(np.uint8).tobytes())  # type: ignore[arg-type]
 
-    def count(self) -> int:
-        """How many rows are found."""
-        query = f"SELECT COUNT(*) FROM words WHERE {self._where}"  # noqa: S608
-        return int(self._fetch(query, *self._parameters)[0][0])
-
     def score(self, row: int) -> float | None:
         """The score of one row, None where it is not found."""
         query = f"SELECT {_VALUE} FROM words WHERE {self._where} AND rowid = ?"  # noqa: S608
         found = self._fetch(query, *self._parameters, row)
         return -float(found[0][0]) if found else None
 
-    def best(self, limit: int, score: float = math.inf, row: int = 0) -> list[tuple[float, int]]:
-        """The first `limit` scores and rows, best first: from this score and row on, larger scores being better."""
-        return [
-            (-value, row)
-            for value, row in self._fetch(
-                _RANKED.format(self._where), *self._parameters, -score, -score, row, limit
-            )
-        ]
+    def best(self, limit: int, score: float = math.inf, row: int = 0) -> tuple[int, list[tuple[float, int]]]:
+        """How many rows are found in all, and the first `limit` scores and rows, best first.
+
+        They begin at this score and row; larger scores are better.
+        """
+        (_, total), *found = self._fetch(_RANKED.format(self._where), *self._parameters, -score, -score, row, limit)
+        return total, [(-value, row) for value, row in found]

@@ -48,7 +48,7 @@ def exported(options: dict[str, Any], index: "SoundIndex", records: "Sequence[So
             index.check_sounds()
             missing: dict[str, str] = {}
             with atomic_file(zip_file) as aside, aside.open("wb") as out:
-                out.writelines(zip_of(index, records, missing))
+                out.writelines(zip_of(index.files, records, missing))
             if missing:
                 left_out = (
                     f"{len(missing)} of {len(records)} sounds are not in {zip_file}; {CREDITS} in it says why"

@@ -142,7 +142,7 @@ def _table(answer: "Recommendation") -> "Table":
             f"{sound.score:.3f}",
             f"{sound.similarity:+.3f}",
             sound.material.name if sound.material else "-",
-            *([f"{sound.because}: {sound.object}" if sound.object else sound.because] if with_object else []),
+            *([f"{sound.because}: {sound.object}" if sound.object else sound.because or ""] if with_object else []),
             f"{sound.duration:.2f}",
             # Text, because a plain string would be read as rich's markup.
             Text(printable(sound.title)),

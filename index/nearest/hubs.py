@@ -13,8 +13,8 @@ class HubnessRecord(BaseModel):
     """What index.json records about the biases that are part of its vectors.
 
     `strength` and `neighbours` were the bundle's, `pictures` is the size of its bank. `skew_before` and
-    `skew_after` are the skewness, without and with the biases, of how often each sound is among the first 10 for
-    the pictures of the bank; for other pictures the gain is smaller.
+    `skew_after` are the skewness, without and with the biases, of how often each vector, one for each hit of a
+    sound, is among the first 10 for the pictures of the bank; for other pictures the gain is smaller.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,7 +28,7 @@ class HubnessRecord(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Hubs:
-    """The `biases` float32 `[n]` of the sounds in the order of their rows, and their record for index.json."""
+    """The `biases` float32 `[n]` of the vectors in the order of their rows, and their record for index.json."""
 
     biases: Biases
     record: HubnessRecord

@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Generator
 from typing import Annotated, Any
 
+import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
@@ -15,7 +16,7 @@ from index.answers.export import zip_of
 from index.answers.recommender import Recommender
 from index.catalogue import SoundRecord
 from model.errors import LibraryError
-from service.problems import ProblemError, problem_responses
+from service.problems import ProblemError, problem_response, problem_responses
 from service.routes.audio import on_disk
 from service.routes.strict import StrictRoute
 from service.schemas import Sound, SoundList
@@ -23,6 +24,10 @@ from service.settings import Settings
 from service.state import LeasedRecommender, state_of
 
 _log = logging.getLogger("thud")
+
+sent_at_once = anyio.CapacityLimiter(4)
+"""The zips that each process sends at the same time: they may be large and their clients slow."""
+_RETRY_AFTER = 10
 
 _ZIP: dict[int | str, dict[str, Any]] = {
     200: {
@@ -67,10 +72,11 @@ def export_router(settings: Settings) -> APIRouter:
         response_class=Response,
         responses=_ZIP | problem_responses(422, 500, 503),
     )
-    async def as_zip(
-        asked: Annotated[Asked, Query()], recommender: LeasedRecommender, request: Request
-    ) -> Response:
-        records = await anyio.to_thread.run_sync(asked.records, recommender)
+    async def as_zip(asked: Annotated[Asked, Query()], request: Request) -> Response:
+        # Not until all is sent, as LeasedRecommender: a slow client would keep an index that was replaced.
+        with state_of(request.app).served.lease() as recommender:
+            records = await anyio.to_thread.run_sync(asked.records, recommender)
+            files = recommender.index.files
         size = sum(record.bytes for record in records)
         if size > settings.max_export_bytes:
             raise ProblemError(
@@ -83,7 +89,7 @@ def export_router(settings: Settings) -> APIRouter:
             answer = Response(headers=_as_file("sounds.zip"), media_type="application/zip")
             del answer.headers["content-length"]  # that of nothing; that of the zip is known when it is sent
             return answer
-        return _ZipResponse(zip_of(recommender.index, records))
+        return _ZipResponse(zip_of(files, records))
 
     @router.get(
         "/sounds.csv",
@@ -115,18 +121,32 @@ def _as_file(name: str) -> dict[str, str]:
 
 
 class _ZipResponse(StreamingResponse):
-    """Sends the zip. Where a file changes while it is sent, the answer is broken off, which is logged."""
+    """Sends the zip. Where a file changes while it is sent, the answer is broken off, which is logged.
+
+    Where too many are sent already, sends a problem (503) in its place.
+    """
 
     def __init__(self, pieces: Generator[bytes]) -> None:
         super().__init__(_sent(pieces), headers=_as_file("sounds.zip"), media_type="application/zip")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+        state = scope.setdefault("state", {})
+        try:
+            sent_at_once.acquire_on_behalf_of_nowait(self)
+        except anyio.WouldBlock:
+            state["refused"] = "zips"
+            detail = f"{sent_at_once.total_tokens:g} zips are sent already; try again in {_RETRY_AFTER} s"
+            busy = problem_response(503, detail, headers={"Retry-After": str(_RETRY_AFTER)})
+            await busy(scope, receive, send)
+            return
         try:
             await super().__call__(scope, receive, send)
         except (LibraryError, OSError) as error:
-            scope.setdefault("state", {})["refused"] = "damaged_sound"
+            state["refused"] = "damaged_sound"
             _log.error("a zip of sounds was broken off: %s", error)
+        finally:
+            sent_at_once.release_on_behalf_of(self)
 
 
 async def _sent(pieces: Generator[bytes]) -> AsyncIterator[bytes]:

@@ -1,15 +1,21 @@
 """The library over HTTP: a sound's audio and record, the catalogue page by page, the materials."""
 
+import asyncio
 import re
+import threading
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
+import anyio.to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
 from index.answers.recommender import Recommender
-from index.catalogue import SoundRecord
+from index.catalogue import Page, SoundRecord
 from model.errors import LibraryError, SoundsAwayError
 from model.materials import MATERIALS
 from service.problems import ProblemError, problem_responses
@@ -25,8 +31,15 @@ SoundId = Annotated[str, Path(description="The sound's id: 20 hex digits.", exam
 
 _LONGEST_TEXT = 200
 
+looking = anyio.CapacityLimiter(2)
+"""The threads that look for words, which takes long among a million sounds: one for each of two indexes in use."""
+_places = threading.BoundedSemaphore(18)
+"""For those that look and 16 that wait; `looking` does not count those that are about to wait."""
+_TEXT_SECONDS = 5.0
+_TEXT_RETRY = 5
+
 Original = Annotated[
-    Literal["", "true", "false"] | None,
+    Literal["", "1", "true", "0", "false"] | None,
     Query(description="Send the file as it is in the library, also where browsers do not play it."),
 ]
 
@@ -58,7 +71,7 @@ async def audio(
     record = await run_in_threadpool(record_of, recommender, sound_id)
     await sounds.check()
     try:
-        copies = state_of(request.app).played if original in (None, "false") else None
+        copies = state_of(request.app).played if original in (None, "0", "false") else None
         return await audio_response(recommender.index, record, request, copies)
     except SoundsAwayError as error:
         raise sounds.gone(str(error)) from error
@@ -101,15 +114,17 @@ class AskedPage(AskedFilter):
     description="All sounds, or those that meet the filters and have the words of `q`. Follow `next` until it is "
     "null, also where another index has been taken over meanwhile: what both have is sent once.",
     response_description="A page of records.",
-    responses=problem_responses(422, 500, 503),
+    responses=problem_responses(422, 429, 500, 503),
 )
-def catalogue(recommender: LeasedRecommender, request: Request, asked: Annotated[AskedPage, Query()]) -> SoundPage:
+async def catalogue(
+    recommender: LeasedRecommender, request: Request, asked: Annotated[AskedPage, Query()]
+) -> SoundPage:
     """A page of the catalogue."""
     index, only = recommender.index, asked.only()
-    if asked.q is None:
-        page = index.page(only, asked.cursor, asked.limit)
+    if asked.q is None or not asked.q.strip():
+        page = await run_in_threadpool(index.page, only, asked.cursor, asked.limit)
     else:
-        page = index.find(asked.q, only, asked.cursor, asked.limit)
+        page = await _in_turn(partial(index.find, asked.q, only, asked.cursor, asked.limit))
     root_path = request.scope.get("root_path", "")
     following = None
     if page.next is not None:
@@ -118,6 +133,24 @@ def catalogue(recommender: LeasedRecommender, request: Request, asked: Annotated
     return SoundPage(
         total=page.total, sounds=[Sound.of(record, root_path) for record in page.sounds], next=following
     )
+
+
+async def _in_turn(find: Callable[..., Page]) -> Page:
+    """What a text search finds. Raises ProblemError (503) where too many wait already, or it takes too long."""
+    if not _places.acquire(blocking=False):
+        raise _text_busy("too many searches for words wait already", "queue_full")
+    until = monotonic() + _TEXT_SECONDS
+    try:
+        async with asyncio.timeout(_TEXT_SECONDS):
+            return await anyio.to_thread.run_sync(partial(find, until=until), limiter=looking)
+    except TimeoutError:
+        raise _text_busy(f"the words could not be found within {_TEXT_SECONDS:g} s", "deadline") from None
+    finally:
+        _places.release()
+
+
+def _text_busy(detail: str, reason: str) -> ProblemError:
+    return ProblemError(503, detail, headers={"Retry-After": str(_TEXT_RETRY)}, reason=reason)
 
 
 @router.get(

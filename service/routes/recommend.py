@@ -106,7 +106,7 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             began, index = perf_counter(), recommender.index
             record = record_of(recommender, sound_id)
             found = index.similar(record.id, asked.k, only=only, diversity=asked.diversity, cursor=asked.cursor)
-            answer = recommendation(recommender.bundle.id, index, None, Asked(asked.k, None), found)
+            answer = recommendation(recommender.bundle.id, index, None, Asked(asked.k, None, by_sound=True), found)
             answer.stages = Stages(search=perf_counter() - began)
             return answer
 

@@ -3,6 +3,7 @@
 import math
 import unicodedata
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from index.catalogue import SoundRecord
 from index.catalogue.filters import UNLABELLED, SoundFilter
+from index.catalogue.text import query_of
 from model.errors import FilterError
 from tests.index.catalogues import catalogue_of, sound
 
@@ -207,6 +209,40 @@ def test_a_title_counts_more_than_a_description_and_a_filter_leaves_out() -> Non
         assert [one.row for one in catalogue.find("bottle", SoundFilter(material=("metal",))).sounds] == [1]
         with pytest.raises(FilterError, match="33 words"):
             catalogue.find("a " * 33)
+
+
+def test_a_word_that_begins_another_is_looked_for_once() -> None:
+    assert query_of("a " * 32) == '"a" *'
+    assert query_of("glass gl bottle GLAS Gla\u0301") == '"glass" * "bottle" *'
+    assert query_of("lass glass") == '"lass" * "glass" *'
+
+
+def test_a_text_is_looked_for_until_then() -> None:
+    with catalogue_of([sound(row) for row in range(3000)]) as catalogue:
+        with pytest.raises(TimeoutError):
+            catalogue.find("sound", until=monotonic())
+        fetch = catalogue._texts.fetch
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
+        began = monotonic()
+        with pytest.raises(TimeoutError):
+            fetch(endless, until=began + 0.2)
+        assert monotonic() - began < 5
+        assert catalogue.find("sound", until=monotonic() + 60).total == 3000
+
+
+def test_a_page_of_a_text_is_one_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    with catalogue_of(FOUND) as catalogue:
+        asked: list[str] = []
+        fetch = catalogue._texts.fetch
+
+        def watched(query: str, *values: Any, **options: Any) -> Any:
+            asked.append(query)
+            return fetch(query, *values, **options)
+
+        monkeypatch.setattr(catalogue._texts, "fetch", watched)
+        assert catalogue.find("bottle", limit=1).total > 1
+        assert catalogue.find("nothing of the sort").total == 0
+        assert len(asked) == 2
 
 
 @settings(max_examples=50, deadline=None)

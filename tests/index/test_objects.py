@@ -1,6 +1,7 @@
 """Sounds that name what a picture shows: their share of the score, and why each sound is in the answer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +187,8 @@ def test_a_picture_of_no_object_is_answered_as_without_objects(recommender: Reco
     green = Image.new("RGB", (40, 30), (100, 250, 100))
     answer = recommender.recommend(green, 10)
     assert answer.objects == []
-    assert answer.json() == recommender.recommend(green, 10, object_weight=0.0).json()
+    plain = recommender.recommend(green, 10, object_weight=0.0)
+    assert replace(answer, next=None).json() == replace(plain, next=None).json()
 
 
 def test_a_part_of_a_picture_shows_what_is_in_it(recommender: Recommender) -> None:
@@ -205,6 +207,6 @@ def test_a_bundle_without_objects_answers_as_ever(library: Path, tmp_path: Path)
     picture = Image.new("RGB", (40, 30), (250, 120, 120))
     with Recommender.open(plain.folder, tmp_path / "index", threads=1) as opened:
         answer = opened.recommend(picture, 10)
-        assert answer == opened.recommend(picture, 10, object_weight=0.0)
+        assert replace(answer, next=None) == replace(opened.recommend(picture, 10, object_weight=0.0), next=None)
     assert answer.objects is None
     assert {(one.because, one.object) for one in answer.results} == {("material", None)}

@@ -1,10 +1,12 @@
 """What holds for the application as a whole: its documentation, its probes, its behaviour when it breaks."""
 
 import asyncio
+import itertools
 import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from index.answers.search import SoundIndex
+from index.catalogue import Page
 from model.errors import BundleError, DamagedIndexError
 from model.picture_format import PictureLimits
 from model.runtime import TowerRuntime
@@ -218,7 +221,7 @@ def test_an_index_that_cannot_be_read_is_no_failure_of_the_service(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(self: object, query: str, *parameters: object) -> list[Any]:
+    def broken(self: object, query: str, *parameters: object, **options: object) -> list[Any]:
         raise DamagedIndexError("malformed /a/secret")
 
     sound = "00112233445566778899"
@@ -249,3 +252,52 @@ def test_whatever_is_no_sound_is_sent_as_a_whole(client: httpx.Client, path: str
             assert (answer.status_code, "content-range" in answer.headers) == (200, False)
             assert answer.headers["content-length"] == whole.headers["content-length"]
             assert answer.content == (whole.content if method == "GET" else b"")
+
+
+class _Slow:
+    """A text search that takes until the test, or its deadline, ends it."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def __call__(self, _: SoundIndex, *__: object, until: float) -> Page:
+        if not self.go_on.wait(until - monotonic()):
+            raise TimeoutError
+        return Page([], 0, None)
+
+
+def test_many_searches_for_words_hold_nothing_else_up(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = _Slow()
+    monkeypatch.setattr(SoundIndex, "find", slow)
+
+    async def ask() -> tuple[list[httpx.Response], httpx.Response]:
+        async with started(library) as (client, served):
+            sound = served.recommender.index.page(limit=1).sounds[0].id
+            texts = [asyncio.ensure_future(client.get("/sounds?q=a")) for _ in range(60)]
+            async with asyncio.timeout(20):
+                for one in itertools.islice(asyncio.as_completed(texts), 30):
+                    await one
+            audio = await asyncio.wait_for(client.get(f"/sounds/{sound}"), 10)
+            slow.go_on.set()
+            return await asyncio.gather(*texts), audio
+
+    texts, audio = asyncio.run(ask())
+    assert audio.status_code == 200
+    refused = [one for one in texts if one.status_code != 200]
+    assert 0 < len(texts) - len(refused) < 30
+    for one in refused:
+        check_problem(one, 503, "wait already")
+        assert int(one.headers["retry-after"]) >= 1
+
+
+def test_a_search_for_words_has_a_deadline(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SoundIndex, "find", _Slow())
+    monkeypatch.setattr("service.routes.library._TEXT_SECONDS", 0.2)
+
+    async def ask() -> list[httpx.Response]:
+        async with started(library) as (client, _):
+            return await asyncio.gather(*(client.get("/sounds?q=a") for _ in range(5)))
+
+    for answer in asyncio.run(ask()):
+        check_problem(answer, 503, "within 0.2 s")
+        assert int(answer.headers["retry-after"]) >= 1

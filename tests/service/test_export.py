@@ -1,8 +1,11 @@
 """Chosen sounds as a zip, as a table and as JSON."""
 
+import asyncio
 import csv
 import io
+import itertools
 import re
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +15,10 @@ import httpx
 import pytest
 
 from index.answers.attribution import COLUMNS
+from index.answers.recommender import Recommender
 from tests.service.conftest import Library, running
 from tests.service.labelled import make_labelled_library
+from tests.service.test_app import other, started
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_schema import KEY
 
@@ -167,6 +172,43 @@ def test_its_head_reads_no_file(own: httpx.Client, labelled: Library) -> None:
 
     assert (head.status_code, head.headers["content-type"]) == (200, "application/zip")
     assert "content-length" not in head.headers
+
+
+def test_slow_zips_are_few_and_keep_no_index(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    closed: list[bool] = []
+
+    def slow(*_: object) -> Iterator[bytes]:
+        yield b"PK"
+        assert go_on.wait(30)
+
+    monkeypatch.setattr("service.routes.export.zip_of", slow)
+
+    async def ask() -> tuple[list[httpx.Response], bool]:
+        async with started(library) as (client, served):
+            first = served.recommender
+            monkeypatch.setattr(first, "close", lambda: closed.append(True))
+            sound = first.index.page(limit=1).sounds[0].id
+            zips = [asyncio.ensure_future(client.get(f"/sounds.zip?id={sound}")) for _ in range(7)]
+            try:
+                async with asyncio.timeout(10):
+                    for one in itertools.islice(asyncio.as_completed(zips), 3):
+                        await one
+                served.replace(other(Recommender, library))
+                closed_meanwhile = bool(closed)
+            finally:
+                go_on.set()
+            answers = await asyncio.gather(*zips)
+            first.index.close()
+            return answers, closed_meanwhile
+
+    answers, closed_meanwhile = asyncio.run(ask())
+    assert closed_meanwhile
+    refused = [one for one in answers if one.status_code != 200]
+    assert len(refused) == 3
+    for one in refused:
+        check_problem(one, 503, "4 zips are sent already")
+        assert int(one.headers["retry-after"]) >= 1
 
 
 def test_sounds_that_are_away(own: httpx.Client, labelled: Library) -> None:

@@ -175,6 +175,57 @@ def test_a_cursor_belongs_to_its_question(client: httpx.Client, records: list[Re
         assert [error["field"] for error in problem["errors"]] == ["query.cursor"]
 
 
+def test_a_cursor_belongs_to_what_was_asked_with(
+    client: httpx.Client, labelled: Library, records: list[Record], encode: Encode
+) -> None:
+    audio, other = ((labelled.sounds / records[number]["path"]).read_bytes() for number in (3, 4))
+    of_picture = client.post("/recommend?k=3&box=0,0,0.5,1", content=encode()).json()["next"]
+    of_sound = client.post("/similar?k=3", content=audio).json()["next"]
+    for path, content in (
+        (f"/recommend?k=3&box=0,0,0.5,1&cursor={of_picture}", encode("PNG", size=(60, 90))),
+        (f"/recommend?k=3&box=0,0,1,1&cursor={of_picture}", encode()),
+        (f"/recommend?k=3&cursor={of_picture}", encode()),
+        (f"/recommend?k=3&box=0,0,0.5,1&object_weight=0.01&cursor={of_picture}", encode()),
+        (f"/similar?k=3&cursor={of_picture}", audio),
+        (f"/similar?k=3&cursor={of_sound}", other),
+        (f"/recommend?k=3&cursor={of_sound}", encode()),
+    ):
+        check_problem(client.post(path, content=content), 422, "another question")
+
+
+def test_no_words_are_all_sounds(client: httpx.Client) -> None:
+    for text in ("", "%20"):
+        page = client.get(f"/sounds?limit=5&q={text}").json()
+        assert (page["total"], len(page["sounds"])) == (SOUNDS, 5)
+        assert client.get(page["next"]).json()["sounds"][0] not in page["sounds"]
+
+
+def test_ranks_go_on_from_page_to_page(
+    client: httpx.Client, labelled: Library, records: list[Record], encode: Encode
+) -> None:
+    audio = (labelled.sounds / records[3]["path"]).read_bytes()
+    for path, content in (("/recommend", encode()), ("/similar", audio)):
+        for diversity in (0, 0.5):
+            asked, seen = f"{path}?k=5&diversity={diversity}", []
+            answer = client.post(asked, content=content).json()
+            while True:
+                seen += [one["rank"] for one in answer["results"]]
+                if answer["next"] is None:
+                    break
+                answer = client.post(f"{asked}&cursor={answer['next']}", content=content).json()
+            assert seen == list(range(1, SOUNDS + 1))
+
+
+def test_sounds_like_a_sound_are_not_there_for_a_picture(
+    client: httpx.Client, labelled: Library, records: list[Record], encode: Encode
+) -> None:
+    audio = (labelled.sounds / records[3]["path"]).read_bytes()
+    for answer in (client.post("/similar", content=audio), client.get(f"/sounds/{records[3]['id']}/similar")):
+        assert {one["because"] for one in answer.json()["results"]} == {None}
+    by_picture = client.post("/recommend", content=encode()).json()["results"]
+    assert {one["because"] for one in by_picture} == {"material"}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -141,7 +141,12 @@ def test_many_at_once_get_the_same(records: dict[str, SoundRecord], odd_client: 
 
 
 def test_original_is_a_word_or_nothing(records: dict[str, SoundRecord], odd_client: httpx.Client) -> None:
-    assert odd_client.get(f"/sounds/{records['old.au'].id}?original=maybe").status_code == 422
+    url = f"/sounds/{records['old.au'].id}"
+    assert odd_client.get(f"{url}?original=maybe").status_code == 422
+    types = {word: odd_client.head(f"{url}?original={word}").headers["content-type"] for word in ("", "1", "true")}
+    assert set(types.values()) == {records["old.au"].media_type}
+    for word in ("0", "false"):
+        assert odd_client.head(f"{url}?original={word}").headers["content-type"] == "audio/flac"
 
 
 def test_few_copies_are_kept(odd: Library, records: dict[str, SoundRecord]) -> None:

@@ -39,6 +39,13 @@ def test_whoever_asks_too_often_is_told_when_to_ask_again(library: Library, enco
         within(10, lambda: value(read_metrics(client), "thud_rejected_total", reason="rate") == 3)
 
 
+def test_looking_for_words_is_a_search(library: Library) -> None:
+    with running(library, *SLOWLY) as server, httpx.Client(base_url=server.url, timeout=60) as client:
+        assert [client.get("/sounds?limit=1&q=pan").status_code for _ in range(4)] == [200, 200, 200, 429]
+        assert client.get("/sounds?limit=1&q=").status_code == 200
+        assert client.get("/sounds?limit=1").status_code == 200
+
+
 def test_a_key_is_a_client(library: Library, encode: Encode) -> None:
     picture = encode()
     with (
