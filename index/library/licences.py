@@ -13,14 +13,14 @@ _ZERO = re.compile(
 )
 _NAME = re.compile(
     r"(?P<own>cc |creative commons )?"
-    r"(?P<kind>by(?: (?:nc|sa|nd))*|attribution(?: (?:non ?commercial|share ?alike|no ?deriv(?:ative|ate|)e?s?))*)"
+    r"(?P<kind>by(?: (?:nc|sa|nd))*|attribution(?: (?:non ?commercial|share ?alike|no ?deriv[a-z]*))*)"
     r"(?: v?(?P<version>\d\.\d))?(?: (?:international|unported|generic))?(?: licen[cs]e)?"
 )
 _PARTS = (
     ("attribution", "by"),
     (r"non ?commercial", "nc"),
     (r"share ?alike", "sa"),
-    (r"no ?deriv(?:ative|ate|)e?s?", "nd"),
+    (r"no ?deriv[a-z]*", "nd"),
 )
 _NAMES = {"zero": "CC0", "mark": "CC-PDM"}
 
