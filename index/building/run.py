@@ -105,8 +105,7 @@ class Run:
 
     def keep_out(self, earlier: Options) -> None:
         """What was taken out in an earlier run."""
-        taken_out = {"removed": earlier.removed, "readmitted": earlier.readmitted}
-        self._options = self._options.model_copy(update=taken_out)
+        self._options = self._options.model_copy(update=earlier.model_dump(include={"removed", "readmitted"}))
 
     def __call__(self, library: Library | None = None) -> BuildReport:
         """Do it, with the files of the `library`, where they were found already."""
