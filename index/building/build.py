@@ -58,23 +58,24 @@ def build_index(
     or if it has no heads to guess with.
     """
     root, folder = sounds_folder.resolve(), bundle.folder.resolve()
+    options = Options(
+        sounds=root,
+        bundle=None if folder == PRETRAINED.resolve() else folder,
+        manifest=None if manifest is None else manifest.absolute(),
+        use_manifest=use_manifest,
+        max_seconds=limits.max_seconds,
+        hubness=hubness,
+        labels=labels,
+    )
+    workers = workers or available_cpus()
+    # What it refuses by these arguments alone, it refuses before there is a folder of the index.
+    run = Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)
     with only_writer(index_folder):
         earlier = find_options(index_folder)
         # The same library may have moved; in another one, that a path was taken out says nothing.
-        same = earlier is not None and (earlier.sounds == root or not earlier.sounds.exists())
-        options = Options(
-            sounds=root,
-            bundle=None if folder == PRETRAINED.resolve() else folder,
-            manifest=None if manifest is None else manifest.absolute(),
-            use_manifest=use_manifest,
-            max_seconds=limits.max_seconds,
-            hubness=hubness,
-            labels=labels,
-            removed=earlier.removed if earlier is not None and same else (),
-            readmitted=earlier.readmitted if earlier is not None and same else (),
-        )
-        workers = workers or available_cpus()
-        return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)()
+        if earlier is not None and (earlier.sounds == root or not earlier.sounds.exists()):
+            run.keep_out(earlier)
+        return run()
 
 
 def change_index(

@@ -77,7 +77,7 @@ class Run:
 
     `say` is called with a line for each thing that a person should know. `propose`: a table to write with guesses.
     `only`: the paths to index; of other files, those that were refused before are looked at again, and those that
-    are new are left out. Whoever makes and calls it holds `only_writer` of the index. Errors are those of
+    are new are left out. Whoever calls it holds `only_writer` of the index. Errors are those of
     `build_index`.
     """
 
@@ -102,6 +102,10 @@ class Run:
         self._heads = MaterialHeads.load(bundle)
         self._strength = bundle.spec.label_strength if options.labels and self._heads is not None else 0.0
         self._proposals = Proposals(propose, self._heads, options.sounds) if propose is not None else None
+
+    def keep_out(self, earlier: Options) -> None:
+        """What was taken out in an earlier run."""
+        self._options = self._options.model_copy(update=earlier.model_dump(include={"removed", "readmitted"}))
 
     def __call__(self, library: Library | None = None) -> BuildReport:
         """Do it, with the files of the `library`, where they were found already."""
