@@ -1,6 +1,7 @@
 """`thud index` and `thud recommend` as a person runs them."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pty
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from index import DIVERSITY
+from index import DIVERSITY, OBJECT_WEIGHT
 from index.answers.search import SoundIndex
 from index.building.build import build_index
 from index.building.cache import CACHE_FILE
@@ -186,7 +187,8 @@ def _counts(output: bytes) -> list[str]:
 def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, picture: Path, sounds: Path) -> None:
     opened = SoundIndex.open(index, tiny_bundle)
     embedding = TowerRuntime(tiny_bundle).embed_picture(picture.read_bytes()).embedding[0]
-    matches = opened.search(embedding, 4, diversity=DIVERSITY)
+    asked = ("picture", hashlib.sha256(picture.read_bytes()).hexdigest(), None, OBJECT_WEIGHT)
+    matches = opened.search(embedding, 4, diversity=DIVERSITY, asked=asked)
     opened.close()
     options = ("--bundle", tiny_bundle.folder, "--index", index, "-k", "4")
 

@@ -1,5 +1,6 @@
 """A good picture in every form that the service promises to take."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from index import DIVERSITY
+from index import DIVERSITY, OBJECT_WEIGHT
 from index.answers.search import SoundIndex
 from model.materials import material_named
 from model.runtime import TowerRuntime
@@ -29,7 +30,8 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
     answer = client.post("/recommend", params={"k": 7}, files={"image": picture}).json()
 
     results = answer.pop("results")
-    expected = sound_index.search(embedding, 7, diversity=DIVERSITY)
+    asked = ("picture", hashlib.sha256(picture).hexdigest(), None, OBJECT_WEIGHT)
+    expected = sound_index.search(embedding, 7, diversity=DIVERSITY, asked=asked)
     assert answer == {
         "model": library.bundle.id,
         "index": sound_index.id,
