@@ -111,7 +111,8 @@ def brightness(clip: Samples, sample_rate: int) -> float:
     """The spectral centroid of a clip `[n]` in Hz: the mean frequency, weighted by power; 0.0 for silence."""
     power = np.abs(np.fft.rfft(clip.astype(np.float64))) ** 2
     total = float(power.sum())
-    centre = float(power @ _frequencies(len(clip), sample_rate))
+    # Not `@`: BLAS would wake threads for it, which fight with those of other sounds.
+    centre = float(np.einsum("f,f->", power, _frequencies(len(clip), sample_rate)))
     return round(centre / total, 1) if total > 0 else 0.0
 
 
