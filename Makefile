@@ -58,9 +58,9 @@ $(UV): requirements/bootstrap.lock
 TEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -n 2 --dist loadfile
 
 # All tests, then those of LOWEST with the lowest versions. Another Python: make test PYTHON=python3.13 VENV=.venv-3.13
-LOWEST = tests/index --ignore tests/index/test_crash.py tests/model/test_bundle.py tests/model/test_picture.py \
-	tests/model/test_sound.py \
-	tests/service/test_app.py tests/service/test_recommend.py tests/service/test_connection.py
+LOWEST = $(addprefix tests/index/test_,build.py commands.py freesound.py search.py tags.py vectors.py vector_files.py \
+	watching.py) $(addprefix tests/model/test_,bundle.py picture.py sound.py) \
+	$(addprefix tests/service/test_,app.py connection.py recommend.py)
 test: env $(LOWEST_BIN)/thud
 	$(call TEST,$(BIN))
 	$(call TEST,$(LOWEST_BIN)) $(LOWEST)
