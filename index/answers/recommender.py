@@ -4,7 +4,7 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -17,13 +17,14 @@ from PIL import Image
 
 from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
 from index.answers.answer import Asked, recommendation, rounded
+from index.answers.feedback import Feedback, told_materials, told_probabilities, towards_materials
 from index.answers.objects import MaterialFit, shares, shown_objects
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.search import SoundIndex
 from index.catalogue.filters import SoundFilter
 from model import PRETRAINED
 from model.bundle import Bundle
-from model.errors import BundleError, PictureError, PictureTooLargeError, SoundError
+from model.errors import BundleError, FilterError, PictureError, PictureTooLargeError, SoundError
 from model.heads import MaterialHeads
 from model.picture import Region, has_contrast, picture_array
 from model.picture_format import PictureLimits
@@ -138,6 +139,9 @@ class Recommender:
         only: SoundFilter | None = None,
         diversity: float | None = None,
         cursor: str | None = None,
+        shows: Iterable[str] = (),
+        more: Iterable[str] = (),
+        less: Iterable[str] = (),
     ) -> Recommendation:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
@@ -147,12 +151,20 @@ class Recommender:
         `object_weight` and `diversity` replace those of `open`. `only` leaves out all sounds that do not meet it.
         `cursor` is the `next` of the answer to the same picture, which goes on from there.
 
+        `shows` are the names of the materials that a person says the picture shows, whatever Thud sees: the answer
+        is about these. `more` and `less` are ids of sounds like which the answer should be, and should not be;
+        those of `less` are not in it.
+
         Raises PictureError for a picture that cannot be used (as `model.picture.decode_picture`), BusyError for one
-        that waited in vain, FilterError for a cursor that is none, DamagedIndexError where the index cannot be
-        read, MemoryError, and ValueError for a `k` below 1.
+        that waited in vain, FilterError for a cursor, a material or an id that is none and for `shows` with a
+        bundle that has no heads, DamagedIndexError where the index cannot be read, MemoryError, and ValueError for
+        a `k` below 1.
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
+        feedback, told = Feedback(tuple(more), tuple(less)), told_materials(shows)
+        if told and self._heads is None:
+            raise FilterError("the bundle does not know materials, so that it cannot be told any", "shows")
         data = picture if isinstance(picture, bytes | Image.Image) else read_picture(Path(picture), self._limits)
         spec = self.bundle.spec
         waited = 0.0
@@ -174,21 +186,26 @@ class Recommender:
         weight = self._object_weight if object_weight is None else object_weight
         if not 0 <= weight <= 1:
             raise ValueError(f"object_weight is {weight}; it must be from 0 to 1")
-        in_picture = None if self._heads is None else rounded(self._heads.pictures(embedding[None])[0])
+        in_picture, query = None, embedding
+        if self._heads is not None and told:
+            in_picture, query = told_probabilities(told), towards_materials(embedding, told, self._heads)
+        elif self._heads is not None:
+            in_picture = rounded(self._heads.pictures(embedding[None])[0])
         fit = MaterialFit(self._heads, in_picture) if self._heads is not None and in_picture is not None else None
         matches = self.index.search(
-            embedding,
+            query,
             k,
             shares(objects or (), weight),
             fit,
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
-            asked=("picture", _digest(data if isinstance(data, bytes) else pixels.tobytes()), region, weight),
+            feedback=feedback,
+            asked=("picture", _digest(data if isinstance(data, bytes) else pixels.tobytes()), region, weight, told),
         )
         calibration = self.bundle.spec.calibration
-        recognised = None
-        if self._heads is not None and calibration is not None:
+        recognised = True if told else None
+        if not told and self._heads is not None and calibration is not None:
             # In a picture without contrast nothing is recognised, whatever its embedding.
             clear = self._heads.recognised(embedding[None], calibration.recognised)[0]
             recognised = has_contrast(pixels) and bool(clear)
@@ -207,6 +224,8 @@ class Recommender:
         only: SoundFilter | None = None,
         diversity: float | None = None,
         cursor: str | None = None,
+        more: Iterable[str] = (),
+        less: Iterable[str] = (),
     ) -> Recommendation:
         """The `k` sounds nearest to `sound`, best first, and of what it may be: its likely materials.
 
@@ -227,6 +246,7 @@ class Recommender:
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
+            feedback=Feedback(tuple(more), tuple(less)),
             asked=("sound", _digest(sound)),
         )
         of_sound = None if self._heads is None else rounded(self._heads.sounds(embedding[None])[0])

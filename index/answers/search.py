@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from index.answers.diversity import BLOCK, diversified
+from index.answers.feedback import NO_FEEDBACK, Feedback, moved_by
 from index.answers.matches import Matches, matches_of
 from index.answers.ranking import NO_SHARES, Fit, Query, Ranked, rank
 from index.answers.sound_files import SAMPLE, SoundFile, SoundFiles
@@ -97,6 +98,7 @@ class SoundIndex:
         only: SoundFilter | None = None,
         diversity: float | None = None,
         cursor: str | None = None,
+        feedback: Feedback = NO_FEEDBACK,
         asked: Sequence[object] = (),
     ) -> Matches:
         """The `k` sounds nearest to an L2-normalised float32 `[d]` embedding, best first; at most all.
@@ -110,15 +112,18 @@ class SoundIndex:
         `only` leaves out all sounds that do not meet it; the others are searched as if they were the whole library.
         `diversity`, 0 to 1, puts the best sounds into another order, so that they differ more: see
         `diversified`. `cursor` is the `next` of an answer to the same question, which goes on from there.
-        `asked` says what embedding and shares were made of, the same on every machine: they are not themselves
-        compared with those of the cursor, because their last bits differ from machine to machine.
+        `feedback` moves the embedding and leaves sounds out: see `moved_by`. `asked` says what embedding and shares
+        were made of, the same on every machine: they are not themselves compared with those of the cursor, because
+        their last bits differ from machine to machine.
 
         Raises ValueError for k below 1, for a diversity that is not from 0 to 1 and for an embedding of another
-        size or with values that are not finite, and FilterError for a cursor that is none or of another question.
+        size or with values that are not finite, and FilterError for a cursor that is none or of another question
+        and for feedback on a sound that there is not.
         """
-        query = Query(embedding, shares, fit)
-        question = question_of("search", self._spec.bundle_id, tuple(asked), only or None, diversity or 0)
-        return self._page(query, question, k, only, diversity, cursor)
+        moved, without = moved_by(feedback, embedding, self._catalogue, self._vectors)
+        asked_with = (tuple(asked), only or None, diversity or 0, feedback or None)
+        question = question_of("search", self._spec.bundle_id, *asked_with)
+        return self._page(Query(moved, shares, fit), question, k, only, diversity, cursor, without)
 
     def similar(
         self,
@@ -128,6 +133,7 @@ class SoundIndex:
         only: SoundFilter | None = None,
         diversity: float | None = None,
         cursor: str | None = None,
+        feedback: Feedback = NO_FEEDBACK,
     ) -> Matches:
         """The `k` sounds nearest to the sound with this id, which is not among them; the rest as in `search`.
 
@@ -138,9 +144,11 @@ class SoundIndex:
         if record is None:
             raise FilterError(f"there is no sound {sound_id!r} in this index", "sound_id")
         vector = record.first + _hit_number(record)
-        query = Query(self._vectors.vectors(np.array([vector]))[0])
-        question = question_of("similar", self._spec.bundle_id, sound_id, only or None, diversity or 0)
-        return self._page(query, question, k, only, diversity, cursor, without=record.row)
+        embedding = self._vectors.vectors(np.array([vector]))[0]
+        moved, without = moved_by(feedback, embedding, self._catalogue, self._vectors)
+        asked_with = (sound_id, only or None, diversity or 0, feedback or None)
+        question = question_of("similar", self._spec.bundle_id, *asked_with)
+        return self._page(Query(moved), question, k, only, diversity, cursor, np.append(without, record.row))
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
@@ -198,7 +206,7 @@ class SoundIndex:
         only: SoundFilter | None,
         diversity: float | None,
         cursor: str | None,
-        without: int | None = None,
+        without: Rows,
     ) -> Matches:
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
@@ -228,17 +236,17 @@ class SoundIndex:
                 return matches
 
     def _after(
-        self, place: Cursor, most: int, query: Query, among: Rows | None, without: int | None
+        self, place: Cursor, most: int, query: Query, among: Rows | None, without: Rows
     ) -> tuple[Ranked, bool]:
-        """Up to `most` sounds of the ranking after a place, and whether there are more after them."""
+        """Up to `most` sounds of the ranking after a place, but for those at the rows `without`, and whether there
+        are more after them."""
         start = self._catalogue.rows_up_to(place.path) if place.path else 0
         available = len(self) if among is None else len(among)
-        wanted = place.passed + most + 2  # one to see whether there are more, one that may be left out
+        wanted = place.passed + most + 1 + len(without)  # one to see whether there are more
         while True:
             found = rank(self._catalogue, self._vectors, query, wanted, among)
             later = (found.values < place.score) | ((found.values == place.score) & (found.rows >= start))
-            if without is not None:
-                later &= found.rows != without
+            later &= ~np.isin(found.rows, without)
             rest = np.flatnonzero(later)
             if len(rest) > most or wanted >= available:
                 return found.of(rest[:most]), len(rest) > most

@@ -54,6 +54,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="How much the sounds differ from each other; 0: the nearest, whatever they are.",
 )
+@click.option(
+    "--shows", multiple=True, metavar="MATERIAL", help="The picture shows this material: answer with its sounds."
+)
+@click.option("--more", multiple=True, metavar="ID", help="More sounds like this one, by the id that --json shows.")
+@click.option("--less", multiple=True, metavar="ID", help="Not this sound, and less like it.")
 @filter_options
 @export_options
 @click.option("--cursor", help="The `next` of an answer to the same question: go on from there.")
@@ -66,6 +71,9 @@ def recommend(
     k: int,
     object_weight: float,
     diversity: float,
+    shows: tuple[str, ...],
+    more: tuple[str, ...],
+    less: tuple[str, ...],
     cursor: str | None,
     as_json: bool,
     **options: Any,
@@ -76,14 +84,16 @@ def recommend(
 
     if (picture is None) == (sound is None):
         raise click.UsageError("name either a PICTURE or a --sound")
+    if sound is not None and shows:
+        raise click.UsageError("--shows is about a PICTURE, not about a --sound")
     only = taken(options)
     # Read first: a picture that cannot be used is refused without waiting for the towers.
     data = b"" if picture is None else read_picture(_stream(picture), PictureLimits())
     with Recommender.open(bundle, index, object_weight=object_weight, diversity=diversity) as recommender:
         if sound is not None:
-            answer = recommender.recommend_by_sound(sound, k, only=only, cursor=cursor)
+            answer = recommender.recommend_by_sound(sound, k, only=only, cursor=cursor, more=more, less=less)
         else:
-            answer = recommender.recommend(data, k, only=only, cursor=cursor)
+            answer = recommender.recommend(data, k, only=only, cursor=cursor, shows=shows, more=more, less=less)
         found = [recommender.index.sound(result.id) for result in answer.results]
         exported(options, recommender.index, [record for record in found if record is not None])
         if as_json:

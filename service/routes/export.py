@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -18,6 +18,7 @@ from index.catalogue import SoundRecord
 from model.errors import LibraryError
 from service.problems import ProblemError, problem_response, problem_responses
 from service.routes.audio import on_disk
+from service.routes.parameters import SoundIdText
 from service.routes.strict import StrictRoute
 from service.schemas import Sound, SoundList
 from service.settings import Settings
@@ -39,8 +40,6 @@ _TABLE: dict[int | str, dict[str, Any]] = {
     200: {"description": "CSV in UTF-8.", "content": {"text/csv": {"schema": {"type": "string"}}}}
 }
 
-_Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{20}$")]
-
 
 def export_router(settings: Settings) -> APIRouter:
     """The routes, with the limits that `settings` give."""
@@ -49,7 +48,7 @@ def export_router(settings: Settings) -> APIRouter:
     class Asked(BaseModel):
         """The query parameters."""
 
-        id: list[_Id] = Field(
+        id: list[SoundIdText] = Field(
             min_length=1,
             max_length=settings.max_export_sounds,
             description="The id of a sound; repeat it for several.",

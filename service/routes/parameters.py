@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from index.answers.feedback import MOST_JUDGED, Feedback
 from index.catalogue.filters import UNLABELLED, SoundFilter
 from model.materials import MATERIALS
 
@@ -43,6 +44,10 @@ DecimalNumber = Annotated[float, BeforeValidator(_decimal), Field(allow_inf_nan=
 _Material = Annotated[
     str, WithJsonSchema({"type": "string", "enum": [*(one.name for one in MATERIALS), UNLABELLED]})
 ]
+_Shown = Annotated[str, WithJsonSchema({"type": "string", "enum": [one.name for one in MATERIALS]})]
+SoundIdText = Annotated[str, StringConstraints(pattern="^[0-9a-f]{20}$")]
+"""The type of a parameter that is the id of a sound."""
+
 CursorText = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]+$")]
 """The type of a parameter that is a cursor. The longest address bounds its length."""
 
@@ -90,3 +95,36 @@ class AskedFilter(BaseModel):
             min_loudness=self.min_loudness,
             max_loudness=self.max_loudness,
         )
+
+
+class AskedShown(BaseModel):
+    """What a person says that the picture shows."""
+
+    shows: list[_Shown] = Field(
+        [],
+        max_length=len(MATERIALS),
+        description="The picture shows this material: the answer is about it, whatever is seen in the picture. "
+        "Repeat it for several. Refused where the bundle has no heads.",
+        examples=[["wood"]],
+    )
+
+
+class AskedFeedback(BaseModel):
+    """What a person says of sounds that were recommended before."""
+
+    more: list[SoundIdText] = Field(
+        [],
+        max_length=MOST_JUDGED,
+        description="The id of a sound: more like it. Repeat it for several.",
+        examples=[["00112233445566778899"]],
+    )
+    less: list[SoundIdText] = Field(
+        [],
+        max_length=MOST_JUDGED,
+        description="The id of a sound: less like it, and not this one. Repeat it for several.",
+        examples=[["99887766554433221100"]],
+    )
+
+    def feedback(self) -> Feedback:
+        """Both. Raises FilterError where one sound is in both."""
+        return Feedback(tuple(self.more), tuple(self.less))

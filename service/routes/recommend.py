@@ -14,7 +14,14 @@ from model.sound import SoundLimits
 from service.problems import problem_responses
 from service.routes.computed import Computing
 from service.routes.library import SoundId, record_of
-from service.routes.parameters import AskedFilter, CursorText, DecimalNumber, WholeNumber
+from service.routes.parameters import (
+    AskedFeedback,
+    AskedFilter,
+    AskedShown,
+    CursorText,
+    DecimalNumber,
+    WholeNumber,
+)
 from service.routes.part import AskedPart
 from service.routes.strict import DirectRoute, StrictRoute
 from service.settings import Settings
@@ -61,10 +68,10 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             "score where object and material are certain. 0 ranks by the score alone.",
         )
 
-    class AskedByPicture(AskedOrder, AskedFilter, AskedPart, AskedWeight, AskedCount):
+    class AskedByPicture(AskedOrder, AskedFeedback, AskedShown, AskedFilter, AskedPart, AskedWeight, AskedCount):
         """The query parameters, `k` first."""
 
-    class AskedBySound(AskedOrder, AskedFilter, AskedCount):
+    class AskedBySound(AskedOrder, AskedFeedback, AskedFilter, AskedCount):
         """The query parameters, `k` first."""
 
     async def recommend(request: Request, asked: Annotated[AskedByPicture, Query()]) -> Response:
@@ -81,6 +88,9 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
                     only=only,
                     diversity=asked.diversity,
                     cursor=asked.cursor,
+                    shows=asked.shows,
+                    more=asked.more,
+                    less=asked.less,
                 )
             except PictureFormatError as error:
                 raise PictureFormatError(f"{error}{_advice(picture)}") from error
@@ -94,7 +104,14 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
 
         def compute(recommender: Recommender, sound: bytes, until: float) -> Recommendation:
             return recommender.recommend_by_sound(
-                sound, asked.k, limits=limits, only=only, diversity=asked.diversity, cursor=asked.cursor
+                sound,
+                asked.k,
+                limits=limits,
+                only=only,
+                diversity=asked.diversity,
+                cursor=asked.cursor,
+                more=asked.more,
+                less=asked.less,
             )
 
         return await computing.of_upload(request, SOUND, compute)
@@ -105,7 +122,14 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
         def compute(recommender: Recommender) -> Recommendation:
             began, index = perf_counter(), recommender.index
             record = record_of(recommender, sound_id)
-            found = index.similar(record.id, asked.k, only=only, diversity=asked.diversity, cursor=asked.cursor)
+            found = index.similar(
+                record.id,
+                asked.k,
+                only=only,
+                diversity=asked.diversity,
+                cursor=asked.cursor,
+                feedback=asked.feedback(),
+            )
             answer = recommendation(recommender.bundle.id, index, None, Asked(asked.k, None, by_sound=True), found)
             answer.stages = Stages(search=perf_counter() - began)
             return answer

@@ -1,0 +1,129 @@
+"""What a person says of a picture and of the sounds that were recommended for it, as a move of the query.
+
+The materials that the picture shows: its embedding is moved towards them as the vector of a labelled sound is
+towards its label (`model.heads.blend_labels`). Sounds of which more, or less, is wanted: Rocchio's query (1971).
+The query stays one vector, so that one inner product still searches the whole library, labelled sounds and others.
+The weights were chosen by benchmarks/feedback.py: see docs/decisions/answers.md.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from index.catalogue import Catalogue, SoundRecord
+from index.nearest.vectors import Rows, VectorIndex, Vectors
+from model.errors import FilterError
+from model.heads import MaterialHeads
+from model.materials import MATERIALS, material_named
+
+TOLD = 0.8
+"""How far a picture's embedding is moved towards the materials that a person says it shows, 0 to 1."""
+MORE_WEIGHT = 0.75
+LESS_WEIGHT = 0.15
+MOST_JUDGED = 20
+"""Sounds that one question may name as wanted, and as unwanted."""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Ids of sounds of which `more` is wanted, and of which `less`; sorted, each once.
+
+    Those of `less` are not among the answers. Raises FilterError where one is in both, or where there are too many.
+    """
+
+    more: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("more", "less"):
+            ids = tuple(sorted(set(getattr(self, name))))
+            if len(ids) > MOST_JUDGED:
+                raise FilterError(f"{name} names {len(ids)} sounds; at most {MOST_JUDGED} can be named", name)
+            object.__setattr__(self, name, ids)
+        if both := sorted({*self.more} & {*self.less}):
+            raise FilterError(f"the sound {both[0]!r} is named by more and by less", "less")
+
+    def __bool__(self) -> bool:
+        """Whether any sound is named."""
+        return bool(self.more or self.less)
+
+
+NO_FEEDBACK = Feedback()
+
+
+def moved_by(
+    feedback: Feedback, embedding: Vectors, catalogue: Catalogue, vectors: VectorIndex
+) -> tuple[Vectors, Rows]:
+    """The query `embedding [d]` after the feedback, and the rows of the sounds that are to be left out.
+
+    Of a sound with several hits the one counts that is nearest to the embedding: it is the one that was played.
+    Raises FilterError for a sound that there is not.
+    """
+    if not feedback:
+        return embedding, np.zeros(0, np.int64)
+    more, less = _judged(feedback.more, "more", catalogue), _judged(feedback.less, "less", catalogue)
+    more_vectors, less_vectors = (_heard(embedding, records, vectors) for records in (more, less))
+    return rocchio(embedding, more_vectors, less_vectors), np.array([record.row for record in less], np.int64)
+
+
+def rocchio(query: Vectors, more: Vectors, less: Vectors) -> Vectors:
+    """The unit vector `query [d]`, towards the mean of `more [m, d]` and a little away from that of `less [l, d]`."""
+    moved = query.astype(np.float64)
+    for vectors, weight in ((more, MORE_WEIGHT), (less, -LESS_WEIGHT)):
+        if len(vectors):
+            moved = moved + weight * vectors.mean(axis=0, dtype=np.float64)
+    return _unit(moved, query)
+
+
+def told_materials(names: Iterable[str]) -> tuple[int, ...]:
+    """The ids of the materials that a person names, rising, each once. Raises FilterError for a name of none."""
+    ids = set()
+    for name in names:
+        material = material_named(name)
+        if material is None:
+            raise FilterError(f"there is no material {name!r}", "shows")
+        ids.add(material.id)
+    return tuple(sorted(ids))
+
+
+def told_probabilities(materials: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """The probabilities `[17]` of the materials in a picture of which a person says that it shows `materials`."""
+    found = np.zeros(len(MATERIALS))
+    found[list(materials)] = 1.0
+    return found
+
+
+def towards_materials(embedding: Vectors, materials: tuple[int, ...], heads: MaterialHeads) -> Vectors:
+    """The unit vector `embedding [d]` of a picture, moved towards what the head for sounds looks for in
+    `materials`, which are at least one."""
+    directions = heads.sound_weights[list(materials)].astype(np.float64)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    mean = (directions / np.where(lengths > 0, lengths, 1)).mean(axis=0)
+    return _unit((1 - TOLD) * embedding + TOLD * mean, embedding)
+
+
+def _judged(ids: Iterable[str], name: str, catalogue: Catalogue) -> list[SoundRecord]:
+    found = []
+    for sound_id in ids:
+        record = catalogue.sound(sound_id)
+        if record is None:
+            raise FilterError(f"there is no sound {sound_id!r} in this index", name)
+        found.append(record)
+    return found
+
+
+def _heard(embedding: Vectors, records: Iterable[SoundRecord], vectors: VectorIndex) -> Vectors:
+    rows = []
+    for record in records:
+        its = record.first + np.arange(len(record.hits))
+        nearness, _ = vectors.score(embedding, its)
+        rows.append(int(its[np.argmax(nearness)]))
+    return vectors.vectors(np.array(rows, np.int64))
+
+
+def _unit(vector: npt.NDArray[np.float64], otherwise: Vectors) -> Vectors:
+    """The vector at length 1; `otherwise` for one that has no length."""
+    length = np.linalg.norm(vector)
+    return (vector / length).astype(np.float32) if length > 0 else otherwise
