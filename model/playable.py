@@ -41,6 +41,19 @@ def write_playable(
         blocks.close()
 
 
+def played_rate(rate: int) -> int:
+    """The rate, in Hz, that a sound of this `rate` is played at."""
+    return min(_MOST_RATE, max(_LEAST_RATE, rate))
+
+
+def mono_or_stereo(samples: Samples) -> Samples:
+    """One or two channels of `samples [n, channels]` as they are, of more the mean `[n, 1]`."""
+    if samples.shape[1] <= 2:
+        return samples
+    mean: Samples = samples.mean(axis=1, keepdims=True, dtype=np.float32)
+    return mean
+
+
 class _Played(SoundBlocks):
     def __init__(self, target: Path, peak: float, limits: SoundLimits) -> None:
         super().__init__(limits)
@@ -49,7 +62,7 @@ class _Played(SoundBlocks):
         self._resampler: soxr.ResampleStream | None = None
 
     def begin(self) -> None:
-        rate = min(_MOST_RATE, max(_LEAST_RATE, self.rate))
+        rate = played_rate(self.rate)
         channels = self.channels if self.channels <= 2 else 1
         if rate != self.rate:
             self._resampler = soxr.ResampleStream(self.rate, rate, channels, "float32", "HQ")
@@ -59,7 +72,7 @@ class _Played(SoundBlocks):
         )
 
     def take(self, block: Samples) -> None:
-        mixed = block if self.channels <= 2 else block.mean(axis=1, keepdims=True, dtype=np.float32)
+        mixed = mono_or_stereo(block)
         self._write(mixed if self._resampler is None else self._resampler.resample_chunk(mixed))
 
     def finish(self) -> None:

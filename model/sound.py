@@ -124,7 +124,7 @@ def _read(
 
 def _decode(stream: SoundStream, reading: "SoundBlocks") -> None:
     try:
-        with _Forward(stream) as file:
+        with ForwardFile(stream) as file:
             reading.add(file, stream)
     except (SoundError, MemoryError):
         if not stream.error:
@@ -142,17 +142,18 @@ def _decode(stream: SoundStream, reading: "SoundBlocks") -> None:
         raise stream.error
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+class ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
     """A sound file that is read forward only.
 
     soundfile would seek to its own position after each block; after a gap in an Ogg file that is a wrong one.
     """
 
     def seekable(self) -> bool:
+        """Never, so that reading a block is all that it does."""
         return False
 
 
-def _declared(file: soundfile.SoundFile) -> int:
+def declared_frames(file: soundfile.SoundFile) -> int:
     """The samples of each channel that the file declares, 0 where it does not."""
     return int(file.frames) if file.frames < 2**60 else 0
 
@@ -192,7 +193,7 @@ class SoundBlocks(ABC):
             self.rate, self.channels = int(file.samplerate), int(file.channels)
             self.format, self.encoding = stream.container or str(file.format), str(file.subtype)
             self.begin()
-        declared, read = _declared(file), 0
+        declared, read = declared_frames(file), 0
         limits = self._limits
         allowed = int(min(limits.max_seconds * self.rate, limits.max_samples / self.channels))
         most = declared or allowed - self.frames
@@ -224,7 +225,7 @@ class SoundBlocks(ABC):
                 f"joined from unlike parts: {self.rate:,} Hz with {self.channels} channels, "
                 f"then {file.samplerate:,} Hz with {file.channels}"
             )
-        frames = self.frames + _declared(file)
+        frames = self.frames + declared_frames(file)
         if frames > limits.max_seconds * file.samplerate:
             raise SoundTooLargeError(
                 f"{frames / file.samplerate:,.0f} s long; at most {limits.max_seconds:,.0f} s "

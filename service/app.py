@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from service.access import ApiKeys, RateLimit
+from service.excerpts import Excerpts
 from service.hot_swap import ServedRecommender, Watcher, fingerprint, open_proved
 from service.load import PictureQueue, PixelBudget
 from service.metrics import Metrics
@@ -31,7 +32,7 @@ from service.observability import Logged, Observed, tracing
 from service.played import PlayedCopies
 from service.problems import add_problems, document_problems, internal_error
 from service.readiness import Prober, SoundsFolder
-from service.routes import library, probes
+from service.routes import excerpts, library, probes
 from service.routes.computed import Computing
 from service.routes.export import export_router
 from service.routes.page import PageFiles
@@ -82,7 +83,7 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
         ):
             metrics.loaded(served.recommender.bundle.id, served.recommender.index.id, len(served.recommender.index))
             watcher = Watcher(settings, seen, served, metrics, prober.forget)
-            keep_state(app, State(metrics, queue, served, prober, sounds, played, watcher))
+            keep_state(app, State(metrics, queue, served, prober, sounds, played, Excerpts(), watcher))
             watching = asyncio.ensure_future(watcher.run())
             yield
             watching.cancel()
@@ -103,6 +104,7 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
     )
     add_problems(app)
     app.include_router(library.router)
+    app.include_router(excerpts.router)
     app.include_router(export_router(settings))
     app.include_router(probes.router)
     app.mount("/page", PageFiles(directory=_PAGE), name="page")

@@ -5,7 +5,6 @@ import os
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -13,13 +12,11 @@ import anyio.to_thread
 from index.answers.sound_files import SoundFile
 from index.catalogue import SoundRecord
 from model.atomic import claimed_file
-from model.errors import LibraryError, SoundError
+from model.errors import SoundError
 from model.playable import write_playable
 from model.sound import SoundLimits
 from service.problems import ProblemError
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from service.sound_content import SoundContent
 
 MOST_BYTES = 256 * 2**20
 """A process keeps so many bytes of copies in the folder for temporary files (TMPDIR)."""
@@ -97,7 +94,7 @@ class PlayedCopies:
             return copy.again()
 
     def _make(self, record: SoundRecord, sound: SoundFile) -> PlayedCopy:
-        content = _Content(sound)
+        content = SoundContent(sound)
         try:
             with claimed_file(Path(tempfile.gettempdir()), "thud-played-") as target:
                 # It was accepted when it was indexed, perhaps under wider limits.
@@ -115,38 +112,6 @@ class PlayedCopies:
             while len(self._kept) > 1 and sum(one.size for one in self._kept.values()) > self._most_bytes:
                 self._kept.pop(next(iter(self._kept))).close()
             return copy.again()
-
-
-class _Content(io.RawIOBase):
-    """A sound's file as a file to read from. Errors come to the decoder as OSError; `error` is what it was."""
-
-    def __init__(self, sound: SoundFile) -> None:
-        self._sound, self._at = sound, 0
-        self.error: LibraryError | OSError | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._sound.size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        target = memoryview(buffer)
-        try:
-            data = self._sound.read(self._at, len(target))
-        except (LibraryError, OSError) as error:
-            self.error = error
-            raise OSError(str(error)) from error
-        target[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 def _unmade(why: str) -> ProblemError:

@@ -62,6 +62,15 @@ class Sound(BaseModel):
         return cls(**{name: known[name] for name in cls.model_fields})
 
 
+class Peaks(BaseModel):
+    """The waveform of a sound, roughly."""
+
+    duration: float = Field(description="Length in seconds.")
+    hit: float = Field(description="Seconds at which it is struck, the main one of its hits.")
+    hits: list[float] = Field(description="Seconds of all its hits, rising.")
+    peaks: list[float] = Field(description="Of each of as many equal parts the largest sample, 1 for full scale.")
+
+
 class SoundList(BaseModel):
     """The records of chosen sounds."""
 

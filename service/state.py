@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 
 from index.answers.recommender import Recommender
+from service.excerpts import Excerpts
 from service.hot_swap import ServedRecommender, Watcher
 from service.load import PictureQueue
 from service.metrics import Metrics
@@ -24,6 +25,7 @@ class State:
     prober: Prober
     sounds: SoundsFolder
     played: PlayedCopies
+    excerpts: Excerpts
     watcher: Watcher
     draining: bool = False
 

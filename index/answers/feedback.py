@@ -69,7 +69,7 @@ def moved_by(
 
 
 def rocchio(query: Vectors, more: Vectors, less: Vectors) -> Vectors:
-    """The unit vector `query [d]`, towards the mean of `more [m, d]` and a little away from that of `less [l, d]`."""
+    """The unit vector `query [d]`, to the mean of `more [m, d]` and a little away from that of `less [l, d]`."""
     moved = query.astype(np.float64)
     for vectors, weight in ((more, MORE_WEIGHT), (less, -LESS_WEIGHT)):
         if len(vectors):

@@ -127,6 +127,19 @@ def sound_streams(file: BinaryIO, size: int, max_seconds: float) -> Iterator[Sou
         yield SoundStream(file, 0, 0, frames, regular=regular) if frames else SoundStream(file, start, size)
 
 
+def only_stream(file: BinaryIO, size: int) -> SoundStream | None:
+    """The one stream of a FLAC or Ogg file of `size` bytes that browsers play, without reading all of it.
+
+    None for a file of another kind: `sound_streams` has what is in it.
+    """
+    start = _behind_tags(file, size)
+    file.seek(start)
+    magic = file.read(16)
+    if FLAC_BEGIN.match(magic) or (OGG_BEGIN.match(magic) and not is_flac_in_ogg(file, start)):
+        return SoundStream(file, start, size)
+    return None
+
+
 def _chunked(file: BinaryIO, start: int, size: int, magic: bytes, max_seconds: float) -> SoundStream | None:
     """The one stream of a file of chunks that begins with `magic`, None where it is no such file."""
     name, form = magic[:4], magic[8:12]

@@ -4,6 +4,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import PurePosixPath
 from secrets import token_hex
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.datastructures import Headers
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -19,10 +20,11 @@ from starlette.types import Receive, Scope, Send
 from index.answers.search import SoundIndex
 from index.answers.sound_files import SoundFile
 from index.catalogue import SoundRecord
-from model.errors import LibraryError
+from model.errors import LibraryError, SoundsAwayError
 from model.playable import PLAYED_MEDIA_TYPE, PLAYED_SUFFIX, VERSION
 from service.played import PlayedCopies, PlayedCopy
 from service.problems import ProblemError
+from service.state import state_of
 
 _log = logging.getLogger("thud")
 
@@ -30,6 +32,9 @@ _log = logging.getLogger("thud")
 _CACHE_CONTROL = "public, max-age=31536000, immutable"
 # A copy may be made better by a later version.
 _CACHE_CONTROL_COPY = "public, max-age=86400"
+CACHED_FOR_A_DAY = f"{_CACHE_CONTROL_COPY}, immutable"
+"""Cache-Control of what is made of a sound and asked for again and again: within the day nobody asks whether it is
+still so."""
 
 _CHUNK_BYTES = 2**16
 _MOST_RANGES = 16
@@ -57,7 +62,7 @@ async def audio_response(
         as_it_is = copies is None or record.playable
         headers = _headers(record, sound, as_it_is=as_it_is)
         media_type = record.media_type if as_it_is else PLAYED_MEDIA_TYPE
-        if _has_it(request.headers, headers["ETag"]):
+        if has_it(request.headers, headers["ETag"]):
             sound.close()
             return Response(status_code=304, headers=headers)
         content: SoundFile | PlayedCopy = sound
@@ -72,7 +77,37 @@ async def audio_response(
     )
 
 
-def unreadable(error: OSError, sound_id: str) -> ProblemError:
+@asynccontextmanager
+async def opened_sound(app: FastAPI, index: SoundIndex, record: SoundRecord) -> AsyncIterator[SoundFile]:
+    """The sound's file, open. What goes wrong with it is a problem, also of what is done with it meanwhile.
+
+    503 where it cannot be read or the folder of sounds is away, 410 where it is not what was indexed.
+    """
+    async with sound_problems(app, index, record.id):
+        sound = await anyio.to_thread.run_sync(index.audio, record, limiter=on_disk)
+        try:
+            yield sound
+        finally:
+            sound.close()
+
+
+@asynccontextmanager
+async def sound_problems(app: FastAPI, index: SoundIndex, sound_id: str) -> AsyncIterator[None]:
+    """Makes problems of what goes wrong with the file of a sound, as `opened_sound` says."""
+    sounds = state_of(app).sounds
+    await sounds.check()
+    try:
+        yield
+    except SoundsAwayError as error:
+        raise sounds.gone(str(error)) from error
+    except LibraryError as error:
+        # The reason names the folder, which is nobody's business but the server's.
+        raise ProblemError(410, str(error).replace(str(index.root), "the library")) from error
+    except OSError as error:
+        raise _unreadable(error, sound_id) from error
+
+
+def _unreadable(error: OSError, sound_id: str) -> ProblemError:
     """The problem for a file that could not be read, which may pass."""
     _log.error("the file of sound %s cannot be read: %s", sound_id, error)
     return ProblemError(
@@ -95,7 +130,7 @@ def _headers(record: SoundRecord, sound: SoundFile, *, as_it_is: bool) -> dict[s
     }
 
 
-def _has_it(asked: Headers, etag: str) -> bool:
+def has_it(asked: Headers, etag: str) -> bool:
     """Whether the client has the content with this tag. Raises ProblemError (412) where it wants another."""
     wanted, has = asked.getlist("if-match"), asked.getlist("if-none-match")
     if wanted and not _names(etag, wanted, weakly=False):

@@ -16,10 +16,9 @@ from pydantic import Field
 
 from index.answers.recommender import Recommender
 from index.catalogue import Page, SoundRecord
-from model.errors import LibraryError, SoundsAwayError
 from model.materials import MATERIALS
 from service.problems import ProblemError, problem_responses
-from service.routes.audio import audio_response, unreadable
+from service.routes.audio import audio_response, sound_problems
 from service.routes.parameters import AskedFilter, CursorText, WholeNumber
 from service.routes.strict import StrictRoute
 from service.schemas import MaterialCount, Materials, Sound, SoundPage
@@ -67,20 +66,10 @@ async def audio(
     sound_id: SoundId, recommender: LeasedRecommender, request: Request, original: Original = None
 ) -> Response:
     """Send a sound."""
-    sounds = state_of(request.app).sounds
     record = await run_in_threadpool(record_of, recommender, sound_id)
-    await sounds.check()
-    try:
+    async with sound_problems(request.app, recommender.index, sound_id):
         copies = state_of(request.app).played if original in (None, "0", "false") else None
         return await audio_response(recommender.index, record, request, copies)
-    except SoundsAwayError as error:
-        raise sounds.gone(str(error)) from error
-    except LibraryError as error:
-        # The reason names the folder, which is nobody's business but the server's.
-        reason = str(error).replace(str(recommender.index.root), "the library")
-        raise ProblemError(410, reason) from error
-    except OSError as error:
-        raise unreadable(error, sound_id) from error
 
 
 @router.get(
