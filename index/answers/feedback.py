@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from index.catalogue import Catalogue, SoundRecord
-from index.nearest.vectors import Rows, VectorIndex, Vectors
+from index.nearest.vectors import Vectors
 from model.errors import FilterError
 from model.heads import MaterialHeads
 from model.materials import MATERIALS, material_named
@@ -30,7 +29,9 @@ MOST_JUDGED = 20
 class Feedback:
     """Ids of sounds of which `more` is wanted, and of which `less`; sorted, each once.
 
-    Those of `less` are not among the answers. Raises FilterError where one is in both, or where there are too many.
+    The query is moved by both (`rocchio`): of a sound with several hits by the one that is nearest to it, because
+    that is the one which was played. Those of `less` are not among the answers. Raises FilterError where one is in
+    both, or where there are too many.
     """
 
     more: tuple[str, ...] = ()
@@ -51,21 +52,6 @@ class Feedback:
 
 
 NO_FEEDBACK = Feedback()
-
-
-def moved_by(
-    feedback: Feedback, embedding: Vectors, catalogue: Catalogue, vectors: VectorIndex
-) -> tuple[Vectors, Rows]:
-    """The query `embedding [d]` after the feedback, and the rows of the sounds that are to be left out.
-
-    Of a sound with several hits the one counts that is nearest to the embedding: it is the one that was played.
-    Raises FilterError for a sound that there is not.
-    """
-    if not feedback:
-        return embedding, np.zeros(0, np.int64)
-    more, less = _judged(feedback.more, "more", catalogue), _judged(feedback.less, "less", catalogue)
-    more_vectors, less_vectors = (_heard(embedding, records, vectors) for records in (more, less))
-    return rocchio(embedding, more_vectors, less_vectors), np.array([record.row for record in less], np.int64)
 
 
 def rocchio(query: Vectors, more: Vectors, less: Vectors) -> Vectors:
@@ -102,25 +88,6 @@ def towards_materials(embedding: Vectors, materials: tuple[int, ...], heads: Mat
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     mean = (directions / np.where(lengths > 0, lengths, 1)).mean(axis=0)
     return _unit((1 - TOLD) * embedding + TOLD * mean, embedding)
-
-
-def _judged(ids: Iterable[str], name: str, catalogue: Catalogue) -> list[SoundRecord]:
-    found = []
-    for sound_id in ids:
-        record = catalogue.sound(sound_id)
-        if record is None:
-            raise FilterError(f"there is no sound {sound_id!r} in this index", name)
-        found.append(record)
-    return found
-
-
-def _heard(embedding: Vectors, records: Iterable[SoundRecord], vectors: VectorIndex) -> Vectors:
-    rows = []
-    for record in records:
-        its = record.first + np.arange(len(record.hits))
-        nearness, _ = vectors.score(embedding, its)
-        rows.append(int(its[np.argmax(nearness)]))
-    return vectors.vectors(np.array(rows, np.int64))
 
 
 def _unit(vector: npt.NDArray[np.float64], otherwise: Vectors) -> Vectors:
