@@ -19,44 +19,23 @@ random.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import click
 import numpy as np
-import numpy.typing as npt
 
+from benchmarks.left_out_folds import LABELS, NO_LABELS, Fold, Ids, Numbers, folds, mean_over_groups, nearest
 from benchmarks.machine import machine
 from index.answers.diversity import BLOCK, diversified
 from index.catalogue.record import recording_of
-from index.nearest.vectors import Vectors
 from model.atomic import atomic_file
-from model.heads import MaterialHeads
-from training.pretraining.held_out import HeldOut, calibrate, hold_out
-from training.pretraining.indexed_sounds import with_labels
-from training.pretraining.left_out_groups import group_weight
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.pretraining_data import PretrainingData, gather
+from training.pretraining.pretraining_data import gather
 
 TEN = 10
 EVERY = 8
 STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-
-Numbers = dict[str, float]
-Ids = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Fold:
-    """A group that is left out: its pictures and sounds, and all sounds with their labels and without."""
-
-    name: str
-    pictures: Vectors
-    picture_material: Ids
-    its_sounds: npt.NDArray[np.bool_]
-    libraries: Mapping[str, Vectors]
 
 
 @click.command()
@@ -67,17 +46,19 @@ def main(data: Path, work: Path, out: Path | None) -> None:
     """Print both tables as Markdown."""
     recipe = PretrainingRecipe()
     read = gather(data, work, recipe)
-    folds = list(_folds(read, hold_out(read, recipe), recipe))
+    left_out = list(folds(read, recipe, EVERY))
     material = read.sounds.material.astype(np.int64)
     recordings = np.array([crc32(recording_of(path.as_posix()).encode()) for path in read.sounds.paths], np.int64)
     by_picture = {
-        f"{library}, diversity {strength:g}": _mean(
-            {fold.name: _of_pictures(fold, library, material, recordings, strength) for fold in folds}
+        f"{library}, diversity {strength:g}": mean_over_groups(
+            {fold.name: _of_pictures(fold, library, material, recordings, strength) for fold in left_out}
         )
-        for library in ("labels", "no labels")
+        for library in (LABELS, NO_LABELS)
         for strength in STRENGTHS
     }
-    by_sound = _mean({fold.name: _of_sounds(fold, material) for fold in folds if fold.its_sounds.any()})
+    by_sound = mean_over_groups(
+        {fold.name: _of_sounds(fold, material) for fold in left_out if fold.its_sounds.any()}
+    )
     if out is not None:
         found = {"machine": machine(), "pictures": by_picture, "sounds": by_sound}
         with atomic_file(out) as aside:
@@ -91,28 +72,11 @@ def main(data: Path, work: Path, out: Path | None) -> None:
         click.echo(f"| {title} | {number:.3f} |")
 
 
-def _folds(data: PretrainingData, held_out: HeldOut, recipe: PretrainingRecipe) -> Iterator[Fold]:
-    sounds = held_out.sounds.numpy()
-    for group in sorted({*data.pictures.group.tolist(), *data.sounds.group.tolist()}):
-        heads: MaterialHeads = calibrate(data, held_out, recipe, without=group)
-        seen = np.flatnonzero(data.pictures.group == group)[::EVERY]
-        yield Fold(
-            name=group,
-            pictures=held_out.pictures.numpy()[seen],
-            picture_material=data.pictures.material[seen].astype(np.int64),
-            its_sounds=data.sounds.group == group,
-            libraries={
-                "labels": with_labels(sounds, data.sounds.material, heads, recipe.label_strength),
-                "no labels": sounds,
-            },
-        )
-
-
 def _of_pictures(fold: Fold, library: str, material: Ids, recordings: Ids, strength: float) -> Numbers:
     rows = []
     for picture, wanted in zip(fold.pictures, fold.picture_material, strict=True):
         vectors = fold.libraries[library]
-        scores, best = _nearest(picture, vectors, BLOCK)
+        scores, best = nearest(picture, vectors, BLOCK)
         order = diversified(scores, vectors[best], material[best], recordings[best], strength, TEN)
         ten = best[order]
         right = material[ten] == wanted
@@ -131,27 +95,13 @@ def _of_sounds(fold: Fold, material: Ids) -> Numbers:
             continue
         right["chance"].append(same.mean())
         for title, query, library in (
-            ("a labelled sound of the library", "labels", "labels"),
-            ("a sound", "no labels", "labels"),
-            ("a sound, in a library without labels", "no labels", "no labels"),
+            ("a labelled sound of the library", LABELS, LABELS),
+            ("a sound", NO_LABELS, LABELS),
+            ("a sound, in a library without labels", NO_LABELS, NO_LABELS),
         ):
-            _, best = _nearest(fold.libraries[query][row], fold.libraries[library][others], TEN)
+            _, best = nearest(fold.libraries[query][row], fold.libraries[library][others], TEN)
             right[title].append(same[best].mean())
     return {title: float(np.mean(shares)) for title, shares in right.items()}
-
-
-def _nearest(query: Vectors, vectors: Vectors, most: int) -> tuple[npt.NDArray[np.float64], Ids]:
-    scores = np.round(vectors.astype(np.float64) @ query.astype(np.float64), 6)
-    best = np.lexsort((np.arange(len(vectors)), -scores))[:most]
-    return scores[best], best
-
-
-def _mean(by_group: Mapping[str, Numbers]) -> Numbers:
-    """The weighted mean of groups; one that has no number is left out."""
-    known = {group: numbers for group, numbers in by_group.items() if numbers}
-    weights = [group_weight(group) for group in known]
-    names = next(iter(known.values()))
-    return {name: float(np.average([one[name] for one in known.values()], weights=weights)) for name in names}
 
 
 if __name__ == "__main__":

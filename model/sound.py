@@ -152,6 +152,11 @@ class ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
         """Never, so that reading a block is all that it does."""
         return False
 
+    @property
+    def finds_places(self) -> bool:
+        """Whether its decoder can go to a sample without decoding what lies before."""
+        return bool(super().seekable())
+
 
 def declared_frames(file: soundfile.SoundFile) -> int:
     """The samples of each channel that the file declares, 0 where it does not."""

@@ -7,7 +7,8 @@ gap) is decoded from its beginning.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from functools import partial
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import soundfile
@@ -15,6 +16,8 @@ import soundfile
 from model.errors import SoundError
 from model.sound import ForwardFile, Samples, declared_frames
 from model.sound_format.streams import SoundStream, only_stream, sound_streams
+
+T = TypeVar("T")
 
 _BLOCK = 262_144
 # Of MPEG audio so many seconds more are examined than are asked for: its last frames may be needed by those before.
@@ -46,7 +49,7 @@ class Stretches:
         self._facts = facts
         self._streams = _streams(file, size, facts, until)
         self._stream: SoundStream | None = None
-        self._sound: soundfile.SoundFile | None = None
+        self._sound: ForwardFile | None = None
         self._at, self._seeks = 0, False
         self.frames = self.rate = self.channels = 0
         """`frames`: the samples of each channel of the whole file."""
@@ -55,7 +58,9 @@ class Stretches:
         assert self._sound is not None
         self.rate, self.channels = int(self._sound.samplerate), int(self._sound.channels)
         self.frames = round(facts.seconds * self.rate)
-        self._seeks = facts.format == "MP3" or declared_frames(self._sound) == self.frames
+        # Of an MP3 only the beginning may have been given to the decoder, which declares another length then.
+        known = facts.format == "MP3" or declared_frames(self._sound) == self.frames
+        self._seeks = known and self._sound.finds_places
 
     def read(self, start: int, count: int) -> Samples:
         """Up to `count` samples `[n, channels]` from the sample `start` on, fewer only at the end.
@@ -65,7 +70,7 @@ class Stretches:
         if start < self._at:
             raise ValueError(f"sample {start} lies before {self._at}, where reading is")
         if start > self._at and self._seeks and self._sound is not None:
-            self._decoded(lambda sound: sound.seek(min(start, self.frames)))
+            self._decoded(partial(self._sound.seek, min(start, self.frames)))
             self._at = start
         while self._at < start and len(self._next(min(_BLOCK, start - self._at))):
             pass
@@ -85,7 +90,8 @@ class Stretches:
     def _next(self, count: int) -> Samples:
         """Up to `count` of the next samples, of the next stream where this one has ended; none at the end."""
         while self._sound is not None:
-            block: Samples = self._decoded(lambda sound: sound.read(count, dtype="float32", always_2d=True))
+            read = partial(self._sound.read, count, dtype="float32", always_2d=True)
+            block: Samples = self._decoded(read)
             if len(block):
                 self._at += len(block)
                 return block
@@ -98,14 +104,13 @@ class Stretches:
         self._sound = None
         self._stream = next(self._streams, None)
         if self._stream is not None:
-            stream = self._stream
-            self._sound = self._decoded(lambda _: ForwardFile(stream))
+            self._sound = self._decoded(partial(ForwardFile, self._stream))
         return self._sound is not None
 
-    def _decoded(self, work: Callable[[soundfile.SoundFile], Any]) -> Any:
+    def _decoded(self, work: Callable[[], T]) -> T:
         """What `work` gives. The decoder's errors become SoundError, those of the file OSError."""
         try:
-            found = work(self._sound)
+            found = work()
         except soundfile.LibsndfileError as error:
             if self._stream is not None and self._stream.error:
                 raise self._stream.error from error

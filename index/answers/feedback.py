@@ -54,10 +54,16 @@ class Feedback:
 NO_FEEDBACK = Feedback()
 
 
-def rocchio(query: Vectors, more: Vectors, less: Vectors) -> Vectors:
+def rocchio(
+    query: Vectors,
+    more: Vectors,
+    less: Vectors,
+    more_weight: float = MORE_WEIGHT,
+    less_weight: float = LESS_WEIGHT,
+) -> Vectors:
     """The unit vector `query [d]`, to the mean of `more [m, d]` and a little away from that of `less [l, d]`."""
     moved = query.astype(np.float64)
-    for vectors, weight in ((more, MORE_WEIGHT), (less, -LESS_WEIGHT)):
+    for vectors, weight in ((more, more_weight), (less, -less_weight)):
         if len(vectors):
             moved = moved + weight * vectors.mean(axis=0, dtype=np.float64)
     return _unit(moved, query)
@@ -81,13 +87,15 @@ def told_probabilities(materials: tuple[int, ...]) -> npt.NDArray[np.float64]:
     return found
 
 
-def towards_materials(embedding: Vectors, materials: tuple[int, ...], heads: MaterialHeads) -> Vectors:
+def towards_materials(
+    embedding: Vectors, materials: tuple[int, ...], heads: MaterialHeads, strength: float = TOLD
+) -> Vectors:
     """The unit vector `embedding [d]` of a picture, moved towards what the head for sounds looks for in
     `materials`, which are at least one."""
     directions = heads.sound_weights[list(materials)].astype(np.float64)
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     mean = (directions / np.where(lengths > 0, lengths, 1)).mean(axis=0)
-    return _unit((1 - TOLD) * embedding + TOLD * mean, embedding)
+    return _unit((1 - strength) * embedding + strength * mean, embedding)
 
 
 def _unit(vector: npt.NDArray[np.float64], otherwise: Vectors) -> Vectors:

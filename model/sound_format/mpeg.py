@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO
 
 from model.errors import SoundError
@@ -79,18 +80,23 @@ class _Frame:
 
 def _frame(data: bytes, at: int) -> _Frame | None:
     """The frame whose header is at `at`, None where there is none."""
-    if not _HEADER.match(data, at) or at + 4 > len(data):
+    return _frame_of(data[at : at + 4])
+
+
+@lru_cache(2**12)  # a file has a few headers, again and again
+def _frame_of(header: bytes) -> _Frame | None:
+    if not _HEADER.match(header) or len(header) < 4:
         return None
-    version, rate_index = (data[at + 1] >> 3) & 3, (data[at + 2] >> 2) & 3
+    version, rate_index = (header[1] >> 3) & 3, (header[2] >> 2) & 3
     if rate_index == 3:
         return None
     version_1 = version == 3
-    layer, rate = 4 - ((data[at + 1] >> 1) & 3), _RATES[version][rate_index]
-    bits = 1000 * _KBITS[version_1, layer][(data[at + 2] >> 4) - 1]
-    padding = (data[at + 2] >> 1) & 1
+    layer, rate = 4 - ((header[1] >> 1) & 3), _RATES[version][rate_index]
+    bits = 1000 * _KBITS[version_1, layer][(header[2] >> 4) - 1]
+    padding = (header[2] >> 1) & 1
     samples = 384 if layer == 1 else 1152 if layer == 2 or version_1 else 576
     size = (12 * bits // rate + padding) * 4 if layer == 1 else samples // 8 * bits // rate + padding
-    return _Frame(layer, version_1, rate, data[at + 3] >> 6 == 3, not data[at + 1] & 1, size, samples)
+    return _Frame(layer, version_1, rate, header[3] >> 6 == 3, not header[1] & 1, size, samples)
 
 
 def _chain(data: bytes, at: int, least: int) -> bool:
@@ -155,6 +161,9 @@ def _frames_alone(data: bytes, left_out: int, max_seconds: float) -> bytes:
         return b"".join([*_leading_frames(begin, first, count), *pieces]) if begin else b""
     if count - 1 > declared + _MISCOUNT:  # several files joined, or a number that was never filled in
         pieces[0] = pieces[0][: at + 8] + (count - 1).to_bytes(4, "big") + pieces[0][at + 12 :]
+    if flags & 2:  # the number of bytes stands next; the decoder warns on stderr where it is another one
+        size = sum(map(len, pieces)).to_bytes(4, "big")
+        pieces[0] = pieces[0][: at + 12] + size + pieces[0][at + 16 :]
     return b"".join(pieces)
 
 
