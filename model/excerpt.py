@@ -7,6 +7,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from model.errors import SoundError
 from model.playable import mono_or_stereo, played_rate
 from model.sound import Samples
 from model.stretches import FileFacts, Stretches
@@ -39,6 +40,8 @@ def flac_excerpt(file: BinaryIO, size: int, facts: FileFacts, hit: float, end: f
         samples = stretches.read(round(start * rate), max(1, round(seconds * rate)))
     finally:
         stretches.close()
+    if not len(samples):
+        raise SoundError(f"it ends before {start:g} s")
     samples = mono_or_stereo(samples) / np.float32(max(1.0, facts.peak))
     if (played := played_rate(rate)) != rate:
         samples = soxr.resample(samples, rate, played, "HQ")
