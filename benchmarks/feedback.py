@@ -40,16 +40,32 @@ from training.pretraining.pretraining_data import gather
 from training.pretraining.space import TOUCHABLE
 
 TEN = 10
-EVERY = 8
+EVERY = 16
 STRENGTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
-MORE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-LESS = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75)
+MORE = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+LESS = (0.05, 0.15, 0.3, 0.5, 0.75)
 _WRONG = 3
 _LIBRARIES = (LABELS, HALF, NO_LABELS)
 _NONE = np.zeros(0, np.int64)
 
-Asked = Callable[[Vectors, Ids], Ids]
-"""The first ten rows for a query, of those that are not to be left out."""
+
+class Asked:
+    """A library of a fold, asked as the service asks; `first`: the first ten rows for each picture of the fold."""
+
+    def __init__(self, fold: Fold, library: str, material: Ids, recordings: Ids) -> None:
+        self.fold, self.material, self._recordings = fold, material, recordings
+        self.vectors = fold.libraries[library].astype(np.float64)
+        self.first = [self.ten(picture) for picture in fold.pictures]
+
+    def ten(self, query: Vectors, without: Ids = _NONE) -> Ids:
+        """The first ten rows for a query, of those that are not to be left out."""
+        scores, best = nearest(query, self.vectors, BLOCK + len(without))
+        kept = ~np.isin(best, without)
+        scores, best = scores[kept][:BLOCK], best[kept][:BLOCK]
+        vectors = self.vectors[best]
+        order = diversified(scores, vectors, self.material[best], self._recordings[best], DIVERSITY, TEN)
+        ten: Ids = best[order]
+        return ten
 
 
 @click.command()
@@ -64,9 +80,10 @@ def main(data: Path, work: Path, out: Path | None) -> None:
     material = read.sounds.material.astype(np.int64)
     recordings = np.array([crc32(recording_of(path.as_posix()).encode()) for path in read.sounds.paths], np.int64)
 
-    def over_groups(measure: Callable[[Fold, str, Asked, Ids], Numbers], library: str) -> Numbers:
-        asked = {one.name: _first_ten(one, library, material, recordings) for one in left_out}
-        return mean_over_groups({one.name: measure(one, library, asked[one.name], material) for one in left_out})
+    asked = {library: [Asked(fold, library, material, recordings) for fold in left_out] for library in _LIBRARIES}
+
+    def over_groups(measure: Callable[[Asked], Numbers], library: str) -> Numbers:
+        return mean_over_groups({one.fold.name: measure(one) for one in asked[library]})
 
     told = {
         f"{library}, strength {strength:g}": over_groups(partial(_told, strength=strength), library)
@@ -75,7 +92,7 @@ def main(data: Path, work: Path, out: Path | None) -> None:
     }
     judged = {
         f"{library}, {title}": over_groups(partial(_judged, more=more, less=less, in_columns=in_columns), library)
-        for library in _LIBRARIES
+        for library in (LABELS, NO_LABELS)
         for title, (more, less, in_columns) in _weights()
     }
     if out is not None:
@@ -100,62 +117,40 @@ def _weights() -> Iterator[tuple[str, tuple[float, float, bool]]]:
     yield "more 0.75, less 0.15, in columns", (0.75, 0.15, True)
 
 
-def _first_ten(fold: Fold, library: str, material: Ids, recordings: Ids) -> Asked:
-    vectors = fold.libraries[library]
-
-    def asked(query: Vectors, without: Ids) -> Ids:
-        scores, best = nearest(query, vectors, BLOCK + len(without))
-        kept = ~np.isin(best, without)
-        scores, best = scores[kept][:BLOCK], best[kept][:BLOCK]
-        order = diversified(scores, vectors[best], material[best], recordings[best], DIVERSITY, TEN)
-        ten: Ids = best[order]
-        return ten
-
-    return asked
-
-
-def _told(fold: Fold, library: str, asked: Asked, material: Ids, strength: float) -> Numbers:
-    vectors = fold.libraries[library].astype(np.float64)
-    rows = []
+def _told(asked: Asked, strength: float) -> Numbers:
+    fold, rows = asked.fold, []
     for picture, wanted in zip(fold.pictures, fold.picture_material.tolist(), strict=True):
         query = towards_materials(picture, (wanted,), fold.heads, strength)
-        right = material[asked(query, _NONE)] == wanted
-        of_it = vectors[material == wanted]
+        right = asked.material[asked.ten(query)] == wanted
+        of_it = asked.vectors[asked.material == wanted]
         alike = spearmanr(of_it @ picture, of_it @ query).statistic if len(of_it) > TEN else np.nan
-        wrong = int(
-            np.argmax(np.where(np.arange(len(fold.heads.picture_bias)) == wanted, -1, _seen(fold, picture)))
-        )
-        both = material[asked(towards_materials(picture, (wanted, wrong), fold.heads, strength), _NONE)]
+        seen = fold.heads.pictures(picture[None])[0]
+        seen[wanted] = -1
+        wrong = int(seen.argmax())
+        both = asked.material[asked.ten(towards_materials(picture, (wanted, wrong), fold.heads, strength))]
         least = min(np.count_nonzero(both == wanted), np.count_nonzero(both == wrong))
         rows.append((right.mean(), right.any(), alike, least >= 2))
-    return dict(
-        zip(("P@10", "any", "alike", "both"), np.nanmean(np.array(rows, float), axis=0).tolist(), strict=True)
-    )
+    means = np.nanmean(np.array(rows, np.float64), axis=0).tolist()
+    return dict(zip(("P@10", "any", "alike", "both"), means, strict=True))
 
 
-def _seen(fold: Fold, picture: Vectors) -> Vectors:
-    seen: Vectors = fold.heads.pictures(picture[None])[0]
-    return seen
-
-
-def _judged(
-    fold: Fold, library: str, asked: Asked, material: Ids, more: float, less: float, in_columns: bool
-) -> Numbers:
-    vectors = fold.libraries[library].copy()
+def _judged(asked: Asked, more: float, less: float, in_columns: bool) -> Numbers:
+    fold, material, rows = asked.fold, asked.material, []
+    moving = asked.vectors.copy()
     if in_columns:
-        vectors[:, TOUCHABLE + 1 :] = 0
-    rows = []
-    for picture, wanted in zip(fold.pictures, fold.picture_material.tolist(), strict=True):
-        first = asked(picture, _NONE)
+        moving[:, TOUCHABLE + 1 :] = 0
+    for picture, wanted, first in zip(fold.pictures, fold.picture_material.tolist(), asked.first, strict=True):
         right = first[material[first] == wanted][:1] if more else _NONE
         wrong = first[material[first] != wanted][:_WRONG] if less else _NONE
         if (more and not len(right)) or (less and not len(wrong)):
             continue
         named = np.concatenate([right, wrong])
-        query = rocchio(picture, vectors[right], vectors[wrong], more, less)
-        rows.append([np.mean(material[asked(one, named)] == wanted) for one in (picture, query)])
-    before, after = np.mean(rows, axis=0) if rows else (np.nan, np.nan)
-    return {"pictures": float(len(rows)), "P@10 before": float(before), "P@10 after": float(after)} if rows else {}
+        query = rocchio(picture, moving[right], moving[wrong], more, less)
+        rows.append([np.mean(material[asked.ten(one, named)] == wanted) for one in (picture, query)])
+    if not rows:
+        return {}
+    before, after = np.mean(rows, axis=0).tolist()
+    return {"pictures": float(len(rows)), "P@10 before": before, "P@10 after": after}
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ async def clip(
     record = await run_in_threadpool(record_of, recommender, sound_id)
     hit = record.hit if asked.hit is None else asked.hit
     if hit >= record.seconds:
-        raise ProblemError(422, f"the sound lasts {record.seconds:g} s; {hit:g} s is behind its end", "query.hit")
+        raise ProblemError(
+            422, f"there can be no hit at {hit:g} s: the sound lasts {record.seconds:g} s", "query.hit"
+        )
     headers = _headers(f"{record.id}.clip{EXCERPT_VERSION}.{hit!r}")
     async with opened_sound(request.app, recommender.index, record) as sound:
         if has_it(request.headers, headers["ETag"]):

@@ -13,6 +13,7 @@ from index.building.build import build_index
 from model.bundle import Bundle
 from tests.index.conftest import Strike
 from tests.index.test_commands import thud
+from tests.tiny_bundle import write_tiny_bundle_with_heads
 
 ROWS = (
     ("a/cup 1.wav", "ceramic", "hit", "CC0", "kitchen; café"),
@@ -97,6 +98,25 @@ def test_a_file_of_three_hits_is_found_by_its_second(tiny_bundle: Bundle, strike
     assert best["span"][0] < best["hit"] < best["span"][1] < 3.2
 
 
+def test_sounds_can_be_judged(library: Path, picture: Path, options: tuple[str, ...]) -> None:
+    plain = asked("recommend", picture, *options)
+    wanted, unwanted = plain["results"][-1]["id"], plain["results"][0]["id"]
+    for first in ((picture,), ("--sound", library / "sounds" / ROWS[2][0])):
+        answer = asked("recommend", *first, *options, "--more", wanted, "--less", unwanted)
+        found = [one["id"] for one in answer["results"]]
+        assert set(found) == {one["id"] for one in plain["results"]} - {unwanted}
+
+
+def test_what_a_picture_shows_can_be_told(library: Path, picture: Path, tmp_path: Path) -> None:
+    bundle = write_tiny_bundle_with_heads(tmp_path / "bundle")
+    build_index(bundle, library / "sounds", tmp_path / "index")
+    options = ("--bundle", bundle.folder, "--index", tmp_path / "index")
+    answer = asked("recommend", picture, *options, "--shows", "Wood")
+    assert [one["name"] for one in answer["materials"] if one["probability"] == 1] == ["wood"]
+    assert {one["match"] for one in answer["results"] if one["material"]} == {0.0, 1.0}
+    assert b"wood >99%" in thud("recommend", picture, *options, "--shows", "wood").stdout
+
+
 def test_find_lists_what_has_the_words_page_by_page(options: tuple[str, ...]) -> None:
     done = thud("find", "cup", *options)
     lines = done.stdout.decode().splitlines()
@@ -128,6 +148,11 @@ def test_recommend_goes_on_after_k(picture: Path, options: tuple[str, ...]) -> N
         (("recommend", "PICTURE", "--diversity", "2"), "2.0 is not in the range 0<=x<=1"),
         (("recommend", "PICTURE", "--cursor", "abc"), "this is not a cursor"),
         (("recommend", "--sound", "PICTURE"), "not a readable sound"),
+        (("recommend", "--sound", "PICTURE", "--shows", "wood"), "--shows is about a PICTURE"),
+        (("recommend", "PICTURE", "--shows", "rubber"), "there is no material 'rubber'"),
+        (("recommend", "PICTURE", "--shows", "wood"), "the bundle does not know materials"),
+        (("recommend", "PICTURE", "--more", "0123"), "there is no sound '0123' in this index"),
+        (("recommend", "PICTURE", "--more", "0123", "--less", "0123"), "'0123' is named by more and by less"),
     ],
 )
 def test_what_is_no_such_thing_is_refused_in_one_line(
