@@ -102,15 +102,20 @@ def _with(words: Phrase, at: int, word: str) -> Phrase:
 def _plural(word: str, language: str) -> str:
     """The regular plural. Of a word that is one already, or is irregular, it gives a word that does not exist."""
     for ending, plural in _PLURALS[language]:
-        if match := re.search(f"{ending}$", word):
-            return word[: match.start()] + match.expand(plural)
+        changed, found = ending.subn(plural, word, count=1)
+        if found:
+            return changed
     return word
 
 
-_PLURALS = {
+_ENDINGS = {
     "en": (("(s|x|z|ch|sh)", r"\1es"), ("([^aeiou])y", r"\1ies"), ("", "s")),
     "de": (("e", "en"),),
     "fr": (("[sxz]", r"\g<0>"), ("(au|eu)", r"\1x"), ("al", "aux"), ("", "s")),
     "es": (("z", "ces"), ("[aeiou]", r"\g<0>s"), ("", "es")),
     "it": (("[cg]a", r"\g<0>"), ("io", "i"), ("[oe]", "i"), ("a", "e")),
+}
+_PLURALS = {
+    language: [(re.compile(f"{ending}$"), plural) for ending, plural in endings]
+    for language, endings in _ENDINGS.items()
 }

@@ -12,7 +12,7 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Tests start hundreds of processes, and one of a service takes 3 s where Python keeps what it compiled, 8 s where not.
+# Tests start hundreds of processes. A service takes three times as long to start where Python compiles all anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
