@@ -82,8 +82,6 @@ def random_unit(count: int, size: int) -> np.ndarray:
 def _record(row: int) -> SoundRecord:
     return SoundRecord(
         id=hashlib.sha256(str(row).encode()).hexdigest()[:20],
-        row=row,
-        first=row,
         copies=(),
         description=None,
         tags=(),

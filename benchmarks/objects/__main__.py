@@ -137,7 +137,7 @@ def _place(match: Match, gains: Mapping[str, float], fit: MaterialFit) -> tuple[
             else match.embedding[None]
         )
         gain *= float(fit(np.array([-1 if material is None else material.id]), bare)[0])
-    return -round((match.similarity + 1.0) / 2.0 + gain, 6), match.record.row
+    return -round((match.similarity + 1.0) / 2.0 + gain, 6), match.record.path
 
 
 def _by_source(rows: Sequence[Row], weight: float) -> dict[str, dict[str, float]]:

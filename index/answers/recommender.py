@@ -236,6 +236,7 @@ class Recommender:
 
     def probe(self) -> None:
         """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""
+        self.index.health()
         answer = self.recommend(_probe_picture(), 1)
         if len(answer.results) != 1 or not np.isfinite(answer.results[0].similarity):
             raise BundleError("the probe picture was answered without a usable result")

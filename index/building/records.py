@@ -46,11 +46,7 @@ class Records:
         return len(self._chosen)
 
     def __iter__(self) -> Iterator[SoundRecord]:
-        first = 0
-        for row, place in enumerate(self._chosen.tolist()):
-            record = self._record(row, first, place)
-            first += len(record.hits)
-            yield record
+        return map(self._record, self._chosen.tolist())
 
     def with_embeddings(self) -> Iterator[tuple[SoundRecord, Vectors]]:
         """Each record with the embeddings `[h, d]` of its hits."""
@@ -106,14 +102,12 @@ class Records:
     def _facts(self, place: int) -> Facts:
         return facts_of(self._sounds[place], self._cache.facts(self._ids[place].decode()).tags)
 
-    def _record(self, row: int, first: int, place: int) -> SoundRecord:
+    def _record(self, place: int) -> SoundRecord:
         sound, identity = self._sounds[place], self._ids[place].decode()
         known = self._cache.facts(identity)
         facts = facts_of(sound, known.tags)
         return SoundRecord(
             id=identity,
-            row=row,
-            first=first,
             path=sound.path,
             copies=tuple(self._sounds[copy].path for copy in self._copies.get(place, ())),
             **vars(facts),

@@ -279,10 +279,10 @@ class Run:
         with file.open("wb") as out:
             block: list[Vectors] = []
             materials: list[str | None] = []
-            for record, embeddings in records.with_embeddings():
+            for number, (record, embeddings) in enumerate(records.with_embeddings(), 1):
                 block.append(embeddings)
                 materials += [record.material] * len(embeddings)
-                if len(block) == _BLOCK or record.row == len(records) - 1:
+                if len(block) == _BLOCK or number == len(records):
                     vectors = np.concatenate(block)
                     if self._heads is not None and self._strength:
                         vectors = blend_labels(vectors, materials, self._heads, self._strength)

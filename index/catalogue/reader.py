@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from index.catalogue.cursors import Cursor, mark_of, question_of
+from index.catalogue.cursors import Cursor, Place, mark_of, question_of
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.filters import SoundFilter
 from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
@@ -117,23 +117,46 @@ class Catalogue:
     def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
         """The sounds at these rows of the index, in the given order. Every row must exist."""
         # A JSON array is one parameter whatever its length; SQLite bounds the number of parameters.
-        query = f"{_RECORDS} WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
-        found = {
-            record.row: record for record in map(from_row, self._database.fetch(query, json.dumps(list(rows))))
-        }
-        try:
-            return [found[row] for row in rows]
-        except KeyError as error:
-            raise DamagedIndexError(f"the catalogue has no row {error}; run thud index again") from error
+        return [from_row(values) for values in self._at(COLUMNS, rows)]
 
-    def rows_up_to(self, path: str) -> int:
-        """How many sounds have this path or one before it: the row after it, as rows are in the order of paths."""
+    def ids(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the sounds at these rows, as `rows`."""
+        return [values[0] for values in self._at("id", rows)]
+
+    def row_of(self, sound_id: str) -> int | None:
+        """The row of the sound with this id, None where there is none."""
+        found = self._database.fetch("SELECT row FROM sounds WHERE id = ?", sound_id)
+        return int(found[0][0]) if found else None
+
+    def row_after(self, place: Place) -> int:
+        """The first row after the sound of a place, also where that sound is gone: rows are in the order of paths."""
+        if not place.cut:
+            return self._row_after("path <= ?", place.path)
+        found = self._database.fetch(
+            "SELECT row FROM sounds WHERE id = ? AND substr(path, 1, ?) = ?",
+            place.sound,
+            len(place.path),
+            place.path,
+        )
+        return int(found[0][0]) + 1 if found else self._row_after("path < ?", place.path)
+
+    def _row_after(self, condition: str, path: str) -> int:
+        """How many sounds meet a condition on their paths that the first ones meet."""
         low, high = 0, self._sounds
+        query = f"SELECT {condition} FROM sounds WHERE row = ?"  # noqa: S608
         while low < high:
             middle = (low + high) // 2
-            found = self._database.fetch("SELECT path <= ? FROM sounds WHERE row = ?", path, middle)
+            found = self._database.fetch(query, path, middle)
             low, high = (middle + 1, high) if found and found[0][0] else (low, middle)
         return low
+
+    def _at(self, columns: str, rows: Sequence[int]) -> list[tuple[Any, ...]]:
+        query = f"SELECT row, {columns} FROM sounds WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
+        found = {row: values for row, *values in self._database.fetch(query, json.dumps(list(rows)))}
+        try:
+            return [tuple(found[row]) for row in rows]
+        except KeyError as error:
+            raise DamagedIndexError(f"the catalogue has no row {error}; run thud index again") from error
 
     def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """Up to `limit` (at least 1) sounds that meet a filter, in the order of their paths.
@@ -142,7 +165,7 @@ class Catalogue:
         """
         _check_limit(limit)
         question = question_of("page", only or EVERYTHING)
-        start = 0 if cursor is None else self.rows_up_to(Cursor.read(cursor, question).path)
+        start = 0 if cursor is None else self.row_after(Cursor.read(cursor, question).place)
         rows = self.rows_of(only)
         if rows is None:
             total, wanted = self._sounds, list(range(start, min(start + limit, self._sounds)))
@@ -151,7 +174,8 @@ class Catalogue:
             place = int(np.searchsorted(rows, start))
             total, wanted, more = len(rows), rows[place : place + limit].tolist(), place + limit < len(rows)
         sounds = self.rows(wanted)
-        return Page(sounds, total, str(Cursor(question, path=sounds[-1].path)) if more else None)
+        last = sounds[-1] if more else None
+        return Page(sounds, total, None if last is None else str(Cursor(question, _after(last))))
 
     def find(
         self,
@@ -184,10 +208,8 @@ class Catalogue:
         sounds = self.rows([row for _, row in found[:limit]])
         more = len(found) > limit
         marks = "".join(mark_of(one.id) for one in sounds[-_ANCHORS:])
-        last = (
-            Cursor(question, score=found[len(sounds) - 1][0], path=sounds[-1].path, given=marks) if more else None
-        )
-        return Page(sounds, total, None if last is None else str(last))
+        last = _after(sounds[-1], found[len(sounds) - 1][0]) if more else None
+        return Page(sounds, total, None if last is None else str(Cursor(question, last, marks)))
 
     def _place(self, after: Cursor, search: TextSearch) -> tuple[float, int]:
         """The score and the row from which a text search goes on.
@@ -200,7 +222,7 @@ class Catalogue:
             for (row,) in self._database.fetch("SELECT row FROM sounds WHERE id BETWEEN ? AND ?", mark, mark + "g"):
                 if (score := search.score(row)) is not None:
                     return score, row + 1
-        return after.score, self.rows_up_to(after.path)
+        return after.place.value, self.row_after(after.place)
 
     def close(self) -> None:
         """Close the file."""
@@ -269,6 +291,10 @@ class _Connection:
         """Close the file; once more does no harm."""
         with self._lock:
             self._database.close()
+
+
+def _after(sound: SoundRecord, value: float = math.inf) -> Place:
+    return Place.after(0, value, sound.path, sound.id)
 
 
 def _check_limit(limit: int) -> None:

@@ -1,8 +1,7 @@
 """The vectors of an index: from an embedding to the rows of the nearest ones.
 
-Here a vector is its row, 0 to v - 1. Rows are of one generation on one machine: `SoundIndex` turns them into
-the ids of sounds, and nothing above it knows them. An index whose vectors lie on other machines is another
-class with the methods of `SoundIndex`: ids, similarities and records are all that needs to cross the network.
+Here a vector is its row, 0 to v - 1. Rows are of one generation on one machine: `index.answers.file_store` turns
+them into the ids of sounds, and nothing above it knows them.
 """
 
 from collections.abc import Mapping

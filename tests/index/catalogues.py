@@ -14,8 +14,6 @@ def sound(row: int, **known: Any) -> SoundRecord:
     """A record; what is not `known` is None or empty, or as good as any."""
     values: dict[str, Any] = {
         "id": hashlib.sha256(str(row).encode()).hexdigest()[:20],
-        "row": row,
-        "first": row,
         "path": f"sound_{row:05}.wav",
         "copies": (),
         "title": f"sound {row}",

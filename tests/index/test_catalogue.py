@@ -29,8 +29,6 @@ def record(
 ) -> SoundRecord:
     return SoundRecord(
         id=hashlib.sha256(str(row).encode()).hexdigest()[:20],
-        row=row,
-        first=row,
         copies=(f"copies/{row}.wav",) if row % 2 else (),
         description=None,
         tags=("struck", "a; b") if row % 2 else (),
