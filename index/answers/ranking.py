@@ -42,7 +42,9 @@ class RankedRows:
         return type(self)(**{one.name: getattr(self, one.name)[wanted] for one in fields(self)})
 
 
-def rank(catalogue: Catalogue, vectors: VectorIndex, query: Query, most: int, among: Rows | None = None) -> RankedRows:
+def rank(
+    catalogue: Catalogue, vectors: VectorIndex, query: Query, most: int, among: Rows | None = None
+) -> RankedRows:
     """The first `most` sounds for a query, of those at the rising rows `among` of the catalogue, None for all.
 
     A sound ranks by the best of its vectors, and a little by their mean. Sounds of equal value come in the order of

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from index.catalogue.cursors import Cursor, Place, mark_of, question_of
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.filters import SoundFilter
-from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
+from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row, listed
 from index.catalogue.text import TextSearch, query_of
 from index.catalogue.writer import SCHEMA
 from model.errors import DamagedIndexError, LibraryError
@@ -122,6 +122,17 @@ class Catalogue:
     def ids(self, rows: Sequence[int]) -> list[str]:
         """The ids of the sounds at these rows, as `rows`."""
         return [values[0] for values in self._at("id", rows)]
+
+    def paths(self) -> set[str]:
+        """The paths of all files, copies among them."""
+        found = self._database.fetch("SELECT path, copies FROM sounds")
+        return {one for path, copies in found for one in (path, *listed(copies))}
+
+    def id_at(self, path: str) -> str | None:
+        """The id of the sound whose record has this path, None where there is none."""
+        row = self._row_after("path < ?", path)
+        found = self._database.fetch("SELECT id FROM sounds WHERE row = ? AND path = ?", row, path)
+        return str(found[0][0]) if found else None
 
     def row_of(self, sound_id: str) -> int | None:
         """The row of the sound with this id, None where there is none."""

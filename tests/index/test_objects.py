@@ -70,7 +70,9 @@ def test_the_answer_is_that_of_scoring_every_sound(index: SoundIndex) -> None:
     for query in queries():
         plain = index.search(query, COUNT)
         # Nothing but the share is added, to a rank by nearness that the plain search knows.
-        nearness = {one.record.path: score for one, score in zip(plain, _nearness(index, query, plain), strict=True)}
+        nearness = {
+            one.record.path: score for one, score in zip(plain, _nearness(index, query, plain), strict=True)
+        }
         gains = {one.record.path: max((SHARES[name] for name in one.record.objects), default=0.0) for one in plain}
         scores = {path: round((nearness[path] + 1) / 2 + gains[path], 6) for path in nearness}
         expected = sorted(scores, key=lambda path: (-scores[path], path))

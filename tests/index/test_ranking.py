@@ -83,9 +83,7 @@ def test_a_file_of_many_hits_is_not_near_to_everything() -> None:
     vectors = draws.standard_normal((sum(counts), SIZE)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     records = [
-        sound(
-            row, hits=tuple(map(float, range(count))), ends=tuple(map(float, range(count)))
-        )
+        sound(row, hits=tuple(map(float, range(count))), ends=tuple(map(float, range(count))))
         for row, count in enumerate(counts)
     ]
     queries = draws.standard_normal((100, SIZE)).astype(np.float32)

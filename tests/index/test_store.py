@@ -64,7 +64,9 @@ def test_pages_of_a_search_are_what_scoring_every_vector_gives(
                 at = range(len(found))
                 page = found.records(at)
                 assert found.ids(at) == [one.id for one in page]
-                assert found.materials.tolist() == [{"wood": 15, "metal": 3, None: -1}[one.material] for one in page]
+                assert found.materials.tolist() == [
+                    {"wood": 15, "metal": 3, None: -1}[one.material] for one in page
+                ]
                 assert [bool(one >= 0) for one in found.named] == [bool(share and one.objects) for one in page]
                 cosines = found.vectors(at) @ query.embedding
                 np.testing.assert_allclose(found.similarities, cosines, atol=2e-6)
@@ -97,7 +99,11 @@ def test_vectors_by_their_ids(made: MakeStore) -> None:
     with made(records, vectors, None) as store:
         np.testing.assert_array_equal(store.vectors([ids[place] for place in order]), vectors[order])
         assert store.vectors([]).shape == (0, SIZE)
-        for none in (VectorId("0" * 20, 0), VectorId(records[0].id, len(records[0].hits)), VectorId(records[0].id, -1)):
+        for none in (
+            VectorId("0" * 20, 0),
+            VectorId(records[0].id, len(records[0].hits)),
+            VectorId(records[0].id, -1),
+        ):
             with pytest.raises(KeyError):
                 store.vectors([ids[0], none])
 
