@@ -1,8 +1,6 @@
 """The command `thud index`: a whole run; `add` and `remove`; the commands that only look are in `look_commands`."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,15 +54,6 @@ def _folders(context: click.Context, parameter: click.Parameter, value: tuple[st
     )
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("thud: interrupted; run the same command again to go on from here", err=True)
-        sys.exit(130)
-
-
 def _teller() -> Callable[[str], None]:
     from model.progress import say
 
@@ -83,8 +72,7 @@ def add(index: Path, names: tuple[str, ...]) -> None:
     """
     from index.building.build import change_index
 
-    with _interruptible():
-        _tell(change_index(index, add=names, say=_teller()), index)
+    _tell(change_index(index, add=names, say=_teller()), index)
 
 
 @click.command()
@@ -99,8 +87,7 @@ def remove(index: Path, names: tuple[str, ...]) -> None:
     """
     from index.building.build import change_index
 
-    with _interruptible():
-        _tell(change_index(index, remove=names, say=_teller()), index)
+    _tell(change_index(index, remove=names, say=_teller()), index)
 
 
 _COMMANDS = {"add": add, "remove": remove, "list": list_sounds, "verify": verify, "stats": stats}
@@ -209,8 +196,7 @@ def index(
             raise LibraryError("--watch needs watchfiles; install it with: pip install 'thud[watch]'") from error
         watch_library(sounds, target, manifest, run, _teller())
         return
-    with _interruptible():
-        _tell(run(_teller()), target, opened, propose)
+    _tell(run(_teller()), target, opened, propose)
 
 
 def _tell(report: "BuildReport", index: Path, bundle: "Bundle | None" = None, propose: Path | None = None) -> None:

@@ -30,7 +30,7 @@ FILTERS: dict[str, tuple[tuple[str, ...], set[int]]] = {
     "source": (("--source", "A Recorder"), {0, 1, 2, 3, 4}),
     "tag": (("--tag", "cafe\u0301"), {0}),
     "folder": (("--folder", "b/"), {2, 3}),
-    "seconds": (("--min-seconds", "0.45", "--max-seconds", "0.65"), {1, 2}),
+    "duration": (("--min-duration", "0.45", "--max-duration", "0.65"), {1, 2}),
     "loudness": (("--max-loudness", "-200"), set()),
     "two": (("--material", "wood", "--action", "hit"), {2}),
 }
@@ -121,8 +121,9 @@ def test_recommend_goes_on_after_k(picture: Path, options: tuple[str, ...]) -> N
     ("arguments", "said"),
     [
         (("find", "--material", "rubber"), "there is no material 'rubber'"),
-        (("find", "--min-seconds", "nan"), "nan is no number"),
-        (("find", "--min-seconds", "2", "--max-seconds", "1"), "min_seconds 2 is more than max_seconds 1"),
+        (("find", "--min-duration", "nan"), "nan is no number"),
+        (("find", "--min-duration", "2", "--max-duration", "1"), "min_duration 2 is more than max_duration 1"),
+        (("find", "--min-seconds", "2"), "No such option"),
         (("find", "--cursor", "abc"), "this is not a cursor"),
         (("recommend",), "name either a PICTURE or a --sound"),
         (("recommend", "PICTURE", "--diversity", "2"), "2.0 is not in the range 0<=x<=1"),

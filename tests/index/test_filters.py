@@ -50,8 +50,8 @@ FILTERS = st.builds(
     licence=SOME,
     tag=SOME,
     folder=st.lists(st.sampled_from([*FOLDERS[1:], "/WOOD/", "a//b/.", "b", "."]), max_size=2).map(tuple),
-    min_seconds=st.sampled_from([None, 0.1, 0.5]),
-    max_seconds=st.sampled_from([None, 0.5, 60.5]),
+    min_duration=st.sampled_from([None, 0.1, 0.5]),
+    max_duration=st.sampled_from([None, 0.5, 60.5]),
     min_loudness=st.sampled_from([None, -20.1]),
     max_loudness=st.sampled_from([None, 1e300]),
 )
@@ -92,7 +92,7 @@ def meets(record: SoundRecord, only: SoundFilter, all_folders: set[str]) -> bool
         and any_of(only.licence, [record.licence])
         and any_of(only.tag, list(record.tags))
         and (not only.folder or any(map(inside, only.folder)))
-        and (only.min_seconds or -math.inf) <= record.seconds <= (only.max_seconds or math.inf)
+        and (only.min_duration or -math.inf) <= record.seconds <= (only.max_duration or math.inf)
         and (only.min_loudness or -math.inf) <= record.loudness <= (only.max_loudness or math.inf)
     )
 
@@ -125,15 +125,15 @@ def test_a_filter_finds_what_a_look_at_every_record_finds(
 def test_what_is_no_filter_is_refused_and_names_the_field() -> None:
     for wrong, field in (
         ({"material": ("wood", "rubber")}, "material"),
-        ({"min_seconds": math.nan}, "min_seconds"),
+        ({"min_duration": math.nan}, "min_duration"),
         ({"max_loudness": math.nan}, "max_loudness"),
-        ({"min_seconds": 2.0, "max_seconds": 1.0}, "min_seconds"),
+        ({"min_duration": 2.0, "max_duration": 1.0}, "min_duration"),
     ):
         with pytest.raises(FilterError) as refused:
             SoundFilter(**wrong)
         assert refused.value.field == field
     assert not SoundFilter()
-    assert SoundFilter(min_seconds=0.0)
+    assert SoundFilter(min_duration=0.0)
 
 
 def test_values_that_no_sound_has_find_nothing() -> None:
