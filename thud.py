@@ -108,6 +108,7 @@ COMMANDS = {
     "fetch": "index.commands.fetch_commands:fetch",
     "index": "index.commands.index_commands:index",
     "recommend": "index.commands.recommend_commands:recommend",
+    "similar": "index.commands.recommend_commands:similar",
     "find": "index.commands.find_commands:find",
     "serve": "service.serve_commands:serve",
 }

@@ -234,6 +234,27 @@ class Recommender:
         answer.stages = Stages(network=embedded - began, search=perf_counter() - embedded)
         return answer
 
+    def recommend_like(
+        self,
+        sound_id: str,
+        k: int = 10,
+        *,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+    ) -> Recommendation:
+        """The `k` sounds nearest to the sound of the library with this id, best first; it is not among them.
+
+        The rest as in `recommend`; `materials`, `recognised`, `objects` and each `match` of the answer are None.
+        Raises FilterError also where there is no such sound, and otherwise as `recommend`.
+        """
+        began = perf_counter()
+        strength = self._diversity if diversity is None else diversity
+        found = self.index.similar(sound_id, k, only=only, diversity=strength, cursor=cursor)
+        answer = recommendation(self.bundle.id, self.index, None, Asked(k, None, by_sound=True), found)
+        answer.stages = Stages(search=perf_counter() - began)
+        return answer
+
     def probe(self) -> None:
         """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""
         self.index.health()

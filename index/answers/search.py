@@ -143,6 +143,10 @@ class SoundIndex:
         """The sound with this id, or None."""
         return self._catalogue.sound(sound_id)
 
+    def id_at(self, path: str) -> str | None:
+        """The id of the sound whose record has this path, None where there is none."""
+        return self._catalogue.id_at(path)
+
     def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """A page of the catalogue, as `Catalogue.page`."""
         return self._catalogue.page(only, cursor, limit)

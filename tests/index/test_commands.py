@@ -19,7 +19,7 @@ from index import DIVERSITY, OBJECT_WEIGHT
 from index.answers.search import SoundIndex
 from index.building.build import build_index
 from index.building.cache import CACHE_FILE
-from index.commands.recommend_commands import percent
+from index.commands.answer_table import percent
 from index.generation import open_generation
 from model.bundle import HEADS, Bundle
 from model.runtime import TowerRuntime
