@@ -42,10 +42,15 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 _INTERRUPTED = 130  # what shells give for a command that SIGINT has ended
-if os.path.basename(sys.argv[0] if sys.argv else "") in ("thud", "thud.py"):  # noqa: PTH119 -- pathlib takes a while
-    # The command line: before its first import that takes a while. A program that imports Thud has its own handler.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+# On the command line, before the first import that takes a while; not in a program that imports Thud, nor in the
+# processes that a command starts.
+_IS_COMMAND = "".join(sys.argv[:1]).rpartition(os.sep)[2] in ("thud", "thud.py")
+if (
+    _IS_COMMAND
+    and "--multiprocessing-fork" not in sys.orig_argv
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    signal.signal(signal.SIGINT, _interrupt)
 
 import click  # noqa: E402
 

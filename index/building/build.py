@@ -57,8 +57,9 @@ def build_index(
     what was taken out of it is forgotten. Where the folder is no longer there, it has moved to `sounds_folder`.
 
     Raises LibraryError if nothing can be indexed, if a folder or the manifest cannot be used, if the index is one
-    of another folder, if the folders are mixed up (`check_folders`) or if `propose` is there already, and BundleError if the bundle's sound tower does not work, if its bank of pictures cannot be used
-    or if it has no heads to guess with.
+    of another folder, if the folders are mixed up (`check_folders`) or if `propose` is there already, and
+    BundleError if the bundle's sound tower does not work, if its bank of pictures cannot be used or if it has no
+    heads to guess with.
     """
     root, folder = sounds_folder.resolve(), bundle.folder.resolve()
     options = Options(

@@ -1,6 +1,5 @@
 """The folders that a run is given: refused where they are mixed up, before anything is written."""
 
-import os
 from pathlib import Path
 
 from index.building.cache import CACHE_FILE
@@ -19,12 +18,12 @@ def check_folders(sounds: Path, index: Path) -> None:
     """Raise LibraryError where `sounds` is an index, or `index` a folder of something else, such as of sounds."""
     if (sounds / POINTER).is_file() and (sounds / GENERATIONS).is_dir():
         raise LibraryError(
-            f"{sounds} is an index and no folder of sounds: first comes the folder of sounds, then that of the index"
+            f"{sounds} is an index, no folder of sounds: first comes the folder of sounds, then that of the index"
         )
     if (index / POINTER).is_file():
         return
     try:
-        names = os.listdir(index)
+        names = [one.name for one in index.iterdir()]
     except OSError:
         return  # There is none yet, or what writes into it says why it cannot.
     for name in sorted(names):

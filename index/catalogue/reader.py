@@ -140,7 +140,7 @@ class Catalogue:
         return int(found[0][0]) if found else None
 
     def row_after(self, place: Place) -> int:
-        """The first row after the sound of a place, also where that sound is gone: rows are in the order of paths."""
+        """The first row after a place, also where its sound is gone: rows are in the order of paths."""
         if not place.cut:
             return self._row_after("path <= ?", place.path)
         found = self._database.fetch(

@@ -43,7 +43,7 @@ class Export:
 
 
 def export_of(options: dict[str, Any]) -> Export:
-    """What the options say, which are taken out of `options`. Raises LibraryError for a file that is there already."""
+    """What the options say, which are taken out of `options`. Raises LibraryError for a file that is there."""
     export = Export(options.pop("zip_file"), options.pop("csv_file"))
     for file in (export.zip_file, export.csv_file):
         if file is not None and os.path.lexists(file):
@@ -68,7 +68,7 @@ def write_export(export: Export, index: "SoundIndex", records: "Sequence[SoundRe
                 out.writelines(zip_of(index.files, records, missing))
             if missing:
                 left_out = (
-                    f"{len(missing)} of {len(records)} sounds are not in {zip_file}; {MISSING} in it says which and why"
+                    f"{len(missing)} of {len(records)} sounds are not in {zip_file}; {MISSING} in it says why"
                 )
                 click.echo(printable(left_out), err=True)
         written = csv_file

@@ -95,7 +95,7 @@ def similar(
 
 
 def _id_of(sound: str, index: "SoundIndex") -> str | None:
-    """The id of the sound of the library that is meant, None for a file. Raises LibraryError for what is neither."""
+    """The id of the sound of the library that is meant, None for a file. Raises LibraryError for neither."""
     if re.fullmatch(r"[0-9a-f]{20}", sound) and index.sound(sound) is not None:
         return sound
     if not Path(sound).exists():

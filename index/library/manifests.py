@@ -66,7 +66,7 @@ def find_manifest(folder: Path) -> Path | None:
             if reason := pointer_behind(file):
                 raise ManifestError(f"{file} is {reason}")
             if file.is_symlink() and not file.exists():
-                raise ManifestError(f"{file} is a link to {os.readlink(file)}, which is not there")
+                raise ManifestError(f"{file} is a link to {file.readlink()}, which is not there")
     return None
 
 
@@ -78,12 +78,13 @@ def is_manifest_name(name: str) -> bool:
 def _file_called(name: str, folder: Path) -> Path | None:
     """The file of this name, whatever its capitals. Raises ManifestError where there are several."""
     try:
-        found = sorted(one for one in os.listdir(folder) if one.casefold() == name)
+        found = sorted(one for one in (each.name for each in folder.iterdir()) if one.casefold() == name)
     except OSError:
         return None
     if len(found) > 1:
         raise ManifestError(
-            f"{folder} has {' and '.join(found)}, of which one is to be read: name it with --manifest, or remove the other"
+            f"{folder} has {' and '.join(found)}, of which one is to be read: name it with --manifest, or remove "
+            "the other"
         )
     return folder / found[0] if found else None
 

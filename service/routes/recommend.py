@@ -16,7 +16,7 @@ from service.routes.parameters import AskedFilter, CursorText, DecimalNumber, Wh
 from service.routes.part import AskedPart
 from service.routes.strict import DirectRoute, StrictRoute
 from service.settings import Settings
-from service.upload import PICTURE, SOUND, Upload, request_body
+from service.upload import PICTURE, SOUND, UploadKind, request_body
 
 _BUSY = (
     "Where too many requests wait already, the answer is 503, and where one client asks too often, 429, both with "
@@ -153,7 +153,7 @@ def _answering(*statuses: int) -> dict[str, Any]:
     }
 
 
-def _of_upload(upload: Upload) -> dict[str, Any]:
+def _of_upload(upload: UploadKind) -> dict[str, Any]:
     """What the routes have in common that are sent something."""
     statuses = (400, 408, 413, 415, 422, 429, 500, 503)
     return _answering(*statuses) | {"methods": ["POST"], "openapi_extra": {"requestBody": request_body(upload)}}

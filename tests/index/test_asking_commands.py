@@ -107,9 +107,7 @@ def test_a_file_of_three_hits_is_found_by_its_second(tiny_bundle: Bundle, strike
     soundfile.write(tmp_path / "sounds" / "session.wav", np.concatenate(parts), rate)
     strike(tmp_path / "sounds" / "other.wav", 700)
     build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
-    answer = asked(
-        "similar", tmp_path / "1.wav", "--bundle", tiny_bundle.folder, "--index", tmp_path / "index"
-    )
+    answer = asked("similar", tmp_path / "1.wav", "--bundle", tiny_bundle.folder, "--index", tmp_path / "index")
     assert answer["returned"] == 2
     best = answer["results"][0]
     assert best["path"] == "session.wav"
