@@ -11,8 +11,8 @@ import soundfile
 
 from index.building.build import build_index
 from model.bundle import Bundle
+from tests.index.commands import thud
 from tests.index.conftest import Strike
-from tests.index.test_commands import thud
 
 ROWS = (
     ("a/cup 1.wav", "ceramic", "hit", "CC0", "kitchen; café"),

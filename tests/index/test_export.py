@@ -16,7 +16,7 @@ from index.answers.search import SoundIndex
 from index.building.build import build_index
 from index.catalogue import SoundRecord
 from model.bundle import Bundle
-from tests.index.test_commands import thud
+from tests.index.commands import thud
 
 
 @pytest.fixture

@@ -63,19 +63,19 @@ def test_an_index_stays_that_of_its_folder(
     assert set(listed(index)) == {"metal/pan_0.wav", "two.wav"}
 
 
-@pytest.mark.parametrize("name", [".", "./", "", " ", "SOUNDS", "SOUNDS/metal/.."])
 def test_all_sounds_are_not_taken_out_by_a_dot(
-    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = tmp_path / "index"
     thud(tiny_bundle.folder, sounds, index)
-    meant = name.replace("SOUNDS", str(sounds))
-    for place in (tmp_path, sounds):
+    for place, name, said in (
+        (sounds, ".", ". stands for all sounds of the index"),
+        (tmp_path, ".", ". is not in the index"),
+        (tmp_path, "", "a name is empty"),
+        (tmp_path, str(sounds / "metal" / ".."), "stands for all sounds of the index"),
+    ):
         monkeypatch.chdir(place)
-        done = thud("remove", index, meant, code=1)
-        stands_for_all = "stands for all sounds" in done.stderr
-        assert stands_for_all or "is not in the index" in done.stderr or "a name is empty" in done.stderr
-        assert stands_for_all or place != sounds or not meant.strip()
+        refused("remove", index, name, said=said)
     assert len(listed(index)) == 9
 
 
@@ -89,7 +89,7 @@ def test_sounds_are_named_as_they_are_listed(
     whole = set(listed(index))
     (odd,) = (path for path in whole if path.startswith("odd"))
     assert "\\n" in odd
-    for name in (odd, odd.rpartition("/")[0], "metal/pan_0.wav", "metal"):
+    for name in (odd, odd.rpartition("/")[0], "metal"):
         thud("remove", index, name)
         gone = whole - set(listed(index))
         assert gone
