@@ -48,7 +48,8 @@ def recommend(
     **options: Any,
 ) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
-    from index.answers.recommender import Recommender, read_picture
+    from index.answers.inputs import read_picture
+    from index.answers.recommender import Recommender
     from model.picture_format import PictureLimits
 
     only, export = taken(options), export_of(options)
