@@ -97,7 +97,7 @@ def test_sounds_are_added_and_taken_out_by_name(
     assert "not named" in skipped(index)["glass/two.wav"]
     assert summary(thud("add", index, sounds).stdout)["indexed"] == 11
     assert set(listed(index)) == set(whole) | {"glass/one.wav", "glass/two.wav"}
-    refused = thud("remove", index, sounds, code=1)
+    refused = thud("remove", index, *sorted({path.partition("/")[0] for path in listed(index)}), code=1)
     assert "that would leave no sound in the index; nothing was changed" in refused.stderr
     assert len(listed(index)) == len(whole) + 2
     thud("remove", index, two)
@@ -105,7 +105,7 @@ def test_sounds_are_added_and_taken_out_by_name(
 
     for command, reason in [
         (("remove", index, "nothing.wav"), "nothing.wav is not in the index"),
-        (("add", index, tiny_bundle.folder / "bundle.json"), "is not in"),
+        (("add", index, tiny_bundle.folder / "bundle.json"), "is no file or folder in"),
         (("add", tmp_path / "no index", one), "has no library.json"),
         (("list", tmp_path / "no index"), "is not an index"),
     ]:
