@@ -126,8 +126,8 @@ def _measure(
     return rows
 
 
-def _place(match: Match, gains: Mapping[str, float], fit: MaterialFit) -> tuple[float, int]:
-    """What sounds are sorted by: the score and the largest share, highest first, and then the row."""
+def _place(match: Match, gains: Mapping[str, float], fit: MaterialFit) -> tuple[float, str]:
+    """What sounds are sorted by: the score and the largest share, highest first, and then the path."""
     gain = max((gains.get(name, 0.0) for name in match.record.objects), default=0.0)
     if gain > 0:
         material = material_named(match.record.material or "")

@@ -1,4 +1,4 @@
-"""The vectors and the catalogue in an index's files as a `VectorStore`: the only place above them that knows rows."""
+"""The vectors and the catalogue in an index's files as a `VectorStore`. Nothing above it knows rows."""
 
 from collections.abc import Sequence
 
@@ -73,7 +73,7 @@ class FileStore:
         after: Place | None = None,
         without: Sequence[str] = (),
     ) -> FileRanking:
-        """See `VectorStore`. The result is the same as if all sounds were scored, as far as `VectorIndex.search` is."""
+        """See `VectorStore`. As far as `VectorIndex.search` is exact, so is this."""
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
         among = self._catalogue.rows_of(where)

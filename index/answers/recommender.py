@@ -1,16 +1,13 @@
 """From a picture to the sounds that fit it: the one way that Python, the command line and HTTP share."""
 
-import hashlib
-import io
 import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from PIL import Image
@@ -18,25 +15,20 @@ from PIL import Image
 from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
 from index.answers.answer import Asked, recommendation, rounded
 from index.answers.feedback import Feedback, told_materials, told_probabilities, towards_materials
+from index.answers.inputs import PictureSource, SoundSource, digest_of, probe_picture, read_picture
 from index.answers.objects import MaterialFit, shares, shown_objects
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.search import SoundIndex
 from index.catalogue.filters import SoundFilter
 from model import PRETRAINED
 from model.bundle import Bundle
-from model.errors import BundleError, FilterError, PictureError, PictureTooLargeError, SoundError
+from model.errors import BundleError, FilterError
 from model.heads import MaterialHeads
 from model.picture import Region, has_contrast, picture_array
 from model.picture_format import PictureLimits
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus
-
-PictureSource = str | os.PathLike[str] | bytes | Image.Image
-"""A picture: the path of its file, the bytes of the file, or an image that Pillow has opened."""
-
-SoundSource = str | os.PathLike[str] | bytes
-"""A sound: the path of its file, or the bytes of the file."""
 
 
 class PixelBound(Protocol):
@@ -201,7 +193,13 @@ class Recommender:
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
             feedback=feedback,
-            asked=("picture", _digest(data if isinstance(data, bytes) else pixels.tobytes()), region, weight, told),
+            asked=(
+                "picture",
+                digest_of(data if isinstance(data, bytes) else pixels.tobytes()),
+                region,
+                weight,
+                told,
+            ),
         )
         calibration = self.bundle.spec.calibration
         recognised = True if told else None
@@ -247,17 +245,41 @@ class Recommender:
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
             feedback=Feedback(tuple(more), tuple(less)),
-            asked=("sound", _digest(sound)),
+            asked=("sound", digest_of(sound)),
         )
         of_sound = None if self._heads is None else rounded(self._heads.sounds(embedding[None])[0])
         answer = recommendation(self.bundle.id, self.index, self._heads, Asked(k, of_sound, by_sound=True), matches)
         answer.stages = Stages(network=embedded - began, search=perf_counter() - embedded)
         return answer
 
+    def recommend_like(
+        self,
+        sound_id: str,
+        k: int = 10,
+        *,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+        more: Iterable[str] = (),
+        less: Iterable[str] = (),
+    ) -> Recommendation:
+        """The `k` sounds nearest to the sound of the library with this id, best first; it is not among them.
+
+        The rest as in `recommend`; `materials`, `recognised`, `objects` and each `match` of the answer are None.
+        Raises FilterError also where there is no such sound, and otherwise as `recommend`.
+        """
+        began = perf_counter()
+        strength = self._diversity if diversity is None else diversity
+        feedback = Feedback(tuple(more), tuple(less))
+        found = self.index.similar(sound_id, k, only=only, diversity=strength, cursor=cursor, feedback=feedback)
+        answer = recommendation(self.bundle.id, self.index, None, Asked(k, None, by_sound=True), found)
+        answer.stages = Stages(search=perf_counter() - began)
+        return answer
+
     def probe(self) -> None:
         """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""
         self.index.health()
-        answer = self.recommend(_probe_picture(), 1)
+        answer = self.recommend(probe_picture(), 1)
         if len(answer.results) != 1 or not np.isfinite(answer.results[0].similarity):
             raise BundleError("the probe picture was answered without a usable result")
 
@@ -272,44 +294,3 @@ class Recommender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def read_picture(source: Path | IO[bytes], limits: PictureLimits) -> bytes:
-    """The bytes of a picture's file. Of a file that is too large, only one byte more than the limit is read.
-
-    Raises PictureError where the file cannot be read, and PictureTooLargeError where it has too many bytes.
-    """
-    try:
-        if isinstance(source, Path):
-            with source.open("rb") as file:
-                data = file.read(limits.max_bytes + 1)
-        else:
-            data = source.read(limits.max_bytes + 1)
-    except OSError as error:
-        name = source if isinstance(source, Path) else "the picture"
-        raise PictureError(f"{name} cannot be read: {error.strerror or error}") from error
-    if len(data) > limits.max_bytes:
-        raise PictureTooLargeError(
-            f"the picture has more than {limits.max_bytes:,} bytes, which is the most accepted"
-        )
-    return data
-
-
-def _digest(asked: bytes | str | os.PathLike[str]) -> str:
-    """The hash of what was asked with, or of its file. Raises SoundError where that cannot be read."""
-    if isinstance(asked, bytes):
-        return hashlib.sha256(asked).hexdigest()
-    try:
-        with Path(asked).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SoundError(f"{asked} cannot be read: {error.strerror or error}") from error
-
-
-@cache
-def _probe_picture() -> bytes:
-    # Small enough for any limits that a service may have.
-    gradient = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
-    buffer = io.BytesIO()
-    gradient.save(buffer, "PNG")
-    return buffer.getvalue()

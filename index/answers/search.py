@@ -120,10 +120,10 @@ class SoundIndex:
         size or with values that are not finite, and FilterError for a cursor that is none or of another question
         and for feedback on a sound that there is not.
         """
-        moved = self._moved(embedding, feedback)
+        query = Query(self._moved(embedding, feedback), shares, fit)
         asked_with = (tuple(asked), only or None, diversity or 0, feedback or None)
         question = question_of("search", self._spec.bundle_id, *asked_with)
-        return self._page(Query(moved, shares, fit), question, k, only, diversity, cursor, feedback.less)
+        return self._page(query, question, k, only, diversity, cursor, feedback.less)
 
     def similar(
         self,
@@ -144,14 +144,18 @@ class SoundIndex:
         if record is None:
             raise FilterError(f"there is no sound {sound_id!r} in this index", "sound_id")
         embedding = self._store.vectors([VectorId(sound_id, _hit_number(record))])[0]
-        moved = self._moved(embedding, feedback)
+        query = Query(self._moved(embedding, feedback))
         asked_with = (sound_id, only or None, diversity or 0, feedback or None)
         question = question_of("similar", self._spec.bundle_id, *asked_with)
-        return self._page(Query(moved), question, k, only, diversity, cursor, (sound_id, *feedback.less))
+        return self._page(query, question, k, only, diversity, cursor, (sound_id, *feedback.less))
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
         return self._catalogue.sound(sound_id)
+
+    def id_at(self, path: str) -> str | None:
+        """The id of the sound whose record has this path, None where there is none."""
+        return self._catalogue.id_at(path)
 
     def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """A page of the catalogue, as `Catalogue.page`."""

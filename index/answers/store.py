@@ -152,7 +152,7 @@ class VectorStore(Protocol):
         ...
 
     def health(self) -> None:
-        """Return if a search can be answered now: looks up one vector and one record, and costs no more than that."""
+        """Return where a search can be answered now. It costs no more than looking up one vector and one record."""
         ...
 
     def close(self) -> None:

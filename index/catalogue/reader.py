@@ -3,22 +3,21 @@
 import json
 import math
 import sqlite3
-import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from index.catalogue.connection import Connection
 from index.catalogue.cursors import Cursor, Place, mark_of, question_of
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.filters import SoundFilter
-from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
+from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row, listed
 from index.catalogue.text import TextSearch, query_of
 from index.catalogue.writer import SCHEMA
 from model.errors import DamagedIndexError, LibraryError
@@ -26,8 +25,6 @@ from model.materials import MATERIALS
 
 EVERYTHING = SoundFilter()
 _ANCHORS = 16
-_STEPS = 1000
-"""Of SQLite's virtual machine, between two looks at the time: 0.1 s in a search for a common word."""
 _RECORDS = f"SELECT {COLUMNS} FROM sounds"  # noqa: S608
 # FTS5 makes the tables `words_…` itself, and not the same in all its versions.
 _TABLES = r"SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'words\_%' ESCAPE '\' AND sql NOT NULL"
@@ -52,7 +49,7 @@ class Catalogue:
     """
 
     def __init__(self, source: Path | memoryview) -> None:
-        self._texts = self._database = _Connection(source)
+        self._texts = self._database = Connection(source)
         try:
             self._sounds = self._validated()
             self._facets = Facets(self._database.fetch, self._sounds)
@@ -60,7 +57,7 @@ class Catalogue:
             """How many vectors the sounds have together."""
             if isinstance(source, Path):
                 # Looking for a common word among a million sounds takes long enough to be in the way of others.
-                self._texts = _Connection(source)
+                self._texts = Connection(source)
         except BaseException:
             self.close()
             raise
@@ -123,13 +120,24 @@ class Catalogue:
         """The ids of the sounds at these rows, as `rows`."""
         return [values[0] for values in self._at("id", rows)]
 
+    def paths(self) -> set[str]:
+        """The paths of all files, copies among them."""
+        found = self._database.fetch("SELECT path, copies FROM sounds")
+        return {one for path, copies in found for one in (path, *listed(copies))}
+
+    def id_at(self, path: str) -> str | None:
+        """The id of the sound whose record has this path, None where there is none."""
+        row = self._row_after("path < ?", path)
+        found = self._database.fetch("SELECT id FROM sounds WHERE row = ? AND path = ?", row, path)
+        return str(found[0][0]) if found else None
+
     def row_of(self, sound_id: str) -> int | None:
         """The row of the sound with this id, None where there is none."""
         found = self._database.fetch("SELECT row FROM sounds WHERE id = ?", sound_id)
         return int(found[0][0]) if found else None
 
     def row_after(self, place: Place) -> int:
-        """The first row after the sound of a place, also where that sound is gone: rows are in the order of paths."""
+        """The first row after a place, also where its sound is gone: rows are in the order of paths."""
         if not place.cut:
             return self._row_after("path <= ?", place.path)
         found = self._database.fetch(
@@ -248,49 +256,6 @@ class Catalogue:
             return 0
         (last,) = self.rows([self._sounds - 1])
         return int(self._facets.first[-1]) + len(last.hits)
-
-
-class _Connection:
-    """A connection to a catalogue, behind a lock."""
-
-    def __init__(self, source: Path | memoryview) -> None:
-        self._lock = threading.Lock()
-        try:
-            if isinstance(source, Path):
-                # A catalogue never changes once written, so SQLite may skip its locks (a read-only mount has none).
-                uri = f"{source.resolve().as_uri()}?mode=ro&immutable=1"
-                self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
-            else:
-                self._database = sqlite3.connect(":memory:", check_same_thread=False)
-                self._database.deserialize(source)
-        except sqlite3.Error as error:
-            raise LibraryError(f"the catalogue cannot be read: {error}") from error
-
-    def fetch(self, query: str, *parameters: Any, until: float = math.inf) -> list[tuple[Any, ...]]:
-        """All rows of a query's result.
-
-        Raises DamagedIndexError where the database is broken, and TimeoutError where there is no result at `until`,
-        in seconds of `time.monotonic`, because others ask or because it takes so long.
-        """
-        if not self._lock.acquire(timeout=min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))):
-            raise TimeoutError
-        try:
-            late = None if math.isinf(until) else lambda: monotonic() >= until
-            if late is not None and late():
-                raise TimeoutError
-            self._database.set_progress_handler(late, _STEPS)
-            return self._database.execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-                raise TimeoutError from error
-            raise DamagedIndexError(f"the catalogue cannot be read: {error}; run thud index again") from error
-        finally:
-            self._lock.release()
-
-    def close(self) -> None:
-        """Close the file; once more does no harm."""
-        with self._lock:
-            self._database.close()
 
 
 def _after(sound: SoundRecord, value: float = math.inf) -> Place:

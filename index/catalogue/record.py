@@ -114,12 +114,13 @@ def from_row(values: tuple[Any, ...]) -> SoundRecord:
     """The record of the values of `COLUMNS`. Raises DamagedIndexError for a list that is none."""
     found = list(values)
     for place in _LISTS:
-        found[place] = _listed(found[place])
+        found[place] = listed(found[place])
     found[_PLAYABLE] = bool(found[_PLAYABLE])
     return SoundRecord(*found)
 
 
-def _listed(text: str) -> tuple[Any, ...]:
+def listed(text: str) -> tuple[Any, ...]:
+    """A list that `to_row` has stored. Raises DamagedIndexError for what is none."""
     try:
         found = json.loads(text)
     except ValueError:

@@ -62,8 +62,8 @@ SELECT row, title, tags, rtrim(rtrim(path, replace(path, '.', '')), '.'), materi
 def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
     """Write `records` into a new SQLite file at `path`; their rows are 0, 1, 2 and so on, their paths rise.
 
-    The vectors of a sound, one for each of its hits, follow those of the sound before it. Raises LibraryError if the
-    disk is full, ValueError where the paths are not in order.
+    The vectors of a sound, one for each of its hits, follow those of the sound before it. Raises LibraryError if
+    the disk is full, ValueError where the paths are not in order.
     """
     columns = _Columns()
     try:

@@ -6,9 +6,10 @@ from typing import get_args
 
 from index.library.finding import LabelFrom, LibrarySound
 from index.library.licences import licence_called
-from index.library.names import action_in, materials_in, read_cat_id, read_name, ucs_name
+from index.library.names import action_in, materials_in, read_name
 from index.library.texts import clean, cleaned, tags_in
 from model.materials import material_called
+from model.ucs import read_cat_id, ucs_name
 
 _MOST_TAGS = 64
 _SPACES = str.maketrans("_-", "  ")
@@ -108,5 +109,5 @@ def _title(path: str) -> str:
     name = path.rpartition("/")[2]
     stem = name.rpartition(".")[0] or name
     if ucs := ucs_name(stem):
-        stem = ucs[1]
+        stem = ucs.fx_name
     return clean(" ".join(stem.translate(_SPACES).split())) or clean(stem) or "untitled"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from index.answers.feedback import MOST_JUDGED, Feedback
+from index.answers.feedback import MOST_JUDGED
 from index.catalogue.filters import UNLABELLED, SoundFilter
 from model.materials import MATERIALS
 
@@ -90,8 +90,8 @@ class AskedFilter(BaseModel):
             licence=tuple(self.licence),
             tag=tuple(self.tag),
             folder=tuple(self.folder),
-            min_seconds=self.min_duration,
-            max_seconds=self.max_duration,
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
             min_loudness=self.min_loudness,
             max_loudness=self.max_loudness,
         )
@@ -124,7 +124,3 @@ class AskedFeedback(BaseModel):
         description="The id of a sound: less like it, and not this one. Repeat it for several.",
         examples=[["99887766554433221100"]],
     )
-
-    def feedback(self) -> Feedback:
-        """Both. Raises FilterError where one sound is in both."""
-        return Feedback(tuple(self.more), tuple(self.less))

@@ -1,13 +1,11 @@
 """What is near: sounds for a picture, for a sound that is sent, for a sound of the library."""
 
-from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
-from index.answers.answer import Asked, recommendation
-from index.answers.recommendation import Recommendation, Stages
+from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from model.errors import PictureFormatError
 from model.sound import SoundLimits
@@ -25,7 +23,7 @@ from service.routes.parameters import (
 from service.routes.part import AskedPart
 from service.routes.strict import DirectRoute, StrictRoute
 from service.settings import Settings
-from service.upload import PICTURE, SOUND, request_body
+from service.upload import PICTURE, SOUND, UploadKind, request_body
 
 _BUSY = (
     "Where too many requests wait already, the answer is 503, and where one client asks too often, 429, both with "
@@ -120,19 +118,16 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
         only = asked.only()
 
         def compute(recommender: Recommender) -> Recommendation:
-            began, index = perf_counter(), recommender.index
             record = record_of(recommender, sound_id)
-            found = index.similar(
+            return recommender.recommend_like(
                 record.id,
                 asked.k,
                 only=only,
                 diversity=asked.diversity,
                 cursor=asked.cursor,
-                feedback=asked.feedback(),
+                more=asked.more,
+                less=asked.less,
             )
-            answer = recommendation(recommender.bundle.id, index, None, Asked(asked.k, None, by_sound=True), found)
-            answer.stages = Stages(search=perf_counter() - began)
-            return answer
 
         return await computing.of_query(request, compute)
 
@@ -140,8 +135,6 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
         DirectRoute(
             "/recommend",
             recommend,
-            methods=["POST"],
-            tags=["recommending"],
             summary="Recommend sounds for a picture",
             description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
             "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can "
@@ -149,37 +142,44 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             "are. Sounds that name one of these come nearer to the top. Sounds are returned also where no material "
             f"is recognised. {_NEXT} {_BUSY}",
             response_description="The sounds, best first, and what is in the picture.",
-            response_model=Recommendation,
-            responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
-            openapi_extra={"requestBody": request_body(PICTURE)},
+            **_of_upload(PICTURE),
         ),
         DirectRoute(
             "/similar",
             similar_to_upload,
-            methods=["POST"],
-            tags=["recommending"],
             summary="Find sounds like one that is sent",
             description="Returns the `k` sounds that are nearest to the sound in the body, best first. Of several "
             f"hits in it the main one counts. It may last {settings.max_sound_seconds:g} s. It is not kept. Where "
             f"the bundle can tell, `materials` says what it may be of. {_NEXT} {_BUSY}",
             response_description="The sounds, best first, and what the one that was sent may be of.",
-            response_model=Recommendation,
-            responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
-            openapi_extra={"requestBody": request_body(SOUND)},
+            **_of_upload(SOUND),
         ),
         StrictRoute(
             "/sounds/{sound_id}/similar",
             similar,
             methods=["GET"],
-            tags=["recommending"],
             summary="Find sounds like one of the library",
             description="Returns the `k` sounds that are nearest to the sound, best first; it is not among them. "
             f"{_NEXT} {_BUSY}",
             response_description="The sounds, best first.",
-            response_model=Recommendation,
-            responses=problem_responses(404, 422, 429, 500, 503),
+            **_answering(404, 422, 429, 500, 503),
         ),
     ]
+
+
+def _answering(*statuses: int) -> dict[str, Any]:
+    """What all of these routes have in common, with the errors that one has."""
+    return {
+        "tags": ["recommending"],
+        "response_model": Recommendation,
+        "responses": problem_responses(*statuses),
+    }
+
+
+def _of_upload(upload: UploadKind) -> dict[str, Any]:
+    """What the routes have in common that are sent something."""
+    statuses = (400, 408, 413, 415, 422, 429, 500, 503)
+    return _answering(*statuses) | {"methods": ["POST"], "openapi_extra": {"requestBody": request_body(upload)}}
 
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")

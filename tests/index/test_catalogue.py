@@ -237,8 +237,9 @@ def with_broken_ids(path: Path) -> bytes:
     [
         "[" * 9000,
         '{"a":' * 1000,
-        json.dumps(["q", 0, 0.5, "\ud800", ""]),
-        json.dumps(["q", 0, 0.5, "a", "\ud800" * 8]),
+        json.dumps(["q", 0, 0.5, "\ud800", "", ""]),
+        json.dumps(["q", 0, 0.5, "a", 7, ""]),
+        json.dumps(["q", 0, 0.5, "a", "b", "\ud800" * 8]),
     ],
 )
 def test_what_is_no_cursor_is_refused(text: str) -> None:
