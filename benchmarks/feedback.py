@@ -54,12 +54,13 @@ class Asked:
 
     def __init__(self, fold: Fold, library: str, material: Ids, recordings: Ids) -> None:
         self.fold, self.material, self._recordings = fold, material, recordings
-        self.vectors = fold.libraries[library].astype(np.float64)
+        self.vectors = fold.libraries[library]
+        self._exact = self.vectors.astype(np.float64)
         self.first = [self.ten(picture) for picture in fold.pictures]
 
     def ten(self, query: Vectors, without: Ids = _NONE) -> Ids:
         """The first ten rows for a query, of those that are not to be left out."""
-        scores, best = nearest(query, self.vectors, BLOCK + len(without))
+        scores, best = nearest(query, self._exact, BLOCK + len(without))
         kept = ~np.isin(best, without)
         scores, best = scores[kept][:BLOCK], best[kept][:BLOCK]
         vectors = self.vectors[best]

@@ -58,7 +58,7 @@ def folds(data: PretrainingData, recipe: PretrainingRecipe, every: int) -> Itera
         )
 
 
-def nearest(query: Vectors, vectors: Vectors, most: int) -> tuple[npt.NDArray[np.float64], Ids]:
+def nearest(query: Vectors, vectors: npt.NDArray[np.floating], most: int) -> tuple[npt.NDArray[np.float64], Ids]:
     """The cosines and the rows of the `most` of `vectors [n, d]` that are nearest to `query [d]`, best first."""
     scores = np.round(np.asarray(vectors, np.float64) @ query.astype(np.float64), 6)
     best = np.lexsort((np.arange(len(vectors)), -scores))[:most]

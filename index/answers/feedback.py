@@ -17,7 +17,7 @@ from model.errors import FilterError
 from model.heads import MaterialHeads
 from model.materials import MATERIALS, material_named
 
-TOLD = 0.8
+TOLD = 0.6
 """How far a picture's embedding is moved towards the materials that a person says it shows, 0 to 1."""
 MORE_WEIGHT = 0.75
 LESS_WEIGHT = 0.15
@@ -91,11 +91,16 @@ def towards_materials(
     embedding: Vectors, materials: tuple[int, ...], heads: MaterialHeads, strength: float = TOLD
 ) -> Vectors:
     """The unit vector `embedding [d]` of a picture, moved towards what the head for sounds looks for in
-    `materials`, which are at least one."""
+    `materials`, which are at least one.
+
+    Of several, it is as near to each: else the one that is seen best in the picture would have all sounds.
+    """
     directions = heads.sound_weights[list(materials)].astype(np.float64)
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
-    mean = (directions / np.where(lengths > 0, lengths, 1)).mean(axis=0)
-    return _unit((1 - strength) * embedding + strength * mean, embedding)
+    directions /= np.where(lengths > 0, lengths, 1)
+    seen = directions @ embedding
+    level = embedding - np.linalg.pinv(directions) @ (seen - seen.mean())
+    return _unit((1 - strength) * level + strength * directions.mean(axis=0), embedding)
 
 
 def _unit(vector: npt.NDArray[np.float64], otherwise: Vectors) -> Vectors:

@@ -22,6 +22,7 @@ from index.answers.recommender import Recommender
 from index.answers.store import VectorId
 from index.building.build import build_index
 from index.catalogue.filters import SoundFilter
+from index.nearest.vectors import Vectors, normalised
 from model.bundle import HEADS, Bundle, Calibration
 from model.errors import FilterError
 from model.materials import MATERIALS
@@ -32,9 +33,8 @@ SIZE = 128
 WOOD = 15
 
 
-def unit(seed: int, count: int = 1) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    vectors = np.random.default_rng(seed).standard_normal((count, SIZE)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def unit(seed: int, count: int = 1) -> Vectors:
+    return normalised(np.random.default_rng(seed).standard_normal((count, SIZE)).astype(np.float32))
 
 
 def test_rocchio_is_what_rocchio_wrote() -> None:
@@ -57,6 +57,9 @@ def test_what_is_told_moves_towards_what_the_head_listens_for() -> None:
     assert np.linalg.norm(moved) == pytest.approx(1, abs=1e-6)
     of_two = towards_materials(embedding, (WOOD, 3), heads)
     assert moved @ direction > of_two @ direction > embedding @ direction
+    # As near to one as to the other, whatever is seen in the picture.
+    other = heads.sound_weights[3] / np.linalg.norm(heads.sound_weights[3])
+    assert of_two @ direction == pytest.approx(of_two @ other, abs=1e-5)
     assert towards_materials(embedding, (WOOD,), heads, 0.0) == pytest.approx(embedding, abs=1e-6)
 
 

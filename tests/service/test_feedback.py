@@ -72,7 +72,13 @@ def test_it_goes_with_all_else(client: httpx.Client, sounds: list[str]) -> None:
     only = client.post("/recommend", params={"k": 100, **base, "material": "metal"}, content=grey(90)).json()
     assert {one["material"]["name"] for one in only["results"]} == {"metal"}
     first = client.post("/recommend", params={"k": 3, **base}, content=grey(90)).json()
-    for changed in ({"shows": "metal"}, {"more": sounds[4]}, {"less": sounds[1:4]}, {"less": []}):
+    others: tuple[dict[str, Any], ...] = (
+        {"shows": "metal"},
+        {"more": sounds[4]},
+        {"less": sounds[1:4]},
+        {"less": []},
+    )
+    for changed in others:
         answer = client.post(
             "/recommend", params={"k": 3, **base, **changed, "cursor": first["next"]}, content=grey(90)
         )
