@@ -142,9 +142,7 @@ class TowerRuntime:
         spec = self.bundle.spec.clip
         sound = decode_sound(path, spec.sample_rate, limits)
         hits = find_hits(sound.samples, spec.sample_rate)
-        clips = tuple(
-            cut_clip(sound.samples, spec.sample_rate, one, spec.before, spec.after) for one in hits.times
-        )
+        clips = tuple(cut_clip(sound.samples, spec.sample_rate, one, spec.before, spec.after) for one in hits.times)
         return DecodedSound(
             clips=clips,
             facts={
