@@ -56,4 +56,4 @@ class HighPass:
 def _powers(sample_rate: int, length: int) -> tuple[float, npt.NDArray[np.float64]]:
     """The filter's pole and its first `length` powers."""
     pole = float(np.exp(-2 * np.pi * HIGH_PASS_HERTZ / sample_rate))
-    return pole, pole ** np.arange(1, length + 1)
+    return pole, pole ** np.arange(1, length + 1, dtype=np.float64)
