@@ -27,8 +27,8 @@ def rates(bundle: Bundle, files: list[Path], work: Path, rounds: int) -> dict[st
     """Sounds a second that are indexed, clips a second that the tower embeds, and the median ratio of the rounds.
 
     The tower gets the clips of the same sounds, one at a time on each of as many threads. Both are warm. Also the
-    CPU milliseconds of both and the median of their ratios, which say more where others use the machine, too. What a
-    run over a library of a single sound costs is not counted in them.
+    CPU milliseconds of both and the median of their ratios, which say more where others use the machine too. What
+    a run over a library of a single sound costs is not counted in them.
     """
     runtime = TowerRuntime(bundle, threads=1)
     clips = [_clip(bundle, file) for file in files]

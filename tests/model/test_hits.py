@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from benchmarks.hits import RATE, echoes, session, steady
 from model.hit import find_hit
 from model.hits import LEAST_DISTANCE, MOST_HITS, find_hits, play_span
+from model.levels import Levels
 from model.runtime import TowerRuntime
 from model.sound import Samples
 from tests.tiny_bundle import write_tiny_bundle
@@ -129,3 +130,20 @@ def test_a_file_with_one_hit_costs_one_embedding(tmp_path: Path, monkeypatch: py
     embedded = runtime.embed_sound(tmp_path / "one.wav")
     assert computed == [1]
     assert embedded.hits == (embedded.hit,)
+
+
+def test_the_levels_of_a_file_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, times = session(2, 4)
+    soundfile.write(tmp_path / "session.wav", samples, RATE)
+    runtime = TowerRuntime(write_tiny_bundle(tmp_path / "bundle"))
+    computed = []
+    of = Levels.of
+
+    def counted(samples: Samples, rate: int) -> Levels:
+        computed.append(len(samples))
+        return of(samples, rate)
+
+    monkeypatch.setattr(Levels, "of", counted)
+    decoded = runtime.decode(tmp_path / "session.wav")
+    assert len(decoded.clips) == len(times)
+    assert len(computed) == 1
