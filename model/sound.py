@@ -251,6 +251,7 @@ class _Reading(SoundBlocks):
         self._samples = bytearray()
         self._high_pass: HighPass | None = None
         self._resampler: soxr.ResampleStream | None = None
+        self._held: Samples | None = None  # the last block: the resampler is told that it is, with it
         self._peak = 0.0
         self.mono_peak = 0.0
 
@@ -264,7 +265,12 @@ class _Reading(SoundBlocks):
         mono = self._high_pass(self._mono(block))
         self._peak = max(self._peak, float(np.abs(block).max()))
         self.mono_peak = max(self.mono_peak, float(np.abs(mono).max()))
-        self._keep(mono if self._resampler is None else self._resampler.resample_chunk(mono))
+        if self._resampler is None:
+            self._keep(mono)
+            return
+        if self._held is not None:
+            self._keep(self._resampler.resample_chunk(self._held))
+        self._held = mono
 
     def sound(self) -> Sound:
         """The sound that was read. Raises SoundError where it is too short."""
@@ -273,8 +279,8 @@ class _Reading(SoundBlocks):
             raise SoundError(
                 f"{self.frames} samples; a sound needs at least {least} ({self._limits.min_seconds:g} s)"
             )
-        if self._resampler is not None:
-            self._keep(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        if self._resampler is not None and self._held is not None:
+            self._keep(self._resampler.resample_chunk(self._held, last=True))
         return Sound(
             samples=np.frombuffer(self._samples, np.float32),
             sample_rate=self._sample_rate,
