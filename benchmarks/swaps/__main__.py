@@ -6,7 +6,8 @@ FOLDER has `manifest.csv` with the columns kind (`sound` or `image`), path and m
 become a library as in `benchmarks.search`, of which two generations are kept in the folder WORK: 3 GB at 10^6
 sounds, and the service's copies take as much where TMPDIR is. The service is a real `thud serve`.
 
-It is started several times; the time is from its start until /readyz answers 200. Then clients send photographs
+It is started several times; the time is from its start until /readyz answers 200, the CPU time that of all its
+processes. Then clients send photographs
 without pause, and the index is swapped again and again while they do. The cost of a swap: the request that took
 longest, of those beside any swap, over the one that took longest of those beside none. Memory is that of each
 worker, of Private_Clean and Private_Dirty in /proc/PID/smaps_rollup; of it, "allocated" is anonymous, the rest
@@ -67,12 +68,14 @@ def measure(
     requests: int,
 ) -> dict[str, Any]:
     """Everything that is asked of the service with the large index."""
-    ready = []
+    ready, cpu = [], []
     for _ in range(starts - 1):
         with serving(command, log) as server:
             ready.append(server.seconds_to_ready)
+            cpu.append(server.cpu_seconds())
     with serving(command, log) as server:
         ready.append(server.seconds_to_ready)
+        cpu.append(server.cpu_seconds())
         memory = {"ready": server.workers()}
         asyncio.run(Clients(server.port, pictures, clients).several(requests))
         memory[f"{requests} requests"] = server.workers()
@@ -80,6 +83,7 @@ def measure(
     memory |= {f"swap {number + 1}": one for number, one in enumerate(found.memory)}
     return {
         "ready s": [round(one, 2) for one in ready],
+        "CPU s until ready": [round(one, 2) for one in cpu],
         "memory": {name: [asdict(one) for one in workers] for name, workers in memory.items()},
         "taking over s": [round(one, 2) for one in found.taking_over],
         "without a swap": _latencies(found.without),
@@ -126,7 +130,8 @@ def _goals(ready: list[float], memory: dict[str, list[Worker]], found: Swaps) ->
 
 def print_tables(found: dict[str, Any]) -> None:
     """Print what was measured."""
-    print(f"ready after {', '.join(f'{one:.2f}' for one in found['ready s'])} s")
+    for name in ("ready s", "CPU s until ready"):
+        print(f"{name}: {', '.join(f'{one:.2f}' for one in found[name])}")
     print(f"taken over after {statistics.median(found['taking over s']):.2f} s (median)")
     print(
         f"{'requests':<18}{'number':>8}{'failed':>8}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}{'greatest ms':>13}"

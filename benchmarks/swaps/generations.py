@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.search.library import SEED, Names, Real, large_library
+from benchmarks.search.library import SEED, Real, large_library
 from index.catalogue import SoundRecord
 from index.generation import FORMAT_VERSION, About, current_generation, publish_generation, reuse_generation
 from index.nearest.vectors import Rows, normalised
@@ -72,38 +72,43 @@ def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[s
     vectors, materials = large_library(found, int(hits.sum()), heads, bundle.spec.label_strength)
     order = np.argsort(np.char.add(materials, "/"), kind="stable")  # rows are in the order of paths
     vectors, first = vectors[order], np.cumsum(hits) - hits
-    of_sound = materials[order][first]
+    of_sound = materials[order][first].tolist()
+    labels: list[str | None] = [
+        None if row % _UNLABELLED_EVERY == 0 else material for row, material in enumerate(of_sound)
+    ]
     for identity in ids:
         changed = np.zeros(len(hits), np.bool_)
         if identity != ids[0]:
             changed[::_CHANGED_EVERY] = True
             rows = first[changed]
             vectors[rows] = normalised(vectors[rows] + 0.3 * vectors[np.roll(rows, 1)])
-        for record in islice(_records(hits, first, of_sound, changed), 1):
+        for record in islice(_records(hits, first, of_sound, labels, changed), 1):
             file = library / record.path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()  # a service is ready only where it finds some of its sounds
-        labels = Counter(record.material for record in _records(hits, first, of_sound, changed))
         publish_generation(
             folder,
-            About(identity, bundle.id, library, len(hits), labels, 0, 0, bundle.spec.label_strength),
+            About(identity, bundle.id, library, len(hits), Counter(labels), 0, 0, bundle.spec.label_strength),
             vectors,
-            _records(hits, first, of_sound, changed),
+            _records(hits, first, of_sound, labels, changed),
             threads=available_cpus(),
             columns=bundle.spec.picture_columns,
             queries=load_queries(bundle),
         )
 
 
-def _records(hits: Rows, first: Rows, materials: Names, changed: npt.NDArray[np.bool_]) -> Iterator[SoundRecord]:
+def _records(
+    hits: Rows, first: Rows, materials: list[str], labels: list[str | None], changed: npt.NDArray[np.bool_]
+) -> Iterator[SoundRecord]:
     """Records in the order of their paths, with some hundred bytes of words; 40 % of them name an object."""
     rng = np.random.default_rng(SEED)
     objects = sorted(imagenet_classes())
-    # A few objects are in many recordings, as in real libraries.
-    named = np.minimum(rng.zipf(1.3, len(hits)) - 1, len(objects) - 1)
+    # A few objects are in many recordings, as in real libraries: the first in 2 %.
+    often = 1 / (np.arange(len(objects)) + 4)
+    named = rng.choice(len(objects), len(hits), p=often / often.sum())
     naming, loudness = rng.random(len(hits)) < _NAMING_SHARE, rng.normal(-20, 6, len(hits))
     seconds = rng.gamma(2.0, 0.8, len(hits)) + 0.3
-    for row, material in enumerate(materials.tolist()):
+    for row, material in enumerate(materials):
         thing = objects[named[row]] if naming[row] else material
         action, place = _ACTIONS[row % len(_ACTIONS)], _PLACES[row // 7 % len(_PLACES)]
         author = f"recordist{row // _TAKES % _AUTHORS}"
@@ -118,8 +123,8 @@ def _records(hits: Rows, first: Rows, materials: Names, changed: npt.NDArray[np.
             title=f"{thing} {action} {row % _TAKES + 1}{' again' if changed[row] else ''}",
             description=f"{action.capitalize()} of a {thing} on {material}, take {row % _TAKES}, {place}, near.",
             tags=(action, place, thing),
-            material=None if row % _UNLABELLED_EVERY == 0 else material,
-            label_from=None if row % _UNLABELLED_EVERY == 0 else "manifest",
+            material=labels[row],
+            label_from=None if labels[row] is None else "manifest",
             action=action,
             source=f"set-{row // (len(hits) // _SETS + 1):03}",
             origin=f"https://sounds.example/{author}/{row}",

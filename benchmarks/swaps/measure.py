@@ -33,10 +33,15 @@ class Asked(NamedTuple):
     milliseconds: float
     well: bool
 
+    @property
+    def over(self) -> float:
+        """When it was answered."""
+        return self.sent + self.milliseconds / 1000
+
 
 @dataclass
 class Window:
-    """The requests that were sent within some seconds, or were waiting for their answer when these began."""
+    """The requests of some seconds."""
 
     seconds: float
     milliseconds: list[float] = field(default_factory=list)
@@ -82,9 +87,16 @@ class Clients:
         """Ask so many times."""
         await asyncio.gather(*(self._ask(number, requests) for number in range(self._clients)))
 
-    def window(self, began: float, ended: float) -> Window:
-        """The requests of this time."""
-        inside = [one for one in self._asked if one.sent < ended and one.sent + one.milliseconds / 1000 > began]
+    def within(self, began: float, ended: float) -> Window:
+        """The requests that were sent and answered in this time."""
+        return self._window(began, ended, [one for one in self._asked if began < one.sent and one.over < ended])
+
+    def beside(self, began: float, ended: float) -> Window:
+        """The requests of which any part was in this time."""
+        return self._window(began, ended, [one for one in self._asked if one.sent < ended and one.over > began])
+
+    @staticmethod
+    def _window(began: float, ended: float, inside: list[Asked]) -> Window:
         return Window(
             ended - began,
             [one.milliseconds for one in inside if one.well],
@@ -129,8 +141,8 @@ async def swap_often(
             over = time.perf_counter()
             await asyncio.sleep(_AFTER)
             ended = time.perf_counter()
-        found.without.append(load.window(began + quiet_seconds / 4, pointed))
-        found.over.append(load.window(pointed, ended))
+        found.without.append(load.within(began + quiet_seconds / 4, pointed))
+        found.over.append(load.beside(pointed, ended))
         found.taking_over.append(over - pointed)
         found.memory.append(server.workers())
     looking.close()
