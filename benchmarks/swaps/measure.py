@@ -126,6 +126,7 @@ async def swap_often(
     workers = len(server.workers())
     looking = Connection(server.port, _TIMEOUT)
     taken = await _taken(looking)
+    looking.close()
     for number in range(swaps):
         async with load.asking():
             began = time.perf_counter()
@@ -145,7 +146,7 @@ async def swap_often(
         found.over.append(load.beside(pointed, ended))
         found.taking_over.append(over - pointed)
         found.memory.append(server.workers())
-    looking.close()
+        looking.close()  # else the service may close it at the very moment at which it is asked again
     return found
 
 
