@@ -248,7 +248,8 @@ class VectorIndex:
             nearness, cosines = self._file.score(query, found)
             if len(found) < fetched or self._file.complete(nearness, scores[0, -1], k):
                 return found, nearness, cosines
-            fetched *= 2
+            # Where many are equal: the lists are searched anew each time, and that is not slower for so many.
+            fetched = max(2 * fetched, LARGEST_K)
         return None
 
     def _centroids_for(self, file: VectorFile) -> Vectors | None:
