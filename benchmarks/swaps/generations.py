@@ -82,7 +82,7 @@ def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[s
             changed[::_CHANGED_EVERY] = True
             rows = first[changed]
             vectors[rows] = normalised(vectors[rows] + 0.3 * vectors[np.roll(rows, 1)])
-        for record in islice(_records(hits, first, of_sound, labels, changed), 1):
+        for record in islice(_records(hits, of_sound, labels, changed), 1):
             file = library / record.path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()  # a service is ready only where it finds some of its sounds
@@ -90,7 +90,7 @@ def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[s
             folder,
             About(identity, bundle.id, library, len(hits), Counter(labels), 0, 0, bundle.spec.label_strength),
             vectors,
-            _records(hits, first, of_sound, labels, changed),
+            _records(hits, of_sound, labels, changed),
             threads=available_cpus(),
             columns=bundle.spec.picture_columns,
             queries=load_queries(bundle),
@@ -98,7 +98,7 @@ def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[s
 
 
 def _records(
-    hits: Rows, first: Rows, materials: list[str], labels: list[str | None], changed: npt.NDArray[np.bool_]
+    hits: Rows, materials: list[str], labels: list[str | None], changed: npt.NDArray[np.bool_]
 ) -> Iterator[SoundRecord]:
     """Records in the order of their paths, with some hundred bytes of words; 40 % of them name an object."""
     rng = np.random.default_rng(SEED)
@@ -116,8 +116,6 @@ def _records(
         length = round(max(float(seconds[row]), times[-1] + 0.25), 3)
         yield SoundRecord(
             id=hashlib.sha256(f"{row} {changed[row]}".encode()).hexdigest()[:20],
-            row=row,
-            first=int(first[row]),
             path=f"{material}/set-{row // (len(hits) // _SETS + 1):03}/{row:07}-{action}-{row % _TAKES:02}.flac",
             copies=(),
             title=f"{thing} {action} {row % _TAKES + 1}{' again' if changed[row] else ''}",
