@@ -211,10 +211,12 @@ class VectorIndex:
         wanted = min(k, len(self) if among is None else len(among))
         if wanted == 0:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        rows = self._listed(query, wanted, among)
-        if rows is None:
+        listed = self._listed(query, wanted, among)
+        if listed is None:
             rows = self._file.nearest(query, wanted, among)
-        nearness, cosines = self._file.score(query, rows)
+            nearness, cosines = self._file.score(query, rows)
+        else:
+            rows, nearness, cosines = listed
         best = np.lexsort((rows, -nearness))[:wanted]
         return cosines[best], rows[best]
 
@@ -229,8 +231,9 @@ class VectorIndex:
         """The vectors `[n, d]` at these rows `[n]`, every one of which must exist, without their biases."""
         return self._file.vectors(rows)
 
-    def _listed(self, query: Vectors, k: int, among: Rows | None) -> Rows | None:
-        """Rows among which are the `k` nearest as inverted lists find them; None where exact search must answer."""
+    def _listed(self, query: Vectors, k: int, among: Rows | None) -> tuple[Rows, Vectors, Vectors] | None:
+        """Rows among which are the `k` nearest as inverted lists find them, with what `score` gives of each; None
+        where exact search must answer."""
         if self._lists is None or not self._file.is_of_picture(query):
             return None
         if among is not None and len(among) <= EXACT_AMONG_UP_TO:
@@ -245,11 +248,12 @@ class VectorIndex:
             scores, rows = self._lists.nearest(self._file.comparing(query[None]), fetched, probes, among)
             if rows[0, k - 1] < 0:
                 return None  # the lists hold fewer
-            found = rows[0] >= 0
-            if not found.all() or self._file.complete(query, rows[0], scores[0], k):
-                listed: Rows = rows[0, found]
-                return listed
-            fetched *= 2
+            found = rows[0, rows[0] >= 0]
+            nearness, cosines = self._file.score(query, found)
+            if len(found) < fetched or self._file.complete(nearness, scores[0, -1], k):
+                return found, nearness, cosines
+            # Where many are equal: the lists are searched anew each time, and that is not slower for so many.
+            fetched = max(2 * fetched, LARGEST_K)
         return None
 
     def _centroids_for(self, file: VectorFile) -> Vectors | None:
