@@ -93,6 +93,7 @@ class Recommender:
         pixel_bound: PixelBound | None = None,
         object_weight: float = OBJECT_WEIGHT,
         diversity: float = DIVERSITY,
+        before: "Recommender | None" = None,
     ) -> Self:
         """Open the folders of a bundle, by default the one that comes with Thud, and of an index made with it.
 
@@ -101,7 +102,8 @@ class Recommender:
         CPU; where several pictures are computed at the same time, 1 gives the most pictures per second.
         `pixel_bound` limits the memory that decoding takes; without it nothing does. `object_weight` (0 to 1): the
         most that is added to the score of a sound that names an object in the picture. `diversity` (0 to 1): how
-        much the sounds of an answer differ, see `index.answers.diversity`.
+        much the sounds of an answer differ, see `index.answers.diversity`. `before`: one that this is to replace,
+        whose towers, opened with as many `threads`, are used again where the bundle is still the same.
 
         Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
         """
@@ -109,7 +111,10 @@ class Recommender:
         heads = MaterialHeads.load(opened)
         library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
         try:
-            towers = TowerRuntime(opened, available_cpus() if threads is None else threads)
+            if before is not None and before.bundle == opened:
+                towers = before.towers
+            else:
+                towers = TowerRuntime(opened, available_cpus() if threads is None else threads)
             return cls(towers, heads, library, limits, pixel_bound, object_weight, diversity)
         except BaseException:
             library.close()

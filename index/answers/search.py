@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from index.catalogue.cursors import Cursor, Place, mark_of, question_of
 from index.catalogue.filters import SoundFilter
 from index.generation import CATALOGUE, Generation, open_generation
 from index.nearest.vectors import VectorIndex, Vectors
-from index.private import private_content, private_file
+from index.private import let_go, private_content, private_file
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, FilterError, LibraryError
 
@@ -59,12 +60,18 @@ class SoundIndex:
         root = Path(spec.library_root if sounds is None else sounds)
         if sounds is not None and not root.is_dir():
             raise LibraryError(f"{root} is not a folder")
-        contents = {name: private_content(generation.folder / name, spec.files[name]) for name in spec.search.files}
-        vectors = VectorIndex.load(
-            contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None
-        )
-        with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
-            catalogue = Catalogue(source)
+        # At the same time: of a million sounds both take seconds, almost all of it outside of Python.
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(_catalogue, generation)
+            try:
+                vectors = _vectors(generation, threads)
+                catalogue = opening.result()
+            except BaseException:
+                if opening.exception() is None:
+                    opening.result().close()
+                raise
+            finally:
+                del opening  # it would keep its exception, whose frames keep it: copies would stay open
         sizes = {vectors.size, spec.embedding_size, bundle.spec.embedding_size}
         fits = len(vectors) == catalogue.vectors and len(catalogue) == spec.sounds
         if not (fits and len(sizes) == 1):
@@ -280,6 +287,20 @@ def _diversified(block: Ranking, diversity: float, most: int, before: list[int])
     found = diversified(block.values, vectors, block.materials, block.recordings, diversity, most, before)
     order: list[int] = found.tolist()
     return order
+
+
+def _vectors(generation: Generation, threads: int) -> VectorIndex:
+    spec = generation.spec
+    contents = {name: private_content(generation.folder / name, spec.files[name]) for name in spec.search.files}
+    found = VectorIndex.load(contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None)
+    for content in contents.values():
+        let_go(content)  # all of it was read to be checked
+    return found
+
+
+def _catalogue(generation: Generation) -> Catalogue:
+    with private_file(generation.folder / CATALOGUE, generation.spec.files[CATALOGUE]) as source:
+        return Catalogue(source)
 
 
 def _hit_number(record: SoundRecord) -> int:

@@ -83,15 +83,15 @@ _POSSIBLE: dict[Any, str] = {
     int: "{0} BETWEEN 0 AND 9e15",
     bool: "{0} IN (0, 1)",
     float: "{0} BETWEEN -1e300 AND 1e300",
-    str | None: f"({{0}} IS NULL OR {_A_TEXT})",
+    str | None: "({0} < '' OR {0} >= x'') IS NOT TRUE",  # NULL in a comparison is neither true nor false
     tuple[str, ...]: _A_TEXT,
     tuple[float, ...]: _A_TEXT,
 }
 _MATERIALS = ", ".join(f"'{material.name}'" for material in MATERIALS)
 POSSIBLE = " AND ".join(
-    [_POSSIBLE[field.type].format(field.name) for field in fields(SoundRecord)]
+    [_POSSIBLE[field.type].format(field.name) for field in fields(SoundRecord) if field.name != "material"]
     + [_POSSIBLE[int].format(name) for name in _PLACES]
-    + ["media_type NOT GLOB '*[^!-~]*'", f"(material IS NULL OR material IN ({_MATERIALS}))"]
+    + ["media_type NOT GLOB '*[^!-~]*'", f"material NOT IN ({_MATERIALS}) IS NOT TRUE"]
 )
 """True of a row as Thud writes it, as SQL."""
 

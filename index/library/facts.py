@@ -97,7 +97,8 @@ def _action(fields: Mapping[str, str]) -> str | None:
         return action_in(own) or own.lower()
     if (cat_id := fields.get("catid")) and (action := read_cat_id(cat_id)[1]):
         return action
-    return next((action for name in ("title", "tags") if (action := action_in(fields.get(name, "")))), None)
+    texts = (fields[name] for name in ("title", "tags") if name in fields)
+    return next((action for text in texts if (action := action_in(text))), None)
 
 
 def _together(said: Iterable[Mapping[str, str]]) -> tuple[str, ...]:

@@ -43,9 +43,9 @@ STEPS: dict[str, tuple[Any, str]] = {
     "sounds embedded": (index.building.run, "embed_sounds"),
     "skipped written": (index.building.run, "write_skipped"),
     "options written": (index.building.run, "write_options"),
-    "records surveyed": (index.building.run, "survey"),
-    "vectors written": (index.building.run.Run, "_write_vectors"),
-    "catalogue written": (index.generation, "write_catalogue"),
+    "catalogue written": (index.building.run, "write_catalogue"),
+    "records written": (index.building.run.Run, "_write_records"),
+    "catalogue moved": (index.generation, "move"),
     "files hashed": (index.generation, "file_record"),
     "index.json written": (index.generation, "_write_spec"),
     "generation published": (index.generation, "atomic_folder"),
@@ -85,7 +85,7 @@ def _killed_at(step: str, work: Work, after: bool, times: int) -> None:
             os.kill(os.getpid(), SIGKILL)
         result = original(*arguments, **options)
         if count == times and after:
-            if hasattr(result, "__exit__") and not isinstance(result, IndexCache):
+            if hasattr(result, "__exit__") and not isinstance(result, IndexCache | Path):
                 return _killed_at_the_end(result)
             os.kill(os.getpid(), SIGKILL)
         return result

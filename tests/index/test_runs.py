@@ -16,9 +16,10 @@ import index.building.build
 import index.building.cache
 import index.building.look
 import index.building.reading
+import index.building.records
 import index.building.run
 from index.building.build import build_index, change_index
-from index.building.cache import CACHE_FILE
+from index.building.cache import CACHE_FILE, IndexCache
 from index.building.content import tags_version
 from index.building.lock import only_writer
 from index.building.look import problems_of, records_of
@@ -178,3 +179,30 @@ def test_an_index_is_checked_while_another_process_writes_it_and_nothing_is_writ
     (index_folder / CACHE_FILE).write_bytes(b"")
     (problem,) = problems_of(index_folder)
     assert "the next run makes it anew" in problem
+
+
+def test_a_run_makes_each_record_once_and_asks_its_cache_for_many_at_a_time(
+    tiny_bundle: Bundle, strike: Strike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(70):
+        strike(tmp_path / f"sounds/{number:02}.wav", 300 + 10 * number, seconds=0.1)
+    build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
+    strike(tmp_path / "sounds/99.wav", 2000, seconds=0.1)
+    made: list[str] = []
+    asked: list[int] = []
+    facts_of, contents = index.building.records.facts_of, IndexCache.contents
+
+    def noted(sound: Any, tags: Any) -> Any:
+        made.append(sound.path)
+        return facts_of(sound, tags)
+
+    def counted(cache: IndexCache, ids: Any) -> Any:
+        asked.append(len(ids))
+        return contents(cache, ids)
+
+    monkeypatch.setattr(index.building.records, "facts_of", noted)
+    monkeypatch.setattr(IndexCache, "contents", counted)
+    report = build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
+    assert report.embedded == 1
+    assert made == sorted(paths(tmp_path / "index"))
+    assert asked == [71]

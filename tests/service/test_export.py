@@ -209,6 +209,9 @@ def test_slow_zips_are_few_and_keep_no_index(library: Library, monkeypatch: pyte
                     for one in itertools.islice(asyncio.as_completed(zips), 3):
                         await one
                 served.replace(other(Recommender, library))
+                for _ in range(1000):
+                    if not closed:  # it is closed aside
+                        await asyncio.sleep(0.01)
                 closed_meanwhile = bool(closed)
             finally:
                 go_on.set()
