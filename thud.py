@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from index.answers.search import SoundIndex
     from index.catalogue.filters import SoundFilter
     from model.bundle import Bundle
-    from model.picture import Region
     from model.picture_format import PictureLimits
+    from model.region import Region
 
 __all__ = [
     "Bundle",
@@ -58,7 +58,7 @@ _PUBLIC = {
     "PictureLimits": "model.picture_format",
     "Recommendation": "index.answers.recommendation",
     "Recommender": "index.answers.recommender",
-    "Region": "model.picture",
+    "Region": "model.region",
     "SoundFilter": "index.catalogue.filters",
     "SoundIndex": "index.answers.search",
 }

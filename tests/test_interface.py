@@ -34,8 +34,8 @@ from model.errors import (
     PictureFormatError,
     PictureTooLargeError,
 )
-from model.picture import Region
 from model.picture_format import PictureLimits
+from model.region import Region
 from thud import Bundle, Recommender, SoundIndex
 
 ROOT = Path(__file__).parents[1]

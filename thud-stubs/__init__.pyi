@@ -6,7 +6,7 @@ from index.answers.search import SoundIndex as SoundIndex
 from index.catalogue.filters import SoundFilter as SoundFilter
 from model.bundle import Bundle as Bundle
 from model.errors import ThudError as ThudError
-from model.picture import Region as Region
 from model.picture_format import PictureLimits as PictureLimits
+from model.region import Region as Region
 
 __version__: str

@@ -4,55 +4,38 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import Self
 
 import numpy as np
 from PIL import Image
 
 from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
 from index.answers.answer import Asked, recommendation, rounded
-from index.answers.objects import MaterialFit, shares, shown_objects
+from index.answers.mapping import picture_map
+from index.answers.objects import shares
+from index.answers.picture_map import PictureMap
+from index.answers.pictures import PictureSource, PixelBound, Room, Unbounded, picture_data
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.search import SoundIndex
+from index.answers.seen import seen
 from index.catalogue.filters import SoundFilter
 from model import PRETRAINED
 from model.bundle import Bundle
-from model.errors import BundleError, PictureError, PictureTooLargeError, SoundError
+from model.errors import BundleError, SoundError
 from model.heads import MaterialHeads
-from model.picture import Region, has_contrast, picture_array
+from model.picture import picture_array, picture_arrays
 from model.picture_format import PictureLimits
+from model.region import PLACE_SIZE, Grid, Region
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus
 
-PictureSource = str | os.PathLike[str] | bytes | Image.Image
-"""A picture: the path of its file, the bytes of the file, or an image that Pillow has opened."""
-
 SoundSource = str | os.PathLike[str] | bytes
 """A sound: the path of its file, or the bytes of the file."""
-
-
-class PixelBound(Protocol):
-    """Bounds the pixels that are decoded at the same time, in all pictures together; safe to use from threads."""
-
-    def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
-        """A context that is held while so many pixels are in memory.
-
-        Entering it may wait for other pictures; it raises BusyError instead of waiting longer than `until`, in
-        seconds of `time.monotonic`.
-        """
-        ...
-
-
-class _Unbounded:
-    def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
-        return nullcontext()
 
 
 class Recommender:
@@ -84,7 +67,7 @@ class Recommender:
         self.index = index
         self._heads = heads
         self._limits = limits
-        self.pixel_bound = pixel_bound or _Unbounded()
+        self.pixel_bound = pixel_bound or Unbounded()
         self._object_weight = object_weight
         self._diversity = diversity
 
@@ -153,49 +136,70 @@ class Recommender:
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
-        data = picture if isinstance(picture, bytes | Image.Image) else read_picture(Path(picture), self._limits)
-        spec = self.bundle.spec
-        waited = 0.0
-
-        @contextmanager
-        def bound(pixels: int) -> Iterator[None]:
-            nonlocal waited
-            came = perf_counter()
-            with self.pixel_bound.take(pixels, until):
-                waited = perf_counter() - came
-                yield
-
+        data = picture_data(picture, self._limits)
+        spec = self.bundle.spec.picture
+        room = Room(self.pixel_bound, until)
         began = perf_counter()
-        pixels = picture_array(data, spec.picture.size, spec.picture.resize, self._limits, region, bound)
+        pixels = picture_array(data, spec.size, spec.resize, self._limits, region, room.reserve)
         decoded = perf_counter()
-        found = self.towers.embed_pictures(pixels[None])
+        (found,) = seen(self.towers, self._heads, [pixels])
         embedded = perf_counter()
-        embedding, objects = found.embedding[0], shown_objects(found.objects, spec.objects)
         weight = self._object_weight if object_weight is None else object_weight
         if not 0 <= weight <= 1:
             raise ValueError(f"object_weight is {weight}; it must be from 0 to 1")
-        in_picture = None if self._heads is None else rounded(self._heads.pictures(embedding[None])[0])
-        fit = MaterialFit(self._heads, in_picture) if self._heads is not None and in_picture is not None else None
         matches = self.index.search(
-            embedding,
+            found.embedding,
             k,
-            shares(objects or (), weight),
-            fit,
+            shares(found.objects or (), weight),
+            found.fit(self._heads),
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
             asked=("picture", _digest(data if isinstance(data, bytes) else pixels.tobytes()), region, weight),
         )
-        calibration = self.bundle.spec.calibration
-        recognised = None
-        if self._heads is not None and calibration is not None:
-            # In a picture without contrast nothing is recognised, whatever its embedding.
-            clear = self._heads.recognised(embedding[None], calibration.recognised)[0]
-            recognised = has_contrast(pixels) and bool(clear)
-        asked = Asked(k, in_picture, recognised, objects)
+        asked = Asked(k, found.materials, found.recognised, found.objects)
         answer = recommendation(self.bundle.id, self.index, self._heads, asked, matches)
-        searched = perf_counter()
-        answer.stages = Stages(waited, decoded - began - waited, embedded - decoded, searched - embedded)
+        answer.stages = room.stages(began, decoded, embedded)
+        return answer
+
+    def map(
+        self, picture: PictureSource, k: int = 3, *, until: float = math.inf, only: SoundFilter | None = None
+    ) -> PictureMap:
+        """What is at each place of `picture`, and the `k` sounds nearest to each, best first: for touching it.
+
+        Each place is answered as `recommend` answers about its region alone, from one decoding and one run of the
+        image tower; the rest as there. Raises as `recommend`, PictureError also where a place has too few pixels.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        data = picture_data(picture, self._limits)
+        spec = self.bundle.spec.picture
+        room = Room(self.pixel_bound, until)
+        grid = Grid(1, 1)
+
+        def places(width: int, height: int) -> list[Region]:
+            nonlocal grid
+            grid = Grid.of(width, height)
+            return grid.places()
+
+        began = perf_counter()
+        pixels = picture_arrays(data, spec.size, spec.resize, self._limits, PLACE_SIZE, places, room.reserve)
+        decoded = perf_counter()
+        found = seen(self.towers, self._heads, pixels)
+        embedded = perf_counter()
+        matches = [
+            self.index.search(
+                one.embedding,
+                k,
+                shares(one.objects or (), self._object_weight),
+                one.fit(self._heads),
+                only=only,
+                diversity=self._diversity,
+            )
+            for one in found
+        ]
+        answer = picture_map(self.bundle.id, self.index, grid, found, matches)
+        answer.stages = room.stages(began, decoded, embedded)
         return answer
 
     def recommend_by_sound(
@@ -251,27 +255,6 @@ class Recommender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def read_picture(source: Path | IO[bytes], limits: PictureLimits) -> bytes:
-    """The bytes of a picture's file. Of a file that is too large, only one byte more than the limit is read.
-
-    Raises PictureError where the file cannot be read, and PictureTooLargeError where it has too many bytes.
-    """
-    try:
-        if isinstance(source, Path):
-            with source.open("rb") as file:
-                data = file.read(limits.max_bytes + 1)
-        else:
-            data = source.read(limits.max_bytes + 1)
-    except OSError as error:
-        name = source if isinstance(source, Path) else "the picture"
-        raise PictureError(f"{name} cannot be read: {error.strerror or error}") from error
-    if len(data) > limits.max_bytes:
-        raise PictureTooLargeError(
-            f"the picture has more than {limits.max_bytes:,} bytes, which is the most accepted"
-        )
-    return data
 
 
 def _digest(asked: bytes | str | os.PathLike[str]) -> str:

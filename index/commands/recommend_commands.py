@@ -71,7 +71,8 @@ def recommend(
     **options: Any,
 ) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
-    from index.answers.recommender import Recommender, read_picture
+    from index.answers.pictures import read_picture
+    from index.answers.recommender import Recommender
     from model.picture_format import PictureLimits
 
     if (picture is None) == (sound is None):

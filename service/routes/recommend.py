@@ -1,5 +1,7 @@
 """What is near: sounds for a picture, for a sound that is sent, for a sound of the library."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Annotated
 
@@ -7,9 +9,11 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from index.answers.answer import Asked, recommendation
+from index.answers.picture_map import PictureMap
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.recommender import Recommender
 from model.errors import PictureFormatError
+from model.region import MOST_PLACES
 from model.sound import SoundLimits
 from service.problems import problem_responses
 from service.routes.computed import Computing
@@ -24,6 +28,7 @@ _BUSY = (
     "Where too many requests wait already, the answer is 503, and where one client asks too often, 429, both with "
     "Retry-After."
 )
+_MOST_AT_A_PLACE = 10
 _NEXT = "With `next` of an answer as `cursor`, the same request gets the sounds after it, also from another index."
 
 
@@ -67,11 +72,18 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
     class AskedBySound(AskedOrder, AskedFilter, AskedCount):
         """The query parameters, `k` first."""
 
+    class AskedMap(AskedFilter):
+        """The query parameters."""
+
+        k: WholeNumber = Field(
+            3, ge=1, le=_MOST_AT_A_PLACE, description="How many sounds each place has; fewer where there are fewer."
+        )
+
     async def recommend(request: Request, asked: Annotated[AskedByPicture, Query()]) -> Response:
         part, only = asked.part(), asked.only()
 
         def compute(recommender: Recommender, picture: bytes, until: float) -> Recommendation:
-            try:
+            with _advising(picture):
                 return recommender.recommend(
                     picture,
                     asked.k,
@@ -82,8 +94,15 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
                     diversity=asked.diversity,
                     cursor=asked.cursor,
                 )
-            except PictureFormatError as error:
-                raise PictureFormatError(f"{error}{_advice(picture)}") from error
+
+        return await computing.of_upload(request, PICTURE, compute)
+
+    async def recommend_map(request: Request, asked: Annotated[AskedMap, Query()]) -> Response:
+        only = asked.only()
+
+        def compute(recommender: Recommender, picture: bytes, until: float) -> PictureMap:
+            with _advising(picture):
+                return recommender.map(picture, asked.k, until=until, only=only)
 
         return await computing.of_upload(request, PICTURE, compute)
 
@@ -130,6 +149,21 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             openapi_extra={"requestBody": request_body(PICTURE)},
         ),
         DirectRoute(
+            "/recommend/map",
+            recommend_map,
+            methods=["POST"],
+            tags=["recommending"],
+            summary="Recommend sounds for each place of a picture",
+            description="For touching a picture: divides it into places, which overlap, and returns for each of "
+            "them what it may be of and the `k` sounds that are nearest, best first, as `/recommend` does for "
+            f"a part of a picture. It takes as long as {MOST_PLACES} pictures, and counts as so many in the queue "
+            f"and the rate. The picture may be as there. {_BUSY}",
+            response_description="What is at each place, and the sounds.",
+            response_model=PictureMap,
+            responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
+            openapi_extra={"requestBody": request_body(PICTURE)},
+        ),
+        DirectRoute(
             "/similar",
             similar_to_upload,
             methods=["POST"],
@@ -156,6 +190,15 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             responses=problem_responses(404, 422, 429, 500, 503),
         ),
     ]
+
+
+@contextmanager
+def _advising(picture: bytes) -> Iterator[None]:
+    """Adds to the error for a picture of another format what to do about it."""
+    try:
+        yield
+    except PictureFormatError as error:
+        raise PictureFormatError(f"{error}{_advice(picture)}") from error
 
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")

@@ -13,14 +13,13 @@ from PIL import Image
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
 from model.picture import (
-    REGION_SIDE,
-    Region,
     ResizeRule,
     decode_picture,
     fit_picture,
     picture_array,
 )
 from model.picture_format import PictureLimits
+from model.region import PLACE_SIZE, Region
 from tests.model.pictures import encode, gradient
 
 
@@ -244,9 +243,9 @@ def test_an_invalid_region_is_refused(numbers: tuple[float, float, float, float]
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (0.5, 0.5), (1, 1), (0.05, 0.9)])
 def test_around_a_point(x: float, y: float) -> None:
     region = Region.around(x, y)
-    assert (region.width, region.height) == (REGION_SIDE, REGION_SIDE)
-    assert region.x - 1e-9 <= x <= region.x + REGION_SIDE + 1e-9
-    assert region.y - 1e-9 <= y <= region.y + REGION_SIDE + 1e-9
+    assert (region.width, region.height) == (PLACE_SIZE, PLACE_SIZE)
+    assert region.x - 1e-9 <= x <= region.x + PLACE_SIZE + 1e-9
+    assert region.y - 1e-9 <= y <= region.y + PLACE_SIZE + 1e-9
 
 
 def test_around_a_point_outside() -> None:
