@@ -14,6 +14,8 @@ from pydantic_core import to_json
 from index.answers.recommendation import MaterialName, PictureMaterial, Stages
 from model.materials import material_named
 
+MAP_K = 3
+"""How many sounds a place has where it is not said."""
 MOST_MATERIALS = 3
 
 _Share = Annotated[float, Field(ge=0, le=1)]

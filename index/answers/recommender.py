@@ -17,7 +17,7 @@ from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
 from index.answers.answer import Asked, recommendation, rounded
 from index.answers.mapping import picture_map
 from index.answers.objects import shares
-from index.answers.picture_map import PictureMap
+from index.answers.picture_map import MAP_K, PictureMap
 from index.answers.pictures import PictureSource, PixelBound, Room, Unbounded, picture_data
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.search import SoundIndex
@@ -163,7 +163,7 @@ class Recommender:
         return answer
 
     def map(
-        self, picture: PictureSource, k: int = 3, *, until: float = math.inf, only: SoundFilter | None = None
+        self, picture: PictureSource, k: int = MAP_K, *, until: float = math.inf, only: SoundFilter | None = None
     ) -> PictureMap:
         """What is at each place of `picture`, and the `k` sounds nearest to each, best first: for touching it.
 

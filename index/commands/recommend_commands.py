@@ -12,9 +12,12 @@ from index.commands.filter_options import filter_options, library_options, numbe
 from model.terminal import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from index.answers.recommendation import Recommendation
+
+_K = 10
 
 
 @click.command()
@@ -34,9 +37,14 @@ if TYPE_CHECKING:
     "-k",
     "--k",
     type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
+    show_default="10; at each place of a map 3",
     help="How many sounds to recommend.",
+)
+@click.option(
+    "--map",
+    "as_map",
+    is_flag=True,
+    help="Recommend sounds for each place of PICTURE, for touching it, and say what is where.",
 )
 @click.option(
     "--object-weight",
@@ -63,7 +71,8 @@ def recommend(
     sound: Path | None,
     bundle: Path,
     index: Path,
-    k: int,
+    k: int | None,
+    as_map: bool,
     object_weight: float,
     diversity: float,
     cursor: str | None,
@@ -71,30 +80,50 @@ def recommend(
     **options: Any,
 ) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
+    from index.answers.picture_map import MAP_K, PictureMap
     from index.answers.pictures import read_picture
     from index.answers.recommender import Recommender
+    from index.commands.map_table import print_map
     from model.picture_format import PictureLimits
 
     if (picture is None) == (sound is None):
         raise click.UsageError("name either a PICTURE or a --sound")
+    if as_map and (sound is not None or cursor is not None):
+        raise click.UsageError("--map is of a PICTURE, and has no --cursor")
     only = taken(options)
     # Read first: a picture that cannot be used is refused without waiting for the towers.
     data = b"" if picture is None else read_picture(_stream(picture), PictureLimits())
     with Recommender.open(bundle, index, object_weight=object_weight, diversity=diversity) as recommender:
-        if sound is not None:
-            answer = recommender.recommend_by_sound(sound, k, only=only, cursor=cursor)
+        answer: Recommendation | PictureMap
+        if as_map:
+            answer = recommender.map(data, k or MAP_K, only=only)
+        elif sound is not None:
+            answer = recommender.recommend_by_sound(sound, k or _K, only=only, cursor=cursor)
         else:
-            answer = recommender.recommend(data, k, only=only, cursor=cursor)
-        found = [recommender.index.sound(result.id) for result in answer.results]
+            answer = recommender.recommend(data, k or _K, only=only, cursor=cursor)
+        sounds = answer.sounds if isinstance(answer, PictureMap) else answer.results
+        found = [recommender.index.sound(one.id) for one in sounds]
         exported(options, recommender.index, [record for record in found if record is not None])
         if as_json:
             click.echo(answer.json(for_terminal=True))
+        elif isinstance(answer, PictureMap):
+            print_map(answer, recommender.index.root)
         else:
             _print_answer(answer, recommender.index.root)
 
 
 def _stream(picture: Path) -> Path | IO[bytes]:
     return sys.stdin.buffer if str(picture) == "-" else picture
+
+
+def plain_console() -> "Console":
+    """Where tables are printed."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000  # into a file or a pipe, nothing is wrapped or cut
+    return console
 
 
 def percent(probability: float) -> str:
@@ -105,11 +134,7 @@ def percent(probability: float) -> str:
 
 
 def _print_answer(answer: "Recommendation", sounds: Path) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 10_000  # into a file or a pipe, nothing is wrapped or cut
+    console = plain_console()
     if answer.recognised is False:
         console.print("no material recognised")
     elif answer.materials is not None:

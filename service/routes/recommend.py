@@ -9,7 +9,7 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from index.answers.answer import Asked, recommendation
-from index.answers.picture_map import PictureMap
+from index.answers.picture_map import MAP_K, PictureMap
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.recommender import Recommender
 from model.errors import PictureFormatError
@@ -76,7 +76,10 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
         """The query parameters."""
 
         k: WholeNumber = Field(
-            3, ge=1, le=_MOST_AT_A_PLACE, description="How many sounds each place has; fewer where there are fewer."
+            MAP_K,
+            ge=1,
+            le=_MOST_AT_A_PLACE,
+            description="How many sounds each place has; fewer where there are fewer.",
         )
 
     async def recommend(request: Request, asked: Annotated[AskedByPicture, Query()]) -> Response:
