@@ -15,7 +15,7 @@ The public interface, of which each name is imported when it is first used:
 3 ...
 >>> recommender.close()
 
-Also `Recommendation` (an answer), `SoundFilter` (which sounds are asked for), `Region` (of a picture to ask
+Also `Recommendation` (an answer), `PictureMap` (one about each place of a picture), `SoundFilter` (which sounds are asked for), `Region` (of a picture to ask
 about), `PictureLimits` (which pictures are accepted) and `ThudError`: what goes wrong through no fault of the
 program, with a message for a person.
 
@@ -31,6 +31,7 @@ import click
 from model.errors import ThudError
 
 if TYPE_CHECKING:
+    from index.answers.picture_map import PictureMap
     from index.answers.recommendation import Recommendation
     from index.answers.recommender import Recommender
     from index.answers.search import SoundIndex
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "PictureLimits",
+    "PictureMap",
     "Recommendation",
     "Recommender",
     "Region",
@@ -56,6 +58,7 @@ __version__ = metadata.version("thud")
 _PUBLIC = {
     "Bundle": "model.bundle",
     "PictureLimits": "model.picture_format",
+    "PictureMap": "index.answers.picture_map",
     "Recommendation": "index.answers.recommendation",
     "Recommender": "index.answers.recommender",
     "Region": "model.region",

@@ -87,6 +87,7 @@ def test_the_public_names() -> None:
     assert set(thud.__all__) == {
         "Bundle",
         "PictureLimits",
+        "PictureMap",
         "Recommendation",
         "Recommender",
         "Region",
@@ -160,6 +161,22 @@ def test_what_is_answered(folder: Path, recommender: Recommender) -> None:
     assert answer.stages.network > 0
     part = recommender.recommend(folder / "photo.jpg", region=Region(0, 0, 0.5, 0.5))
     assert part.materials != answer.materials
+
+
+def test_a_map_has_the_sounds_of_each_place(folder: Path, recommender: Recommender) -> None:
+    found = recommender.map(folder / "photo.jpg", k=2)
+    assert (found.bundle, found.index, found.library) == (recommender.bundle.id, recommender.index.id, SOUNDS)
+    assert [len(place.sounds) for place in found.places] == [2] * (found.columns * found.rows)
+    assert found.stages.network > 0
+    for sound in found.sounds:
+        assert (recommender.index.root / sound.path).is_file()
+    http, terminal = json.loads(found.json()), json.loads(found.json(for_terminal=True))
+    assert [sound.pop("path") for sound in terminal["sounds"]] == [sound.path for sound in found.sounds]
+    assert terminal == http
+    under = json.loads(found.json("/thud"))["sounds"]
+    assert [one["url"] for one in under] == [f"/thud/sounds/{one.id}" for one in found.sounds]
+    with pytest.raises(ValueError, match="k is 0"):
+        recommender.map(folder / "photo.jpg", k=0)
 
 
 def test_one_serialiser_writes_for_http_and_for_the_terminal(folder: Path, recommender: Recommender) -> None:

@@ -1,5 +1,6 @@
 """The public names of thud.py for type checkers, which take no types from a module of one file (PEP 561)."""
 
+from index.answers.picture_map import PictureMap as PictureMap
 from index.answers.recommendation import Recommendation as Recommendation
 from index.answers.recommender import Recommender as Recommender
 from index.answers.search import SoundIndex as SoundIndex
