@@ -58,4 +58,4 @@ def feature_map(data: PictureData, picture: Composed, runs: float, size: int) ->
     return maps[0]
 
 
-MAPS = [CellMap(1, 1 / 6), CellMap(1, 0.5), CellMap(4, 0.25), CellMap(4, 0.33), CellMap(4, 0.5), CellMap(6, 0.33)]
+MAPS = [CellMap(1, 1 / 6), CellMap(1, 0.5), CellMap(4, 0.25), CellMap(4, 0.33), CellMap(4, 0.5)]
