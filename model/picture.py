@@ -22,7 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from model.errors import PictureError, PictureTooLargeError
 from model.picture_format import PictureLimits, Structure, orientation, structure_of
-from model.region import Region
+from model.region import Region, Spot
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -46,6 +46,9 @@ _DECODER_BYTES = 8
 ResizeRule = Literal["squash", "crop"]
 """`squash`: the whole picture to a square (paper, 3.3.2). `crop`: the largest central square."""
 
+
+Part = Region | Spot
+"""What may be asked about of a picture."""
 
 ReservePixels = Callable[[int], AbstractContextManager[object]]
 """Takes the number of pixels about to be decoded and gives a context manager, held until their memory is free."""
@@ -196,11 +199,13 @@ def picture_array(
     size: int,
     rule: ResizeRule,
     limits: PictureLimits = PictureLimits(),
-    region: Region | None = None,
+    region: Part | None = None,
     reserve: ReservePixels = nullcontext,
 ) -> npt.NDArray[np.uint8]:
     """A picture, or a `region` of it, as uint8 `[size, size, 3]`; the rest as `picture_arrays`."""
-    side = 1.0 if region is None else min(region.width, region.height)
+    side = 1.0
+    if region is not None:
+        side = region.size if isinstance(region, Spot) else min(region.width, region.height)
     (fitted,) = picture_arrays(data, size, rule, limits, side, lambda width, height: [region], reserve)
     return fitted
 
@@ -211,13 +216,13 @@ def picture_arrays(
     rule: ResizeRule,
     limits: PictureLimits,
     side: float,
-    regions: Callable[[int, int], Sequence[Region | None]],
+    regions: Callable[[int, int], Sequence[Part | None]],
     reserve: ReservePixels = nullcontext,
 ) -> list[npt.NDArray[np.uint8]]:
     """Decode a picture once, turn it upright and resize regions of it, each to uint8 `[size, size, 3]`.
 
-    `regions` gives them by the width and the height of the upright picture, None for all of it; their sides are at
-    least `side` of the picture's. A picture that Pillow has opened is taken as well, of any format; of `limits`,
+    `regions` gives them by the width and the height of the upright picture, None for all of it; their sides, or
+    sizes, are at least `side`. A picture that Pillow has opened is taken as well, of any format; of `limits`,
     the number of bytes is not asked.
 
     Pictures from files come through here in training and in serving, so that a tower sees the same pixels.
@@ -230,7 +235,8 @@ def picture_arrays(
     with reserve(opened.pixels):
         image = _decoded(opened)
         fitted = []
-        for region in regions(*image.size):
+        for part in regions(*image.size):
+            region = part.region(*image.size) if isinstance(part, Spot) else part
             if region is not None:
                 _check_region(region, image, limits)
             fitted.append(fit_picture(image, size, rule, region))

@@ -21,7 +21,7 @@ from benchmarks.machine import machine
 from benchmarks.places.composed import compose
 from benchmarks.places.maps import MAPS
 from benchmarks.places.told import Right, Teller, Told, told
-from benchmarks.places.variants import AROUND, VARIANTS
+from benchmarks.places.variants import MAPPED, VARIANTS
 from model.atomic import atomic_file
 from training.measures.bootstrap import Resamples
 from training.pretraining.held_out import fit_whole_pictures, fitted_pictures
@@ -65,10 +65,13 @@ def lines(measured: dict[str, Told], runs: dict[str, float]) -> list[Line]:
 
 
 def chosen_without(group: str, touched: str, measured: dict[str, Told], runs: dict[str, float]) -> str:
-    """The map of at most six runs that is best at places anywhere on the other groups, whatever is `touched`."""
+    """The map of at most six runs that is best at places in the `touched` way on the other groups.
+
+    Maps by one run of a larger picture are not among them: the tower that ships takes one size.
+    """
     others = [one for name, one in measured.items() if name != group]
-    names = [name for name in others[0].anywhere if name not in AROUND and runs[name] <= MOST_RUNS]
-    return max(names, key=lambda name: np.mean([one.anywhere[name].mean() for one in others]))
+    names = [one.name for one in MAPPED if runs[one.name] <= MOST_RUNS]
+    return max(names, key=lambda name: float(np.mean([getattr(one, touched)[name].mean() for one in others])))
 
 
 def _line(name: str, runs: float, touched: str, measured: dict[str, Told], answers: dict[str, Right]) -> Line:

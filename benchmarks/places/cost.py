@@ -3,8 +3,8 @@
     python -m benchmarks.places.cost [--photographs FOLDER] [--sounds N] [--rounds N] [--json FILE]
 
 A real `thud serve` with the bundle that ships answers the same pictures by `/recommend` and by `/recommend/map`,
-one request at a time, in rounds that alternate. CPU time is the server's own, all threads; of the rounds the medians
-are shown, and the median of the ratios of neighbouring rounds.
+one request at a time, in rounds that alternate. CPU time is the server's own, all threads; of the rounds the
+medians are shown, and the median of the ratios of neighbouring rounds.
 """
 
 import json

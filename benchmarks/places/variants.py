@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from model.region import Region
+from model.region import Grid, Region, Spot
 
 Point = tuple[float, float]
 Weighed = list[tuple[Region, float]]
@@ -15,50 +15,56 @@ WHOLE = Region(0.0, 0.0, 1.0, 1.0)
 class Variant:
     """Which regions answer for a point of a picture of a width and height, with what weight each.
 
-    `runs`: how often the tower is run for one map; for a region around the point itself, which is asked about
-    alone, it is 1. `anywhere`: points at random are measured, too.
+    `runs`: how often the tower is run for one map at most; for a region around the point itself, which is asked
+    about alone, it is 1. `anywhere`: points at random are measured, too.
     """
 
     name: str
     runs: int
     regions: Callable[[int, int, Point], Weighed]
-    anywhere: bool = False
+    anywhere: bool = True
 
 
-def around(size: float, *, anywhere: bool = False) -> Variant:
-    """The region around the point, as `at` asks for it."""
+def around(size: float, *, anywhere: bool = True) -> Variant:
+    """The square around the point, as `at` asks for it."""
 
     def regions(width: int, height: int, point: Point) -> Weighed:
-        return [(Region.around(*point, size), 1.0)]
+        return [(Spot(*point, size).region(width, height), 1.0)]
 
-    return Variant(f"around the point, {size:g}", 1, regions, anywhere)
+    return Variant(f"the square around the point, {size:g}", 1, regions, anywhere)
 
 
-def grid(
-    longer: int, shorter: int, size: float, *, neighbours: float = 0.0, whole: float = 0.0, anywhere: bool = True
-) -> Variant:
-    """The nearest of places in a grid, `longer` of them along the longer side; others beside it may have weights.
+def _squares(width: int, height: int, point: Point) -> Weighed:
+    grid = Grid.of(width, height)
+    nearest = min(grid.places, key=lambda spot: (abs(spot.x - point[0]), abs(spot.y - point[1])))
+    nearest = min((spot for spot in grid.places if spot.x == nearest.x), key=lambda spot: abs(spot.y - point[1]))
+    return [(nearest.region(width, height), 1.0)]
 
-    `neighbours`: the weight of each place beside it, above or below. `whole`: of the whole picture.
+
+def rectangles(longer: int, shorter: int, size: float, *, neighbours: float = 0.0, whole: float = 0.0) -> Variant:
+    """The nearest of rectangles of `size` of both sides, `longer` of them along the longer side.
+
+    Of a rectangle the tower sees the middle square. `neighbours`: the weight of each one beside, above or below it.
+    `whole`: of the whole picture.
     """
 
     def regions(width: int, height: int, point: Point) -> Weighed:
         columns, rows = (longer, shorter) if width >= height else (shorter, longer)
         across, down = (_nearest(one, count, size) for one, count in zip(point, (columns, rows), strict=True))
-        found = [(_place(columns, rows, across, down, size), 1.0)]
+        found = [(_rectangle(columns, rows, across, down, size), 1.0)]
         if neighbours:
             beside = [(across - 1, down), (across + 1, down), (across, down - 1), (across, down + 1)]
             found += [
-                (_place(columns, rows, x, y, size), neighbours)
+                (_rectangle(columns, rows, x, y, size), neighbours)
                 for x, y in beside
                 if 0 <= x < columns and 0 <= y < rows
             ]
         return found + ([(WHOLE, whole)] if whole else [])
 
-    name = f"{longer} x {shorter} places, {size:g}"
+    name = f"{longer} x {shorter} rectangles, {size:g}"
     name += f", neighbours {neighbours:g}" if neighbours else ""
     name += f", whole {whole:g}" if whole else ""
-    return Variant(name, longer * shorter + bool(whole), regions, anywhere)
+    return Variant(name, longer * shorter + bool(whole), regions)
 
 
 def _spread(count: int, size: float) -> list[float]:
@@ -69,25 +75,32 @@ def _nearest(one: float, count: int, size: float) -> int:
     return min(range(count), key=lambda number: abs(_spread(count, size)[number] - one))
 
 
-def _place(columns: int, rows: int, across: int, down: int, size: float) -> Region:
-    return Region.around(_spread(columns, size)[across], _spread(rows, size)[down], size)
+def _rectangle(columns: int, rows: int, across: int, down: int, size: float) -> Region:
+    x, y = _spread(columns, size)[across], _spread(rows, size)[down]
+    return Region(min(max(0.0, x - size / 2), 1 - size), min(max(0.0, y - size / 2), 1 - size), size, size)
 
 
-AROUND = {
-    one.name: one
-    for one in (around(size, anywhere=size in (0.4, 0.5)) for size in (0.2, 0.25, 0.33, 0.4, 0.5, 0.6))
-}
-"""What `at` may ask for, by name: no maps."""
+SERVED = Variant("the nearest of at most six squares", 6, _squares)
 
-VARIANTS = [
-    Variant("the whole picture", 1, lambda width, height, point: [(WHOLE, 1.0)]),
-    *AROUND.values(),
-    grid(2, 2, 0.5),
-    grid(3, 2, 0.4),
-    grid(3, 2, 0.5),
-    grid(3, 2, 0.5, neighbours=0.2),
-    grid(3, 2, 0.5, whole=0.5),
-    grid(3, 3, 0.33),
-    grid(3, 3, 0.4),
-    grid(3, 3, 0.5),
-]
+ALONE = (
+    Variant("the whole picture", 1, lambda width, height, point: [(WHOLE, 1.0)], anywhere=False),
+    around(0.3, anywhere=False),
+    around(0.4),
+    around(0.5),
+    around(0.6, anywhere=False),
+)
+"""No maps."""
+
+MAPPED = (
+    SERVED,
+    rectangles(2, 2, 0.5),
+    rectangles(3, 2, 0.4),
+    rectangles(3, 2, 0.5),
+    rectangles(3, 2, 0.5, neighbours=0.2),
+    rectangles(3, 2, 0.5, whole=0.5),
+    rectangles(3, 3, 0.33),
+    rectangles(3, 3, 0.4),
+    rectangles(3, 3, 0.5),
+)
+
+VARIANTS = ALONE + MAPPED

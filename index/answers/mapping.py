@@ -18,20 +18,20 @@ def picture_map(
     numbers: dict[str, int] = {}
     sounds: list[MapSound] = []
     answered = []
-    for (x, y), seen, found in zip(grid.centres(), places, matches, strict=True):
+    for spot, seen, found in zip(grid.places, places, matches, strict=True):
         for match in found:
             if match.record.id not in numbers:
                 numbers[match.record.id] = len(sounds)
                 sounds.append(_sound(match))
         its = [numbers[match.record.id] for match in found]
-        answered.append(Place(round(x, 6), round(y, 6), seen.recognised, _likeliest(seen), its))
+        answered.append(Place(round(spot.x, 6), round(spot.y, 6), seen.recognised, _likeliest(seen), its))
     return PictureMap(
         bundle=bundle,
         index=index.id,
         library=len(index),
         columns=grid.columns,
         rows=grid.rows,
-        size=grid.size,
+        size=round(grid.size, 6),
         materials=None if any(place.materials is None for place in answered) else material_shares(answered),
         places=answered,
         sounds=sounds,

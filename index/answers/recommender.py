@@ -27,9 +27,9 @@ from model import PRETRAINED
 from model.bundle import Bundle
 from model.errors import BundleError, SoundError
 from model.heads import MaterialHeads
-from model.picture import picture_array, picture_arrays
+from model.picture import Part, picture_array, picture_arrays
 from model.picture_format import PictureLimits
-from model.region import PLACE_SIZE, Grid, Region
+from model.region import PLACE_SIZE, Grid, Spot
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus
@@ -115,7 +115,7 @@ class Recommender:
         picture: PictureSource,
         k: int = 10,
         *,
-        region: Region | None = None,
+        region: Part | None = None,
         until: float = math.inf,
         object_weight: float | None = None,
         only: SoundFilter | None = None,
@@ -175,12 +175,11 @@ class Recommender:
         data = picture_data(picture, self._limits)
         spec = self.bundle.spec.picture
         room = Room(self.pixel_bound, until)
-        grid = Grid(1, 1)
+        grids: list[Grid] = []
 
-        def places(width: int, height: int) -> list[Region]:
-            nonlocal grid
-            grid = Grid.of(width, height)
-            return grid.places()
+        def places(width: int, height: int) -> tuple[Spot, ...]:
+            grids.append(Grid.of(width, height))
+            return grids[-1].places
 
         began = perf_counter()
         pixels = picture_arrays(data, spec.size, spec.resize, self._limits, PLACE_SIZE, places, room.reserve)
@@ -198,7 +197,7 @@ class Recommender:
             )
             for one in found
         ]
-        answer = picture_map(self.bundle.id, self.index, grid, found, matches)
+        answer = picture_map(self.bundle.id, self.index, grids[-1], found, matches)
         answer.stages = room.stages(began, decoded, embedded)
         return answer
 

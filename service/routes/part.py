@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, Field
 
-from model.region import LEAST_SIZE, PLACE_SIZE, Region
+from model.picture import Part
+from model.region import LEAST_SIZE, PLACE_SIZE, Region, Spot
 from service.problems import ProblemError
 from service.routes.parameters import DecimalNumber, decimal
 
@@ -21,7 +22,7 @@ class AskedPart(BaseModel):
     )
     at: str | None = Field(
         None,
-        description="Asks about what is around a point of the picture: x and y as fractions of it.",
+        description="Asks about what is in a square around a point of the picture: x and y as fractions of it.",
         examples=["0.25,0.8"],
         max_length=_LONGEST,
     )
@@ -29,12 +30,12 @@ class AskedPart(BaseModel):
         None,
         ge=LEAST_SIZE,
         le=1,
-        description="How wide and high the part around `at` is, as a fraction of the picture's sides; "
+        description="How wide and high the square around `at` is, as a fraction of the picture's shorter side; "
         f"{PLACE_SIZE:g} where it is not given. Only together with `at`.",
         examples=[0.3],
     )
 
-    def part(self) -> Region | None:
+    def part(self) -> Part | None:
         """The part that they name, None where that is the whole picture.
 
         Raises ProblemError (422) for what names no part.
@@ -52,7 +53,7 @@ class AskedPart(BaseModel):
         if self.at is not None:
             x, y = _numbers(self.at, "at", ("x", "y"))
             try:
-                return Region.around(x, y, PLACE_SIZE if self.size is None else self.size)
+                return Spot(x, y, PLACE_SIZE if self.size is None else self.size)
             except ValueError as error:
                 raise ProblemError(422, str(error), "query.at") from error
         return None
