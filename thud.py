@@ -15,9 +15,9 @@ The public interface, of which each name is imported when it is first used:
 3 ...
 >>> recommender.close()
 
-Also `Recommendation` (an answer), `SoundFilter` (which sounds are asked for), `Region` (of a picture to ask
-about), `PictureLimits` (which pictures are accepted) and `ThudError`: what goes wrong through no fault of the
-program, with a message for a person.
+Also `Recommendation` (an answer), `PictureMap` (one about each place of a picture), `SoundFilter` (which sounds are
+asked for), `Region` (of a picture to ask about), `PictureLimits` (which pictures are accepted) and `ThudError`:
+what goes wrong through no fault of the program, with a message for a person.
 
 This is also the front of the command line, which imports a room when one of its commands is used.
 """
@@ -57,17 +57,19 @@ import click  # noqa: E402
 from model.errors import ThudError  # noqa: E402
 
 if TYPE_CHECKING:
+    from index.answers.picture_map import PictureMap
     from index.answers.recommendation import Recommendation
     from index.answers.recommender import Recommender
     from index.answers.search import SoundIndex
     from index.catalogue.filters import SoundFilter
     from model.bundle import Bundle
-    from model.picture import Region
     from model.picture_format import PictureLimits
+    from model.region import Region
 
 __all__ = [
     "Bundle",
     "PictureLimits",
+    "PictureMap",
     "Recommendation",
     "Recommender",
     "Region",
@@ -82,9 +84,10 @@ __version__ = metadata.version("thud")
 _PUBLIC = {
     "Bundle": "model.bundle",
     "PictureLimits": "model.picture_format",
+    "PictureMap": "index.answers.picture_map",
     "Recommendation": "index.answers.recommendation",
     "Recommender": "index.answers.recommender",
-    "Region": "model.picture",
+    "Region": "model.region",
     "SoundFilter": "index.catalogue.filters",
     "SoundIndex": "index.answers.search",
 }

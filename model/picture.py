@@ -1,16 +1,16 @@
 """From the bytes of a picture to the pixels that the image tower takes.
 
-In the order of reading: the limits, the region that a user may choose, decoding (`decode_picture`), resizing
-(`fit_picture`), and both together (`picture_array`), which training, indexing and serving all call. What a file is
-made of is checked before, in `picture_format`.
+In the order of reading: decoding (`decode_picture`), resizing (`fit_picture`), and both together (`picture_array`,
+`picture_arrays`), which training, indexing and serving all call. What a file is made of is checked before, in
+`picture_format`; which parts of a picture may be asked about, `region` says.
 """
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import IO, Literal, Self
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,48 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from model.errors import PictureError, PictureTooLargeError
 from model.picture_format import PictureLimits, Structure, orientation, structure_of
-
-REGION_SIDE = 0.4
-"""Sides of the region around a point, as fractions of the picture's sides."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle in an upright picture: upper left corner and sides, all as fractions of the picture's sides.
-
-    Raises ValueError unless it has an area and lies within the picture.
-    """
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(number) for number in (self.x, self.y, self.width, self.height)):
-            raise ValueError("the numbers of a part of a picture must be finite")
-        if self.width <= 0 or self.height <= 0:
-            raise ValueError("the part of the picture has no area; width and height must be above 0")
-        # Numbers computed from pixels may be too large by rounding.
-        if self.x < 0 or self.y < 0 or self.x + self.width > 1 + 1e-6 or self.y + self.height > 1 + 1e-6:
-            raise ValueError("the part is not within the picture, which reaches from 0 to 1 both ways")
-
-    @classmethod
-    def around(cls, x: float, y: float, side: float = REGION_SIDE) -> Self:
-        """The region around a point: `side` wide and high, moved inside where the point is near an edge.
-
-        Raises ValueError unless the point is within the picture.
-        """
-        if not (0 <= x <= 1 and 0 <= y <= 1):
-            raise ValueError("the point is not within the picture, which reaches from 0 to 1 both ways")
-        left, top = (min(max(0.0, middle - side / 2), 1 - side) for middle in (x, y))
-        return cls(left, top, side, side)
-
-    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom in a picture of `width` x `height` pixels."""
-        right, bottom = min(1.0, self.x + self.width), min(1.0, self.y + self.height)
-        return self.x * width, self.y * height, right * width, bottom * height
-
+from model.region import Region, Spot
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -87,6 +46,9 @@ _DECODER_BYTES = 8
 ResizeRule = Literal["squash", "crop"]
 """`squash`: the whole picture to a square (paper, 3.3.2). `crop`: the largest central square."""
 
+
+Part = Region | Spot
+"""What may be asked about of a picture."""
 
 ReservePixels = Callable[[int], AbstractContextManager[object]]
 """Takes the number of pixels about to be decoded and gives a context manager, held until their memory is free."""
@@ -237,34 +199,58 @@ def picture_array(
     size: int,
     rule: ResizeRule,
     limits: PictureLimits = PictureLimits(),
-    region: Region | None = None,
+    region: Part | None = None,
     reserve: ReservePixels = nullcontext,
 ) -> npt.NDArray[np.uint8]:
-    """Decode a picture, turn it upright and resize it, or a `region` of it, to uint8 `[size, size, 3]`.
+    """A picture, or a `region` of it, as uint8 `[size, size, 3]`; the rest as `picture_arrays`."""
+    side = 1.0
+    if region is not None:
+        side = region.size if isinstance(region, Spot) else min(region.width, region.height)
+    (fitted,) = picture_arrays(data, size, rule, limits, side, lambda width, height: [region], reserve)
+    return fitted
 
-    A picture that Pillow has opened is taken as well, of any format; of `limits`, the number of bytes is not asked.
+
+def picture_arrays(
+    data: bytes | Image.Image,
+    size: int,
+    rule: ResizeRule,
+    limits: PictureLimits,
+    side: float,
+    regions: Callable[[int, int], Sequence[Part | None]],
+    reserve: ReservePixels = nullcontext,
+) -> list[npt.NDArray[np.uint8]]:
+    """Decode a picture once, turn it upright and resize regions of it, each to uint8 `[size, size, 3]`.
+
+    `regions` gives them by the width and the height of the upright picture, None for all of it; their sides, or
+    sizes, are at least `side`. A picture that Pillow has opened is taken as well, of any format; of `limits`,
+    the number of bytes is not asked.
 
     Pictures from files come through here in training and in serving, so that a tower sees the same pixels.
-    `reserve` is held while the decoded pixels are in memory. Raises as decode_picture, and PictureError where the
+    `reserve` is held while the decoded pixels are in memory. Raises as decode_picture, and PictureError where a
     region has fewer pixels than a picture must have.
     """
-    enough = enough_for(size)
-    if region is not None:
-        # The region alone must have enough pixels, so the whole picture needs more.
-        enough = math.ceil(min(enough / min(region.width, region.height), limits.max_pixels))
+    # A region alone must have enough pixels, so the whole picture needs more.
+    enough = math.ceil(min(enough_for(size) / side, limits.max_pixels))
     opened = _opened(data, limits, enough) if isinstance(data, bytes) else _given(data, limits)
     with reserve(opened.pixels):
         image = _decoded(opened)
-        if region is not None:
-            left, top, right, bottom = region.box(*image.size)
-            if min(right - left, bottom - top) < limits.min_side:
-                raise PictureError(
-                    f"the part of the picture is {right - left:.0f}x{bottom - top:.0f}; "
-                    f"each side must have at least {limits.min_side} pixels"
-                )
-        fitted = fit_picture(image, size, rule, region)
+        fitted = []
+        for part in regions(*image.size):
+            region = part.region(*image.size) if isinstance(part, Spot) else part
+            if region is not None:
+                _check_region(region, image, limits)
+            fitted.append(fit_picture(image, size, rule, region))
         del image, opened  # frees their memory before the reservation ends
         return fitted
+
+
+def _check_region(region: Region, image: Image.Image, limits: PictureLimits) -> None:
+    left, top, right, bottom = region.box(*image.size)
+    if min(right - left, bottom - top) < limits.min_side:
+        raise PictureError(
+            f"the part of the picture is {right - left:.0f}x{bottom - top:.0f}; "
+            f"each side must have at least {limits.min_side} pixels"
+        )
 
 
 _TURNS = {

@@ -119,8 +119,15 @@ class TowerRuntime:
         return "int8 by exact kernels" if exact else "int8"
 
     def embed_pictures(self, pictures: npt.NDArray[np.uint8]) -> PictureEmbeddings:
-        """Embed uint8 `[B, size, size, 3]` pictures that `fit_picture` brought to the bundle's size."""
-        outputs = self._run(self._image_session, IMAGE_TOWER, {"pictures": pictures})
+        """Embed uint8 `[B, size, size, 3]` pictures that `fit_picture` brought to the bundle's size.
+
+        They are computed together, or one after another by a tower that was exported for one picture at a time.
+        """
+        count = len(pictures) if self._image_session.get_inputs()[0].shape[0] == 1 else 1
+        parts = [
+            self._run(self._image_session, IMAGE_TOWER, {"pictures": part}) for part in np.split(pictures, count)
+        ]
+        outputs = parts[0] if count == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)]
         named = dict(zip(self._image_outputs, outputs, strict=True))
         return PictureEmbeddings(named["embedding"], named.get("cells"), named.get("objects"))
 

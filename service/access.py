@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.problems import problem_response
-from service.request import Headers, application_path, is_search, with_headers
+from service.request import Headers, application_path, searches, with_headers
 
 # Keys
 
@@ -110,13 +110,14 @@ class Buckets:
         self._now = now
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, client: str) -> float:
-        """Take one token; where there is none, the seconds until there is one, else 0."""
+    def take(self, client: str, tokens: int = 1) -> float:
+        """Take `tokens`, at most `burst`; where there are fewer, the seconds until there are so many, else 0."""
+        wanted = float(min(tokens, self._burst))
         now = self._now()
         left, at = self._left.pop(client, (float(self._burst), now))
         left = min(self._burst, left + self._rate * (now - at))
-        wait = max(0.0, (1.0 - left) / self._rate)
-        self._left[client] = (left if wait else left - 1.0, now)
+        wait = max(0.0, (wanted - left) / self._rate)
+        self._left[client] = (left if wait else left - wanted, now)
         if len(self._left) > _MOST_CLIENTS:
             self._left.popitem(last=False)
         return wait
@@ -138,8 +139,9 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
-        if self._buckets is not None and is_search(scope):
-            wait = self._buckets.take(_client(scope))
+        tokens = searches(scope)
+        if self._buckets is not None and tokens:
+            wait = self._buckets.take(_client(scope), tokens)
             if wait:
                 seconds = math.ceil(wait)
                 detail = f"more than {self._rate:g} searches a second from one client; try again in {seconds} s"

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from index.answers.recommender import PixelBound, Recommender
+from index.answers.pixel_room import PixelBound
+from index.answers.recommender import Recommender
 from index.generation import GENERATIONS, POINTER, pointed_to
 from model.errors import LibraryError, SoundsAwayError
 from model.threads import available_cpus, give_memory_back, run_aside, share_threads

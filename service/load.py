@@ -124,8 +124,9 @@ _WEIGHT = 0.1
 class PictureQueue:
     """Work on `threads` threads of its own; at most `places` pieces of it wait for one, first come, first served.
 
-    `changed` is called with how many wait and how many run. A piece counts until its thread is done with it, also
-    where nobody waits for the result any more, as nobody does `deadline` seconds after it began.
+    A piece of cost n takes the room of n others, also while it is done. `changed` is called with how many wait and
+    how many run. A piece counts until its thread is done with it, also where nobody waits for the result any more,
+    as nobody does `deadline` seconds after it began.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class PictureQueue:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
         self._lock = threading.Lock()
         self._inside = 0
+        self._pieces = 0
         self._began: dict[int, float] = {}
         self._seconds = _FIRST_GUESS
         self._start(threading.Barrier(threads))
@@ -149,7 +151,7 @@ class PictureQueue:
     @property
     def waiting(self) -> int:
         """Pieces of work that wait for a thread."""
-        return max(0, self._inside - self.running)
+        return max(0, self._pieces - self.running)
 
     @property
     def running(self) -> int:
@@ -165,8 +167,13 @@ class PictureQueue:
 
     @property
     def full(self) -> bool:
-        """Whether `submit` would refuse."""
-        return self._inside >= self._threads + self.places
+        """Whether `submit` would refuse any piece."""
+        return not self.fits(1)
+
+    def fits(self, cost: int) -> bool:
+        """Whether `submit` would take a piece of this cost. One that costs more than all there is goes in alone."""
+        most = self._threads + self.places
+        return self._inside + min(cost, most) <= most
 
     @property
     def retry_after(self) -> int:
@@ -177,25 +184,27 @@ class PictureQueue:
         """The problem for a request that finds no place."""
         return ProblemError(
             503,
-            f"the service is busy: {self.places} requests wait already; try again in {self.retry_after} s",
+            f"the service is busy: {self.waiting} requests wait already; try again in {self.retry_after} s",
             reason="queue_full",
             headers={"Retry-After": str(self.retry_after)},
         )
 
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
+    def submit(self, work: Callable[[], T], cost: int = 1) -> "Future[T]":
         """Let a thread do `work`. Cancelling the future takes it out of the queue, if it still waits there.
 
-        Raises ProblemError (503) where the queue is full.
+        Raises ProblemError (503) where the queue has no room for it.
         """
+        taken = min(cost, self._threads + self.places)
         with self._lock:
-            if self.full:
+            if not self.fits(cost):
                 raise self.refusal()
-            self._inside += 1
+            self._inside += taken
+            self._pieces += 1
             self._changed(self.waiting, self.running)
         # The pool keeps cancelled work until a thread comes to it; what the work holds, a picture, must go at once.
         held = [work]
-        future = self._pool.submit(self._run, held)
-        future.add_done_callback(lambda _: self._leave(held))
+        future = self._pool.submit(self._run, held, cost)
+        future.add_done_callback(lambda _: self._leave(held, taken))
         return future
 
     def close(self) -> None:
@@ -211,7 +220,7 @@ class PictureQueue:
             barrier.abort()
             raise MemoryError(f"there is not enough memory for {self._threads} threads") from error
 
-    def _run(self, held: list[Callable[[], T]]) -> T:
+    def _run(self, held: list[Callable[[], T]], cost: int) -> T:
         began = perf_counter()
         with self._lock:
             self._began[threading.get_ident()] = began
@@ -221,12 +230,13 @@ class PictureQueue:
         finally:
             with self._lock:
                 del self._began[threading.get_ident()]
-                self._seconds += _WEIGHT * (perf_counter() - began - self._seconds)
+                self._seconds += _WEIGHT * ((perf_counter() - began) / cost - self._seconds)
 
-    def _leave(self, held: list[Callable[[], T]]) -> None:
+    def _leave(self, held: list[Callable[[], T]], taken: int) -> None:
         held.clear()
         with self._lock:
-            self._inside -= 1
+            self._inside -= taken
+            self._pieces -= 1
             self._changed(self.waiting, self.running)
 
 

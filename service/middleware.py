@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.load import PictureQueue
 from service.problems import ProblemError, problem_response
-from service.request import Headers, application_path, is_search, new_request_id, set_request_id, with_headers
+from service.request import Headers, application_path, new_request_id, searches, set_request_id, with_headers
 
 # The headers of every answer
 
@@ -243,7 +243,7 @@ def _without(headers: Headers, name: bytes) -> Headers:
 
 
 class Backpressure:
-    """Middleware that answers 503 with Retry-After at once to a search while `queue` is full.
+    """Middleware that answers 503 with Retry-After at once to a search for which `queue` has no room.
 
     It stands before routing and parsing, so that a refusal costs next to nothing. The body that may follow is
     read and thrown away by the server.
@@ -255,7 +255,8 @@ class Backpressure:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
-        if self.queue.full and is_search(scope):
+        cost = searches(scope)
+        if cost and not self.queue.fits(cost):
             refusal = self.queue.refusal()
             scope.setdefault("state", {})["refused"] = refusal.reason
             await problem_response(503, refusal.detail, headers=refusal.headers)(scope, receive, send)

@@ -11,6 +11,8 @@ from random import getrandbits
 from starlette.datastructures import QueryParams
 from starlette.types import Message, Scope, Send
 
+from model.region import MOST_PLACES
+
 Headers = list[tuple[bytes, bytes]]
 
 _current: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -40,18 +42,24 @@ def application_path(scope: Scope) -> str:
     return path.removeprefix(prefix)
 
 
-_SEARCH = re.compile(r"POST /(recommend|similar)|GET /sounds/[^/]+/similar")
+_SEARCH = re.compile(r"POST /(recommend|recommend/map|similar)|GET /sounds/[^/]+/similar")
+_MAP = "/recommend/map"
 _TEXT = "q"
 
 
-def is_search(scope: Scope) -> bool:
-    """Whether it searches, by vectors or by words; for middlewares, which see the request before it is routed."""
+def searches(scope: Scope) -> int:
+    """How many searches it is, by vectors or by words, 0 where it is none; a map is one for each of its places.
+
+    For middlewares, which see the request before it is routed.
+    """
     if scope["type"] != "http":
-        return False
+        return 0
     path = scope["path"].removeprefix(scope.get("root_path", ""))
     if path == "/sounds" and scope["method"] == "GET":
-        return bool(QueryParams(scope["query_string"]).get(_TEXT, "").strip())
-    return _SEARCH.fullmatch(f"{scope['method']} {path}") is not None
+        return int(bool(QueryParams(scope["query_string"]).get(_TEXT, "").strip()))
+    if _SEARCH.fullmatch(f"{scope['method']} {path}") is None:
+        return 0
+    return MOST_PLACES if path == _MAP else 1
 
 
 def with_headers(send: Send, change: Callable[[Headers], Headers]) -> Send:

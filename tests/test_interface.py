@@ -34,9 +34,10 @@ from model.errors import (
     PictureFormatError,
     PictureTooLargeError,
 )
-from model.picture import Region
 from model.picture_format import PictureLimits
+from model.region import Region
 from thud import Bundle, Recommender, SoundIndex
+from training.synthesis.textures import texture
 
 ROOT = Path(__file__).parents[1]
 SOUNDS = 4
@@ -87,6 +88,7 @@ def test_the_public_names() -> None:
     assert set(thud.__all__) == {
         "Bundle",
         "PictureLimits",
+        "PictureMap",
         "Recommendation",
         "Recommender",
         "Region",
@@ -160,6 +162,42 @@ def test_what_is_answered(folder: Path, recommender: Recommender) -> None:
     assert answer.stages.network > 0
     part = recommender.recommend(folder / "photo.jpg", region=Region(0, 0, 0.5, 0.5))
     assert part.materials != answer.materials
+
+
+def test_a_map_has_the_sounds_of_each_place(folder: Path, recommender: Recommender) -> None:
+    found = recommender.map(folder / "photo.jpg", k=2)
+    assert (found.bundle, found.index, found.library) == (recommender.bundle.id, recommender.index.id, SOUNDS)
+    assert [len(place.sounds) for place in found.places] == [2] * (found.columns * found.rows)
+    assert found.stages.network > 0
+    for sound in found.sounds:
+        assert (recommender.index.root / sound.path).is_file()
+    http, terminal = json.loads(found.json()), json.loads(found.json(for_terminal=True))
+    assert [sound.pop("path") for sound in terminal["sounds"]] == [sound.path for sound in found.sounds]
+    assert terminal == http
+    under = json.loads(found.json("/thud"))["sounds"]
+    assert [one["url"] for one in under] == [f"/thud/sounds/{one.id}" for one in found.sounds]
+    with pytest.raises(ValueError, match="k is 0"):
+        recommender.map(folder / "photo.jpg", k=0)
+
+
+def test_the_places_of_a_mosaic_are_told_apart(recommender: Recommender) -> None:
+    """By the bundle that ships: four drawn materials, each of which it tells alone, in one picture."""
+    side, materials = 320, ("rock", "grass", "tile", "water")
+    mosaic = Image.new("RGB", (2 * side, 2 * side))
+    for number, material in enumerate(materials):
+        drawn = Image.fromarray(texture(material, np.random.default_rng(0), side, side))
+        alone = recommender.recommend(drawn).materials
+        assert alone is not None
+        assert alone[0].name == material
+        mosaic.paste(drawn, (number % 2 * side, number // 2 * side))
+
+    found = recommender.map(mosaic)
+
+    told = [place.materials[0].name for place in found.places if place.materials]
+    last = found.columns - 1
+    assert [told[0], told[last], told[-1 - last], told[-1]] == list(materials)
+    assert found.materials is not None
+    assert sum(one.share for one in found.materials) == pytest.approx(1, abs=1e-5)
 
 
 def test_one_serialiser_writes_for_http_and_for_the_terminal(folder: Path, recommender: Recommender) -> None:

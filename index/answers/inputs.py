@@ -19,6 +19,11 @@ SoundSource = str | os.PathLike[str] | bytes
 """A sound: the path of its file, or the bytes of the file."""
 
 
+def picture_data(source: PictureSource, limits: PictureLimits) -> bytes | Image.Image:
+    """A picture as `model.picture` takes it. Raises as `read_picture`."""
+    return source if isinstance(source, bytes | Image.Image) else read_picture(Path(source), limits)
+
+
 def read_picture(source: Path | IO[bytes], limits: PictureLimits) -> bytes:
     """The bytes of a picture's file. Of a file that is too large, only one byte more than the limit is read.
 

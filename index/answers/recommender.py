@@ -2,50 +2,37 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
-from PIL import Image
 
 from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
 from index.answers.answer import Asked, recommendation, rounded
 from index.answers.feedback import Feedback, told_materials, told_probabilities, towards_materials
-from index.answers.inputs import PictureSource, SoundSource, digest_of, probe_picture, read_picture
-from index.answers.objects import MaterialFit, shares, shown_objects
+from index.answers.inputs import PictureSource, SoundSource, digest_of, picture_data, probe_picture
+from index.answers.mapping import picture_map
+from index.answers.objects import shares
+from index.answers.picture_map import MAP_K, PictureMap
+from index.answers.pixel_room import PixelBound, Room, Unbounded
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.search import SoundIndex
+from index.answers.seen import seen
 from index.catalogue.filters import SoundFilter
 from model import PRETRAINED
 from model.bundle import Bundle
 from model.errors import BundleError, FilterError
 from model.heads import MaterialHeads
-from model.picture import Region, has_contrast, picture_array
+from model.picture import Part, picture_array, picture_arrays
 from model.picture_format import PictureLimits
+from model.region import PLACE_SIZE, Grid, Spot
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus
-
-
-class PixelBound(Protocol):
-    """Bounds the pixels that are decoded at the same time, in all pictures together; safe to use from threads."""
-
-    def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
-        """A context that is held while so many pixels are in memory.
-
-        Entering it may wait for other pictures; it raises BusyError instead of waiting longer than `until`, in
-        seconds of `time.monotonic`.
-        """
-        ...
-
-
-class _Unbounded:
-    def take(self, pixels: int, until: float) -> AbstractContextManager[object]:
-        return nullcontext()
 
 
 class Recommender:
@@ -77,7 +64,7 @@ class Recommender:
         self.index = index
         self._heads = heads
         self._limits = limits
-        self.pixel_bound = pixel_bound or _Unbounded()
+        self.pixel_bound = pixel_bound or Unbounded()
         self._object_weight = object_weight
         self._diversity = diversity
 
@@ -130,7 +117,7 @@ class Recommender:
         picture: PictureSource,
         k: int = 10,
         *,
-        region: Region | None = None,
+        region: Part | None = None,
         until: float = math.inf,
         object_weight: float | None = None,
         only: SoundFilter | None = None,
@@ -162,38 +149,26 @@ class Recommender:
         feedback, told = Feedback(tuple(more), tuple(less)), told_materials(shows)
         if told and self._heads is None:
             raise FilterError("the bundle does not know materials, so that it cannot be told any", "shows")
-        data = picture if isinstance(picture, bytes | Image.Image) else read_picture(Path(picture), self._limits)
-        spec = self.bundle.spec
-        waited = 0.0
-
-        @contextmanager
-        def bound(pixels: int) -> Iterator[None]:
-            nonlocal waited
-            came = perf_counter()
-            with self.pixel_bound.take(pixels, until):
-                waited = perf_counter() - came
-                yield
-
+        data = picture_data(picture, self._limits)
+        spec = self.bundle.spec.picture
+        room = Room(self.pixel_bound, until)
         began = perf_counter()
-        pixels = picture_array(data, spec.picture.size, spec.picture.resize, self._limits, region, bound)
+        pixels = picture_array(data, spec.size, spec.resize, self._limits, region, room.reserve)
         decoded = perf_counter()
-        found = self.towers.embed_pictures(pixels[None])
+        (found,) = seen(self.towers, self._heads, [pixels])
         embedded = perf_counter()
-        embedding, objects = found.embedding[0], shown_objects(found.objects, spec.objects)
         weight = self._object_weight if object_weight is None else object_weight
         if not 0 <= weight <= 1:
             raise ValueError(f"object_weight is {weight}; it must be from 0 to 1")
-        in_picture, query = None, embedding
-        if self._heads is not None and told:
-            in_picture, query = told_probabilities(told), towards_materials(embedding, told, self._heads)
-        elif self._heads is not None:
-            in_picture = rounded(self._heads.pictures(embedding[None])[0])
-        fit = MaterialFit(self._heads, in_picture) if self._heads is not None and in_picture is not None else None
+        query = found.embedding
+        if told and self._heads is not None:
+            query = towards_materials(query, told, self._heads)
+            found = replace(found, materials=told_probabilities(told), recognised=True)
         matches = self.index.search(
             query,
             k,
-            shares(objects or (), weight),
-            fit,
+            shares(found.objects or (), weight),
+            found.fit(self._heads),
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
@@ -206,16 +181,48 @@ class Recommender:
                 told,
             ),
         )
-        calibration = self.bundle.spec.calibration
-        recognised = True if told else None
-        if not told and self._heads is not None and calibration is not None:
-            # In a picture without contrast nothing is recognised, whatever its embedding.
-            clear = self._heads.recognised(embedding[None], calibration.recognised)[0]
-            recognised = has_contrast(pixels) and bool(clear)
-        asked = Asked(k, in_picture, recognised, objects)
+        asked = Asked(k, found.materials, found.recognised, found.objects)
         answer = recommendation(self.bundle.id, self.index, self._heads, asked, matches)
-        searched = perf_counter()
-        answer.stages = Stages(waited, decoded - began - waited, embedded - decoded, searched - embedded)
+        answer.stages = room.stages(began, decoded, embedded)
+        return answer
+
+    def map(
+        self, picture: PictureSource, k: int = MAP_K, *, until: float = math.inf, only: SoundFilter | None = None
+    ) -> PictureMap:
+        """What is at each place of `picture`, and the `k` sounds nearest to each, best first: for touching it.
+
+        Each place is answered as `recommend` answers about its region alone, from one decoding and one run of the
+        image tower; the rest as there. Raises as `recommend`, PictureError also where a place has too few pixels.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        data = picture_data(picture, self._limits)
+        spec = self.bundle.spec.picture
+        room = Room(self.pixel_bound, until)
+        grids: list[Grid] = []
+
+        def places(width: int, height: int) -> tuple[Spot, ...]:
+            grids.append(Grid.of(width, height))
+            return grids[-1].places
+
+        began = perf_counter()
+        pixels = picture_arrays(data, spec.size, spec.resize, self._limits, PLACE_SIZE, places, room.reserve)
+        decoded = perf_counter()
+        found = seen(self.towers, self._heads, pixels)
+        embedded = perf_counter()
+        matches = [
+            self.index.search(
+                one.embedding,
+                k,
+                shares(one.objects or (), self._object_weight),
+                one.fit(self._heads),
+                only=only,
+                diversity=self._diversity,
+            )
+            for one in found
+        ]
+        answer = picture_map(self.bundle.id, self.index, grids[-1], found, matches)
+        answer.stages = room.stages(began, decoded, embedded)
         return answer
 
     def recommend_by_sound(

@@ -6,27 +6,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from index import DIVERSITY
-from index.commands.answer_table import print_answer
 from index.commands.export_options import Export, write_export
 from index.commands.filter_options import number
 
 if TYPE_CHECKING:
+    from index.answers.picture_map import PictureMap
     from index.answers.recommendation import Recommendation
     from index.answers.search import SoundIndex
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def count_option(command: Command) -> Command:
-    """Adds the option `-k`."""
+DEFAULT_K = 10
+
+
+def count_option(shown: str = str(DEFAULT_K)) -> Callable[[Command], Command]:
+    """Adds the option `-k`, None where it is not given; `shown`: what the help says it is then."""
     return click.option(
-        "-k",
-        "--k",
-        type=click.IntRange(min=1),
-        default=10,
-        show_default=True,
-        help="How many sounds to recommend.",
-    )(command)
+        "-k", "--k", type=click.IntRange(min=1), show_default=shown, help="How many sounds to recommend."
+    )
 
 
 def diversity_option(command: Command) -> Command:
@@ -57,11 +55,20 @@ def answer_options(command: Command) -> Command:
     return click.option("--cursor", help="The `next` of an answer to the same question: go on from there.")(command)
 
 
-def show_answer(answer: "Recommendation", index: "SoundIndex", export: Export, *, as_json: bool) -> None:
+def show_answer(
+    answer: "Recommendation | PictureMap", index: "SoundIndex", export: Export, *, as_json: bool
+) -> None:
     """Write the files that were asked for, and print the answer."""
-    found = [index.sound(result.id) for result in answer.results]
+    from index.answers.recommendation import Recommendation
+    from index.commands.answer_table import print_answer
+    from index.commands.map_table import print_map
+
+    sounds = answer.results if isinstance(answer, Recommendation) else answer.sounds
+    found = [index.sound(one.id) for one in sounds]
     write_export(export, index, [record for record in found if record is not None])
     if as_json:
         click.echo(answer.json(for_terminal=True))
-    else:
+    elif isinstance(answer, Recommendation):
         print_answer(answer, index.root)
+    else:
+        print_map(answer, index.root)

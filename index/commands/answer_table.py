@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from model.terminal import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from index.answers.recommendation import Recommendation
@@ -18,13 +19,19 @@ def percent(probability: float) -> str:
     return ">99%" if probability > 0.99 else f"{100 * probability:.0f}%"
 
 
-def print_answer(answer: "Recommendation", sounds: Path) -> None:
-    """Print what was recognised, and the sounds, which lie in the folder `sounds`."""
+def plain_console() -> "Console":
+    """Where tables are printed."""
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 10_000  # into a file or a pipe, nothing is wrapped or cut
+    return console
+
+
+def print_answer(answer: "Recommendation", sounds: Path) -> None:
+    """Print what was recognised, and the sounds, which lie in the folder `sounds`."""
+    console = plain_console()
     if answer.recognised is False:
         console.print("no material recognised")
     elif answer.materials is not None:

@@ -9,6 +9,7 @@ import click
 
 from index import OBJECT_WEIGHT
 from index.commands.answer_options import (
+    DEFAULT_K,
     answer_options,
     count_option,
     diversity_option,
@@ -20,6 +21,8 @@ from index.commands.filter_options import filter_options, library_options, numbe
 from model.errors import LibraryError
 
 if TYPE_CHECKING:
+    from index.answers.picture_map import PictureMap
+    from index.answers.recommendation import Recommendation
     from index.answers.search import SoundIndex
 
 
@@ -29,7 +32,13 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
 )
 @library_options
-@count_option
+@count_option("10; at each place of a map 3")
+@click.option(
+    "--map",
+    "as_map",
+    is_flag=True,
+    help="Recommend sounds for each place of PICTURE, for touching it, and say what is where.",
+)
 @click.option(
     "--object-weight",
     type=click.FloatRange(0, 1),
@@ -50,7 +59,8 @@ def recommend(
     picture: Path,
     bundle: Path,
     index: Path,
-    k: int,
+    k: int | None,
+    as_map: bool,
     object_weight: float,
     diversity: float,
     shows: tuple[str, ...],
@@ -62,21 +72,29 @@ def recommend(
 ) -> None:
     """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
     from index.answers.inputs import read_picture
+    from index.answers.picture_map import MAP_K
     from index.answers.recommender import Recommender
     from model.picture_format import PictureLimits
 
+    if as_map and (cursor is not None or shows or more or less):
+        raise click.UsageError("--map has no --cursor, --shows, --more and --less")
     only, export = taken(options), export_of(options)
     # Read first: a picture that cannot be used is refused without waiting for the towers.
     data = read_picture(_stream(picture), PictureLimits())
     with Recommender.open(bundle, index, object_weight=object_weight, diversity=diversity) as recommender:
-        answer = recommender.recommend(data, k, only=only, cursor=cursor, shows=shows, more=more, less=less)
+        if as_map:
+            answer: Recommendation | PictureMap = recommender.map(data, k or MAP_K, only=only)
+        else:
+            answer = recommender.recommend(
+                data, k or DEFAULT_K, only=only, cursor=cursor, shows=shows, more=more, less=less
+            )
         show_answer(answer, recommender.index, export, as_json=as_json)
 
 
 @click.command()
 @click.argument("sound")
 @library_options
-@count_option
+@count_option()
 @diversity_option
 @feedback_options
 @filter_options
@@ -86,7 +104,7 @@ def similar(
     sound: str,
     bundle: Path,
     index: Path,
-    k: int,
+    k: int | None,
     diversity: float,
     more: tuple[str, ...],
     less: tuple[str, ...],
@@ -101,13 +119,17 @@ def similar(
     """
     from index.answers.recommender import Recommender
 
-    only, export = taken(options), export_of(options)
+    k, only, export = k or DEFAULT_K, taken(options), export_of(options)
     with Recommender.open(bundle, index, diversity=diversity) as recommender:
         known = _id_of(sound, recommender.index)
         if known is not None:
-            answer = recommender.recommend_like(known, k, only=only, cursor=cursor, more=more, less=less)
+            answer = recommender.recommend_like(
+                known, k or DEFAULT_K, only=only, cursor=cursor, more=more, less=less
+            )
         else:
-            answer = recommender.recommend_by_sound(Path(sound), k, only=only, cursor=cursor, more=more, less=less)
+            answer = recommender.recommend_by_sound(
+                Path(sound), k or DEFAULT_K, only=only, cursor=cursor, more=more, less=less
+            )
         show_answer(answer, recommender.index, export, as_json=as_json)
 
 

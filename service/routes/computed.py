@@ -14,6 +14,7 @@ from index.answers.recommendation import Stages
 from index.answers.recommender import Recommender
 from service.load import PictureQueue, UploadMemory
 from service.problems import ProblemError
+from service.request import searches
 from service.settings import Settings
 from service.state import state_of
 from service.upload import UploadKind, client_gone, receive_upload
@@ -53,7 +54,10 @@ class Computing:
         self._memory = UploadMemory(settings.upload_memory_bytes)
 
     async def of_upload(
-        self, request: Request, kind: UploadKind, compute: Callable[[Recommender, bytes, float], Answer]
+        self,
+        request: Request,
+        kind: UploadKind,
+        compute: Callable[[Recommender, bytes, float], Answer],
     ) -> Response:
         """The answer that `compute` makes of the picture or sound in the request's body.
 
@@ -112,7 +116,8 @@ class Computing:
             # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
             return _Computed(answer.json(root_path), {"queue": waited} | vars(answer.stages))
 
-        computed = await _unless_gone(request, asyncio.wrap_future(self._queue.submit(work)))
+        submitted_work = self._queue.submit(work, searches(request.scope))
+        computed = await _unless_gone(request, asyncio.wrap_future(submitted_work))
         for stage, seconds in computed.seconds.items():
             state.metrics.stage(stage, seconds)
         return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})

@@ -2,9 +2,10 @@
 
 from pydantic import BaseModel, Field
 
-from model.picture import REGION_SIDE, Region
+from model.picture import Part
+from model.region import LEAST_SIZE, PLACE_SIZE, Region, Spot
 from service.problems import ProblemError
-from service.routes.parameters import decimal
+from service.routes.parameters import DecimalNumber, decimal
 
 _LONGEST = 200
 
@@ -21,19 +22,28 @@ class AskedPart(BaseModel):
     )
     at: str | None = Field(
         None,
-        description="Asks about what is around a point of the picture: x and y as fractions of it. The part is "
-        f"{REGION_SIDE:g} of the picture wide and high.",
+        description="Asks about what is in a square around a point of the picture: x and y as fractions of it.",
         examples=["0.25,0.8"],
         max_length=_LONGEST,
     )
+    size: DecimalNumber | None = Field(
+        None,
+        ge=LEAST_SIZE,
+        le=1,
+        description="How wide and high the square around `at` is, as a fraction of the picture's shorter side; "
+        f"{PLACE_SIZE:g} where it is not given. Only together with `at`.",
+        examples=[0.3],
+    )
 
-    def part(self) -> Region | None:
+    def part(self) -> Part | None:
         """The part that they name, None where that is the whole picture.
 
         Raises ProblemError (422) for what names no part.
         """
         if self.box is not None and self.at is not None:
             raise ProblemError(422, "box and at are two ways to ask about a part; send one of them", "query.at")
+        if self.size is not None and self.at is None:
+            raise ProblemError(422, "size is that of the part around at; send at, too", "query.size")
         if self.box is not None:
             x, y, width, height = _numbers(self.box, "box", ("x", "y", "width", "height"))
             try:
@@ -43,7 +53,7 @@ class AskedPart(BaseModel):
         if self.at is not None:
             x, y = _numbers(self.at, "at", ("x", "y"))
             try:
-                return Region.around(x, y)
+                return Spot(x, y, PLACE_SIZE if self.size is None else self.size)
             except ValueError as error:
                 raise ProblemError(422, str(error), "query.at") from error
         return None

@@ -1,13 +1,17 @@
 """What is near: sounds for a picture, for a sound that is sent, for a sound of the library."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
+from index.answers.picture_map import MAP_K, PictureMap
 from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from model.errors import PictureFormatError
+from model.region import MOST_PLACES
 from model.sound import SoundLimits
 from service.problems import problem_responses
 from service.routes.computed import Computing
@@ -29,6 +33,7 @@ _BUSY = (
     "Where too many requests wait already, the answer is 503, and where one client asks too often, 429, both with "
     "Retry-After."
 )
+_MOST_AT_A_PLACE = 10
 _NEXT = "With `next` of an answer as `cursor`, the same request gets the sounds after it, also from another index."
 
 
@@ -72,11 +77,21 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
     class AskedBySound(AskedOrder, AskedFeedback, AskedFilter, AskedCount):
         """The query parameters, `k` first."""
 
+    class AskedMap(AskedFilter):
+        """The query parameters."""
+
+        k: WholeNumber = Field(
+            MAP_K,
+            ge=1,
+            le=_MOST_AT_A_PLACE,
+            description="How many sounds each place has; fewer where there are fewer.",
+        )
+
     async def recommend(request: Request, asked: Annotated[AskedByPicture, Query()]) -> Response:
         part, only = asked.part(), asked.only()
 
         def compute(recommender: Recommender, picture: bytes, until: float) -> Recommendation:
-            try:
+            with _advising(picture):
                 return recommender.recommend(
                     picture,
                     asked.k,
@@ -90,8 +105,15 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
                     more=asked.more,
                     less=asked.less,
                 )
-            except PictureFormatError as error:
-                raise PictureFormatError(f"{error}{_advice(picture)}") from error
+
+        return await computing.of_upload(request, PICTURE, compute)
+
+    async def recommend_map(request: Request, asked: Annotated[AskedMap, Query()]) -> Response:
+        only = asked.only()
+
+        def compute(recommender: Recommender, picture: bytes, until: float) -> PictureMap:
+            with _advising(picture):
+                return recommender.map(picture, asked.k, until=until, only=only)
 
         return await computing.of_upload(request, PICTURE, compute)
 
@@ -145,6 +167,17 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             **_of_upload(PICTURE),
         ),
         DirectRoute(
+            "/recommend/map",
+            recommend_map,
+            summary="Recommend sounds for each place of a picture",
+            description="For touching a picture: divides it into places, which overlap, and returns for each of "
+            "them what it may be of and the `k` sounds that are nearest, best first, as `/recommend` does for "
+            f"a part of a picture. It takes as long as {MOST_PLACES} pictures, and counts as so many in the queue "
+            f"and the rate. The picture may be as there. {_BUSY}",
+            response_description="What is at each place, and the sounds.",
+            **_of_upload(PICTURE, PictureMap),
+        ),
+        DirectRoute(
             "/similar",
             similar_to_upload,
             summary="Find sounds like one that is sent",
@@ -167,19 +200,29 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
     ]
 
 
-def _answering(*statuses: int) -> dict[str, Any]:
+def _answering(*statuses: int, model: type[Recommendation | PictureMap] = Recommendation) -> dict[str, Any]:
     """What all of these routes have in common, with the errors that one has."""
     return {
         "tags": ["recommending"],
-        "response_model": Recommendation,
+        "response_model": model,
         "responses": problem_responses(*statuses),
     }
 
 
-def _of_upload(upload: UploadKind) -> dict[str, Any]:
+def _of_upload(upload: UploadKind, model: type[Recommendation | PictureMap] = Recommendation) -> dict[str, Any]:
     """What the routes have in common that are sent something."""
     statuses = (400, 408, 413, 415, 422, 429, 500, 503)
-    return _answering(*statuses) | {"methods": ["POST"], "openapi_extra": {"requestBody": request_body(upload)}}
+    common = _answering(*statuses, model=model)
+    return common | {"methods": ["POST"], "openapi_extra": {"requestBody": request_body(upload)}}
+
+
+@contextmanager
+def _advising(picture: bytes) -> Iterator[None]:
+    """Adds to the error for a picture of another format what to do about it."""
+    try:
+        yield
+    except PictureFormatError as error:
+        raise PictureFormatError(f"{error}{_advice(picture)}") from error
 
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")

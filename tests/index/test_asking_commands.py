@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,23 @@ def test_recommend_goes_on_after_k(picture: Path, options: tuple[str, ...]) -> N
     assert (first["returned"], rest["returned"], rest["next"]) == (3, 2, None)
 
 
+def test_a_map_says_what_is_where(picture: Path, options: tuple[str, ...], tmp_path: Path) -> None:
+    answer = asked("recommend", picture, "--map", *options, "-k", "2")
+    assert (answer["columns"] * answer["rows"], answer["library"]) == (len(answer["places"]), 5)
+    assert all(len(place["sounds"]) == 2 for place in answer["places"])
+    paths = {one["path"] for one in answer["sounds"]}
+    assert paths <= {path for path, *_ in ROWS}
+
+    done = thud("recommend", str(picture), "--map", *options, "--zip", str(tmp_path / "map.zip"))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode().splitlines()
+    assert lines[0].split() == ["x", "y", "material", "sounds"]
+    assert len(lines) == 1 + len(answer["places"]) + 1
+    assert lines[-1].startswith("3 of 5 sounds in ")
+    with zipfile.ZipFile(tmp_path / "map.zip") as archive:
+        assert sum(name.endswith(".wav") for name in archive.namelist()) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -173,6 +191,8 @@ def test_recommend_goes_on_after_k(picture: Path, options: tuple[str, ...]) -> N
         (("recommend", "PICTURE", "--shows", "wood"), "the bundle does not know materials"),
         (("recommend", "PICTURE", "--more", "0123"), "there is no sound '0123' in this index"),
         (("recommend", "PICTURE", "--more", "0123", "--less", "0123"), "'0123' is named by more and by less"),
+        (("recommend", "PICTURE", "--map", "--cursor", "abc"), "--map has no --cursor"),
+        (("recommend", "PICTURE", "--map", "--shows", "wood"), "--map has no --cursor, --shows"),
     ],
 )
 def test_what_is_no_such_thing_is_refused_in_one_line(

@@ -17,7 +17,7 @@ from index.building.build import build_index
 from index.nearest import vectors as index_vectors
 from index.nearest.vectors import Vectors, normalised
 from model.bundle import Bundle, Hubness, ObjectSpec
-from model.picture import Region
+from model.region import Region
 from tests.index.conftest import Strike
 from tests.tiny_bundle import tiny_heads, write_tiny_bundle, write_tiny_bundle_with_bank
 

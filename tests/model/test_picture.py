@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,14 @@ from PIL import Image
 
 from model.errors import PictureError, PictureFormatError, PictureTooLargeError
 from model.picture import (
-    REGION_SIDE,
-    Region,
     ResizeRule,
     decode_picture,
     fit_picture,
     picture_array,
+    picture_arrays,
 )
 from model.picture_format import PictureLimits
+from model.region import Grid, Region
 from tests.model.pictures import encode, gradient
 
 
@@ -224,32 +225,30 @@ def test_a_region_with_too_few_pixels() -> None:
         picture_array(quarters(64, 48), 64, "squash", region=Region(0.1, 0.1, 0.1, 0.1))
 
 
-@pytest.mark.parametrize(
-    ("numbers", "match"),
-    [
-        ((0.0, 0.0, 0.0, 0.5), "no area"),
-        ((0.0, 0.0, 0.5, -0.1), "no area"),
-        ((-0.1, 0.0, 0.5, 0.5), "within"),
-        ((0.6, 0.0, 0.5, 0.5), "within"),
-        ((0.0, 0.6, 0.5, 0.5), "within"),
-        ((float("nan"), 0.0, 0.5, 0.5), "finite"),
-        ((0.0, 0.0, float("inf"), 0.5), "finite"),
-    ],
-)
-def test_an_invalid_region_is_refused(numbers: tuple[float, float, float, float], match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        Region(*numbers)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_regions_from_one_decoding_are_those_of_each_alone(kind: str) -> None:
+    data, seen = quarters(1600, 1200, 6, kind), []
+
+    def regions(width: int, height: int) -> list[Region | None]:
+        seen.append((width, height))
+        return [Region(x, y, 0.5, 0.5) for x, y in COLOURS] + [None]
+
+    found = picture_arrays(data, 64, "crop", PictureLimits(), 0.5, regions)
+
+    (size,) = seen
+    assert size[0] > size[1], "it is upright"
+    for pixels, (x, y) in zip(found, COLOURS, strict=False):
+        np.testing.assert_array_equal(pixels, picture_array(data, 64, "crop", region=Region(x, y, 0.5, 0.5)))
+    assert np.abs(found[-1].astype(int) - picture_array(data, 64, "crop")).mean() < 3
 
 
-@pytest.mark.parametrize(("x", "y"), [(0, 0), (0.5, 0.5), (1, 1), (0.05, 0.9)])
-def test_around_a_point(x: float, y: float) -> None:
-    region = Region.around(x, y)
-    assert (region.width, region.height) == (REGION_SIDE, REGION_SIDE)
-    assert region.x - 1e-9 <= x <= region.x + REGION_SIDE + 1e-9
-    assert region.y - 1e-9 <= y <= region.y + REGION_SIDE + 1e-9
+def test_the_pixels_of_all_regions_are_reserved_once() -> None:
+    reserved: list[int] = []
 
+    def reserve(pixels: int) -> AbstractContextManager[None]:
+        reserved.append(pixels)
+        return nullcontext()
 
-def test_around_a_point_outside() -> None:
-    for x, y in ((1.1, 0.5), (0.5, -0.1), (float("nan"), 0.5)):
-        with pytest.raises(ValueError, match="not within"):
-            Region.around(x, y)
+    data = quarters(640, 480)
+    picture_arrays(data, 64, "crop", PictureLimits(), 0.5, lambda *size: Grid.of(*size).places, reserve)
+    assert reserved == [640 * 480]

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
-from model.bundle import Bundle
+from model.bundle import IMAGE_TOWER, Bundle
 from model.runtime import TowerRuntime
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -49,3 +50,18 @@ def test_a_tower_in_float_is_opened_once(tmp_path: Path, monkeypatch: pytest.Mon
     runtime = TowerRuntime(bundle)
     assert runtime.precision == "float32"
     np.testing.assert_array_equal(runtime.embed_pictures(PICTURES).embedding, wanted)
+
+
+def test_a_tower_for_one_picture_at_a_time_embeds_several(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", with_objects=True)
+    tower = onnx.load(str(bundle.file(IMAGE_TOWER)))
+    tower.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save_model(tower, str(tmp_path / "one.onnx"))
+    one = write_tiny_bundle(tmp_path / "one", others={IMAGE_TOWER: tmp_path / "one.onnx"}, with_objects=True)
+
+    wanted, found = (TowerRuntime(each).embed_pictures(PICTURES) for each in (bundle, one))
+
+    assert found.objects is not None
+    assert wanted.objects is not None
+    np.testing.assert_allclose(found.embedding, wanted.embedding, atol=1e-6)
+    np.testing.assert_allclose(found.objects, wanted.objects, atol=1e-6)

@@ -60,6 +60,7 @@ def test_the_documentation_needs_no_internet(client: httpx.Client) -> None:
 def test_every_route_is_described(document: dict[str, Any]) -> None:
     assert set(document["paths"]) == {
         "/recommend",
+        "/recommend/map",
         "/similar",
         "/sounds",
         "/sounds.csv",

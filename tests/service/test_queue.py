@@ -8,13 +8,14 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 from PIL import Image
 from starlette.types import Message
 
+from index.answers.picture_map import PictureMap
 from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from model.errors import BundleError
@@ -221,6 +222,12 @@ class Hanging(Recommender):
         return hanging
 
     def recommend(self, picture: object, *_: object, **__: object) -> Recommendation:
+        self._hang(picture)
+
+    def map(self, picture: object, *_: object, **__: object) -> PictureMap:
+        self._hang(picture)
+
+    def _hang(self, picture: object) -> NoReturn:
         assert isinstance(picture, bytes)
         self.seen.append(picture)
         self.begun.set()

@@ -59,7 +59,7 @@ def answers_to_schemathesis(
     )
 
     assert ended.returncode == 0, ended.stdout
-    assert "13 selected / 13 total" in ended.stdout
+    assert "14 selected / 14 total" in ended.stdout
     after = _lines_until_now(server)
     lines = (re.search(r'"([A-Z]+) ([^ ?"]+)[^"]*" (\d{3}) ', line) for line in server.requests[before : after - 1])
     return Counter(" ".join(found.groups()) for found in lines if found)

@@ -26,7 +26,7 @@ from training.pretraining.fit_heads import (
 from training.pretraining.imagenet_head import ImagenetHead
 from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.pretraining_data import PretrainingData
+from training.pretraining.pretraining_data import PictureData, PretrainingData
 from training.pretraining.recognition import fit_recognition, group_shares
 from training.pretraining.space import picture_projection
 from training.pretraining.towers import sound_projection
@@ -43,7 +43,7 @@ class HeldOut:
     nothing: Tensor
 
 
-def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> PictureClassifier:
+def fit_whole_pictures(data: PictureData, recipe: PretrainingRecipe, rows: Mask) -> PictureClassifier:
     """The classifier of pictures, fitted on those in the mask `rows [N + K]`: of materials, then of nothing."""
     features = torch.cat([data.picture_features, data.nothing.features])[torch.from_numpy(rows)]
     material = np.concatenate([data.pictures.material, np.full(len(data.nothing), NOTHING)])[rows]
@@ -51,7 +51,7 @@ def fit_whole_pictures(data: PretrainingData, recipe: PretrainingRecipe, rows: M
     return fit_pictures(features, material, source, data.imagenet_rows, recipe)
 
 
-def fitted_pictures(data: PretrainingData) -> Mask:
+def fitted_pictures(data: PictureData) -> Mask:
     """Which pictures of materials, then of nothing, may be fitted on: `[N + K]`."""
     return np.concatenate([data.pictures.fitted, data.nothing.fitted])
 
@@ -73,7 +73,7 @@ def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
     return HeldOut(pictures, hold_out_sounds(data, recipe), nothing)
 
 
-def hold_out_pictures(data: PretrainingData, recipe: PretrainingRecipe) -> tuple[Tensor, Tensor]:
+def hold_out_pictures(data: PictureData, recipe: PretrainingRecipe) -> tuple[Tensor, Tensor]:
     """Held-out embeddings of pictures `[N, 128]`, and of pictures of nothing `[K, 128]`.
 
     A source of these and a kind of drawing is left out in its turn as a group of photographs is.

@@ -29,11 +29,10 @@ from training.pretraining.varied_sounds import read_varied_clips
 
 
 @dataclass(frozen=True)
-class PretrainingData:
-    """Features of pictures `[N, F]`, sounds `[M, G]` and, in `nothing`, of pictures of nothing.
+class PictureData:
+    """Features of pictures `[N, F]` and, in `nothing`, of pictures of nothing.
 
-    Pictures that are `queries [N]` are neither fitted nor calibrated on. `varied_features [M, V, G]` are those of V
-    variants of each sound, on which heads are fitted as well.
+    Pictures that are `queries [N]` are neither fitted nor calibrated on.
     `imagenet_rows [1000, F]` and `imagenet_bias [1000]` are the last layer of the picture network.
     `unreadable` are listed files that could not be read; they are in none of these.
     """
@@ -45,12 +44,21 @@ class PretrainingData:
     imagenet_rows: Tensor
     imagenet_bias: Tensor
     nothing: Nothing
+    unreadable: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class PretrainingData(PictureData):
+    """Also the features of sounds `[M, G]`.
+
+    `varied_features [M, V, G]` are those of V variants of each sound, on which heads are fitted as well.
+    """
+
     sounds: MaterialFiles
     sound_features: Tensor
     varied_features: Tensor
     spectrogram: AisfxSpectrogram
     sound_network: AisfxNetwork
-    unreadable: tuple[Path, ...]
 
     def without(self, source: str) -> "PretrainingData":
         """The same data without the files of `source`."""
@@ -83,9 +91,27 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     Files that cannot be decoded are left out. Raises TrainingError as `read_material_files` does, and where no
     picture or no sound can be decoded.
     """
-    pictures, sounds = read_material_files(data, "image"), read_material_files(data, "sound")
+    seen = gather_pictures(data, work, recipe)
+    sounds = read_material_files(data, "sound")
     sounds = replace(sounds, fitted=sounds.fitted & ~np.isin(sounds.source, recipe.sounds_not_fitted))
-    empty = read_nothing_files(data)
+    spectrogram, hear = AisfxSpectrogram(recipe.clip.sample_rate), aisfx_network()
+    of_sounds, of_variants = sound_features(sounds, nn.Sequential(spectrogram, hear), recipe, work, "sounds")
+    of_both = torch.cat([of_sounds[:, None], of_variants], dim=1).flatten(1)
+    sounds, of_both, unheard = _readable(sounds, of_both)
+    of_both = of_both.reshape(len(sounds), 1 + recipe.variants, -1)
+    return PretrainingData(
+        **{**vars(seen), "unreadable": (*seen.unreadable, *unheard)},
+        sounds=sounds,
+        sound_features=of_both[:, 0],
+        varied_features=of_both[:, 1:],
+        spectrogram=spectrogram,
+        sound_network=hear,
+    )
+
+
+def gather_pictures(data: Path, work: Path, recipe: PretrainingRecipe) -> PictureData:
+    """The pictures of `gather` alone, which raises the same."""
+    pictures, empty = read_material_files(data, "image"), read_nothing_files(data)
     network = pretrained_network(recipe.image_network)
     see = PictureFeatures(network, recipe.centre).eval()
     size = recipe.picture.size
@@ -104,12 +130,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     root = data if data.is_dir() else data.parent
     names = [(one.relative_to(root) if one.is_relative_to(root) else one).as_posix() for one in pictures.paths]
     queries = choose_queries(names, pictures.source, pictures.fitted, recipe.queries)
-    spectrogram, hear = AisfxSpectrogram(recipe.clip.sample_rate), aisfx_network()
-    of_sounds, of_variants = sound_features(sounds, nn.Sequential(spectrogram, hear), recipe, work, "sounds")
-    of_both = torch.cat([of_sounds[:, None], of_variants], dim=1).flatten(1)
-    sounds, of_both, unheard = _readable(sounds, of_both)
-    of_both = of_both.reshape(len(sounds), 1 + recipe.variants, -1)
-    return PretrainingData(
+    return PictureData(
         pictures=replace(pictures, fitted=pictures.fitted & ~queries),
         queries=queries,
         picture_features=of_pictures,
@@ -117,12 +138,7 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
         imagenet_rows=network.projection.weight.detach(),
         imagenet_bias=network.projection.bias.detach(),
         nothing=together(empty, torch.cat(of_nothing)),
-        sounds=sounds,
-        sound_features=of_both[:, 0],
-        varied_features=of_both[:, 1:],
-        spectrogram=spectrogram,
-        sound_network=hear,
-        unreadable=(*unseen, *broken, *unheard),
+        unreadable=(*unseen, *broken),
     )
 
 

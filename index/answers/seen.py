@@ -1,0 +1,53 @@
+"""What a bundle tells of a picture, or of each of several parts of one: what sounds are searched with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from index.answers.answer import Shown, rounded
+from index.answers.objects import MaterialFit, shown_objects
+from index.answers.recommendation import PictureObject
+from index.nearest.vectors import Vectors
+from model.heads import MaterialHeads
+from model.picture import has_contrast
+from model.runtime import TowerRuntime
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture's L2-normalised `embedding [128]`, and what it shows; None where the bundle does not tell.
+
+    `materials [17]`: the probabilities that it shows each. `recognised`: whether something to touch is in it.
+    """
+
+    embedding: Vectors
+    materials: Shown | None
+    recognised: bool | None
+    objects: list[PictureObject] | None
+
+    def fit(self, heads: MaterialHeads | None) -> MaterialFit | None:
+        """How well sounds fit it by their materials, None where the bundle has no `heads`."""
+        return None if heads is None or self.materials is None else MaterialFit(heads, self.materials)
+
+
+def seen(
+    towers: TowerRuntime, heads: MaterialHeads | None, pictures: Sequence[npt.NDArray[np.uint8]]
+) -> list[Seen]:
+    """What the bundle tells of each of `pictures`, uint8 `[size, size, 3]`, from one run of the image tower."""
+    spec = towers.bundle.spec
+    found = towers.embed_pictures(np.stack(pictures))
+    materials: list[Shown | None] = [None] * len(pictures)
+    recognised: list[bool | None] = [None] * len(pictures)
+    if heads is not None:
+        materials = list(rounded(heads.pictures(found.embedding)))
+        if spec.calibration is not None:
+            clear = heads.recognised(found.embedding, spec.calibration.recognised)
+            # In a picture without contrast nothing is recognised, whatever its embedding.
+            recognised = [has_contrast(one) and bool(its) for one, its in zip(pictures, clear, strict=True)]
+    objects = [
+        shown_objects(None if found.objects is None else found.objects[number : number + 1], spec.objects)
+        for number in range(len(pictures))
+    ]
+    return [Seen(*one) for one in zip(found.embedding, materials, recognised, objects, strict=True)]
