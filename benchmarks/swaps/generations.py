@@ -11,8 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.search.library import SEED, Real, large_library
-from index.catalogue import SoundRecord
-from index.generation import FORMAT_VERSION, About, current_generation, publish_generation, reuse_generation
+from index.catalogue import SoundRecord, write_catalogue
+from index.generation import (
+    CATALOGUE,
+    FORMAT_VERSION,
+    About,
+    current_generation,
+    publish_generation,
+    reuse_generation,
+)
 from index.nearest.vectors import Rows, normalised
 from model.bundle import Bundle
 from model.heads import MaterialHeads
@@ -86,11 +93,12 @@ def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[s
             file = library / record.path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()  # a service is ready only where it finds some of its sounds
+        write_catalogue(folder / CATALOGUE, _records(hits, of_sound, labels, changed))
         publish_generation(
             folder,
             About(identity, bundle.id, library, len(hits), Counter(labels), 0, 0, bundle.spec.label_strength),
             vectors,
-            _records(hits, of_sound, labels, changed),
+            folder / CATALOGUE,
             threads=available_cpus(),
             columns=bundle.spec.picture_columns,
             queries=load_queries(bundle),

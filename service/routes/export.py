@@ -92,8 +92,8 @@ def export_router(settings: Settings) -> APIRouter:
             raise sounds.gone(str(error)) from error
         if len(gone) == len(records):
             raise ProblemError(410, "none of these sounds is in the library any more")
-        # A person sees it before the zip is opened.
-        name = f"sounds, {len(gone)} missing.zip" if gone else "sounds.zip"
+        # A person sees it before the zip is opened. How many is known when all are sent: some may have changed.
+        name = "sounds, incomplete.zip" if gone else "sounds.zip"
         if request.scope.get("state", {}).get("head"):
             answer = Response(headers=_as_file(name), media_type="application/zip")
             del answer.headers["content-length"]  # that of nothing; that of the zip is known when it is sent

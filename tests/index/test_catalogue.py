@@ -214,7 +214,7 @@ def test_the_content_of_a_file_does_as_well(tmp_path: Path) -> None:
 
 def test_what_turns_out_to_be_broken_is_an_error_of_its_own(tmp_path: Path) -> None:
     write_catalogue(tmp_path / "catalogue.sqlite", [record(row) for row in range(300)])
-    with closing(Catalogue(memoryview(with_broken_ids(tmp_path / "catalogue.sqlite")))) as catalogue:
+    with closing(Catalogue(memoryview(with_noise(tmp_path / "catalogue.sqlite", "sounds_by_id")))) as catalogue:
         assert catalogue.rows([7]) == [record(7)]
         with pytest.raises(DamagedIndexError, match="malformed"):
             catalogue.sound(record(7).id)
@@ -222,10 +222,10 @@ def test_what_turns_out_to_be_broken_is_an_error_of_its_own(tmp_path: Path) -> N
             catalogue.rows([7, 300])
 
 
-def with_broken_ids(path: Path) -> bytes:
-    """The catalogue with noise where sounds are found by their ids."""
+def with_noise(path: Path, at: str) -> bytes:
+    """The catalogue with noise on the first page of the table or index `at`."""
     with closing(sqlite3.connect(path)) as database:
-        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sounds_by_id'").fetchone()
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [at]).fetchone()
         (size,) = database.execute("PRAGMA page_size").fetchone()
     content = bytearray(path.read_bytes())
     content[(page - 1) * size : page * size] = b"Z" * size

@@ -36,7 +36,7 @@ def test_indexing(tiny_bundle: Bundle, sounds: Path, tmp_path: Path, until: str)
     assert said[0].startswith("thud: interrupted")
 
 
-@pytest.mark.parametrize("until", ["click.core", "numpy", "PIL.Image", "faiss"])
+@pytest.mark.parametrize("until", ["click.core", "numpy", "PIL.Image", "onnxruntime"])
 @pytest.mark.parametrize("command", ["recommend", "similar"])
 def test_asking(tiny_bundle: Bundle, sounds: Path, picture: Path, tmp_path: Path, until: str, command: str) -> None:
     build_index(tiny_bundle, sounds, tmp_path / "index")

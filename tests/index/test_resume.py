@@ -80,7 +80,7 @@ def test_what_another_bundle_finished_is_not_used(
     kept = (interrupted / CACHE_FILE).read_bytes()
     assert build_index(tiny_bundle, tmp_path / "copy", interrupted).reused == 9  # the content is the same
     (interrupted / CACHE_FILE).write_bytes(kept)
-    assert build_index(other_bundle, sounds, interrupted).reused == 0
+    assert build_index(other_bundle, sounds, interrupted, replace=True).reused == 0
 
 
 def test_what_a_narrower_limit_excludes_is_not_taken_from_the_earlier_run(

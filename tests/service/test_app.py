@@ -229,7 +229,7 @@ def test_an_index_that_cannot_be_read_is_no_failure_of_the_service(
 
     async def ask() -> list[httpx.Response]:
         async with started(library) as (client, _):
-            monkeypatch.setattr("index.catalogue.reader._Connection.fetch", broken)
+            monkeypatch.setattr("index.catalogue.connection.Connection.fetch", broken)
             paths = ["/sounds", "/sounds?q=pan", f"/sounds.zip?id={sound}"]
             paths += [f"/sounds/{sound}{rest}" for rest in ("", "/info", "/similar")]
             found = [await client.get(path) for path in paths]

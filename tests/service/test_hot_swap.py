@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ import pytest
 
 from index.building.build import build_index
 from index.catalogue import Catalogue
-from tests.index.test_catalogue import with_broken_ids
+from tests.index.test_catalogue import with_noise
 from tests.model.test_files import NO_FILES, Put
 from tests.service.conftest import Encode, Library, Server, make_library, open_files, running
 from tests.service.test_app import started
@@ -197,22 +199,32 @@ def test_an_index_damaged_under_the_server(
     assert answers() == before
 
 
-def test_a_catalogue_that_turns_out_to_be_broken(own: Library, encode: Encode) -> None:
-    """One that was broken when its hash was taken."""
-    generation = own.index / "generations" / (own.index / "current").read_text().strip()
-    sound = Catalogue(generation / "catalogue.sqlite").page().sounds[0].id
-    broken = with_broken_ids(generation / "catalogue.sqlite")
+def break_catalogue(library: Library, at: str) -> None:
+    """The catalogue as if it had been broken, at a table or index, when its hash was taken."""
+    generation = library.index / "generations" / (library.index / "current").read_text().strip()
+    broken = with_noise(generation / "catalogue.sqlite", at)
     (generation / "catalogue.sqlite").write_bytes(broken)
     spec = json.loads((generation / "index.json").read_text())
     spec["files"]["catalogue.sqlite"]["sha256"] = hashlib.sha256(broken).hexdigest()
     (generation / "index.json").write_text(json.dumps(spec))
 
+
+def test_a_catalogue_that_turns_out_to_be_broken(own: Library, encode: Encode) -> None:
+    break_catalogue(own, "words_data")
     with running(own, says=True) as server, httpx.Client(base_url=server.url, timeout=30) as client:
         assert client.post("/recommend", content=encode()).status_code == 200
-        for path in (f"/sounds/{sound}", f"/sounds/{sound}/info", f"/sounds/{sound}/similar"):
-            answer = client.get(path)
-            check_problem(answer, 503, "library cannot be read")
-            assert answer.headers["retry-after"]
+        answer = client.get("/sounds", params={"q": "pan"})
+        check_problem(answer, 503, "library cannot be read")
+        assert answer.headers["retry-after"]
+
+
+def test_a_catalogue_that_no_answer_can_be_made_of(own: Library) -> None:
+    break_catalogue(own, "sounds_by_id")
+    command = [sys.executable, "-m", "thud", "serve", "--port", "0", *own.flags]
+    tried = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (tried.returncode, len(tried.stderr.splitlines())) == (1, 1)
+    assert "the catalogue cannot be read" in tried.stderr
+    assert "run thud index again" in tried.stderr
 
 
 def test_whatever_stands_where_the_pointer_should_the_next_good_index_is_taken(
