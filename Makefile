@@ -58,8 +58,8 @@ $(UV): requirements/bootstrap.lock
 TEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -n 2 --dist loadfile
 
 # All tests, then those of LOWEST with the lowest versions. Another Python: make test PYTHON=python3.13 VENV=.venv-3.13
-LOWEST = $(addprefix tests/index/test_,build.py commands.py freesound.py search.py tags.py vectors.py vector_files.py \
-	watching.py) $(addprefix tests/model/test_,bundle.py picture.py sound.py) \
+LOWEST = $(addprefix tests/index/test_,build.py commands.py freesound.py picture_columns.py \
+	recommend_command.py search.py tags.py vectors.py vector_files.py watching.py) $(addprefix tests/model/test_,bundle.py picture.py sound.py) \
 	$(addprefix tests/service/test_,app.py connection.py recommend.py)
 test: env $(LOWEST_BIN)/thud
 	$(call TEST,$(BIN))

@@ -22,13 +22,39 @@ program, with a message for a person.
 This is also the front of the command line, which imports a room when one of its commands is used.
 """
 
+import os
+import signal
 import sys
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-import click
 
-from model.errors import ThudError
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """KeyboardInterrupt, but during an import the end: an import may swallow it, or make another error of it."""
+    at = frame
+    while at is not None:
+        if at.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(2, b"thud: interrupted\n")
+            os._exit(_INTERRUPTED)
+        at = at.f_back
+    raise KeyboardInterrupt
+
+
+_INTERRUPTED = 130  # what shells give for a command that SIGINT has ended
+# On the command line, before the first import that takes a while; not in a program that imports Thud, nor in the
+# processes that a command starts.
+_IS_COMMAND = "".join(sys.argv[:1]).rpartition(os.sep)[2] in ("thud", "thud.py")
+if (
+    _IS_COMMAND
+    and "--multiprocessing-fork" not in sys.orig_argv
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    signal.signal(signal.SIGINT, _interrupt)
+
+import click  # noqa: E402
+
+from model.errors import ThudError  # noqa: E402
 
 if TYPE_CHECKING:
     from index.answers.picture_map import PictureMap
@@ -90,10 +116,14 @@ COMMANDS = {
     "fetch": "index.commands.fetch_commands:fetch",
     "index": "index.commands.index_commands:index",
     "recommend": "index.commands.recommend_commands:recommend",
+    "similar": "index.commands.recommend_commands:similar",
     "find": "index.commands.find_commands:find",
     "serve": "service.serve_commands:serve",
 }
 
+
+_GOES_ON = ("prepare", "train", "reproduce", "fetch", "index")
+"""Commands that go on where they were interrupted when they are run again."""
 
 _TRAINING = {
     "torch",
@@ -121,6 +151,15 @@ class _Rooms(click.Group):
         module, name = COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. An interrupted one ends in one line and exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            again = "; run the same command again to go on from here" if ctx.invoked_subcommand in _GOES_ON else ""
+            click.echo(f"thud: interrupted{again}", err=True)
+            sys.exit(_INTERRUPTED)
 
 
 @click.command(cls=_Rooms)

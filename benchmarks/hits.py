@@ -106,7 +106,7 @@ def measured(gaps: npt.NDArray[np.float64] | None, **setting: float) -> tuple[fl
     right = found_all = wanted = 0
     for seed in range(_SEQUENCES):
         samples, times = session(seed, _HITS, gaps=gaps, **setting)
-        found = np.array(find_hits(samples, RATE))
+        found = np.array(find_hits(samples, RATE).times)
         right += sum(bool(np.abs(found - time).min() <= _TOLERANCE) for time in times)
         found_all += len(found)
         wanted += len(times)
@@ -131,7 +131,7 @@ def main() -> None:
     gaps = None if options.gaps is None else gaps_of(options.gaps)
     sequences = {name: measured(gaps, **setting) for name, setting in _SETTINGS.items()}
     others = {**steady(), "echoes, each half as loud": echoes()}
-    counts = {name: len(find_hits(samples, RATE)) for name, samples in others.items()}
+    counts = {name: len(find_hits(samples, RATE).times) for name, samples in others.items()}
     print("| sequences of twelve hits | precision | recall |\n|---|---|---|")
     for name, (precision, recall) in sequences.items():
         print(f"| {name} | {precision:.3f} | {recall:.3f} |")

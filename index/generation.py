@@ -15,14 +15,13 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import move
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from index.catalogue import SoundRecord, write_catalogue
 from index.nearest.hubs import HubnessRecord, Hubs
 from index.nearest.vectors import SearchRecord, VectorIndex, Vectors
 from index.private import checked
@@ -116,7 +115,7 @@ def publish_generation(
     index_folder: Path,
     about: About,
     vectors: Vectors,
-    records: Iterable[SoundRecord],
+    catalogue: Path,
     *,
     hubs: Hubs | None = None,
     threads: int = 1,
@@ -124,7 +123,9 @@ def publish_generation(
     queries: Vectors | None = None,
     previous: VectorIndex | None = None,
 ) -> IndexSpec:
-    """Build a generation from `vectors [v, d]` and the records of their sounds, and make it the current one.
+    """Build a generation from `vectors [v, d]` and the file of their sounds' catalogue, which is moved into it.
+
+    It becomes the current one.
 
     The biases of `hubs` become part of the vectors. `columns`, `queries` and `previous` are those of
     `VectorIndex.build`. The caller makes sure that no other process publishes into the same folder at the same
@@ -136,7 +137,7 @@ def publish_generation(
     )
     with atomic_folder(index_folder / GENERATIONS / about.id) as folder:
         names = built.save(folder)
-        write_catalogue(folder / CATALOGUE, records)
+        move(catalogue, folder / CATALOGUE)
         spec = IndexSpec(
             **_fields(about),
             embedding_size=built.size,

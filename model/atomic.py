@@ -45,7 +45,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         if not target.exists():  # killed between the two renames
             with suppress(OSError):
                 (left / "was").rename(target)
-    with _claimed_folder(parent, new) as aside:
+    with claimed_folder(parent, new) as aside:
         yield aside
         for path in sorted(aside.rglob("*")):
             if path.is_file():
@@ -58,7 +58,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             aside.rename(target)
             sync_folder(parent)
             return
-        with _claimed_folder(parent, old) as away:
+        with claimed_folder(parent, old) as away:
             target.rename(away / "was")
             try:
                 aside.rename(target)
@@ -76,7 +76,8 @@ def claimed_file(folder: Path, prefix: str, suffix: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def _claimed_folder(parent: Path, prefix: str) -> Iterator[Path]:
+def claimed_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new, empty, private folder of a random name in `parent`; it is removed at the end, if still there."""
     with _claimed(parent, prefix, None) as aside:
         yield aside
 

@@ -1,5 +1,7 @@
 """The high-pass that every sound goes through."""
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,23 +30,30 @@ class HighPass:
 
     def __call__(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Filter the next block `[n]` of the sound, n > 0, to `[n]`."""
-        pole = float(np.exp(-2 * np.pi * HIGH_PASS_HERTZ / self._rate))
         # The sum below divides by powers of the pole; over more samples at once they would underflow.
         length = min(len(samples), max(1, round(self._rate / HIGH_PASS_HERTZ)))
-        powers = pole ** np.arange(1, length + 1)
+        pole, powers = _powers(self._rate, length)
         slow = self._slow
         if slow is None:
             slow = float(samples[: max(1, round(_LEAD_SECONDS * self._rate))].mean(dtype=np.float64))
         rows = -(-len(samples) // length)
         blocks = np.zeros((rows, length))
         blocks.ravel()[: len(samples)] = samples
-        low = (1 - pole) * np.cumsum(blocks / powers, axis=1)
-        for row in range(rows):
-            low[row] += slow
-            slow = float(low[row, -1] * powers[-1])
+        low = np.cumsum(blocks / powers, axis=1)
+        low *= 1 - pole
+        before = np.empty((rows, 1))
+        for row, last in enumerate(low[:, -1].tolist()):
+            before[row] = slow
+            slow = (last + slow) * float(powers[-1])
+        low += before
         low *= powers
-        left = len(samples) - (rows - 1) * length
-        slow = float(low[-1, left - 1])
-        passed = (blocks - low).ravel()[: len(samples)].astype(samples.dtype)
-        self._slow = slow
-        return passed
+        self._slow = float(low.ravel()[len(samples) - 1])
+        blocks -= low
+        return blocks.ravel()[: len(samples)].astype(samples.dtype)
+
+
+@lru_cache(maxsize=16)
+def _powers(sample_rate: int, length: int) -> tuple[float, npt.NDArray[np.float64]]:
+    """The filter's pole and its first `length` powers."""
+    pole = float(np.exp(-2 * np.pi * HIGH_PASS_HERTZ / sample_rate))
+    return pole, pole ** np.arange(1, length + 1, dtype=np.float64)

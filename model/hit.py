@@ -9,21 +9,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from model.levels import STEADY, Levels
 from model.sound import Samples
-
-FRAME_SECONDS = 0.005
-"""Levels are the RMS of frames of this length."""
-
-STEADY = 2.2
-"""A level below this multiple of the background is no rise.
-
-In frames of 5 ms the level of a steady 50 Hz hum varies by a factor of 2.1, that of 2 kHz noise by 1.9.
-"""
 
 # A rise counts from this share of the largest rise on.
 _PROMINENT = 0.5
-# The level before the file begins is taken to be this quantile of all levels.
-_QUIET = 0.1
 
 
 def find_hit(samples: Samples, sample_rate: int) -> float:
@@ -33,28 +23,18 @@ def find_hit(samples: Samples, sample_rate: int) -> float:
     file begins, the level is taken to be the 10 % quantile of all levels: so a file cut at the hit begins with a
     rise, and one that begins in noise or hum does not. A level below 2.2 times this quantile is never a rise.
     """
-    levels, frame = frame_levels(samples, sample_rate)
-    if len(levels) < 2:
-        return 0.0
-    quiet = quiet_level(levels)
-    rises = np.where(levels > STEADY * quiet, np.diff(levels, prepend=quiet), 0.0)
+    return main_hit(Levels.of(samples, sample_rate)) / sample_rate
+
+
+def main_hit(levels: Levels) -> int:
+    """The sample at which the hit of `find_hit` is."""
+    if len(levels.rms) < 2:
+        return 0
+    rises = np.where(levels.rms > STEADY * levels.quiet, np.diff(levels.rms, prepend=levels.quiet), 0.0)
     largest = float(rises.max())
     if largest <= 0.0:
-        return 0.0
-    first = int(np.argmax(rises >= _PROMINENT * largest))
-    return first * frame / sample_rate
-
-
-def frame_levels(samples: Samples, sample_rate: int) -> tuple[npt.NDArray[np.floating], int]:
-    """The levels `[frames]` of mono `samples [n]`, and the samples of a frame. A rest shorter than it has none."""
-    frame = max(1, round(FRAME_SECONDS * sample_rate))
-    frames = len(samples) // frame
-    return np.sqrt(np.mean(np.square(samples[: frames * frame].reshape(frames, frame)), axis=1)), frame
-
-
-def quiet_level(levels: npt.NDArray[np.floating]) -> float:
-    """The level of the background: the 10 % quantile of at least one level."""
-    return float(np.quantile(levels, _QUIET))
+        return 0
+    return int(np.argmax(rises >= _PROMINENT * largest)) * levels.step
 
 
 def cut_clip(samples: Samples, sample_rate: int, hit: float, before: float, after: float) -> Samples:
@@ -99,8 +79,7 @@ def loudness_of_hit(samples: Samples, sample_rate: int, hit: float) -> float:
     """
     length = round(_WINDOW_SECONDS * sample_rate)
     start = max(0, round(hit * sample_rate))
-    spectrum = np.abs(np.fft.rfft(samples[start : start + length].astype(np.float64), length)) ** 2
-    weighted = spectrum * _weights(length, sample_rate)
+    weighted = _power(samples[start : start + length], length) * _weights(length, sample_rate)
     # `rfft` gives half of the two-sided spectrum; its first bin, and the last of an even length, stand once only.
     twice = 2 * weighted.sum() - weighted[0] - (weighted[-1] if length % 2 == 0 else 0.0)
     power = float(twice) / length**2
@@ -109,11 +88,18 @@ def loudness_of_hit(samples: Samples, sample_rate: int, hit: float) -> float:
 
 def brightness(clip: Samples, sample_rate: int) -> float:
     """The spectral centroid of a clip `[n]` in Hz: the mean frequency, weighted by power; 0.0 for silence."""
-    power = np.abs(np.fft.rfft(clip.astype(np.float64))) ** 2
+    power = _power(clip, len(clip))
     total = float(power.sum())
     # Not `@`: BLAS would wake threads for it, which fight with those of other sounds.
     centre = float(np.einsum("f,f->", power, _frequencies(len(clip), sample_rate)))
     return round(centre / total, 1) if total > 0 else 0.0
+
+
+def _power(samples: Samples, length: int) -> npt.NDArray[np.float64]:
+    """The power spectrum of `samples [n]`, cut or filled with silence to `length`."""
+    spectrum = np.fft.rfft(samples.astype(np.float64), length)
+    power: npt.NDArray[np.float64] = spectrum.real**2 + spectrum.imag**2
+    return power
 
 
 @cache

@@ -23,11 +23,50 @@ from model.spreadsheet import as_meant
 from model.table import read_table, read_text
 
 _MOST_LISTED = 20
+_NOT_KNOWN = frozenset(
+    [
+        "-",
+        "--",
+        "---",
+        "–",
+        "—",
+        "?",
+        "??",
+        "???",
+        ".",
+        "n/a",
+        "n.a.",
+        "na",
+        "nan",
+        "none",
+        "null",
+        "nil",
+        "unknown",
+        "undefined",
+        "unspecified",
+        "unlabelled",
+        "unlabeled",
+        "tbd",
+        "tba",
+        "todo",
+        "k.a.",
+        "k.a",
+        "unbekannt",
+        "inconnu",
+        "inconnue",
+        "desconocido",
+        "sconosciuto",
+    ]
+)
+"""What people write into a cell for a material that they do not know."""
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One row. `materials` are those of the 17, `unknown` the other names; `columns` holds every column as text."""
+    """One row. `materials` are those of the 17, `unknown` the other names; `columns` holds every column as text.
+
+    What stands for "not known", such as `n/a`, is no name of a material: the cell counts as empty.
+    """
 
     line: int
     kind: str
@@ -152,7 +191,8 @@ def _row(columns: dict[str, str], line: int) -> ManifestRow | None:
     path = columns.get("path", "").strip()
     if not path or "\0" in path:
         return None
-    names = [name for part in columns.get("material", "").split(";") if (name := part.strip())]
+    parts = (part.strip() for part in columns.get("material", "").split(";"))
+    names = [name for name in parts if name and name.casefold() not in _NOT_KNOWN]
     found = [(name, material_called(name)) for name in names]
     materials = tuple(dict.fromkeys(material for _, material in found if material is not None))
     unknown = tuple(name for name, material in found if material is None)

@@ -10,7 +10,8 @@ from importlib.resources import files
 from typing import Any
 
 from model.materials import material_named
-from model.words import LANGUAGES, Phrases, split_words, ucs_parts
+from model.ucs import ucs_name
+from model.words import LANGUAGES, Phrases, split_words
 
 
 @cache
@@ -27,8 +28,8 @@ def objects_named(path: str, *tags: str) -> tuple[str, ...]:
     """
     *folders, name = path.split("/")
     stem = name.rpartition(".")[0] or name
-    if ucs := ucs_parts(stem):
-        stem = " ".join(ucs)
+    if ucs := ucs_name(stem):
+        stem = f"{ucs.cat_id} {ucs.fx_name}"
     found = set(_phrases().named(split_words(stem)))
     for folder in folders:
         found.update(_of_folder(folder))

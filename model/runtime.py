@@ -12,7 +12,7 @@ import numpy.typing as npt
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, SPEC_FILE, Bundle
 from model.errors import BundleError
 from model.hit import brightness, cut_clip, find_hit, loudness_of_hit
-from model.hits import find_ends, find_hits
+from model.hits import find_hits
 from model.picture import picture_array
 from model.picture_format import PictureLimits
 from model.sound import Samples, SoundLimits, decode_sound
@@ -148,23 +148,22 @@ class TowerRuntime:
         """All of `embed_sound` but for the tower. Raises SoundError as `decode_sound` does."""
         spec = self.bundle.spec.clip
         sound = decode_sound(path, spec.sample_rate, limits)
-        hit = find_hit(sound.samples, spec.sample_rate)
         hits = find_hits(sound.samples, spec.sample_rate)
-        clips = tuple(cut_clip(sound.samples, spec.sample_rate, one, spec.before, spec.after) for one in hits)
+        clips = tuple(cut_clip(sound.samples, spec.sample_rate, one, spec.before, spec.after) for one in hits.times)
         return DecodedSound(
             clips=clips,
             facts={
-                "hits": hits,
-                "hit": hit,
-                "ends": find_ends(sound.samples, spec.sample_rate, hits),
+                "hits": hits.times,
+                "hit": hits.main,
+                "ends": hits.ends,
                 "seconds": sound.seconds,
                 "sample_rate": sound.file_sample_rate,
                 "channels": sound.file_channels,
                 "format": sound.file_format,
                 "playable": sound.playable,
                 "peak": sound.peak,
-                "loudness": loudness_of_hit(sound.samples, spec.sample_rate, hit),
-                "brightness": brightness(clips[hits.index(hit)], spec.sample_rate),
+                "loudness": loudness_of_hit(sound.samples, spec.sample_rate, hits.main),
+                "brightness": brightness(clips[hits.times.index(hits.main)], spec.sample_rate),
             },
         )
 

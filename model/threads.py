@@ -1,8 +1,11 @@
-"""How many CPUs this process may use, and how many threads of ONNX Runtime each request gets of them."""
+"""How many CPUs this process may use and how many threads each request gets of them; work that nobody awaits."""
 
+import ctypes
 import math
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +30,20 @@ def share_threads(cpus: int, workers: int | None = None) -> ThreadShares:
     if cpus < 1 or workers < 1:
         raise ValueError(f"{workers} workers cannot share {cpus} CPUs")
     return ThreadShares(workers, max(1, cpus // workers))
+
+
+def run_aside(work: Callable[[], object]) -> None:
+    """Do `work` on a thread of its own, without waiting for it; at once where the system has no thread to give."""
+    try:
+        threading.Thread(target=work, name="aside").start()
+    except RuntimeError:
+        work()
+
+
+def give_memory_back() -> None:
+    """Give the system what was freed and kept for later. Does nothing with other C libraries than glibc."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def available_cpus(system: Path = Path("/")) -> int:

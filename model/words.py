@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 LANGUAGES = ("en", "de", "fr", "es", "it")
 
@@ -10,8 +10,6 @@ Phrase = tuple[str, ...]
 
 # Upper case runs are a word of their own where the next word begins: "GLASImpt" is "GLAS" and "Impt".
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
-# A name of the Universal Category System: CatID-UserCategory_FXName-UserData_CreatorID_SourceID_...
-_UCS = re.compile(r"([A-Z]{2,5}[A-Z][a-z]{1,5})(?:-[^_]*)?_([^_]+)(_|$)")
 _SPELLED_OUT = str.maketrans({"ß": "ss", "ẞ": "SS", "æ": "ae", "œ": "oe", "Æ": "AE", "Œ": "OE", "ø": "o", "Ø": "O"})
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 
@@ -25,18 +23,6 @@ def split_words(text: str) -> list[str]:
         decomposed = unicodedata.normalize("NFKD", text.translate(_SPELLED_OUT))
         text = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
     return [word.lower() for word in _WORDS.findall(text)]
-
-
-def ucs_parts(stem: str, is_cat_id: Callable[[str], bool] = lambda cat_id: False) -> tuple[str, str] | None:
-    """CatID and FXName of a file's name in the Universal Category System, None for another name.
-
-    `GLASImpt-Hard_Bottle Clink_AB_Kitchen` has the CatID `GLASImpt` and the FXName `Bottle Clink`.
-    Without a third part it is such a name only where `is_cat_id` says so of the CatID: `USTour_Take` may be none.
-    """
-    found = _UCS.match(stem)
-    if found is None or not (found[3] or is_cat_id(found[1])):
-        return None
-    return found[1], found[2]
 
 
 class Phrases:
@@ -102,15 +88,20 @@ def _with(words: Phrase, at: int, word: str) -> Phrase:
 def _plural(word: str, language: str) -> str:
     """The regular plural. Of a word that is one already, or is irregular, it gives a word that does not exist."""
     for ending, plural in _PLURALS[language]:
-        if match := re.search(f"{ending}$", word):
-            return word[: match.start()] + match.expand(plural)
+        changed, found = ending.subn(plural, word, count=1)
+        if found:
+            return changed
     return word
 
 
-_PLURALS = {
+_ENDINGS = {
     "en": (("(s|x|z|ch|sh)", r"\1es"), ("([^aeiou])y", r"\1ies"), ("", "s")),
     "de": (("e", "en"),),
     "fr": (("[sxz]", r"\g<0>"), ("(au|eu)", r"\1x"), ("al", "aux"), ("", "s")),
     "es": (("z", "ces"), ("[aeiou]", r"\g<0>s"), ("", "es")),
     "it": (("[cg]a", r"\g<0>"), ("io", "i"), ("[oe]", "i"), ("a", "e")),
+}
+_PLURALS = {
+    language: [(re.compile(f"{ending}$"), plural) for ending, plural in endings]
+    for language, endings in _ENDINGS.items()
 }

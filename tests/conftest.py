@@ -1,6 +1,8 @@
 """Fixtures for every room."""
 
+import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,10 @@ import pytest
 # tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests start hundreds of processes. A service takes three times as long to start where Python compiles all anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")

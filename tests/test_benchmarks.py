@@ -146,18 +146,23 @@ def test_objects_counts_pictures_whose_object_is_named(tmp_path: Path) -> None:
     assert by_weight["1"]["ecocup"]["recall"] == by_weight["0"]["ecocup"]["recall"] == 1.0
 
 
-def test_search_measures_every_side_and_filter(tmp_path: Path) -> None:
-    tiny_heads().save(tmp_path / HEADS)
-    write_tiny_bundle(tmp_path / "bundle", others={HEADS: tmp_path / HEADS}, label_strength=0.2)
+def write_labelled_files(folder: Path) -> None:
+    """A tiny bundle in `folder`, 24 pictures and sounds of two materials, one broken sound, and their manifest."""
+    tiny_heads().save(folder / HEADS)
+    write_tiny_bundle(folder / "bundle", others={HEADS: folder / HEADS}, label_strength=0.2)
     rows = ["kind,path,material"]
     for number in range(24):
         name = f"{number}.png"
-        Image.new("RGB", (40, 40), (10 * number, 250 - 9 * number, 7 * number)).save(tmp_path / name)
+        Image.new("RGB", (40, 40), (10 * number, 250 - 9 * number, 7 * number)).save(folder / name)
         samples = np.exp(-np.arange(8000) / 800) * np.sin(np.arange(8000) * (0.1 + 0.05 * number))
-        soundfile.write(tmp_path / f"{number}.wav", samples, 16_000)
+        soundfile.write(folder / f"{number}.wav", samples, 16_000)
         rows += [f"image,{name},wood", f"sound,{number}.wav,{'metal' if number % 3 else 'wood'}"]
-    (tmp_path / "broken.wav").write_bytes(b"no sound")
-    (tmp_path / "manifest.csv").write_text("\n".join([*rows, "sound,broken.wav,wood"]) + "\n")
+    (folder / "broken.wav").write_bytes(b"no sound")
+    (folder / "manifest.csv").write_text("\n".join([*rows, "sound,broken.wav,wood"]) + "\n")
+
+
+def test_search_measures_every_side_and_filter(tmp_path: Path) -> None:
+    write_labelled_files(tmp_path)
     out = tmp_path / "search.json"
     options = ["--bundle", str(tmp_path / "bundle"), "--vectors", "3000", "--rounds", "1", "--json", str(out)]
     result = run("benchmarks.search", str(tmp_path), str(tmp_path / "work"), *options)
@@ -218,3 +223,37 @@ def test_index_measures_runs_and_rates(tmp_path: Path) -> None:
     for row in found["rates"].values():
         assert row["ratio"] == pytest.approx(row["indexed a second"] / row["bare tower a second"], rel=0.5)
     assert re.findall(r"^(wav|flac|ogg) .*(?:yes|NO)$", result.stdout, re.MULTILINE) == ["wav", "flac", "ogg"]
+
+
+def test_swaps_measures_start_memory_and_every_swap(tmp_path: Path) -> None:
+    write_labelled_files(tmp_path)
+    out = tmp_path / "swaps.json"
+    small = ("--sounds", "300", "--swaps", "2", "--starts", "1", "--quiet-seconds", "0.4", "--requests", "8")
+    options = (*small, "--bundle", str(tmp_path / "bundle"), "--json", str(out))
+    result = run("benchmarks.swaps", str(tmp_path), str(tmp_path / "work"), *options)
+    found = json.loads(out.read_text())
+    assert (found["sounds"], found["vectors"]) == (300, 350)  # one sound of twelve has three hits
+    assert len(found["ready s"]) == 1 < len(found["taking over s"]) == 2
+    assert list(found["memory"]) == ["ready", "8 requests", "swap 1", "swap 2"]
+    for workers in found["memory"].values():
+        (worker,) = workers
+        assert worker["private"] == pytest.approx(worker["anonymous"] + worker["mapped"])
+        assert worker["anonymous"] > 10
+    for name in ("without a swap", "over a swap"):
+        row = found[name]
+        assert row["failed"] == 0 < row["p50 ms"] <= row["p99 ms"] <= row["greatest ms"]
+        assert max(row["greatest of each ms"]) == row["greatest ms"]
+        assert row["requests"] > 2
+    goals = found["goals"]
+    cost = found["over a swap"]["greatest ms"] - found["without a swap"]["greatest ms"]
+    assert goals["a swap's cost, ms"]["found"] == pytest.approx(cost, abs=0.11)  # each is rounded
+    assert goals["requests that failed"] == {"found": 0, "at most": 0, "met": True}
+    for name, goal in goals.items():
+        assert goal["met"] == (goal["found"] <= goal["at most"])
+        assert f"{name}: " in result.stdout
+    # Both generations are kept, and made once.
+    (index,) = (tmp_path / "work").glob("index-*")
+    generations = {one.name: one.stat().st_mtime_ns for one in (index / "generations").iterdir()}
+    assert len(generations) == 2
+    run("benchmarks.swaps", str(tmp_path), str(tmp_path / "work"), *options, "--swaps", "1")
+    assert {one.name: one.stat().st_mtime_ns for one in (index / "generations").iterdir()} == generations

@@ -23,7 +23,7 @@ from PIL import Image
 
 import index.answers.recommender
 import thud
-from index.answers.pictures import PictureSource
+from index.answers.inputs import PictureSource
 from index.building.build import build_index
 from model import PRETRAINED
 from model.errors import (

@@ -143,10 +143,7 @@ def _run(
         seed,
         workers,
     )
-    try:
-        prepared = prepare_dataset(source, dataset, options, click.echo)
-    except KeyboardInterrupt:
-        raise click.ClickException("interrupted; the same command goes on where it stopped") from None
+    prepared = prepare_dataset(source, dataset, options, click.echo)
     click.echo(prepared.summary())
     if prepared.info.skipped:
         click.echo(f"each of them with its reason: {dataset / 'skipped.tsv'}")

@@ -95,10 +95,7 @@ def train(
     if dry_run:
         click.echo(describe(data, chosen, run, fit_options))
         return
-    try:
-        fit(data, chosen, run, fit_options, say=click.echo)
-    except KeyboardInterrupt:
-        raise click.ClickException("interrupted; the same command goes on after the last finished epoch") from None
+    fit(data, chosen, run, fit_options, say=click.echo)
     if is_leading():
         click.echo(f"trained: {run}")
 

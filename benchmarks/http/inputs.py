@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from index.catalogue import SoundRecord
-from index.generation import About, publish_generation
+from index.catalogue import SoundRecord, write_catalogue
+from index.generation import CATALOGUE, About, publish_generation
 from model.bundle import Bundle
 from model.materials import MATERIALS
 
@@ -66,7 +66,8 @@ def write_index(bundle: Bundle, sounds: int, folder: Path) -> Path:
         duplicates=0,
         skipped=0,
     )
-    publish_generation(folder, about, vectors, records)
+    write_catalogue(folder / CATALOGUE, records)
+    publish_generation(folder, about, vectors, folder / CATALOGUE)
     return folder
 
 
@@ -82,8 +83,6 @@ def random_unit(count: int, size: int) -> np.ndarray:
 def _record(row: int) -> SoundRecord:
     return SoundRecord(
         id=hashlib.sha256(str(row).encode()).hexdigest()[:20],
-        row=row,
-        first=row,
         copies=(),
         description=None,
         tags=(),

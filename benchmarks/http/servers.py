@@ -22,6 +22,21 @@ _STOP_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
+class Worker:
+    """Megabytes of a process that serves.
+
+    `private` are those that no other process has mapped too: the `anonymous` ones, which it has allocated, and
+    `mapped` pages of files, which the system takes back where memory is short.
+    """
+
+    process: int
+    private: float
+    anonymous: float
+    mapped: float
+    shared: float
+
+
+@dataclass(frozen=True)
 class Server:
     """A server that is ready: its port, its process, and the seconds from its start until it was ready."""
 
@@ -32,6 +47,11 @@ class Server:
     def resident_mb(self) -> float:
         """Resident memory of the process and its children."""
         return sum(_resident(process) for process in _family(self.process)) / 2**20
+
+    def workers(self) -> list[Worker]:
+        """The memory of each worker of a `thud serve`."""
+        found = [one for one in _family(self.process) if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        return [_worker(process) for process in found]
 
     def cpu_seconds(self) -> float:
         """CPU time of the process and its children so far."""
@@ -130,6 +150,14 @@ def _family(process: int) -> Iterator[int]:
         return
     for child in children:
         yield from _family(int(child))
+
+
+def _worker(process: int) -> Worker:
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {name: int(size.split()[0]) * 1024 / 1e6 for name, size in (line.split(":") for line in lines)}
+    private = sizes["Private_Clean"] + sizes["Private_Dirty"]
+    shared = sizes["Shared_Clean"] + sizes["Shared_Dirty"]
+    return Worker(process, private, sizes["Anonymous"], private - sizes["Anonymous"], shared)
 
 
 def _resident(process: int) -> int:

@@ -121,7 +121,10 @@ def main(
             print(f"memory that grows with the library: {found['runs'][-1]['memory']:,.0f} bytes a sound")
         if only != "runs":
             opened, found["rates"] = load_bundle(bundle), {}
-            print(f"{'format':<8}{'indexed/s':>11}{'bare tower/s':>14}{'ratio':>7}{'goal':>6}{'met':>5}")
+            print(
+                f"{'format':<8}{'indexed/s':>11}{'bare tower/s':>14}{'ratio':>7}{'goal':>6}{'met':>5}"
+                f"{'indexed CPU ms':>16}{'bare':>7}{'ratio':>7}"
+            )
             for extension, least in RATES.items():
                 files = write_sounds(work / extension, each, extension, seconds)
                 row = rates(opened, files, work / "rate", rounds)
@@ -129,6 +132,7 @@ def main(
                 print(
                     f"{extension:<8}{row['indexed a second']:>11.1f}{row['bare tower a second']:>14.1f}"
                     f"{row['ratio']:>7.3f}{least:>6}{'yes' if row['ratio'] >= least else 'NO':>5}"
+                    f"{row['indexed CPU ms']:>16.2f}{row['bare tower CPU ms']:>7.2f}{row['CPU ratio']:>7.3f}"
                 )
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=2) + "\n")

@@ -126,8 +126,8 @@ def _measure(
     return rows
 
 
-def _place(match: Match, gains: Mapping[str, float], fit: MaterialFit) -> tuple[float, int]:
-    """What sounds are sorted by: the score and the largest share, highest first, and then the row."""
+def _place(match: Match, gains: Mapping[str, float], fit: MaterialFit) -> tuple[float, str]:
+    """What sounds are sorted by: the score and the largest share, highest first, and then the path."""
     gain = max((gains.get(name, 0.0) for name in match.record.objects), default=0.0)
     if gain > 0:
         material = material_named(match.record.material or "")
@@ -137,7 +137,7 @@ def _place(match: Match, gains: Mapping[str, float], fit: MaterialFit) -> tuple[
             else match.embedding[None]
         )
         gain *= float(fit(np.array([-1 if material is None else material.id]), bare)[0])
-    return -round((match.similarity + 1.0) / 2.0 + gain, 6), match.record.row
+    return -round((match.similarity + 1.0) / 2.0 + gain, 6), match.record.path
 
 
 def _by_source(rows: Sequence[Row], weight: float) -> dict[str, dict[str, float]]:

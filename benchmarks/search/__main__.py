@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.search.library import SEED, kept_by_filter, large_library, real
-from benchmarks.search.sides import SIDES, Side, sides
+from benchmarks.search.sides import SIDES, Graph, Side, sides
 from index.nearest.vectors import Rows, Vectors, choose_kind
 from model.bundle import load_bundle
 from model.heads import MaterialHeads
@@ -125,6 +125,8 @@ def print_ratios(results: dict[str, Any], exact: dict[str, Figures]) -> None:
 @click.option("--k", "ks", multiple=True, type=int, default=(10, 1000))
 @click.option("--share", "shares", multiple=True, type=float, default=(0.05, 0.005), help="What filters keep.")
 @click.option("--side", "chosen", multiple=True, type=click.Choice(SIDES), default=SIDES)
+@click.option("--links", default=Graph.links, show_default=True, help="Of a vector in a graph (HNSW's M).")
+@click.option("--construction", default=Graph.effort, show_default=True, help="HNSW's efConstruction.")
 @click.option("--unlabelled", is_flag=True, help="A library without labels.")
 @click.option("--json", "out", type=click.Path(path_type=Path))
 def main(
@@ -137,6 +139,8 @@ def main(
     ks: tuple[int, ...],
     shares: tuple[float, ...],
     chosen: tuple[str, ...],
+    links: int,
+    construction: int,
     unlabelled: bool,
     out: Path | None,
 ) -> None:
@@ -162,7 +166,7 @@ def main(
         cases.append(Case(name, vectors, queries, ks[0], rows))
     print(f"  {'':<32} {'k':>5} {'recall':>8} {'median ms':>10} {'p99 ms':>8} {'cpu ms':>8} {'effort':>7}")
     results: dict[str, Any] = {}
-    known = sides(vectors, columns, load_queries(bundle), threads)
+    known = sides(vectors, columns, load_queries(bundle), Graph(links, construction), threads)
     for name in chosen:
         if name not in known:
             print(f"{name}: its package is not installed")
@@ -175,7 +179,17 @@ def main(
         print(f"{name}: built in {seconds} s on {threads} threads, {side.bytes / 1e6:,.0f} MB{side.about}")
         results[name] = {"build s": seconds, "bytes": side.bytes, "rows": measure_side(side, cases, rounds)}
         if out is not None:  # after each side, so that a run that is cut short leaves what it has
-            facts = {"machine": machine(), "vectors": count, "labelled": heads is not None, "sides": results}
+            facts = {
+                "machine": machine(),
+                "load average": round(os.getloadavg()[0], 1),
+                "vectors": count,
+                "labelled": heads is not None,
+                "queries": len(queries),
+                "rounds": rounds,
+                "links": links,
+                "construction": construction,
+                "sides": results,
+            }
             out.write_text(json.dumps(facts, indent=2) + "\n")
     if "exact" in results:
         print_ratios(results, results["exact"]["rows"])

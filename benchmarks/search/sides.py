@@ -3,6 +3,7 @@
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,11 +107,20 @@ class FaissLists(Side):
         return np.asarray(self._index.search(query[None], k, params=make(**options))[1][0])
 
 
+@dataclass(frozen=True)
+class Graph:
+    """How the graphs are built: `links` of each vector (M), and the `effort` of building (efConstruction)."""
+
+    links: int = 32
+    effort: int = 100
+
+
 class FaissGraph(Side):
     """FAISS IndexHNSWFlat over all columns; effort is efSearch."""
 
-    def __init__(self, vectors: Vectors) -> None:
-        self._index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    def __init__(self, vectors: Vectors, graph: Graph) -> None:
+        self._index = faiss.IndexHNSWFlat(vectors.shape[1], graph.links, faiss.METRIC_INNER_PRODUCT)
+        self._index.hnsw.efConstruction = graph.effort
         self._index.add(vectors)
         self.effort, self.most_effort = 32, 4096
         self.bytes = faiss.serialize_index(self._index).nbytes
@@ -124,9 +134,9 @@ class FaissGraph(Side):
 class Hnswlib(Side):
     """hnswlib (pip install hnswlib); effort is ef."""
 
-    def __init__(self, vectors: Vectors, threads: int) -> None:
+    def __init__(self, vectors: Vectors, graph: Graph, threads: int) -> None:
         self._index = import_module("hnswlib").Index(space="ip", dim=vectors.shape[1])
-        self._index.init_index(len(vectors), M=32, ef_construction=100)
+        self._index.init_index(len(vectors), M=graph.links, ef_construction=graph.effort)
         self._index.add_items(vectors, num_threads=threads)
         self._index.set_num_threads(1)
         self.effort, self.most_effort = 32, 4096
@@ -141,9 +151,12 @@ class Hnswlib(Side):
 class Usearch(Side):
     """USearch (pip install usearch); effort is expansion_search."""
 
-    def __init__(self, vectors: Vectors, threads: int) -> None:
+    def __init__(self, vectors: Vectors, graph: Graph, threads: int) -> None:
         made = import_module("usearch.index").Index
-        self._index = made(ndim=vectors.shape[1], metric="ip", dtype="f32", connectivity=32)
+        size = vectors.shape[1]
+        self._index = made(
+            ndim=size, metric="ip", dtype="f32", connectivity=graph.links, expansion_add=graph.effort
+        )
         self._index.add(np.arange(len(vectors)), vectors, threads=threads)
         self.effort, self.most_effort = 32, 4096
         self.bytes = self._index.memory_usage
@@ -155,7 +168,7 @@ class Usearch(Side):
 
 
 def sides(
-    vectors: Vectors, columns: tuple[int, ...] | None, queries: Vectors | None, threads: int
+    vectors: Vectors, columns: tuple[int, ...] | None, queries: Vectors | None, graph: Graph, threads: int
 ) -> dict[str, Callable[[], Side]]:
     """By their names what builds each side over `vectors [v, d]`; those whose package is missing are left out."""
     found: dict[str, Callable[[], Side]] = {
@@ -163,12 +176,12 @@ def sides(
         "thud flat": lambda: Thud(vectors, "flat", columns, queries, threads),
         "thud ivf": lambda: Thud(vectors, "ivf", columns, queries, threads),
         "faiss ivf": lambda: FaissLists(vectors),
-        "faiss hnsw": lambda: FaissGraph(vectors),
+        "faiss hnsw": lambda: FaissGraph(vectors, graph),
     }
     if find_spec("hnswlib"):
-        found["hnswlib"] = lambda: Hnswlib(vectors, threads)
+        found["hnswlib"] = lambda: Hnswlib(vectors, graph, threads)
     if find_spec("usearch"):
-        found["usearch"] = lambda: Usearch(vectors, threads)
+        found["usearch"] = lambda: Usearch(vectors, graph, threads)
     return found
 
 

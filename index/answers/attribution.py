@@ -30,21 +30,16 @@ def attribution_line(record: SoundRecord) -> str:
     return _one_line(f'"{record.title}"{by}{where}, {licence}')
 
 
-def attribution_text(
-    names: Mapping[str, str], records: Sequence[SoundRecord], missing: Mapping[str, str] | None = None
-) -> str:
-    """The credits of `records`: a paragraph for each, with the file's name out of `names`, by the sound's id.
+def attribution_text(names: Mapping[str, str], records: Sequence[SoundRecord]) -> str:
+    """The credits of `records`: a paragraph for each, with the file's name out of `names`, by the sound's id."""
+    return "\n".join(f"{names[record.id]}\n    {attribution_line(record)}\n" for record in records)
 
-    `missing`: by the id, why a sound's file is not there; these are listed at the end.
-    """
-    missing = missing or {}
-    there = [record for record in records if record.id not in missing]
-    lines = [f"{names[record.id]}\n    {attribution_line(record)}\n" for record in there]
-    if missing:
-        lines.append(f"NOT IN THIS ARCHIVE, {len(missing)} of {len(records)} sounds:\n")
-        gone = (record.id for record in records if record.id in missing)
-        lines += [f"{names[one]}\n    {_one_line(missing[one])}\n" for one in gone]
-    return "\n".join(lines)
+
+def missing_text(names: Mapping[str, str], records: Sequence[SoundRecord], missing: Mapping[str, str]) -> str:
+    """Which of the `records` are not in an archive, and why, by the sound's id in `missing`."""
+    lines = [f"NOT IN THIS ARCHIVE, {len(missing)} of {len(records)} sounds:\n"]
+    gone = (record.id for record in records if record.id in missing)
+    return "\n".join([*lines, *(f"{names[one]}\n    {_one_line(missing[one])}\n" for one in gone)])
 
 
 def records_table(records: Sequence[SoundRecord]) -> bytes:

@@ -10,12 +10,12 @@ from pathlib import PurePosixPath
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
-from index.answers.attribution import attribution_text, records_table
+from index.answers.attribution import attribution_text, missing_text, records_table
 from index.answers.sound_files import SoundFiles
 from index.catalogue import SoundRecord
 from model.errors import LibraryError
 
-CREDITS, TABLE = "ATTRIBUTION.txt", "sounds.csv"
+CREDITS, TABLE, MISSING = "ATTRIBUTION.txt", "sounds.csv", "MISSING.txt"
 
 _CHUNK_BYTES = 2**16
 _LONGEST_NAME = 200
@@ -33,7 +33,7 @@ def zip_of(
     """The bytes of a zip with the `files` of `records`, no two of which are the same sound, piece by piece.
 
     Audio is stored as it is: most of it does not compress. A sound whose file is gone, has changed or cannot be
-    read is left out, and named with the reason in the credits, the last file but one, and by its id in `missing`.
+    read is left out, and named with the reason in the last file, `MISSING`, and by its id in `missing`.
     Raises LibraryError and OSError, as `SoundFile.read`, for a file that changes while it is sent.
     """
     sink = _Sink()
@@ -56,10 +56,24 @@ def zip_of(
                     raise
                 missing[record.id] = _reason(error, files)
         now = time.time()
-        credits_text = attribution_text(names, records, missing)
-        archive.writestr(_entry(CREDITS, now, 0), credits_text.encode("utf-8", "backslashreplace"))
-        archive.writestr(_entry(TABLE, now, 0), records_table(records))
+        there = [record for record in records if record.id not in missing]
+        texts = {CREDITS: _encoded(attribution_text(names, there)), TABLE: records_table(records)}
+        if missing:
+            texts[MISSING] = _encoded(missing_text(names, records, missing))
+        for name, text in texts.items():
+            archive.writestr(_entry(name, now, 0), text)
     yield from sink.taken()
+
+
+def gone_of(files: SoundFiles, records: Sequence[SoundRecord]) -> list[SoundRecord]:
+    """Those of the sounds whose file is not there, or of another size.
+
+    Raises SoundsAwayError as `SoundFiles.check` where none is there because the library is not.
+    """
+    gone = [record for record in records if not files.is_there(record)]
+    if len(gone) == len(records):
+        files.check()
+    return gone
 
 
 def file_names(records: Sequence[SoundRecord]) -> dict[str, str]:
@@ -67,7 +81,7 @@ def file_names(records: Sequence[SoundRecord]) -> dict[str, str]:
 
     No two are the same on a system that does not tell capitals from small letters; later ones get a number.
     """
-    taken = {CREDITS.casefold(), TABLE.casefold()}
+    taken = {name.casefold() for name in (CREDITS, TABLE, MISSING)}
     names = {}
     for record in records:
         path = PurePosixPath(_writable(PurePosixPath(record.path).name))
@@ -90,6 +104,10 @@ def _writable(name: str) -> str:
 def _shortened(stem: str, ending: str) -> str:
     room = _LONGEST_NAME - len(ending.encode())
     return stem.encode()[: max(1, room)].decode(errors="ignore") + ending
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _entry(name: str, modified: float, size: int) -> ZipInfo:

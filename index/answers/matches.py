@@ -1,11 +1,11 @@
 """What a search finds: a sound, the hit that matched, and why it is there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from index.answers.ranking import Query, Ranked
-from index.catalogue import Catalogue, SoundRecord
-from index.nearest.vectors import VectorIndex, Vectors
+from index.answers.store import Query, Ranking
+from index.catalogue import SoundRecord
+from index.nearest.vectors import Vectors
 from model.errors import DamagedIndexError
 from model.hits import play_span
 
@@ -45,32 +45,24 @@ class Matches(list[Match]):
         self.before = before
 
 
-def matches_of(found: Ranked, query: Query, first: int, catalogue: Catalogue, vectors: VectorIndex) -> list[Match]:
-    """The matches of the sounds that were found; those among the first `first` without shares are `nearest`."""
-    records = catalogue.rows(found.rows.tolist())
-    unlabelled = [place for place, record in enumerate(records) if record.material is None]
-    embeddings = dict(zip(unlabelled, vectors.vectors(found.vectors[unlabelled]), strict=True))
+def matches_of(found: Ranking, at: Sequence[int], query: Query, first: int) -> list[Match]:
+    """The matches of the sounds at some places of a ranking; those among the first `first` without shares are
+    `nearest`."""
+    records = found.records(at)
+    unlabelled = [place for place, record in zip(at, records, strict=True) if record.material is None]
+    embeddings = dict(zip(unlabelled, found.vectors(unlabelled), strict=True))
     names = [name for name, _ in query.named()]
     return [
-        # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
         Match(
             record,
-            min(1.0, max(-1.0, round(similarity, 6))),
-            *_heard(record, hit),
+            # float32 has no short decimal, and rounding can leave a cosine a hair outside -1 to 1.
+            min(1.0, max(-1.0, round(float(found.similarities[place]), 6))),
+            *_heard(record, int(found.hits[place])),
             embedding=embeddings.get(place),
-            object=names[number] if number >= 0 else None,
-            nearest=number < 0 or plain < first,
+            object=names[found.named[place]] if found.named[place] >= 0 else None,
+            nearest=bool(found.named[place] < 0 or found.places[place] < first),
         )
-        for place, (record, similarity, hit, number, plain) in enumerate(
-            zip(
-                records,
-                found.cosines.tolist(),
-                found.hits.tolist(),
-                found.named.tolist(),
-                found.places.tolist(),
-                strict=True,
-            )
-        )
+        for place, record in zip(at, records, strict=True)
     ]
 
 

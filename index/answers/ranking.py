@@ -1,47 +1,24 @@
-"""The order of a library's sounds for a query: by their vectors, and by the objects that they name."""
+"""The order of the sounds of an index's files for a query: by their vectors, and by the objects that they name."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from types import MappingProxyType
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from index.answers.store import Query
 from index.catalogue import Catalogue
 from index.nearest.vectors import Rows, VectorIndex, Vectors
 from model.hubness import SCORE_DECIMALS
 
-Fit = Callable[[Rows, Vectors], npt.NDArray[np.float64]]
-"""From the materials' ids `[n]` of sounds, -1 for none, and the embeddings `[u, d]` of those, to 0 to 1 `[n]`."""
-NO_SHARES: Mapping[str, float] = MappingProxyType({})
 MEAN_WEIGHT = 0.25
 """How much of a sound's value is the mean over its hits; the rest is its best hit. With the best hit alone, a file
 of many hits is near to everything: see docs/decisions/answers.md."""
-_SPARE = 16
 _UNITS = 10**SCORE_DECIMALS
 
 
 @dataclass(frozen=True, eq=False)
-class Query:
-    """What sounds are ranked by.
-
-    `embedding [d]` is L2-normalised. `shares`: by an object's name, what is added to the score,
-    (cosine - bias + 1) / 2, of each sound that names it, at least 0; of several objects that a sound names, the
-    largest counts. `fit`: how much of its share a sound gets, 0 to 1, by its material or embedding; all without.
-    """
-
-    embedding: Vectors
-    shares: Mapping[str, float] = field(default_factory=dict)
-    fit: Fit | None = None
-
-    def named(self) -> list[tuple[str, float]]:
-        """The shares above 0, smallest first."""
-        return sorted(((name, share) for name, share in self.shares.items() if share > 0), key=lambda one: one[1])
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
+class RankedRows:
     """Sounds, best first, each with what is known of the vector that matched best; every array is `[n]`.
 
     `rows` are those of the catalogue; `vectors`: the vector's row; `hits`: which of the sound's hits it is, from 0;
@@ -65,7 +42,9 @@ class Ranked:
         return type(self)(**{one.name: getattr(self, one.name)[wanted] for one in fields(self)})
 
 
-def rank(catalogue: Catalogue, vectors: VectorIndex, query: Query, most: int, among: Rows | None = None) -> Ranked:
+def rank(
+    catalogue: Catalogue, vectors: VectorIndex, query: Query, most: int, among: Rows | None = None
+) -> RankedRows:
     """The first `most` sounds for a query, of those at the rising rows `among` of the catalogue, None for all.
 
     A sound ranks by the best of its vectors, and a little by their mean. Sounds of equal value come in the order of
@@ -92,7 +71,7 @@ def rank(catalogue: Catalogue, vectors: VectorIndex, query: Query, most: int, am
     plain = rows[_best_of_each(rows, plain_values)]
     order = np.argsort(plain)
     places = order[np.searchsorted(plain, rows[best], sorter=order)]
-    return Ranked(rows[best], found[best], hits[best], values[best], cosines[best], named[best], places)
+    return RankedRows(rows[best], found[best], hits[best], values[best], cosines[best], named[best], places)
 
 
 def _near(catalogue: Catalogue, vectors: VectorIndex, embedding: Vectors, most: int, among: Rows | None) -> Rows:
@@ -102,14 +81,13 @@ def _near(catalogue: Catalogue, vectors: VectorIndex, embedding: Vectors, most: 
     sounds = len(catalogue) if among is None else len(among)
     if not available:
         return np.zeros(0, np.int64)
-    # Some more, because FAISS's float32 can order equals otherwise than `score`.
-    wanted = (min(most, sounds) + _SPARE) * -(-available // sounds)
+    wanted = min(most, sounds) * -(-available // sounds)
     while True:
         _, near = vectors.search(embedding, wanted, kept)
         if len(near) >= available:
             return near
         rows, _ = catalogue.sounds_of(near)
-        if len(np.unique(rows)) >= min(most + _SPARE, sounds):
+        if len(np.unique(rows)) >= min(most, sounds):
             nearness, _ = vectors.score(embedding, near)
             values = _values(catalogue, vectors, embedding, rows, nearness)
             # No vector that was not found makes a sound's value larger than its own nearness.

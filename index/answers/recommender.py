@@ -1,31 +1,28 @@
 """From a picture to the sounds that fit it: the one way that Python, the command line and HTTP share."""
 
-import hashlib
-import io
 import math
 import os
-from functools import cache
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Self
 
 import numpy as np
-from PIL import Image
 
 from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
 from index.answers.answer import Asked, recommendation, rounded
+from index.answers.inputs import PictureSource, SoundSource, digest_of, picture_data, probe_picture
 from index.answers.mapping import picture_map
 from index.answers.objects import shares
 from index.answers.picture_map import MAP_K, PictureMap
-from index.answers.pictures import PictureSource, PixelBound, Room, Unbounded, picture_data
 from index.answers.recommendation import Recommendation, Stages
+from index.answers.room import PixelBound, Room, Unbounded
 from index.answers.search import SoundIndex
 from index.answers.seen import seen
 from index.catalogue.filters import SoundFilter
 from model import PRETRAINED
 from model.bundle import Bundle
-from model.errors import BundleError, SoundError
+from model.errors import BundleError
 from model.heads import MaterialHeads
 from model.picture import Part, picture_array, picture_arrays
 from model.picture_format import PictureLimits
@@ -33,9 +30,6 @@ from model.region import PLACE_SIZE, Grid, Spot
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 from model.threads import available_cpus
-
-SoundSource = str | os.PathLike[str] | bytes
-"""A sound: the path of its file, or the bytes of the file."""
 
 
 class Recommender:
@@ -83,6 +77,7 @@ class Recommender:
         pixel_bound: PixelBound | None = None,
         object_weight: float = OBJECT_WEIGHT,
         diversity: float = DIVERSITY,
+        before: "Recommender | None" = None,
     ) -> Self:
         """Open the folders of a bundle, by default the one that comes with Thud, and of an index made with it.
 
@@ -91,7 +86,8 @@ class Recommender:
         CPU; where several pictures are computed at the same time, 1 gives the most pictures per second.
         `pixel_bound` limits the memory that decoding takes; without it nothing does. `object_weight` (0 to 1): the
         most that is added to the score of a sound that names an object in the picture. `diversity` (0 to 1): how
-        much the sounds of an answer differ, see `index.answers.diversity`.
+        much the sounds of an answer differ, see `index.answers.diversity`. `before`: one that this is to replace,
+        whose towers, opened with as many `threads`, are used again where the bundle is still the same.
 
         Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
         """
@@ -99,7 +95,10 @@ class Recommender:
         heads = MaterialHeads.load(opened)
         library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
         try:
-            towers = TowerRuntime(opened, available_cpus() if threads is None else threads)
+            if before is not None and before.bundle == opened:
+                towers = before.towers
+            else:
+                towers = TowerRuntime(opened, available_cpus() if threads is None else threads)
             return cls(towers, heads, library, limits, pixel_bound, object_weight, diversity)
         except BaseException:
             library.close()
@@ -155,7 +154,7 @@ class Recommender:
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
-            asked=("picture", _digest(data if isinstance(data, bytes) else pixels.tobytes()), region, weight),
+            asked=("picture", digest_of(data if isinstance(data, bytes) else pixels.tobytes()), region, weight),
         )
         asked = Asked(k, found.materials, found.recognised, found.objects)
         answer = recommendation(self.bundle.id, self.index, self._heads, asked, matches)
@@ -230,16 +229,38 @@ class Recommender:
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
-            asked=("sound", _digest(sound)),
+            asked=("sound", digest_of(sound)),
         )
         of_sound = None if self._heads is None else rounded(self._heads.sounds(embedding[None])[0])
         answer = recommendation(self.bundle.id, self.index, self._heads, Asked(k, of_sound, by_sound=True), matches)
         answer.stages = Stages(network=embedded - began, search=perf_counter() - embedded)
         return answer
 
+    def recommend_like(
+        self,
+        sound_id: str,
+        k: int = 10,
+        *,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
+        cursor: str | None = None,
+    ) -> Recommendation:
+        """The `k` sounds nearest to the sound of the library with this id, best first; it is not among them.
+
+        The rest as in `recommend`; `materials`, `recognised`, `objects` and each `match` of the answer are None.
+        Raises FilterError also where there is no such sound, and otherwise as `recommend`.
+        """
+        began = perf_counter()
+        strength = self._diversity if diversity is None else diversity
+        found = self.index.similar(sound_id, k, only=only, diversity=strength, cursor=cursor)
+        answer = recommendation(self.bundle.id, self.index, None, Asked(k, None, by_sound=True), found)
+        answer.stages = Stages(search=perf_counter() - began)
+        return answer
+
     def probe(self) -> None:
         """Embed a known picture and search for it. Raises BundleError or LibraryError where that fails."""
-        answer = self.recommend(_probe_picture(), 1)
+        self.index.health()
+        answer = self.recommend(probe_picture(), 1)
         if len(answer.results) != 1 or not np.isfinite(answer.results[0].similarity):
             raise BundleError("the probe picture was answered without a usable result")
 
@@ -254,23 +275,3 @@ class Recommender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _digest(asked: bytes | str | os.PathLike[str]) -> str:
-    """The hash of what was asked with, or of its file. Raises SoundError where that cannot be read."""
-    if isinstance(asked, bytes):
-        return hashlib.sha256(asked).hexdigest()
-    try:
-        with Path(asked).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SoundError(f"{asked} cannot be read: {error.strerror or error}") from error
-
-
-@cache
-def _probe_picture() -> bytes:
-    # Small enough for any limits that a service may have.
-    gradient = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
-    buffer = io.BytesIO()
-    gradient.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -2,24 +2,23 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from index.answers.diversity import BLOCK, diversified
+from index.answers.file_store import FileStore
 from index.answers.matches import Matches, matches_of
-from index.answers.ranking import NO_SHARES, Fit, Query, Ranked, rank
 from index.answers.sound_files import SAMPLE, SoundFile, SoundFiles
+from index.answers.store import NO_SHARES, Fit, Query, Ranking, VectorId, VectorStore
 from index.catalogue import Catalogue, Page, SoundRecord
-from index.catalogue.cursors import Cursor, mark_of, question_of
+from index.catalogue.cursors import Cursor, Place, mark_of, question_of
 from index.catalogue.filters import SoundFilter
 from index.generation import CATALOGUE, Generation, open_generation
-from index.nearest.vectors import Rows, VectorIndex, Vectors
-from index.private import private_content, private_file
+from index.nearest.vectors import VectorIndex, Vectors
+from index.private import let_go, private_content, private_file
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, FilterError, LibraryError
 
@@ -32,10 +31,10 @@ class SoundIndex:
     removed (`index.private`); open the index again to see the newer one.
     """
 
-    def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, vectors: VectorIndex) -> None:
+    def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, store: VectorStore) -> None:
         self._spec = generation.spec
         self._catalogue = catalogue
-        self._vectors = vectors
+        self._store = store
         spread = range(0, len(self), -(-len(self) // SAMPLE))
         self._sounds = SoundFiles(root, catalogue.rows(spread))
 
@@ -58,12 +57,18 @@ class SoundIndex:
         root = Path(spec.library_root if sounds is None else sounds)
         if sounds is not None and not root.is_dir():
             raise LibraryError(f"{root} is not a folder")
-        contents = {name: private_content(generation.folder / name, spec.files[name]) for name in spec.search.files}
-        vectors = VectorIndex.load(
-            contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None
-        )
-        with private_file(generation.folder / CATALOGUE, spec.files[CATALOGUE]) as source:
-            catalogue = Catalogue(source)
+        # At the same time: of a million sounds both take seconds, almost all of it outside of Python.
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(_catalogue, generation)
+            try:
+                vectors = _vectors(generation, threads)
+                catalogue = opening.result()
+            except BaseException:
+                if opening.exception() is None:
+                    opening.result().close()
+                raise
+            finally:
+                del opening  # it would keep its exception, whose frames keep it: copies would stay open
         sizes = {vectors.size, spec.embedding_size, bundle.spec.embedding_size}
         fits = len(vectors) == catalogue.vectors and len(catalogue) == spec.sounds
         if not (fits and len(sizes) == 1):
@@ -72,7 +77,7 @@ class SoundIndex:
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
                 f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
             )
-        return cls(generation, root.resolve(), catalogue, vectors)
+        return cls(generation, root.resolve(), catalogue, FileStore(catalogue, vectors))
 
     @property
     def id(self) -> str:
@@ -137,14 +142,17 @@ class SoundIndex:
         record = self.sound(sound_id)
         if record is None:
             raise FilterError(f"there is no sound {sound_id!r} in this index", "sound_id")
-        vector = record.first + _hit_number(record)
-        query = Query(self._vectors.vectors(np.array([vector]))[0])
+        query = Query(self._store.vectors([VectorId(sound_id, _hit_number(record))])[0])
         question = question_of("similar", self._spec.bundle_id, sound_id, only or None, diversity or 0)
-        return self._page(query, question, k, only, diversity, cursor, without=record.row)
+        return self._page(query, question, k, only, diversity, cursor, without=sound_id)
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
         return self._catalogue.sound(sound_id)
+
+    def id_at(self, path: str) -> str | None:
+        """The id of the sound whose record has this path, None where there is none."""
+        return self._catalogue.id_at(path)
 
     def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """A page of the catalogue, as `Catalogue.page`."""
@@ -178,8 +186,13 @@ class SoundIndex:
         """Raise SoundsAwayError where the sound folder cannot be reached, as `SoundFiles.check`."""
         self._sounds.check()
 
+    def health(self) -> None:
+        """Raise LibraryError where no search can be answered now, as `VectorStore.health`."""
+        self._store.health()
+
     def close(self) -> None:
-        """Close the catalogue."""
+        """Close the catalogue and the store of the vectors."""
+        self._store.close()
         self._catalogue.close()
 
     def __enter__(self) -> Self:
@@ -198,72 +211,65 @@ class SoundIndex:
         only: SoundFilter | None,
         diversity: float | None,
         cursor: str | None,
-        without: int | None = None,
+        without: str | None = None,
     ) -> Matches:
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
         strength = diversity or 0.0
         if not 0 <= strength <= 1:
             raise ValueError(f"diversity is {diversity}; it must be from 0 to 1")
-        place = Cursor(question) if cursor is None else Cursor.read(cursor, question)
-        among = self._catalogue.rows_of(only)
-        matches = Matches(before=place.before)
+        going_on = Cursor(question) if cursor is None else Cursor.read(cursor, question)
+        matches = Matches(before=going_on.before)
         while True:
-            left = k - len(matches)
-            block, more = self._after(place, BLOCK if strength else left, query, among, without)
-            before = self._places_of(place, block)
-            order = self._diversified(block, strength, left, before)
-            found = matches_of(
-                block.of(order), query, place.passed + len(before) + left, self._catalogue, self._vectors
-            )
+            place, left = going_on.place, k - len(matches)
+            after = None if place == Place() else place
+            block = self._store.search(query, BLOCK if strength else left, only, after, without)
+            before = _places_of(going_on, block)
+            order = _diversified(block, strength, left, before)
+            found = matches_of(block, order, query, place.passed + len(before) + left)
             matches += found
-            place = replace(place, given=place.given + "".join(mark_of(one.record.id) for one in found))
+            given = going_on.given + "".join(mark_of(one.record.id) for one in found)
+            going_on = Cursor(question, place, given)
             if len(before) + len(found) == len(block):
-                if not more:
+                if not block.more:
                     return matches
-                (last,) = self._catalogue.rows(block.rows[-1:].tolist())
-                place = Cursor(question, place.passed + len(block), float(block.values[-1]), last.path)
+                (last,) = block.records([len(block) - 1])
+                passed = place.passed + len(block)
+                going_on = Cursor(question, Place.after(passed, float(block.values[-1]), last.path, last.id))
             if len(matches) == k:
-                matches.next = str(place)
+                matches.next = str(going_on)
                 return matches
 
-    def _after(
-        self, place: Cursor, most: int, query: Query, among: Rows | None, without: int | None
-    ) -> tuple[Ranked, bool]:
-        """Up to `most` sounds of the ranking after a place, and whether there are more after them."""
-        start = self._catalogue.rows_up_to(place.path) if place.path else 0
-        available = len(self) if among is None else len(among)
-        wanted = place.passed + most + 2  # one to see whether there are more, one that may be left out
-        while True:
-            found = rank(self._catalogue, self._vectors, query, wanted, among)
-            later = (found.values < place.score) | ((found.values == place.score) & (found.rows >= start))
-            if without is not None:
-                later &= found.rows != without
-            rest = np.flatnonzero(later)
-            if len(rest) > most or wanted >= available:
-                return found.of(rest[:most]), len(rest) > most
-            wanted *= 2
 
-    def _places_of(self, place: Cursor, block: Ranked) -> list[int]:
-        """The places in a block of the sounds that were given already; those that are gone have none."""
-        if not place.given:
-            return []
-        marks = [mark_of(one.id) for one in self._catalogue.rows(block.rows.tolist())]
-        number = {mark: at for at, mark in enumerate(marks)}
-        return list(dict.fromkeys(number[mark] for mark in place.marks() if mark in number))
+def _places_of(going_on: Cursor, block: Ranking) -> list[int]:
+    """The places in a block of the sounds that were given already; those that are gone have none."""
+    if not going_on.given:
+        return []
+    number = {mark_of(one): at for at, one in enumerate(block.ids(range(len(block))))}
+    return list(dict.fromkeys(number[mark] for mark in going_on.marks() if mark in number))
 
-    def _diversified(self, block: Ranked, diversity: float, most: int, before: list[int]) -> Rows:
-        if not diversity:
-            return np.arange(len(block))
-        return diversified(
-            block.values,
-            self._vectors.vectors(block.vectors),
-            self._catalogue.materials_of(block.rows),
-            self._catalogue.recordings_of(block.rows),
-            diversity,
-            most,
-            before,
-        )
+
+def _diversified(block: Ranking, diversity: float, most: int, before: list[int]) -> list[int]:
+    if not diversity:
+        return list(range(len(block)))
+    vectors = block.vectors(range(len(block)))
+    found = diversified(block.values, vectors, block.materials, block.recordings, diversity, most, before)
+    order: list[int] = found.tolist()
+    return order
+
+
+def _vectors(generation: Generation, threads: int) -> VectorIndex:
+    spec = generation.spec
+    contents = {name: private_content(generation.folder / name, spec.files[name]) for name in spec.search.files}
+    found = VectorIndex.load(contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None)
+    for content in contents.values():
+        let_go(content)  # all of it was read to be checked
+    return found
+
+
+def _catalogue(generation: Generation) -> Catalogue:
+    with private_file(generation.folder / CATALOGUE, generation.spec.files[CATALOGUE]) as source:
+        return Catalogue(source)
 
 
 def _hit_number(record: SoundRecord) -> int:

@@ -99,6 +99,14 @@ class SoundFiles:
                 why = f": {error.strerror}"
         raise SoundsAwayError(f"none of {len(self._sample)} sounds that were looked for is in {self.root}{why}")
 
+    def is_there(self, record: SoundRecord) -> bool:
+        """Whether the sound's file is there, with the size that it had when it was indexed."""
+        try:
+            found = (self.root / record.path).stat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == record.bytes
+
     def open(self, record: SoundRecord) -> SoundFile:
         """The sound's file.
 

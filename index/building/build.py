@@ -1,16 +1,15 @@
 """Building an index of a folder of sounds, and changing it: sounds added and taken out by name."""
 
-import json
-import os
-import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 
+from index.building.folders import check_folders
 from index.building.lock import only_writer
-from index.building.options import Options, find_options, is_at_or_under, read_options
+from index.building.look import indexed_paths
+from index.building.naming import named_among, those_at
+from index.building.options import Options, find_options, read_options
 from index.building.run import BuildReport, Run
-from index.generation import CATALOGUE, current_generation
+from index.generation import current_generation
 from index.library.finding import find_library
 from model import PRETRAINED
 from model.bundle import Bundle, load_bundle
@@ -33,6 +32,7 @@ def build_index(
     hubness: bool = True,
     labels: bool = True,
     propose: Path | None = None,
+    replace: bool = False,
     say: Say = lambda line: None,
 ) -> BuildReport:
     """Make the index at `index_folder` one of all sounds under `sounds_folder`, embedded with `bundle`.
@@ -53,9 +53,13 @@ def build_index(
 
     `propose`: a table to write with guesses of the sounds' materials (index/building/proposals.py).
 
-    Raises LibraryError if nothing can be indexed, if a folder or the manifest cannot be used or if `propose` is
-    there already, and BundleError if the bundle's sound tower does not work, if its bank of pictures cannot be used
-    or if it has no heads to guess with.
+    An index is one of one folder: that of another one, which is still there, is only replaced with `replace`, and
+    what was taken out of it is forgotten. Where the folder is no longer there, it has moved to `sounds_folder`.
+
+    Raises LibraryError if nothing can be indexed, if a folder or the manifest cannot be used, if the index is one
+    of another folder, if the folders are mixed up (`check_folders`) or if `propose` is there already, and
+    BundleError if the bundle's sound tower does not work, if its bank of pictures cannot be used or if it has no
+    heads to guess with.
     """
     root, folder = sounds_folder.resolve(), bundle.folder.resolve()
     options = Options(
@@ -68,6 +72,7 @@ def build_index(
         labels=labels,
     )
     workers = workers or available_cpus()
+    check_folders(root, index_folder)
     # What it refuses by these arguments alone, it refuses before there is a folder of the index.
     run = Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)
     with only_writer(index_folder):
@@ -75,28 +80,35 @@ def build_index(
         # The same library may have moved; in another one, that a path was taken out says nothing.
         if earlier is not None and (earlier.sounds == root or not earlier.sounds.exists()):
             run.keep_out(earlier)
+        elif earlier is not None and not replace:
+            raise LibraryError(
+                f"{index_folder} is the index of {earlier.sounds}; name another folder for the index of {root}, or "
+                "put it in its place with --replace"
+            )
+        elif earlier is not None and earlier.removed:
+            say(f"what was taken out of the index of {earlier.sounds} is forgotten: {len(earlier.removed):,} names")
         return run()
 
 
 def change_index(
-    index_folder: Path, *, add: Sequence[Path] = (), remove: Sequence[Path] = (), say: Say = lambda line: None
+    index_folder: Path, *, add: Sequence[str] = (), remove: Sequence[str] = (), say: Say = lambda line: None
 ) -> BuildReport:
     """Take the sounds at and under `add` into the index and those at and under `remove` out of it.
 
     A sound that is taken out stays out, also in later runs, until it is added again; its file is left alone. Of a
     folder that is taken out, so do files that are new there. Paths are what is remembered: a file that is moved to
     where nothing was taken out is a new one. Other files that are new are not taken in. Everything else is as in
-    the last run. The paths to add lie in the index's sound folder; those to remove may also be given as the index
-    has them, relative to that folder.
+    the last run. Names are paths on the disk, or what `thud index list` shows (`named_among`).
 
-    Raises LibraryError for a path that is no such sound, and as `build_index` does.
+    Raises LibraryError for a name of no such sound, for all sounds together to be taken out, and as `build_index`
+    does.
     """
     read_options(index_folder)  # A folder that is no index is refused before a lock is made in it.
     with only_writer(index_folder):
         return _change(index_folder, add, remove, say)
 
 
-def _change(index_folder: Path, add: Sequence[Path], remove: Sequence[Path], say: Say) -> BuildReport:
+def _change(index_folder: Path, add: Sequence[str], remove: Sequence[str], say: Say) -> BuildReport:
     options = read_options(index_folder)
     bundle = load_bundle(options.bundle_folder)
     generation = current_generation(index_folder)
@@ -104,53 +116,35 @@ def _change(index_folder: Path, add: Sequence[Path], remove: Sequence[Path], say
         raise LibraryError(
             f"{options.bundle_folder} is another bundle than the index was made with; run thud index again"
         )
-    known = indexed_paths(generation.folder / CATALOGUE)
-    for path in remove:
-        relative = _relative(path, options.sounds)
-        if not _among(known, relative):
-            relative = os.path.normpath(path)
-        if relative is None or not _among(known, relative):
-            raise LibraryError(f"{path} is not in the index")
-        options = options.without(relative)
+    known = indexed_paths(index_folder)
+    of_index = named_among(known, options.sounds)
+    for name in remove:
+        path = of_index(name)
+        if path == ".":
+            raise LibraryError(
+                f"{name} stands for all sounds of the index; name those to take out. To have the index no longer, "
+                f"remove the folder {index_folder}"
+            )
+        if path is None:
+            raise LibraryError(f"{name} is not in the index")
+        options = options.without(path)
     added: set[str] = set()
     library = find_library(options.sounds, options.manifest, use_manifest=options.use_manifest)
     there = {sound.path for sound in library.sounds}
-    for path in add:
-        relative = _relative(path, options.sounds)
-        if relative is None:
-            raise LibraryError(f"{path} is not in {options.sounds}, the folder of this index's sounds")
-        inside = _among(there, relative)
-        if not inside:
-            reasons = [one.reason for one in library.skipped if one.path == relative]
+    reasons = {one.path: one.reason for one in library.skipped}
+    of_folder = named_among([*there, *reasons], options.sounds)
+    for name in add:
+        path = of_folder(name)
+        inside = set() if path is None else there if path == "." else those_at(there, path)
+        if path is None:
             raise LibraryError(
-                f"{path} is no sound that can be indexed{''.join(f': {one}' for one in reasons[:1])}"
+                f"{name} is no file or folder in {options.sounds}, the folder of this index's sounds"
             )
+        if not inside:
+            why = f": {reasons[path]}" if path in reasons else ""
+            raise LibraryError(f"{name} is no sound that can be indexed{why}")
         added |= inside
-        options = options.with_(relative)
+        options = options.with_(path)
     limits = SoundLimits(max_seconds=options.max_seconds)
     workers = available_cpus()
     return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, only=known | added)(library)
-
-
-def indexed_paths(catalogue: Path) -> set[str]:
-    """The paths of all files that an index has, copies among them. Raises LibraryError."""
-    try:
-        with closing(sqlite3.connect(f"{catalogue.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-            rows = database.execute("SELECT path, copies FROM sounds").fetchall()
-        return {one for path, copies in rows for one in (path, *json.loads(copies))}
-    except (sqlite3.Error, ValueError) as error:
-        raise LibraryError(f"{catalogue} is damaged: {error}; run thud index again") from error
-
-
-def _relative(path: Path, root: Path) -> str | None:
-    """A path under the root as the index has it; None if it lies elsewhere. The file itself may be a link."""
-    try:
-        full = path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
-        return full.relative_to(root).as_posix()
-    except ValueError:
-        return None
-
-
-def _among(paths: set[str], wanted: str | None) -> set[str]:
-    """Of the paths, that one and those under it."""
-    return set() if wanted is None else {path for path in paths if is_at_or_under(path, wanted)}

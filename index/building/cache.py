@@ -8,7 +8,7 @@ be computed again from the files: a cache that is damaged is made anew.
 import json
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, fields
 from importlib import metadata
@@ -18,9 +18,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from index.building.content import Content, ContentFacts, FileState, KnownFile, tags_version
+from index.building.content import Content, FileState, KnownContent, KnownFile, tags_version
 from model.errors import LibraryError
-from model.runtime import EmbeddedSound, Embeddings
+from model.runtime import EmbeddedSound
 from model.sound import SoundLimits
 
 CACHE_FILE = "cache.sqlite"
@@ -116,19 +116,22 @@ class IndexCache:
     ) -> None:
         self._open.close()
 
-    def file(self, path: str, state: FileState) -> KnownFile | None:
-        """What is known of the file, if it is in the state in which it was found.
+    def files(self, states: Mapping[str, FileState]) -> dict[str, KnownFile]:
+        """What is known of the files with these paths, of those that are in the state in which they were found.
 
-        A reason is known only within the same limits and to the same version of Thud.
+        A reason is known only within the same limits and to the same version of Thud. One query for all of them:
+        every run asks for each file of the library.
         """
-        query = "SELECT bytes, written_ns, changed_ns, inode, id, reason, rules FROM files WHERE path = ?"
+        columns = "path, files.bytes, written_ns, changed_ns, inode, files.id, reason, rules, seconds"
+        joined = "files LEFT JOIN contents ON hearing = ? AND contents.id = files.id"
+        query = f"SELECT {columns} FROM {joined} WHERE path IN {_places(states)}"  # noqa: S608
         with self._errors():
-            row = self._database.execute(query, (path,)).fetchone()
-        if row is None or row[:4] != (state.bytes, state.written_ns, state.changed_ns, state.inode):
-            return None
-        if row[5] is not None and row[6] != self._rules:
-            return None
-        return KnownFile(row[4], row[5])
+            rows = self._database.execute(query, (self._hearing, *states)).fetchall()
+        return {
+            path: KnownFile(identity, reason, seconds)
+            for path, *state, identity, reason, rules, seconds in rows
+            if FileState(*state) == states[path] and (reason is None or rules == self._rules)
+        }
 
     def seconds(self, identity: str) -> float | None:
         """How long the sound with this id is; None where the content is not known."""
@@ -137,23 +140,16 @@ class IndexCache:
             row = self._database.execute(query, (self._hearing, identity)).fetchone()
         return None if row is None else float(row[0])
 
-    def facts(self, identity: str) -> ContentFacts:
-        """What is known of the content with this id, which must be known, beside its embeddings."""
-        size, decoded, tags = self._row("bytes, decoded, tags", identity)
-        try:
-            values = {
-                name: tuple(one) if isinstance(one, list) else one for name, one in json.loads(decoded).items()
-            }
-            return ContentFacts(size, values, json.loads(tags))
-        except (TypeError, ValueError) as error:
-            raise DamagedCacheError(f"{self._path} is damaged: {error}") from error
-
-    def embeddings(self, identity: str) -> Embeddings:
-        """The embeddings `[h, d]` of the content with this id, which must be known."""
-        hits, stored, crc = self._row("hits, embeddings, crc", identity)
-        if not isinstance(stored, bytes) or zlib.crc32(stored) != crc or hits < 1 or len(stored) % (4 * hits):
-            raise DamagedCacheError(f"{self._path} is damaged: it has other embeddings than were written")
-        return np.frombuffer(stored, np.float32).reshape(hits, -1)
+    def contents(self, ids: Collection[str]) -> dict[str, KnownContent]:
+        """What is known of the contents with these ids, all of which must be known; a few hundred at a time."""
+        columns = "id, bytes, decoded, tags, hits, embeddings, crc"
+        query = f"SELECT {columns} FROM contents WHERE hearing = ? AND id IN {_places(ids)}"  # noqa: S608
+        with self._errors():
+            rows = self._database.execute(query, (self._hearing, *ids)).fetchall()
+        found = {identity: self._content(*values) for identity, *values in rows}
+        if not found.keys() >= set(ids):
+            raise DamagedCacheError(f"{self._path} is damaged: it lacks a content that it had")
+        return found
 
     def add(self, content: Content) -> None:
         """Keep a content; it is on the disk after `commit`."""
@@ -254,16 +250,19 @@ class IndexCache:
                 raise DamagedCacheError(f"{self._path} is damaged: {str(found[0][0]).splitlines()[-1]}")
             ids = self._database.execute("SELECT id FROM contents WHERE hearing = ?", (self._hearing,)).fetchall()
         for (identity,) in ids:
-            self.facts(identity)
-            self.embeddings(identity)
+            self.contents([identity])
 
-    def _row(self, columns: str, identity: str) -> tuple[Any, ...]:
-        query = f"SELECT {columns} FROM contents WHERE hearing = ? AND id = ?"  # noqa: S608
-        with self._errors():
-            row: tuple[Any, ...] | None = self._database.execute(query, (self._hearing, identity)).fetchone()
-        if row is None:
-            raise DamagedCacheError(f"{self._path} is damaged: it lacks a content that it had")
-        return row
+    def _content(self, size: Any, decoded: Any, tags: Any, hits: Any, stored: Any, crc: Any) -> KnownContent:
+        try:
+            facts = {
+                name: tuple(one) if isinstance(one, list) else one for name, one in json.loads(decoded).items()
+            }
+            told = json.loads(tags)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DamagedCacheError(f"{self._path} is damaged: {error}") from error
+        if not isinstance(stored, bytes) or zlib.crc32(stored) != crc or hits < 1 or len(stored) % (4 * hits):
+            raise DamagedCacheError(f"{self._path} is damaged: it has other embeddings than were written")
+        return KnownContent(size, facts, told, np.frombuffer(stored, np.float32).reshape(hits, -1))
 
     def _prepare(self, bundle_id: str) -> int:
         """Make the tables of a new file; the number of this bundle with this way of decoding."""
@@ -289,6 +288,11 @@ class IndexCache:
                 raise DamagedCacheError(f"{self._path} is damaged: {error}") from error
             done = "read" if self._read_only else "written"
             raise LibraryError(f"{self._path} cannot be {done}: {error}") from error
+
+
+def _places(values: Collection[str]) -> str:
+    """A list of as many parameters, as SQL."""
+    return f"({', '.join('?' * len(values))})"
 
 
 def _open(path: Path, read_only: bool) -> sqlite3.Connection:

@@ -13,7 +13,7 @@ from typing import Any
 from index.library import riff, tags, texts
 from model import fields
 from model.files import open_regular
-from model.runtime import EmbeddedSound
+from model.runtime import EmbeddedSound, Embeddings
 
 ID_DIGITS = 20
 SETTLED_NS = 2 * 10**9
@@ -60,20 +60,28 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class ContentFacts:
-    """Of a content: the size of the file, the fields of `EmbeddedSound` but for the embeddings, the file's tags."""
+class KnownContent:
+    """What is kept of a content: the size of the file, its tags, and the fields of `EmbeddedSound`.
+
+    `embeddings [h, d]` are one of them, `decoded` has the others.
+    """
 
     bytes: int
     decoded: dict[str, Any]
     tags: dict[str, str]
+    embeddings: Embeddings
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """What a file was found to be: the `id` of its content, or the `reason` why it is no sound that can be used."""
+    """What a file was found to be: the `id` of its content, or the `reason` why it is no sound that can be used.
+
+    `seconds`: how long the content is, None where it is not known to the cache.
+    """
 
     id: str | None
     reason: str | None = None
+    seconds: float | None = None
 
 
 def sound_id(path: str | Path) -> str:

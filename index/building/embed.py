@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,7 +152,8 @@ class _Run:
             except OSError:
                 continue
             old.discard(identity)
-            settled = self._cache.file(path, state) == KnownFile(identity)
+            known = self._cache.files({path: state}).get(path)
+            settled = known is not None and known.id == identity
             job = self._pool.submit(tags_of, self._root, path, state, identity, settled=settled)
             reading.append((identity, job))
             self._replace_tags(reading, _AHEAD)
@@ -165,33 +166,37 @@ class _Run:
             if tags is not None:
                 self._cache.replace_tags(identity, tags)
 
-    def _changed(self, places: Iterable[int]) -> list[Work]:
+    def _changed(self, places: Sequence[int]) -> list[Work]:
         """The files that have to be read; what the cache knows of the others is taken at once."""
-        changed = []
+        states: dict[str, FileState] = {}
         for place in places:
             path = self._paths[place]
             try:
-                state = FileState.of(os.path.join(self._root, path))  # noqa: PTH118 -- for each file of each run
+                states[path] = FileState.of(os.path.join(self._root, path))  # noqa: PTH118 -- each file of each run
             except OSError as error:
                 self._skip(path, unreadable(error))
+        found = self._cache.files(states)
+        changed = []
+        for place in places:
+            path = self._paths[place]
+            state, known = states.get(path), found.get(path)
+            if state is None:
                 continue
-            known = self._cache.file(path, state)
-            work = Work(place, path, state, settled=True)
             if known is None:
-                work.settled = state.settled()
-                changed.append(work)
+                changed.append(Work(place, path, state, settled=state.settled()))
             elif known.reason is not None:
                 self._skip(path, known.reason)
-            elif known.id is not None and self._embedded(known.id):
-                self._take(work, known.id)
+            elif known.id is not None and self._accepted(known.seconds):
+                self._take(place, known.id)
             else:
-                work.id = known.id
-                changed.append(work)
+                changed.append(Work(place, path, state, settled=True, id=known.id))
         return changed
 
     def _embedded(self, identity: str) -> bool:
         """Whether the content is known, and no longer than is accepted now."""
-        seconds = self._cache.seconds(identity)
+        return self._accepted(self._cache.seconds(identity))
+
+    def _accepted(self, seconds: float | None) -> bool:
         return seconds is not None and seconds <= self._limits.max_seconds
 
     def _hash(self, works: list[Work]) -> None:
@@ -270,10 +275,10 @@ class _Run:
         if found.reason is not None:
             self._skip(work.path, found.reason)
         elif found.id is not None:
-            self._take(work, found.id)
+            self._take(work.place, found.id)
 
-    def _take(self, work: Work, identity: str) -> None:
-        self.result.ids[work.place] = identity
+    def _take(self, place: int, identity: str) -> None:
+        self.result.ids[place] = identity
         self._done()
 
     def _skip(self, path: str, reason: str) -> None:

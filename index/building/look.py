@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,24 @@ _AGAIN_SECONDS = 1.0
 
 def records_of(index_folder: Path) -> Iterator[SoundRecord]:
     """All records of the current generation by row. Raises LibraryError where it cannot be read."""
+    with _catalogue_of(index_folder) as catalogue:
+        for start in range(0, len(catalogue), _AT_ONCE):
+            yield from catalogue.rows(range(start, min(start + _AT_ONCE, len(catalogue))))
+
+
+def indexed_paths(index_folder: Path) -> set[str]:
+    """The paths of all files that the current generation has, copies among them. Raises LibraryError."""
+    with _catalogue_of(index_folder) as catalogue:
+        return catalogue.paths()
+
+
+@contextmanager
+def _catalogue_of(index_folder: Path) -> Iterator[Catalogue]:
     generation = current_generation(index_folder)
     with private_file(generation.folder / CATALOGUE, generation.spec.files[CATALOGUE]) as source:
         catalogue = Catalogue(source)
-    try:
-        for start in range(0, len(catalogue), _AT_ONCE):
-            yield from catalogue.rows(range(start, min(start + _AT_ONCE, len(catalogue))))
-    finally:
-        catalogue.close()
+    with closing(catalogue):
+        yield catalogue
 
 
 def problems_of(index_folder: Path, *, quick: bool = False) -> Iterator[str]:

@@ -1,13 +1,14 @@
-"""The records of a library's sounds, one for each content, made anew whenever they are gone through.
+"""The records of a library's sounds, one for each content, made anew when they are gone through.
 
 So none of them is kept: of a sound, a run holds in memory only its path, what the manifest says of it and its id.
+To make them is most of what publishing costs: a run goes through them once.
 """
 
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 import model
 from index.building.cache import IndexCache
+from index.building.content import KnownContent
 from index.building.embed import Ids
 from index.catalogue import SoundRecord
 from index.library.facts import Facts, facts_of
@@ -26,6 +28,7 @@ from index.nearest.vectors import Vectors
 from model.objects import objects_named
 from model.sound_format.formats import FORMATS
 
+_AT_ONCE = 256
 _TRUST = (*get_args(LabelFrom), None)
 _values = attrgetter(*(one.name for one in fields(SoundRecord)))
 
@@ -45,17 +48,15 @@ class Records:
     def __len__(self) -> int:
         return len(self._chosen)
 
-    def __iter__(self) -> Iterator[SoundRecord]:
-        first = 0
-        for row, place in enumerate(self._chosen.tolist()):
-            record = self._record(row, first, place)
-            first += len(record.hits)
-            yield record
-
-    def with_embeddings(self) -> Iterator[tuple[SoundRecord, Vectors]]:
+    def __iter__(self) -> Iterator[tuple[SoundRecord, Vectors]]:
         """Each record with the embeddings `[h, d]` of its hits."""
-        for record in self:
-            yield record, self._cache.embeddings(record.id)
+        for start in range(0, len(self), _AT_ONCE):
+            places = self._chosen[start : start + _AT_ONCE]
+            ids = [one.decode() for one in self._ids[places].tolist()]
+            contents = self._cache.contents(ids)
+            for place, identity in zip(places.tolist(), ids, strict=True):
+                known = contents[identity]
+                yield self._record(place, identity, known), known.embeddings
 
     def sounds(self) -> Iterator[LibrarySound]:
         """The sounds of the records."""
@@ -68,7 +69,7 @@ class Records:
     def fingerprint(self, what: str) -> str:
         """A hash of all that the records are made of, `what` and the code that makes them.
 
-        With the same fingerprint, `survey` finds the same id; this takes a tenth of the time.
+        With the same fingerprint, `Survey` finds the same id; this takes a tenth of the time.
         """
         digest = hashlib.sha256(f"{what} {_code()}".encode())
         for sound, identity in zip(self._sounds, self._ids.tolist(), strict=True):
@@ -104,16 +105,14 @@ class Records:
         return _TRUST.index(facts.label_from), self._sounds[place].link, place
 
     def _facts(self, place: int) -> Facts:
-        return facts_of(self._sounds[place], self._cache.facts(self._ids[place].decode()).tags)
+        identity = self._ids[place].decode()
+        return facts_of(self._sounds[place], self._cache.contents([identity])[identity].tags)
 
-    def _record(self, row: int, first: int, place: int) -> SoundRecord:
-        sound, identity = self._sounds[place], self._ids[place].decode()
-        known = self._cache.facts(identity)
+    def _record(self, place: int, identity: str, known: KnownContent) -> SoundRecord:
+        sound = self._sounds[place]
         facts = facts_of(sound, known.tags)
         return SoundRecord(
             id=identity,
-            row=row,
-            first=first,
             path=sound.path,
             copies=tuple(self._sounds[copy].path for copy in self._copies.get(place, ())),
             **vars(facts),
@@ -139,35 +138,35 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-@dataclass
 class Survey:
-    """What a generation of such records is: its id, 16 hex digits, and counts.
+    """What a generation is, from its records, which are taken in as they pass.
 
-    `labels` counts where labels were read. `unplayable`: how many of the files browsers do not play, and the path
-    of one of them.
+    `what` stands for all else that decides an answer: format, bundle and options. `materials` and `labels` count
+    materials and where labels were read; `unplayable`: how many of the files browsers do not play, and the path of
+    one of them.
     """
 
-    id: str = ""
-    vectors: int = 0
-    materials: Counter[str | None] = field(default_factory=Counter)
-    labels: Counter[str | None] = field(default_factory=Counter)
-    unplayable: tuple[int, str] = (0, "")
+    def __init__(self, what: str) -> None:
+        self._digest = hashlib.sha256(what.encode())
+        self.vectors = 0
+        self.materials: Counter[str | None] = Counter()
+        self.labels: Counter[str | None] = Counter()
+        self.unplayable = (0, "")
 
+    @property
+    def id(self) -> str:
+        """The generation's id, 16 hex digits: a hash of `what` and the records.
 
-def survey(records: Records, what: str) -> Survey:
-    """Go through the records once. `what` stands for all else that decides an answer: format, bundle and options.
+        A record names its content, and the content and the bundle decide the embeddings, so that no vector is
+        needed for it.
+        """
+        return self._digest.hexdigest()[:16]
 
-    The id is a hash of both. A record names its content, and the content and the bundle decide the embeddings, so
-    that no vector is needed for it.
-    """
-    digest = hashlib.sha256(what.encode())
-    found = Survey()
-    for record in records:
-        digest.update(json.dumps(_values(record)).encode() + b"\n")
-        found.vectors += len(record.hits)
-        found.materials[record.material] += 1
-        found.labels[record.label_from] += 1
+    def take(self, record: SoundRecord) -> None:
+        """Take in the next record."""
+        self._digest.update(json.dumps(_values(record)).encode() + b"\n")
+        self.vectors += len(record.hits)
+        self.materials[record.material] += 1
+        self.labels[record.label_from] += 1
         if not record.playable:
-            found.unplayable = (found.unplayable[0] + 1, record.path)
-    found.id = digest.hexdigest()[:16]
-    return found
+            self.unplayable = (self.unplayable[0] + 1, record.path)

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -15,8 +17,10 @@ from index.building.content import FileState
 from index.building.embed import embed_sounds
 from index.building.options import Options, write_options
 from index.building.proposals import Proposals
-from index.building.records import Records, survey
+from index.building.records import Records, Survey
+from index.catalogue import SoundRecord, write_catalogue
 from index.generation import (
+    CATALOGUE,
     FORMAT_VERSION,
     About,
     IndexSpec,
@@ -30,7 +34,7 @@ from index.library.skipped import lines_about, write_skipped
 from index.library.walk import READ
 from index.nearest.hubs import find_hubs
 from index.nearest.vectors import VectorIndex, Vectors
-from model.atomic import claimed_file
+from model.atomic import claimed_folder
 from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
 from model.heads import MaterialHeads, blend_labels
@@ -40,6 +44,7 @@ from model.runtime import TowerRuntime
 from model.sound import SoundLimits
 
 _BLOCK = 4096
+_VECTORS = "vectors"
 REMOVED = "taken out with thud index remove; thud index add takes it in again"
 NEW = "new, and not named; thud index takes it in"
 
@@ -126,7 +131,7 @@ class Run:
         with IndexCache(self._folder, self._bundle.id, self._limits) as cache:
             # Of runs that were killed: nobody else writes here while this one holds the lock.
             for left in self._folder.glob(".*.thud-*"):
-                left.unlink()
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
             return self._run(library, cache)
 
     def _run(self, library: Library, cache: IndexCache) -> BuildReport:
@@ -160,7 +165,7 @@ class Run:
         if changed:
             cache.published(records.ids(), [sound.path for sound in library.sounds])
         if self._proposals is not None:
-            main = [found[record.hits.index(record.hit)] for record, found in records.with_embeddings()]
+            main = [found[record.hits.index(record.hit)] for record, found in records]
             self._proposals.write(list(records.sounds()), np.stack(main))
         missing = sum(
             one.reason.startswith("listed in the manifest") and not os.path.lexists(library.root / one.path)
@@ -195,7 +200,7 @@ class Run:
     def _refused(root: Path, path: str, cache: IndexCache) -> bool:
         """Whether an earlier run found that it is no sound that can be used: it is no new file."""
         try:
-            known = cache.file(path, FileState.of(root / path))
+            known = cache.files({path: FileState.of(root / path)}).get(path)
         except OSError:
             return True
         return known is not None and known.reason is not None
@@ -211,39 +216,38 @@ class Run:
         reused = known and self._reuse(known, library, duplicates, skipped)
         if reused:
             return reused
-        found = survey(records, what)
-        about = About(
-            id=found.id,
-            bundle_id=self._bundle.id,
-            library_root=library.root,
-            sounds=len(records),
-            materials=found.materials,
-            duplicates=duplicates,
-            skipped=skipped,
-            label_strength=self._strength,
-        )
-        self._say(labels_note(found.labels))
-        count, one = found.unplayable
-        if count:
-            self._say(
-                f"browsers cannot play {count} of the sounds as they are, such as {one}; "
-                "thud serve sends these as FLAC"
-            )
-        cache.keep_generation(fingerprint, found.id)
-        reused = self._reuse(found.id, library, duplicates, skipped)
-        if reused:
-            return reused
-        with claimed_file(self._folder, ".vectors.thud-") as file:
-            self._write_vectors(file, records)
-            vectors = np.memmap(file, np.float32, "r").reshape(found.vectors, -1)
+        with claimed_folder(self._folder, ".records.thud-") as aside:
+            found = self._write_records(records, what, aside)
+            cache.keep_generation(fingerprint, found.id)
+            self._say(labels_note(found.labels))
+            count, one = found.unplayable
+            if count:
+                self._say(
+                    f"browsers cannot play {count} of the sounds as they are, such as {one}; "
+                    "thud serve sends these as FLAC"
+                )
+            reused = self._reuse(found.id, library, duplicates, skipped)
+            if reused:
+                return reused
+            vectors = np.memmap(aside / _VECTORS, np.float32, "r").reshape(found.vectors, -1)
             hubs = None
             if self._bank is not None and self._hub_spec is not None:
                 hubs = find_hubs(vectors, self._bank, self._hub_spec)
+            about = About(
+                id=found.id,
+                bundle_id=self._bundle.id,
+                library_root=library.root,
+                sounds=len(records),
+                materials=found.materials,
+                duplicates=duplicates,
+                skipped=skipped,
+                label_strength=self._strength,
+            )
             spec = publish_generation(
                 self._folder,
                 about,
                 vectors,
-                records,
+                aside / CATALOGUE,
                 hubs=hubs,
                 threads=self._workers,
                 columns=self._bundle.spec.picture_columns,
@@ -271,23 +275,31 @@ class Run:
         except (LibraryError, OSError, ValueError):
             return None
 
-    def _write_vectors(self, file: Path, records: Records) -> None:
-        """Write the vectors `[v, d]` of all records, so that no more than a block of them is in memory.
+    def _write_records(self, records: Records, what: str, folder: Path) -> Survey:
+        """Write the catalogue of all records, and their vectors `[v, d]`, into the folder.
 
-        They are written and not put into mapped memory, where a full disk would end the process.
+        Vectors are written block by block and not put into mapped memory, where a full disk would end the process.
         """
-        with file.open("wb") as out:
+        found = Survey(what)
+
+        def passing(out: BinaryIO) -> Iterator[SoundRecord]:
             block: list[Vectors] = []
             materials: list[str | None] = []
-            for record, embeddings in records.with_embeddings():
+            for number, (record, embeddings) in enumerate(records, 1):
+                found.take(record)
                 block.append(embeddings)
                 materials += [record.material] * len(embeddings)
-                if len(block) == _BLOCK or record.row == len(records) - 1:
+                if len(block) == _BLOCK or number == len(records):
                     vectors = np.concatenate(block)
                     if self._heads is not None and self._strength:
                         vectors = blend_labels(vectors, materials, self._heads, self._strength)
                     out.write(vectors.tobytes())
                     block, materials = [], []
+                yield record
+
+        with (folder / _VECTORS).open("wb") as out:
+            write_catalogue(folder / CATALOGUE, passing(out))
+        return found
 
     @cached_property
     def _runtime(self) -> TowerRuntime:

@@ -36,7 +36,8 @@ def watch_library(
     """Call `run` now, after every change of the sounds or their manifest, and each minute, until SIGINT or SIGTERM.
 
     A change while a pass is running leads to another one. `say` is called with a line for each pass, but for one
-    that found nothing new though nothing led to it, and in the first one with what the run says. A pass that fails
+    that found nothing new though nothing led to it, and with what the run says and the one before it did not, such
+    as that there is no manifest any more. A pass that fails
     leaves the index as it was. A folder that was deleted and made again, or mounted again, is watched again. Raises
     LibraryError where the folder cannot be watched at first.
     """
@@ -47,11 +48,11 @@ def watch_library(
         stack.callback(watches.end)
         try:
             watches.begin()
-            say_first, due = say, True
+            due = True
+            said: set[str] = set()
             while True:
                 began = time.monotonic()
-                _pass(run, say_first, say, due)
-                say_first = _nothing
+                said = _pass(run, say, said, due)
                 due = watches.wait(max(_RESCAN_SECONDS, _RESCAN_SHARE * (time.monotonic() - began)))
                 with suppress(LibraryError):  # The pass says what is wrong with the folder.
                     watches.renew()
@@ -59,22 +60,32 @@ def watch_library(
             say("watching has ended; the index is as the last line says")
 
 
-def _pass(run: Callable[[Say], "BuildReport"], say_notes: Say, say: Say, due: bool) -> None:
-    """One pass with its line, which is left out where the pass was not `due` and found nothing new."""
+def _pass(run: Callable[[Say], "BuildReport"], say: Say, before: set[str], due: bool) -> set[str]:
+    """One pass with its line, which is left out where the pass was not `due` and found nothing new.
+
+    What the run says, which is returned, is said where it is not among what was said `before`.
+    """
     began = time.perf_counter()
+    said: set[str] = set()
+
+    def note(line: str) -> None:
+        said.add(line)
+        if line not in before:
+            say(line)
+
     try:
-        report = run(say_notes)
+        report = run(note)
     except (ThudError, OSError, MemoryError) as error:
         say(f"not indexed: {error}")
-        return
-    if not (due or report.changed or report.embedded):
-        return
+        return before | said
     spec, seconds = report.spec, time.perf_counter() - began
     what = f"index {spec.id}" if report.changed else "unchanged"
-    say(
-        f"{spec.sounds:,} sounds, {report.embedded:,} embedded, {spec.duplicates:,} duplicates, "
-        f"{spec.skipped:,} skipped, {what}, {seconds:.1f} s"
-    )
+    if due or report.changed or report.embedded:
+        say(
+            f"{spec.sounds:,} sounds, {report.embedded:,} embedded, {spec.duplicates:,} duplicates, "
+            f"{spec.skipped:,} skipped, {what}, {seconds:.1f} s"
+        )
+    return said
 
 
 class _Watches:
@@ -176,7 +187,8 @@ class _Watches:
 
 
 def _is_one_of(names: tuple[str, ...]) -> Keep:
-    return lambda change, path: Path(path).name in names
+    folded = {name.casefold() for name in names}
+    return lambda change, path: Path(path).name.casefold() in folded
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -194,7 +206,3 @@ def _manifests(root: Path, manifest: Path | None) -> list[tuple[Path, tuple[str,
         return [(root.parent, MANIFEST_NAMES)]
     folder = manifest.absolute().parent
     return [] if folder.resolve().is_relative_to(root) else [(folder, (manifest.name,))]
-
-
-def _nothing(line: str) -> None:
-    pass

@@ -9,39 +9,65 @@ from typing import Any, Self
 
 from model.errors import FilterError
 
+PATH_KEPT = 256
+"""Characters of a path that a place keeps, so that a cursor fits into an address, however long paths are."""
+
 _MARK = 8
-_LONGEST = 12_000  # a path of 4,096 bytes, escaped, fits
+_LONGEST = 8_000  # 256 characters, each escaped, and the marks of 256 sounds fit
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a ranking: after `passed` sounds, of which the last had this `value` (larger is better), this id
+    (`sound`) and this `path`, of which at most `PATH_KEPT` characters are kept (`after`).
+
+    Sounds of the same value stand in the order of their paths, so that the place is found again in any generation
+    of the index: of what both generations have, nothing is repeated or lost. Where a path was cut, the id tells
+    which of those it is that begin alike; if that sound has gone since, they come again.
+    """
+
+    passed: int = 0
+    value: float = math.inf
+    path: str = ""
+    sound: str = ""
+
+    @classmethod
+    def after(cls, passed: int, value: float, path: str, sound: str) -> Self:
+        """The place after a sound."""
+        return cls(passed, value, path[:PATH_KEPT], sound)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the path may be only the beginning of one."""
+        return len(self.path) >= PATH_KEPT
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in a ranking of sounds.
+    """Where the answer to a question goes on.
 
-    `question` names the question that was asked (`question_of`). The place is after `passed` sounds, of which the
-    last had this `score` (larger is better) and this `path`. Sounds of the same score stand in the order of their
-    paths, so that the place is found again in any generation of the index: of what both generations have, nothing
-    is repeated or lost. `given` are the marks (`mark_of`) of sounds that were given: those after the place that
-    came before their turn, or of a text search, whose scores change with the library, the last of the page.
+    `question` names the question that was asked (`question_of`). `given` are the marks (`mark_of`) of sounds that
+    were given: those after the `place` that came before their turn, or of a text search, whose scores change with
+    the library, the last of the page.
     """
 
     question: str
-    passed: int = 0
-    score: float = math.inf
-    path: str = ""
+    place: Place = Place()
     given: str = ""
 
     @property
     def before(self) -> int:
         """How many sounds of a ranking were given until here."""
-        return self.passed + len(self.given) // _MARK
+        return self.place.passed + len(self.given) // _MARK
 
     def marks(self) -> list[str]:
         """The marks of `given`, one by one."""
         return [self.given[start : start + _MARK] for start in range(0, len(self.given), _MARK)]
 
     def __str__(self) -> str:
-        score = None if math.isinf(self.score) else self.score
-        values = [self.question, self.passed, score, self.path, self.given]
+        place = self.place
+        value = None if math.isinf(place.value) else place.value
+        values = [self.question, place.passed, value, place.path, place.sound, self.given]
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
         return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
@@ -61,14 +87,14 @@ class Cursor:
 
     @classmethod
     def _of(cls, values: Any) -> Self:
-        question, passed, score, path, given = values
-        texts = all(isinstance(one, str) for one in (question, path, given)) and len(given) % _MARK == 0
+        question, passed, value, path, sound, given = values
+        texts = all(isinstance(one, str) for one in (question, path, sound, given)) and len(given) % _MARK == 0
         if texts:
-            (path + given).encode()  # lone surrogates are no text: ValueError
+            (path + sound + given).encode()  # lone surrogates are no text: ValueError
         counts = type(passed) is int and 0 <= passed < 2**31
-        if not (texts and counts and (score is None or (type(score) is float and math.isfinite(score)))):
+        if not (texts and counts and (value is None or (type(value) is float and math.isfinite(value)))):
             raise ValueError
-        return cls(question, passed, math.inf if score is None else score, path, given)
+        return cls(question, Place(passed, math.inf if value is None else value, path, sound), given)
 
 
 def mark_of(sound_id: str) -> str:

@@ -69,7 +69,7 @@ class Facets:
 
     @cached_property
     def _measured(self) -> dict[str, npt.NDArray[np.float32]]:
-        return {name: self._column(name) for name in ("seconds", "loudness")}
+        return {"duration": self._column("seconds"), "loudness": self._column("loudness")}
 
     def _mask(self, only: SoundFilter) -> Mask:
         mask = np.ones(self._sounds, np.bool_)
@@ -82,7 +82,7 @@ class Facets:
                 mask &= self._any_of([self.posted(field, value) for value in values])
         if only.folder:
             mask &= self._any_of([rows for name in only.folder for rows in self._in_folder(name)])
-        for field in ("seconds", "loudness"):
+        for field in ("duration", "loudness"):
             least, most = only.bounds(field)
             if (least, most) != (-np.inf, np.inf):
                 measured = self._measured[field]

@@ -37,8 +37,8 @@ class SoundFilter:
     licence: tuple[str, ...] = ()
     tag: tuple[str, ...] = ()
     folder: tuple[str, ...] = ()
-    min_seconds: float | None = None
-    max_seconds: float | None = None
+    min_duration: float | None = None
+    max_duration: float | None = None
     min_loudness: float | None = None
     max_loudness: float | None = None
 
@@ -46,7 +46,7 @@ class SoundFilter:
         for name in self.material:
             if name != UNLABELLED and material_named(name) is None:
                 raise FilterError(f"there is no material {name!r}", "material")
-        for field in ("seconds", "loudness"):
+        for field in ("duration", "loudness"):
             least, most = self.bounds(field)
             for name, bound in ((f"min_{field}", least), (f"max_{field}", most)):
                 if math.isnan(bound):
@@ -55,7 +55,7 @@ class SoundFilter:
                 raise FilterError(f"min_{field} {least:g} is more than max_{field} {most:g}", f"min_{field}")
 
     def bounds(self, field: str) -> tuple[float, float]:
-        """The least and the most of "seconds" or "loudness"; infinite where there is no bound."""
+        """The least and the most of "duration" or "loudness"; infinite where there is no bound."""
         least, most = getattr(self, f"min_{field}"), getattr(self, f"max_{field}")
         return -math.inf if least is None else least, math.inf if most is None else most
 

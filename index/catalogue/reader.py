@@ -3,22 +3,22 @@
 import json
 import math
 import sqlite3
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from index.catalogue.cursors import Cursor, mark_of, question_of
+from index.catalogue.connection import Connection
+from index.catalogue.cursors import Cursor, Place, mark_of, question_of
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.filters import SoundFilter
-from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row
+from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row, listed
 from index.catalogue.text import TextSearch, query_of
 from index.catalogue.writer import SCHEMA
 from model.errors import DamagedIndexError, LibraryError
@@ -26,8 +26,6 @@ from model.materials import MATERIALS
 
 EVERYTHING = SoundFilter()
 _ANCHORS = 16
-_STEPS = 1000
-"""Of SQLite's virtual machine, between two looks at the time: 0.1 s in a search for a common word."""
 _RECORDS = f"SELECT {COLUMNS} FROM sounds"  # noqa: S608
 # FTS5 makes the tables `words_…` itself, and not the same in all its versions.
 _TABLES = r"SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'words\_%' ESCAPE '\' AND sql NOT NULL"
@@ -52,15 +50,15 @@ class Catalogue:
     """
 
     def __init__(self, source: Path | memoryview) -> None:
-        self._texts = self._database = _Connection(source)
+        self._texts = self._database = Connection(source)
         try:
+            if isinstance(source, Path):
+                # Looking for a common word among a million sounds takes long enough to be in the way of others.
+                self._texts = Connection(source)
             self._sounds = self._validated()
             self._facets = Facets(self._database.fetch, self._sounds)
             self.vectors = self._count_vectors()
             """How many vectors the sounds have together."""
-            if isinstance(source, Path):
-                # Looking for a common word among a million sounds takes long enough to be in the way of others.
-                self._texts = _Connection(source)
         except BaseException:
             self.close()
             raise
@@ -117,23 +115,57 @@ class Catalogue:
     def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
         """The sounds at these rows of the index, in the given order. Every row must exist."""
         # A JSON array is one parameter whatever its length; SQLite bounds the number of parameters.
-        query = f"{_RECORDS} WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
-        found = {
-            record.row: record for record in map(from_row, self._database.fetch(query, json.dumps(list(rows))))
-        }
-        try:
-            return [found[row] for row in rows]
-        except KeyError as error:
-            raise DamagedIndexError(f"the catalogue has no row {error}; run thud index again") from error
+        return [from_row(values) for values in self._at(COLUMNS, rows)]
 
-    def rows_up_to(self, path: str) -> int:
-        """How many sounds have this path or one before it: the row after it, as rows are in the order of paths."""
+    def ids(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the sounds at these rows, as `rows`."""
+        return [values[0] for values in self._at("id", rows)]
+
+    def paths(self) -> set[str]:
+        """The paths of all files, copies among them."""
+        found = self._database.fetch("SELECT path, copies FROM sounds")
+        return {one for path, copies in found for one in (path, *listed(copies))}
+
+    def id_at(self, path: str) -> str | None:
+        """The id of the sound whose record has this path, None where there is none."""
+        row = self._row_after("path < ?", path)
+        found = self._database.fetch("SELECT id FROM sounds WHERE row = ? AND path = ?", row, path)
+        return str(found[0][0]) if found else None
+
+    def row_of(self, sound_id: str) -> int | None:
+        """The row of the sound with this id, None where there is none."""
+        found = self._database.fetch("SELECT row FROM sounds WHERE id = ?", sound_id)
+        return int(found[0][0]) if found else None
+
+    def row_after(self, place: Place) -> int:
+        """The first row after a place, also where its sound is gone: rows are in the order of paths."""
+        if not place.cut:
+            return self._row_after("path <= ?", place.path)
+        found = self._database.fetch(
+            "SELECT row FROM sounds WHERE id = ? AND substr(path, 1, ?) = ?",
+            place.sound,
+            len(place.path),
+            place.path,
+        )
+        return int(found[0][0]) + 1 if found else self._row_after("path < ?", place.path)
+
+    def _row_after(self, condition: str, path: str) -> int:
+        """How many sounds meet a condition on their paths that the first ones meet."""
         low, high = 0, self._sounds
+        query = f"SELECT {condition} FROM sounds WHERE row = ?"  # noqa: S608
         while low < high:
             middle = (low + high) // 2
-            found = self._database.fetch("SELECT path <= ? FROM sounds WHERE row = ?", path, middle)
+            found = self._database.fetch(query, path, middle)
             low, high = (middle + 1, high) if found and found[0][0] else (low, middle)
         return low
+
+    def _at(self, columns: str, rows: Sequence[int]) -> list[tuple[Any, ...]]:
+        query = f"SELECT row, {columns} FROM sounds WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
+        found = {row: values for row, *values in self._database.fetch(query, json.dumps(list(rows)))}
+        try:
+            return [tuple(found[row]) for row in rows]
+        except KeyError as error:
+            raise DamagedIndexError(f"the catalogue has no row {error}; run thud index again") from error
 
     def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """Up to `limit` (at least 1) sounds that meet a filter, in the order of their paths.
@@ -142,7 +174,7 @@ class Catalogue:
         """
         _check_limit(limit)
         question = question_of("page", only or EVERYTHING)
-        start = 0 if cursor is None else self.rows_up_to(Cursor.read(cursor, question).path)
+        start = 0 if cursor is None else self.row_after(Cursor.read(cursor, question).place)
         rows = self.rows_of(only)
         if rows is None:
             total, wanted = self._sounds, list(range(start, min(start + limit, self._sounds)))
@@ -151,7 +183,8 @@ class Catalogue:
             place = int(np.searchsorted(rows, start))
             total, wanted, more = len(rows), rows[place : place + limit].tolist(), place + limit < len(rows)
         sounds = self.rows(wanted)
-        return Page(sounds, total, str(Cursor(question, path=sounds[-1].path)) if more else None)
+        last = sounds[-1] if more else None
+        return Page(sounds, total, None if last is None else str(Cursor(question, _after(last))))
 
     def find(
         self,
@@ -184,10 +217,8 @@ class Catalogue:
         sounds = self.rows([row for _, row in found[:limit]])
         more = len(found) > limit
         marks = "".join(mark_of(one.id) for one in sounds[-_ANCHORS:])
-        last = (
-            Cursor(question, score=found[len(sounds) - 1][0], path=sounds[-1].path, given=marks) if more else None
-        )
-        return Page(sounds, total, None if last is None else str(last))
+        last = _after(sounds[-1], found[len(sounds) - 1][0]) if more else None
+        return Page(sounds, total, None if last is None else str(Cursor(question, last, marks)))
 
     def _place(self, after: Cursor, search: TextSearch) -> tuple[float, int]:
         """The score and the row from which a text search goes on.
@@ -200,7 +231,7 @@ class Catalogue:
             for (row,) in self._database.fetch("SELECT row FROM sounds WHERE id BETWEEN ? AND ?", mark, mark + "g"):
                 if (score := search.score(row)) is not None:
                     return score, row + 1
-        return after.score, self.rows_up_to(after.path)
+        return after.place.value, self.row_after(after.place)
 
     def close(self) -> None:
         """Close the file."""
@@ -214,12 +245,24 @@ class Catalogue:
             raise DamagedIndexError("the catalogue does not have the tables that Thud writes; run thud index again")
         (last,) = self._database.fetch("SELECT (SELECT MIN(row) FROM sounds), (SELECT MAX(row) FROM sounds)")
         sounds = 0 if last == (None, None) else int(last[1]) + 1
-        possible = self._database.fetch(f"SELECT COUNT(*) FROM sounds WHERE {POSSIBLE}")  # noqa: S608
-        if possible != [(sounds,)] or last[0] not in (0, None):
+        if self._possible(sounds) != sounds or last[0] not in (0, None):
             strange = self._database.fetch(f"SELECT row FROM sounds WHERE ({POSSIBLE}) IS NOT TRUE LIMIT 1")  # noqa: S608
             what = f"row {strange[0][0]} of the catalogue is" if strange else "the rows of the catalogue are"
             raise DamagedIndexError(f"{what} not what Thud writes; run thud index again")
         return sounds
+
+    def _possible(self, sounds: int) -> int:
+        """How many of the rows 0 to `sounds` - 1 are as Thud writes them.
+
+        Each connection looks through half of them, both at the same time where there are two: this takes 4 s of CPU
+        for a million sounds.
+        """
+        query = f"SELECT COUNT(*) FROM sounds WHERE row >= ? AND row < ? AND {POSSIBLE}"  # noqa: S608
+        middle = sounds // 2
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(self._texts.fetch, query, middle, sounds)
+            ((first,),) = self._database.fetch(query, 0, middle)
+            return int(first) + int(second.result()[0][0])
 
     def _count_vectors(self) -> int:
         if not self._sounds:
@@ -228,47 +271,8 @@ class Catalogue:
         return int(self._facets.first[-1]) + len(last.hits)
 
 
-class _Connection:
-    """A connection to a catalogue, behind a lock."""
-
-    def __init__(self, source: Path | memoryview) -> None:
-        self._lock = threading.Lock()
-        try:
-            if isinstance(source, Path):
-                # A catalogue never changes once written, so SQLite may skip its locks (a read-only mount has none).
-                uri = f"{source.resolve().as_uri()}?mode=ro&immutable=1"
-                self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
-            else:
-                self._database = sqlite3.connect(":memory:", check_same_thread=False)
-                self._database.deserialize(source)
-        except sqlite3.Error as error:
-            raise LibraryError(f"the catalogue cannot be read: {error}") from error
-
-    def fetch(self, query: str, *parameters: Any, until: float = math.inf) -> list[tuple[Any, ...]]:
-        """All rows of a query's result.
-
-        Raises DamagedIndexError where the database is broken, and TimeoutError where there is no result at `until`,
-        in seconds of `time.monotonic`, because others ask or because it takes so long.
-        """
-        if not self._lock.acquire(timeout=min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))):
-            raise TimeoutError
-        try:
-            late = None if math.isinf(until) else lambda: monotonic() >= until
-            if late is not None and late():
-                raise TimeoutError
-            self._database.set_progress_handler(late, _STEPS)
-            return self._database.execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-                raise TimeoutError from error
-            raise DamagedIndexError(f"the catalogue cannot be read: {error}; run thud index again") from error
-        finally:
-            self._lock.release()
-
-    def close(self) -> None:
-        """Close the file; once more does no harm."""
-        with self._lock:
-            self._database.close()
+def _after(sound: SoundRecord, value: float = math.inf) -> Place:
+    return Place.after(0, value, sound.path, sound.id)
 
 
 def _check_limit(limit: int) -> None:

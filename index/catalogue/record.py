@@ -14,9 +14,8 @@ from model.materials import MATERIALS
 class SoundRecord:
     """One sound of an index.
 
-    `id` names its content: the first 20 hex digits of the SHA-256 of the file's bytes. `row` is its row in the
-    catalogue; its vectors, one for each of its `hits`, begin at row `first` of the vectors. `path` is its POSIX
-    path under the library root, `copies` are the paths of other files with the same content. From `title` to
+    `id` names its content: the first 20 hex digits of the SHA-256 of the file's bytes. `path` is its POSIX path
+    under the library root, `copies` are the paths of other files with the same content. From `title` to
     `attribution` it is what people wrote about it, as in `Facts`; `material` is None for an unlabelled sound.
     `hit` is the second of its main hit, `hits` those of all, rising, and `ends` the seconds until which they are to
     be played; `playable` says whether browsers play the file as it is. `bytes` is the size of the file, `peak` the
@@ -26,8 +25,6 @@ class SoundRecord:
     """
 
     id: str
-    row: int
-    first: int
     path: str
     copies: tuple[str, ...]
     title: str
@@ -59,7 +56,7 @@ class SoundRecord:
 
 NAMES = tuple(field.name for field in fields(SoundRecord))
 COLUMNS = ", ".join(NAMES)
-"""The columns of the table `sounds`, as SQL."""
+"""The columns of the table `sounds` that are fields of a record, as SQL."""
 
 _DECLARED: dict[Any, str] = {
     str: "TEXT NOT NULL",
@@ -70,12 +67,12 @@ _DECLARED: dict[Any, str] = {
     tuple[str, ...]: "TEXT NOT NULL",
     tuple[float, ...]: "TEXT NOT NULL",
 }
-TABLE = "CREATE TABLE sounds ({})".format(
-    ", ".join(
-        f"{field.name} {'INTEGER PRIMARY KEY' if field.name == 'row' else _DECLARED[field.type]}"
-        for field in fields(SoundRecord)
-    )
-)
+_PLACES = {"row": "INTEGER PRIMARY KEY", "first": _DECLARED[int]}
+"""Where a sound stands, which no record says: its row in the table, and the row of the first of its vectors."""
+_KINDS = {field.name: _DECLARED[field.type] for field in fields(SoundRecord)}
+_KINDS = {"id": _KINDS["id"]} | _PLACES | _KINDS
+TABLE = f"CREATE TABLE sounds ({', '.join(f'{name} {kind}' for name, kind in _KINDS.items())})"
+INSERT = f"INSERT INTO sounds (row, first, {COLUMNS}) VALUES ({', '.join('?' * (len(_PLACES) + len(NAMES)))})"  # noqa: S608
 
 # SQLite stores a value of any type in any column, so that types are checked when a catalogue is opened. By
 # comparisons, which take a third of the time of typeof: numbers come before all texts, and texts before all blobs.
@@ -86,14 +83,15 @@ _POSSIBLE: dict[Any, str] = {
     int: "{0} BETWEEN 0 AND 9e15",
     bool: "{0} IN (0, 1)",
     float: "{0} BETWEEN -1e300 AND 1e300",
-    str | None: f"({{0}} IS NULL OR {_A_TEXT})",
+    str | None: "({0} < '' OR {0} >= x'') IS NOT TRUE",  # NULL in a comparison is neither true nor false
     tuple[str, ...]: _A_TEXT,
     tuple[float, ...]: _A_TEXT,
 }
 _MATERIALS = ", ".join(f"'{material.name}'" for material in MATERIALS)
 POSSIBLE = " AND ".join(
-    [_POSSIBLE[field.type].format(field.name) for field in fields(SoundRecord)]
-    + ["media_type NOT GLOB '*[^!-~]*'", f"(material IS NULL OR material IN ({_MATERIALS}))"]
+    [_POSSIBLE[field.type].format(field.name) for field in fields(SoundRecord) if field.name != "material"]
+    + [_POSSIBLE[int].format(name) for name in _PLACES]
+    + ["media_type NOT GLOB '*[^!-~]*'", f"material NOT IN ({_MATERIALS}) IS NOT TRUE"]
 )
 """True of a row as Thud writes it, as SQL."""
 
@@ -104,24 +102,25 @@ _VALUES = attrgetter(*NAMES)
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def to_row(record: SoundRecord) -> tuple[Any, ...]:
-    """The values of `COLUMNS`; lists are stored as JSON."""
+def to_row(row: int, first: int, record: SoundRecord) -> tuple[Any, ...]:
+    """The values of `INSERT`; lists are stored as JSON."""
     values = list(_VALUES(record))
     for place in _LISTS:
         values[place] = _json(values[place]) if values[place] else "[]"
-    return tuple(values)
+    return (row, first, *values)
 
 
 def from_row(values: tuple[Any, ...]) -> SoundRecord:
     """The record of the values of `COLUMNS`. Raises DamagedIndexError for a list that is none."""
     found = list(values)
     for place in _LISTS:
-        found[place] = _listed(found[place])
+        found[place] = listed(found[place])
     found[_PLAYABLE] = bool(found[_PLAYABLE])
     return SoundRecord(*found)
 
 
-def _listed(text: str) -> tuple[Any, ...]:
+def listed(text: str) -> tuple[Any, ...]:
+    """A list that `to_row` has stored. Raises DamagedIndexError for what is none."""
     try:
         found = json.loads(text)
     except ValueError:

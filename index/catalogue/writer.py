@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from index.catalogue.filters import WORDS, folded
-from index.catalogue.record import COLUMNS, NAMES, TABLE, SoundRecord, recording_of, to_row
+from index.catalogue.record import INSERT, TABLE, SoundRecord, recording_of, to_row
 from model.errors import LibraryError
 from model.materials import material_named
 
@@ -62,10 +62,10 @@ SELECT row, title, tags, rtrim(rtrim(path, replace(path, '.', '')), '.'), materi
 def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
     """Write `records` into a new SQLite file at `path`; their rows are 0, 1, 2 and so on, their paths rise.
 
-    Raises LibraryError if the disk is full, ValueError where rows or paths are not in order.
+    The vectors of a sound, one for each of its hits, follow those of the sound before it. Raises LibraryError if
+    the disk is full, ValueError where the paths are not in order.
     """
     columns = _Columns()
-    insert = f"INSERT INTO sounds ({COLUMNS}) VALUES ({', '.join('?' for _ in NAMES)})"  # noqa: S608
     try:
         # Without locks, which some file systems do not have: no other process knows the file yet.
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?vfs=unix-none", uri=True)) as database:
@@ -75,7 +75,7 @@ def write_catalogue(path: Path, records: Iterable[SoundRecord]) -> None:
             with database:
                 for statement in SCHEMA[:_INDEXES]:
                     database.execute(statement)
-                database.executemany(insert, map(to_row, columns.watching(records)))
+                database.executemany(INSERT, columns.rows_of(records))
                 database.execute(_WORDS)
                 database.execute("INSERT INTO words (words) VALUES ('optimize')")
                 database.executemany("INSERT INTO numbers VALUES (?, ?)", columns.numbers())
@@ -97,26 +97,25 @@ class _Columns:
         self._postings: dict[tuple[str, str], array[int]] = defaultdict(lambda: array("i"))
         self._ranges: dict[str, tuple[int, int]] = {}
         self._copies: dict[str, array[int]] = defaultdict(lambda: array("i"))
-        self._sounds = 0
 
-    def watching(self, records: Iterable[SoundRecord]) -> Iterator[SoundRecord]:
-        """The records, each after it was taken in."""
+    def rows_of(self, records: Iterable[SoundRecord]) -> Iterator[tuple[Any, ...]]:
+        """The row of each record in the table `sounds`, after it was taken in."""
         inside: list[str] = []  # the folders that the record before lies in, outermost first
-        before = ""
-        for record in records:
-            if record.row != self._sounds or (record.row and record.path <= before):
-                raise ValueError(f"record {self._sounds} has row {record.row} and path {record.path!r}")
-            self._take(record)
+        before, row, first = "", -1, 0
+        for row, record in enumerate(records):
+            if row and record.path <= before:
+                raise ValueError(f"record {row}, {record.path!r}, comes after {before!r}")
+            self._take(row, first, record)
             folders = _folders(record.path)
             for folder in inside[_shared(inside, folders) :]:
-                self._ranges[folder] = (self._ranges[folder][0], record.row)
+                self._ranges[folder] = (self._ranges[folder][0], row)
             for folder in folders[_shared(inside, folders) :]:
-                self._ranges[folder] = (record.row, record.row)
+                self._ranges[folder] = (row, row)
             inside, before = folders, record.path
-            self._sounds += 1
-            yield record
+            yield to_row(row, first, record)
+            first += len(record.hits)
         for folder in inside:
-            self._ranges[folder] = (self._ranges[folder][0], self._sounds)
+            self._ranges[folder] = (self._ranges[folder][0], row + 1)
 
     def numbers(self) -> Iterator[tuple[str, bytes]]:
         """Rows of the table `numbers`."""
@@ -133,9 +132,9 @@ class _Columns:
         for folder in sorted({*self._ranges, *self._copies}):
             yield folder, folded(folder), *self._ranges.get(folder, (0, 0)), _packed(self._copies[folder])
 
-    def _take(self, record: SoundRecord) -> None:
+    def _take(self, row: int, first: int, record: SoundRecord) -> None:
         material = None if record.material is None else material_named(record.material)
-        self._numbers["first"].append(record.first)
+        self._numbers["first"].append(first)
         self._numbers["material"].append(-1 if material is None else material.id)
         self._numbers["recording"].append(zlib.crc32(recording_of(record.path).encode()) & 0x7FFFFFFF)
         self._numbers["seconds"].append(record.seconds)
@@ -147,11 +146,11 @@ class _Columns:
             ("tag", record.tags),
         ):
             for value in {folded(value) for value in values if value}:
-                self._postings[facet, value].append(record.row)
+                self._postings[facet, value].append(row)
         for value in set(record.objects):
-            self._postings["object", value].append(record.row)
+            self._postings["object", value].append(row)
         for folder in {folder for path in record.copies for folder in _folders(path)}:
-            self._copies[folder].append(record.row)
+            self._copies[folder].append(row)
 
 
 def _folders(path: str) -> list[str]:

@@ -30,8 +30,8 @@ def fetch() -> None:
 @click.option(
     "--count", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many sounds, best first."
 )
-@click.option("--min-seconds", type=click.FloatRange(0, 600), help="Only sounds at least this long.")
-@click.option("--max-seconds", type=click.FloatRange(0, 600), help="Only sounds at most this long.")
+@click.option("--min-duration", type=click.FloatRange(0, 600), help="Only sounds at least this long.")
+@click.option("--max-duration", type=click.FloatRange(0, 600), help="Only sounds at most this long.")
 @click.option(
     "--originals",
     is_flag=True,
@@ -48,8 +48,8 @@ def freesound(
     out: Path,
     licences: tuple[str, ...],
     count: int,
-    min_seconds: float | None,
-    max_seconds: float | None,
+    min_duration: float | None,
+    max_duration: float | None,
     originals: bool,
     token_file: Path | None,
     api: str,
@@ -71,10 +71,10 @@ def freesound(
         click.echo(printable(line), err=True)
 
     seconds = None
-    if min_seconds is not None or max_seconds is not None:
-        seconds = (min_seconds or 0.0, 600.0 if max_seconds is None else max_seconds)
+    if min_duration is not None or max_duration is not None:
+        seconds = (min_duration or 0.0, 600.0 if max_duration is None else max_duration)
         if seconds[0] > seconds[1]:
-            raise click.UsageError("--min-seconds is more than --max-seconds")
+            raise click.UsageError("--min-duration is more than --max-duration")
     token = _token(token_file, ACCESS_TOKEN if originals else TOKEN)
     with Freesound(token, oauth=originals, api=api, say=say) as service:
         report = fetch_sounds(

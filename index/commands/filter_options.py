@@ -22,8 +22,8 @@ _WORDS = (
     ("folder", "Only sounds in this folder of the library, or in folders inside it."),
 )
 _BOUNDS = (
-    ("min-seconds", "Only sounds of at least this length."),
-    ("max-seconds", "Only sounds of at most this length."),
+    ("min-duration", "Only sounds of at least so many seconds."),
+    ("max-duration", "Only sounds of at most so many seconds."),
     ("min-loudness", "Only sounds of at least so many LUFS."),
     ("max-loudness", "Only sounds of at most so many LUFS."),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from index.commands.export_options import export_options, exported
+from index.commands.export_options import export_of, export_options, write_export
 from index.commands.filter_options import filter_options, library_options, taken
 from model.terminal import printable
 
@@ -37,10 +37,10 @@ def find(
     from index.answers.search import SoundIndex
     from model.bundle import Bundle
 
-    only = taken(options)
+    only, export = taken(options), export_of(options)
     with SoundIndex.open(index, Bundle.open(bundle)) as library:
         page = library.find(" ".join(text), only, cursor, limit) if text else library.page(only, cursor, limit)
-        exported(options, library, page.sounds)
+        write_export(export, library, page.sounds)
     if as_json:
         found = {"total": page.total, "sounds": [asdict(one) for one in page.sounds], "next": page.next}
         click.echo(json.dumps(found, indent=2))

@@ -1,8 +1,6 @@
 """The command `thud index`: a whole run; `add` and `remove`; the commands that only look are in `look_commands`."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,15 +54,6 @@ def _folders(context: click.Context, parameter: click.Parameter, value: tuple[st
     )
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("thud: interrupted; run the same command again to go on from here", err=True)
-        sys.exit(130)
-
-
 def _teller() -> Callable[[str], None]:
     from model.progress import say
 
@@ -73,23 +62,23 @@ def _teller() -> Callable[[str], None]:
 
 @click.command()
 @click.argument("index", type=_INDEX)
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
-def add(index: Path, paths: tuple[Path, ...]) -> None:
+@click.argument("names", nargs=-1, required=True, metavar="PATH...")
+def add(index: Path, names: tuple[str, ...]) -> None:
     """Take files or folders into INDEX: new ones, and those that were taken out.
 
-    They lie in the folder of sounds that INDEX was made of. Other files there that are new are left for the next
-    run of thud index SOUNDS INDEX. Options, labels and bundle are those of the last run.
+    PATH lies in the folder of sounds that INDEX was made of: as it lies on the disk, or as thud index list shows
+    it. Other files there that are new are left for the next run of thud index SOUNDS INDEX. Options, labels and
+    bundle are those of the last run.
     """
     from index.building.build import change_index
 
-    with _interruptible():
-        _tell(change_index(index, add=paths, say=_teller()), index)
+    _tell(change_index(index, add=names, say=_teller()), index)
 
 
 @click.command()
 @click.argument("index", type=_INDEX)
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-def remove(index: Path, paths: tuple[Path, ...]) -> None:
+@click.argument("names", nargs=-1, required=True, metavar="PATH...")
+def remove(index: Path, names: tuple[str, ...]) -> None:
     """Take sounds out of INDEX and keep them out, until thud index add names them.
 
     Their files are left alone. PATH is a file or a folder, as it lies on the disk or as thud index list shows it.
@@ -98,8 +87,7 @@ def remove(index: Path, paths: tuple[Path, ...]) -> None:
     """
     from index.building.build import change_index
 
-    with _interruptible():
-        _tell(change_index(index, remove=paths, say=_teller()), index)
+    _tell(change_index(index, remove=names, say=_teller()), index)
 
 
 _COMMANDS = {"add": add, "remove": remove, "list": list_sounds, "verify": verify, "stats": stats}
@@ -146,6 +134,12 @@ _COMMANDS = {"add": add, "remove": remove, "list": list_sounds, "verify": verify
     "column material as far as you like and hand it back with --manifest; a guess alone is no label.",
 )
 @click.option(
+    "--replace",
+    is_flag=True,
+    help="Put the index of SOUNDS in the place of one of another folder. Default: INDEX stays the index of the "
+    "folder that it was made of, unless that is no longer there.",
+)
+@click.option(
     "--watch",
     is_flag=True,
     help="Go on until interrupted, and bring the index up to date whenever sounds or the manifest have changed.",
@@ -158,6 +152,7 @@ def index(
     no_hubness: bool,
     no_labels: bool,
     propose: Path | None,
+    replace: bool,
     watch: bool,
 ) -> None:
     """Embed the folder SOUNDS with BUNDLE and write a searchable INDEX of it. Without BUNDLE, the one that comes
@@ -186,6 +181,7 @@ def index(
             hubness=not no_hubness,
             labels=not no_labels,
             propose=propose,
+            replace=replace,
             say=say,
         )
 
@@ -200,8 +196,7 @@ def index(
             raise LibraryError("--watch needs watchfiles; install it with: pip install 'thud[watch]'") from error
         watch_library(sounds, target, manifest, run, _teller())
         return
-    with _interruptible():
-        _tell(run(_teller()), target, opened, propose)
+    _tell(run(_teller()), target, opened, propose)
 
 
 def _tell(report: "BuildReport", index: Path, bundle: "Bundle | None" = None, propose: Path | None = None) -> None:

@@ -1,17 +1,20 @@
 """A map of a picture in the terminal: `thud recommend --map`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
-from index.answers.picture_map import PictureMap, Place
-from index.commands.recommend_commands import percent, plain_console
+from index.commands.answer_table import percent, plain_console
 from model.terminal import printable
 
+if TYPE_CHECKING:
+    from index.answers.picture_map import PictureMap, Place
 
-def print_map(answer: PictureMap, sounds: Path) -> None:
+
+def print_map(answer: "PictureMap", sounds: Path) -> None:
     """Print the shares of the materials, and a row for each place."""
+    from rich.table import Table
+    from rich.text import Text
+
     console = plain_console()
     if answer.materials:
         console.print(", ".join(f"{one.name} {100 * one.share:.0f}% of the picture" for one in answer.materials))
@@ -30,7 +33,7 @@ def print_map(answer: PictureMap, sounds: Path) -> None:
     console.print(printable(f"{len(answer.sounds)} of {answer.library:,} sounds in {sounds}"), markup=False)
 
 
-def _material(place: Place) -> str:
+def _material(place: "Place") -> str:
     if not place.materials or place.recognised is False:
         return "-"
     return f"{place.materials[0].name} {percent(place.materials[0].probability)}"

@@ -6,9 +6,10 @@ from typing import get_args
 
 from index.library.finding import LabelFrom, LibrarySound
 from index.library.licences import licence_called
-from index.library.names import action_in, materials_in, read_cat_id, read_name, ucs_name
+from index.library.names import action_in, materials_in, read_name
 from index.library.texts import clean, cleaned, tags_in
 from model.materials import material_called
+from model.ucs import read_cat_id, ucs_name
 
 _MOST_TAGS = 64
 _SPACES = str.maketrans("_-", "  ")
@@ -96,7 +97,8 @@ def _action(fields: Mapping[str, str]) -> str | None:
         return action_in(own) or own.lower()
     if (cat_id := fields.get("catid")) and (action := read_cat_id(cat_id)[1]):
         return action
-    return next((action for name in ("title", "tags") if (action := action_in(fields.get(name, "")))), None)
+    texts = (fields[name] for name in ("title", "tags") if name in fields)
+    return next((action for text in texts if (action := action_in(text))), None)
 
 
 def _together(said: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
@@ -108,5 +110,5 @@ def _title(path: str) -> str:
     name = path.rpartition("/")[2]
     stem = name.rpartition(".")[0] or name
     if ucs := ucs_name(stem):
-        stem = ucs[1]
+        stem = ucs.fx_name
     return clean(" ".join(stem.translate(_SPACES).split())) or clean(stem) or "untitled"

@@ -52,18 +52,41 @@ class Manifest:
 def find_manifest(folder: Path) -> Path | None:
     """The manifest that lies in `folder` or, failing that, in its parent; None if there is none.
 
-    Raises ManifestError for a pointer or link in its place whose content is not there.
+    Capitals in its name make no difference. Raises ManifestError for a pointer or link in its place whose content
+    is not there, and for two manifests that only capitals tell from each other.
     """
     for place in (folder, folder.parent):
         for name in MANIFEST_NAMES:
-            file = place / name
+            if (file := _file_called(name, place)) is None:
+                if _file_called(f"{name}.dvc", place):
+                    raise ManifestError(f"{place / name} is not there, only its DVC pointer; run dvc pull")
+                continue
             if file.is_file():
                 return file
             if reason := pointer_behind(file):
                 raise ManifestError(f"{file} is {reason}")
-            if (place / f"{name}.dvc").is_file():
-                raise ManifestError(f"{file} is not there, only its DVC pointer; run dvc pull")
+            if file.is_symlink() and not file.exists():
+                raise ManifestError(f"{file} is a link to {file.readlink()}, which is not there")
     return None
+
+
+def is_manifest_name(name: str) -> bool:
+    """Whether a manifest may be called so; capitals make no difference."""
+    return name.casefold() in MANIFEST_NAMES
+
+
+def _file_called(name: str, folder: Path) -> Path | None:
+    """The file of this name, whatever its capitals. Raises ManifestError where there are several."""
+    try:
+        found = sorted(one for one in (each.name for each in folder.iterdir()) if one.casefold() == name)
+    except OSError:
+        return None
+    if len(found) > 1:
+        raise ManifestError(
+            f"{folder} has {' and '.join(found)}, of which one is to be read: name it with --manifest, or remove "
+            "the other"
+        )
+    return folder / found[0] if found else None
 
 
 def read_manifest(file: Path) -> Manifest:

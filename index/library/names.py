@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any
 
 from model.materials import names_of_materials
-from model.words import Phrases, split_words, ucs_parts
+from model.ucs import is_other, read_cat_id, ucs_name
+from model.words import Phrases, split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +31,14 @@ def read_name(path: str) -> Named:
     stem = name.rpartition(".")[0] or name
     material = action = None
     if ucs := ucs_name(stem):
-        cat_id, stem = ucs
-        material, action = read_cat_id(cat_id)
-        if material is None and _is_other(cat_id):
+        stem = ucs.fx_name
+        material, action = read_cat_id(ucs.cat_id)
+        if material is None and is_other(ucs.cat_id):
             return Named(None, action)
     words = tuple(split_words(stem))
     if material is None:
         material = _material((words, *(_folder_words(folder) for folder in reversed(folders))))
     return Named(material, action or _first(_table().actions, (words,)))
-
-
-def ucs_name(stem: str) -> tuple[str, str] | None:
-    """CatID and FXName as `ucs_parts` gives them; CatIDs that names.toml lists need no third part."""
-    return ucs_parts(stem, _is_listed)
-
-
-def read_cat_id(cat_id: str) -> tuple[str | None, str | None]:
-    """The material and the action that a CatID of the Universal Category System stands for, such as `GLASImpt`."""
-    ucs = _table().ucs
-    category, sub = _categories(cat_id)
-    return ucs["materials"].get(cat_id) or ucs["materials"].get(category), ucs["actions"].get(sub)
 
 
 def materials_in(text: str) -> set[str]:
@@ -71,7 +59,6 @@ class _Table:
     materials: Phrases
     actions: Phrases
     others: Phrases
-    ucs: Any
 
 
 def _material(parts: Sequence[tuple[str, ...]]) -> str | None:
@@ -87,20 +74,6 @@ def _first(phrases: Phrases, parts: Sequence[tuple[str, ...]]) -> str | None:
         if found:
             return found.pop() if len(found) == 1 else None
     return None
-
-
-def _is_listed(cat_id: str) -> bool:
-    return read_cat_id(cat_id)[0] is not None or _is_other(cat_id)
-
-
-def _is_other(cat_id: str) -> bool:
-    return _categories(cat_id)[0] in _table().ucs["others"]
-
-
-def _categories(cat_id: str) -> tuple[str, str]:
-    """Category and subcategory: `GLASImpt` is `GLAS` and `Impt`."""
-    at = next((at for at, sign in enumerate(cat_id) if sign.islower()), len(cat_id) + 1) - 1
-    return cat_id[:at], cat_id[at:]
 
 
 @lru_cache(2**12)
@@ -123,5 +96,4 @@ def _table() -> _Table:
         Phrases(both, table["ignored"]),
         Phrases(table["actions"], ()),
         Phrases({"other": table["others"]}, ()),
-        table["ucs"],
     )

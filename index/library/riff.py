@@ -9,13 +9,12 @@ from typing import BinaryIO
 from xml.etree import ElementTree
 
 from model.fields import field_named
+from model.sound_format.chunks import RIFF, chunks
 
 MOST_BYTES = 2**16
 """A chunk with more is not read."""
 
 _FORMS = (b"RIFF", b"RF64", b"BW64")
-_MOST_CHUNKS = 1_000
-_UNKNOWN_SIZE = 2**32 - 1
 _INFO = {
     b"INAM": "title",
     b"ICMT": "description",
@@ -49,20 +48,9 @@ def chunk_at(file: BinaryIO, wanted: frozenset[bytes]) -> Iterator[tuple[bytes, 
     head = file.read(12)
     if head[:4] not in _FORMS or head[8:] != b"WAVE":
         return
-    at, long_data = 12, 0
-    for _ in range(_MOST_CHUNKS):
-        file.seek(at)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        name, size = head[:4].lower(), int.from_bytes(head[4:], "little")
-        if name == b"ds64":
-            long_data = int.from_bytes(file.read(16)[8:], "little")
-        if name == b"data" and size == _UNKNOWN_SIZE:
-            size = long_data or size
-        if name in wanted:
-            yield name, at + 8, size
-        at += 8 + size + size % 2
+    for at, name, size in chunks(file, 12, RIFF):
+        if name.lower() in wanted:
+            yield name.lower(), at, size
 
 
 def read_chunks(file: BinaryIO) -> dict[str, str]:

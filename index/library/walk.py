@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from index.library.manifests import MANIFEST_NAMES
+from index.library.manifests import is_manifest_name
 from model.errors import LibraryError
 from model.pointers import pointer_at, pointer_behind
 from model.sound_format.formats import EXTENSIONS
@@ -146,7 +146,7 @@ class _Walker:
         return pointer_at(entry.path, entry.stat().st_size) if entry.is_file() else "not a regular file"
 
     def _no_sound(self, name: str, stem: str, suffix: str, names: set[str]) -> str:
-        if name in MANIFEST_NAMES:
+        if is_manifest_name(name):
             return "a manifest, no sound"
         if suffix == ".dvc" and stem not in names:
             return "a DVC pointer to a file that is not here; run dvc pull"

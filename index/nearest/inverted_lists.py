@@ -21,19 +21,24 @@ _SAMPLE_PER_LIST = 64
 
 
 class InvertedLists:
-    """The lists of the `compared` vectors of a `VectorFile`. Searches are safe from several threads."""
+    """The lists of the `compared` vectors of a `VectorFile`. Searches are safe from several threads.
 
-    def __init__(self, index: faiss.IndexIVFFlat, list_of: npt.NDArray[np.int32]) -> None:
+    `threads` is the OpenMP thread count of each.
+    """
+
+    def __init__(self, index: faiss.IndexIVFFlat, list_of: npt.NDArray[np.int32], threads: int) -> None:
         self._index = index
+        self._threads = threads
         self._list_of = list_of  # [v], by which a search among some rows finds their lists
         self._content: npt.NDArray[np.uint8] | None = None  # kept as long as FAISS looks into it
 
     @classmethod
-    def build(cls, file: VectorFile, centroids: Vectors | None) -> "InvertedLists":
+    def build(cls, file: VectorFile, centroids: Vectors | None, threads: int) -> "InvertedLists":
         """Put the vectors of `file` into lists, around `centroids [lists, c]` if there are some to be reused.
 
         The result is the same for any number of threads.
         """
+        faiss.omp_set_num_threads(threads)
         if centroids is None:
             centroids = _centroids(file)
         count, size = centroids.shape
@@ -48,10 +53,10 @@ class InvertedLists:
             _, assigned = nearest.search(vectors, 1)
             index.add_core(len(ids), *map(faiss.swig_ptr, (vectors, ids, assigned)))
             list_of[rows] = assigned[:, 0]
-        return cls(index, list_of)
+        return cls(index, list_of, threads)
 
     @classmethod
-    def read(cls, content: Content, file: VectorFile) -> "InvertedLists":
+    def read(cls, content: Content, file: VectorFile, threads: int) -> "InvertedLists":
         """The lists that were written with this content, which is used in place and must not change.
 
         Raises LibraryError if FAISS cannot read it, and unless each vector of `file` lies in one list, as it is.
@@ -65,7 +70,7 @@ class InvertedLists:
             raise LibraryError("FAISS cannot read the lists of the index; run thud index again") from error
         if list_of is None:
             raise LibraryError("the lists of the index are not what Thud writes; run thud index again")
-        read = cls(index, list_of)
+        read = cls(index, list_of, threads)
         read._content = stored
         return read
 
@@ -91,6 +96,8 @@ class InvertedLists:
 
         `among`: search only these rows, and only lists in which some of them lie.
         """
+        # Before each search: OpenMP keeps the number for each calling thread apart.
+        faiss.omp_set_num_threads(self._threads)
         options = _options(min(probes, len(self)))
         if among is not None:
             kept = np.zeros(len(self._list_of), np.bool_)

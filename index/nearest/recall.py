@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from index.nearest.inverted_lists import InvertedLists
 from index.nearest.vector_file import Vectors, normalised
+
+if TYPE_CHECKING:
+    from index.nearest.inverted_lists import InvertedLists
 
 WANTED_RECALL = 0.997
 """Above 0.99, so that pictures which were not among the queries find 0.99 too."""
@@ -41,7 +44,7 @@ class RecallMeter:
     A neighbour counts as found if it is as near as the exact neighbour of rank k.
     """
 
-    def __init__(self, lists: InvertedLists, queries: Vectors, vectors: int) -> None:
+    def __init__(self, lists: "InvertedLists", queries: Vectors, vectors: int) -> None:
         self._lists = lists
         self._queries = queries
         self.first_k = min(FIRST_K, vectors)

@@ -168,11 +168,10 @@ class VectorFile:
                 found, scores = found[kept], scores[kept]
         return found
 
-    def complete(self, query: Vectors, rows: Rows, scores: Vectors, k: int) -> bool:
-        """Whether the `k` nearest of all are among `rows`, if no vector that is not has more than the least of
-        `scores [n]`, which were computed in float32."""
-        nearness, _ = self.score(query, rows)
-        return bool(np.sort(nearness)[-k] > scores.min() + self._slack)
+    def complete(self, nearness: Vectors, least: np.float32, k: int) -> bool:
+        """Whether the `k` nearest of all are among those of this `nearness [n]`, as `score` gives it, if no other
+        vector has more than `least`, which was computed in float32."""
+        return bool(np.partition(nearness, len(nearness) - k)[-k] > least + self._slack)
 
     def _products(self, query: npt.NDArray[np.floating], rows: slice | Rows) -> npt.NDArray[np.floating]:
         """Inner products of `query [d]` and the vectors at `rows`, in the type of the query."""

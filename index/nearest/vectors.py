@@ -1,23 +1,23 @@
 """The vectors of an index: from an embedding to the rows of the nearest ones.
 
-Here a vector is its row, 0 to v - 1. Rows are of one generation on one machine: `SoundIndex` turns them into
-the ids of sounds, and nothing above it knows them. An index whose vectors lie on other machines is another
-class with the methods of `SoundIndex`: ids, similarities and records are all that needs to cross the network.
+Here a vector is its row, 0 to v - 1. Rows are of one generation on one machine: `index.answers.file_store` turns
+them into the ids of sounds, and nothing above it knows them.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-import faiss
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from index.nearest.inverted_lists import InvertedLists
 from index.nearest.recall import LARGEST_K, Probes, RecallMeter, imitated_pictures
 from index.nearest.vector_file import Columns, Content, Rows, VectorFile, Vectors, normalised
 from model.errors import LibraryError
 from model.hubness import Biases
+
+if TYPE_CHECKING:
+    from index.nearest.inverted_lists import InvertedLists
 
 __all__ = ["IndexKind", "Rows", "SearchRecord", "VectorIndex", "Vectors", "choose_kind", "normalised"]
 
@@ -71,6 +71,13 @@ class SearchRecord(BaseModel):
         return (VECTORS,) if self.kind == "flat" else (VECTORS, LISTS)
 
 
+def _inverted_lists() -> "type[InvertedLists]":
+    """Loaded where there are lists: most libraries are smaller, and loading FAISS takes as long as NumPy."""
+    from index.nearest.inverted_lists import InvertedLists
+
+    return InvertedLists
+
+
 def choose_kind(vectors: int) -> IndexKind:
     """The kind of index for this many vectors."""
     return "flat" if vectors <= FLAT_UP_TO else "ivf"
@@ -80,11 +87,11 @@ class VectorIndex:
     """A cosine index over L2-normalised float32 vectors `[v, d]`; a vector's row is its row in that array.
 
     Where the vectors have biases `[v]`, the nearest is decided by the cosine minus the bias. Searches are safe from
-    several threads; `threads` is the OpenMP thread count of each.
+    several threads; `threads` is the OpenMP thread count of each that looks into inverted lists.
     """
 
     def __init__(
-        self, file: VectorFile, lists: InvertedLists | None, record: SearchRecord, threads: int = 1
+        self, file: VectorFile, lists: "InvertedLists | None", record: SearchRecord, threads: int = 1
     ) -> None:
         self._file = file
         self._lists = lists
@@ -115,13 +122,12 @@ class VectorIndex:
         The same arguments give the same index for any number of `threads`. Raises LibraryError unless there is at
         least one vector and all are finite and of length 1.
         """
-        faiss.omp_set_num_threads(threads)
         file = VectorFile.of(vectors, columns, biases)
         if (kind or choose_kind(len(file))) == "flat":
             record = SearchRecord(kind="flat", vectors=len(file), columns=columns, most=min(LARGEST_K, len(file)))
             return cls(file, None, record, threads)
         kept = previous._centroids_for(file) if previous is not None else None
-        lists = InvertedLists.build(file, kept)
+        lists = _inverted_lists().build(file, kept, threads)
         imitated = queries is None
         if queries is None:
             spread = np.linspace(0, len(file) - 1, min(_QUERIES, len(file))).astype(np.int64)
@@ -159,12 +165,11 @@ class VectorIndex:
         together or to the record, vectors that are not finite and of length 1, lists that do not hold each
         vector once.
         """
-        faiss.omp_set_num_threads(threads)
         columns = record.columns or tuple(range(size))
         if not (columns[0] >= 0 and columns[-1] < size and all(np.diff(columns) > 0)):
             raise LibraryError("the columns of the index are not what Thud writes; run thud index again")
         file = VectorFile.read(contents[VECTORS], record.vectors, size, columns, biased=biased)
-        lists = InvertedLists.read(contents[LISTS], file) if record.kind == "ivf" else None
+        lists = _inverted_lists().read(contents[LISTS], file, threads) if record.kind == "ivf" else None
         return cls(file, lists, record, threads)
 
     def save(self, folder: Path) -> tuple[str, ...]:
@@ -206,10 +211,12 @@ class VectorIndex:
         wanted = min(k, len(self) if among is None else len(among))
         if wanted == 0:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        rows = self._listed(query, wanted, among)
-        if rows is None:
+        listed = self._listed(query, wanted, among)
+        if listed is None:
             rows = self._file.nearest(query, wanted, among)
-        nearness, cosines = self._file.score(query, rows)
+            nearness, cosines = self._file.score(query, rows)
+        else:
+            rows, nearness, cosines = listed
         best = np.lexsort((rows, -nearness))[:wanted]
         return cosines[best], rows[best]
 
@@ -224,8 +231,9 @@ class VectorIndex:
         """The vectors `[n, d]` at these rows `[n]`, every one of which must exist, without their biases."""
         return self._file.vectors(rows)
 
-    def _listed(self, query: Vectors, k: int, among: Rows | None) -> Rows | None:
-        """Rows among which are the `k` nearest as inverted lists find them; None where exact search must answer."""
+    def _listed(self, query: Vectors, k: int, among: Rows | None) -> tuple[Rows, Vectors, Vectors] | None:
+        """Rows among which are the `k` nearest as inverted lists find them, with what `score` gives of each; None
+        where exact search must answer."""
         if self._lists is None or not self._file.is_of_picture(query):
             return None
         if among is not None and len(among) <= EXACT_AMONG_UP_TO:
@@ -234,19 +242,18 @@ class VectorIndex:
         # The k nearest of some rows are about as near as the k / share nearest of all; twice the lists, because the
         # rows of one material lie together, where most queries do not.
         probes = self._probes.at(k) if among is None else 2 * self._probes.at(k * len(self) / searched)
-        # Before each search: OpenMP keeps the number for each calling thread apart.
-        faiss.omp_set_num_threads(self._threads)
         # FAISS breaks ties at rank k in any order. Fetch more, until all that are equal to rank k are there.
         fetched = k + max(_SPARE, k // _SPARE)
         while fetched < searched:
             scores, rows = self._lists.nearest(self._file.comparing(query[None]), fetched, probes, among)
             if rows[0, k - 1] < 0:
                 return None  # the lists hold fewer
-            found = rows[0] >= 0
-            if not found.all() or self._file.complete(query, rows[0], scores[0], k):
-                listed: Rows = rows[0, found]
-                return listed
-            fetched *= 2
+            found = rows[0, rows[0] >= 0]
+            nearness, cosines = self._file.score(query, found)
+            if len(found) < fetched or self._file.complete(nearness, scores[0, -1], k):
+                return found, nearness, cosines
+            # Where many are equal: the lists are searched anew each time, and that is not slower for so many.
+            fetched = max(2 * fetched, LARGEST_K)
         return None
 
     def _centroids_for(self, file: VectorFile) -> Vectors | None:

@@ -3,7 +3,7 @@
 from typing import BinaryIO
 
 from model.errors import SoundError
-from model.sound_format.chunks import MOST_COPIED, ByteOrder, chunks, data_end, is_unknown
+from model.sound_format.chunks import AIFF, CAF, MOST_COPIED, ByteOrder, chunks, data_end, is_unknown
 
 # By the compression that an AIFC names, whether a frame has `channels * bits` bits; AIFF has no compression.
 _PLAIN = (b"", b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"42ni")
@@ -18,7 +18,7 @@ def aiff_stream(file: BinaryIO, start: int, size: int) -> tuple[int, int, bytes]
     file.seek(start)
     head = file.read(12)
     kept, comm, found = b"", b"", None
-    for at, name, length in chunks(file, start + 12, size, "big"):
+    for at, name, length in chunks(file, start + 12, AIFF, past=size):
         if name == b"SSND" and found is None:
             file.seek(at)
             skipped = 8 + int.from_bytes(file.read(8)[:4], "big")
@@ -50,7 +50,7 @@ def caf_stream(file: BinaryIO, start: int, size: int) -> tuple[int, int, bytes]:
 
     Raises SoundError where the length of the data says that some is missing, and where it has no data.
     """
-    for at, name, length in chunks(file, start + 8, size, "big", bytes_of_length=8):
+    for at, name, length in chunks(file, start + 8, CAF, past=size):
         if name != b"data":
             continue
         if data_end(at, size, length) == at + length or at - start > MOST_COPIED:

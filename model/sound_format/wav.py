@@ -1,22 +1,16 @@
 """Where the sound of a WAV, RF64 or BW64 file begins and ends, whatever its header claims."""
 
 import itertools
-import re
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from model.errors import SoundError
-from model.sound_format.chunks import MOST_COPIED, ByteOrder, is_unknown
+from model.sound_format.chunks import IN_DS64, MOST_COPIED, RIFF, RIFX, Layout, chunks, is_unknown
 from model.sound_format.mpeg import mpeg_frames
 
-_MOST_CHUNKS = 10_000
 # The number of the format MPEG layer III inside a WAV.
 _WAV_MP3 = 0x55
-# Programs name chunks like this; the padding byte after a chunk of odd length is zero, so it begins no name.
-_CHUNK_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2}[A-Za-z0-9_ ]")
 # RF64 and BW64 have this in place of their lengths, which stand in their first chunk, `ds64`, in 64 bits.
 _LONG = (b"RF64", b"BW64")
-_IN_DS64 = 0xFFFFFFFF
 
 
 def wav_stream(file: BinaryIO, start: int, size: int, max_seconds: float) -> tuple[int, int, bytes]:
@@ -29,18 +23,19 @@ def wav_stream(file: BinaryIO, start: int, size: int, max_seconds: float) -> tup
     """
     file.seek(start)
     head = file.read(12)
-    order: ByteOrder = "big" if head[:4] == b"RIFX" else "little"
-    file_length, long_data, width = int.from_bytes(head[4:8], order), _IN_DS64, 4
+    layout = RIFX if head[:4] == b"RIFX" else RIFF
+    order = layout.order
+    file_length, long_data, width = int.from_bytes(head[4:8], order), IN_DS64, 4
     kept, frame, mp3 = b"", 1, False
-    for at, name, length in _chunks(file, start + 12, order):
+    for at, name, length in chunks(file, start + 12, layout):
         if name == b"ds64" and head[:4] in _LONG:
             file.seek(at)
             fields = file.read(16)
             file_length, long_data = int.from_bytes(fields[:8], order), int.from_bytes(fields[8:], order)
         elif name == b"data":
-            if length == _IN_DS64 and long_data != _IN_DS64:
+            if length == IN_DS64 and long_data != IN_DS64:
                 length, width = long_data, 8  # noqa: PLW2901
-            following = _next_data(file, at, size, order)
+            following = _next_data(file, at, size, layout)
             if following and length:
                 raise SoundError(f"has two data chunks: more sound stands behind {length:,} bytes of it")
             data_start, declared = following or (at, length)
@@ -49,7 +44,7 @@ def wav_stream(file: BinaryIO, start: int, size: int, max_seconds: float) -> tup
             # What is written ahead of the data counts in a field of 32 bits, too.
             most = 0xFFFFFFFF - len(kept) - 20
             unknown = is_unknown(declared, width)
-            data = min(_data_length(file, data_start, size, declared, frame, order, whole, unknown), most)
+            data = min(_data_length(file, data_start, size, declared, frame, layout, whole, unknown), most)
             frames = mpeg_frames(file, data_start, data_start + data, max_seconds) if mp3 else b""
             begin, end = data_start + (data if frames else 0), data_start + data
             data = len(frames) or data
@@ -75,7 +70,7 @@ def _data_length(
     size: int,
     declared: int,
     frame: int,
-    order: ByteOrder,
+    layout: Layout,
     whole: bool,
     unknown: bool,
 ) -> int:
@@ -88,27 +83,27 @@ def _data_length(
         if not (whole or unknown or declared - available < frame):
             raise SoundError(f"cut short: {available:,} of {declared:,} bytes of sound are there")
         return available
-    if unknown or (declared == 0 and not _ends_in_chunks(file, at, size, order)):
+    if unknown or (declared == 0 and not _ends_in_chunks(file, at, size, layout)):
         return available
     return declared
 
 
-def _ends_in_chunks(file: BinaryIO, at: int, size: int, order: ByteOrder) -> bool:
+def _ends_in_chunks(file: BinaryIO, at: int, size: int, layout: Layout) -> bool:
     """Whether everything from `at` to the end of the file is whole chunks."""
-    for start, name, length in _chunks(file, at, order):
+    for start, name, length in chunks(file, at, layout):
         if not name.decode("latin-1").isprintable() or start + length > size:
             return False
         at = start + length
     return at >= size - 1
 
 
-def _next_data(file: BinaryIO, at: int, size: int, order: ByteOrder) -> tuple[int, int] | None:
+def _next_data(file: BinaryIO, at: int, size: int, layout: Layout) -> tuple[int, int] | None:
     """Start and length of the content of the next `data` chunk after the one whose content begins at `at`.
 
     None where no later chunk has sound. Raises SoundError where a WAV file follows.
     """
     found = None
-    for start, name, length in itertools.islice(_chunks(file, at - 8, order), 1, None):
+    for start, name, length in itertools.islice(chunks(file, at - 8, layout), 1, None):
         if name == b"data":
             found = start, length
             if length:
@@ -118,19 +113,3 @@ def _next_data(file: BinaryIO, at: int, size: int, order: ByteOrder) -> tuple[in
         elif not name.decode("latin-1").isprintable() or start + length > size:
             return found  # after an empty chunk: its sound is whatever follows it
     return None
-
-
-def _chunks(file: BinaryIO, at: int, order: ByteOrder) -> Iterator[tuple[int, bytes, int]]:
-    """For each chunk from `at` on: the start of its content, its name, and the length that it declares."""
-    for _ in range(_MOST_CHUNKS):
-        file.seek(at)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length = int.from_bytes(head[4:], order)
-        yield at + 8, head[:4], length
-        at += 8 + length
-        if length % 2:  # a padding byte follows, which some programs leave out
-            file.seek(at)
-            following = file.read(5)
-            at += not _CHUNK_NAME.match(following) or following[1:] in (b"data", b"fmt ", b"fact", b"LIST")

@@ -3,15 +3,12 @@
 from typing import BinaryIO
 
 from model.errors import SoundError
-from model.sound_format.chunks import MOST_COPIED, data_end
+from model.sound_format.chunks import MOST_COPIED, W64, chunks, data_end
 
 W64_BEGIN = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0"
 """The first bytes of a Wave64."""
 
-_MOST_CHUNKS = 10_000
 _MOST_DATA = 2**32 - 2**20
-# A chunk's name is a GUID of 16 bytes that begins with the name it has in WAV, and its length includes this head.
-_HEAD = 24
 
 
 def w64_stream(file: BinaryIO, start: int, size: int) -> tuple[int, int, bytes]:
@@ -19,14 +16,8 @@ def w64_stream(file: BinaryIO, start: int, size: int) -> tuple[int, int, bytes]:
 
     Raises SoundError where the length of the data says that some is missing, and where it has no data.
     """
-    at, kept = start + len(W64_BEGIN) + 24, b""
-    for _ in range(_MOST_CHUNKS):
-        file.seek(min(at, size))
-        head = file.read(_HEAD)
-        if len(head) < _HEAD:
-            break
-        name, length = head[:4], max(0, int.from_bytes(head[16:], "little") - _HEAD)
-        begin = at + _HEAD
+    kept = b""
+    for begin, name, length in chunks(file, start + len(W64_BEGIN) + 24, W64, past=size):
         if name == b"data":
             end = data_end(begin, size, length)
             if end - begin > _MOST_DATA:
@@ -36,5 +27,4 @@ def w64_stream(file: BinaryIO, start: int, size: int) -> tuple[int, int, bytes]:
         if name in (b"fmt ", b"fact") and length <= MOST_COPIED:
             content = file.read(length)
             kept += name + length.to_bytes(4, "little") + content + bytes(length % 2)
-        at += -(-(_HEAD + length) // 8) * 8
     raise SoundError("a W64 without sound, or cut short before it")

@@ -12,10 +12,10 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from index.answers.attribution import records_table
-from index.answers.export import zip_of
+from index.answers.export import gone_of, zip_of
 from index.answers.recommender import Recommender
 from index.catalogue import SoundRecord
-from model.errors import LibraryError
+from model.errors import LibraryError, SoundsAwayError
 from service.problems import ProblemError, problem_response, problem_responses
 from service.routes.audio import on_disk
 from service.routes.strict import StrictRoute
@@ -68,9 +68,10 @@ def export_router(settings: Settings) -> APIRouter:
         "/sounds.zip",
         summary="Chosen sounds as a zip",
         description="The files of the sounds, ATTRIBUTION.txt with what their licences ask you to say, and "
-        "sounds.csv with their records. A sound whose file is gone or has changed is named in ATTRIBUTION.txt.",
+        "sounds.csv with their records. Sounds whose files are gone or have changed are named in MISSING.txt; "
+        "how many are not there when it begins is part of its name. Where none is there, the answer is 410.",
         response_class=Response,
-        responses=_ZIP | problem_responses(422, 500, 503),
+        responses=_ZIP | problem_responses(410, 422, 500, 503),
     )
     async def as_zip(asked: Annotated[Asked, Query()], request: Request) -> Response:
         # Not until all is sent, as LeasedRecommender: a slow client would keep an index that was replaced.
@@ -84,12 +85,21 @@ def export_router(settings: Settings) -> APIRouter:
                 f"these sounds have {size:,} bytes; at most {settings.max_export_bytes:,} are sent in one zip",
                 "query.id",
             )
-        await state_of(request.app).sounds.check()
+        sounds = state_of(request.app).sounds
+        await sounds.check()
+        try:
+            gone = await anyio.to_thread.run_sync(gone_of, files, records, limiter=on_disk)
+        except SoundsAwayError as error:
+            raise sounds.gone(str(error)) from error
+        if len(gone) == len(records):
+            raise ProblemError(410, "none of these sounds is in the library any more")
+        # A person sees it before the zip is opened.
+        name = f"sounds, {len(gone)} missing.zip" if gone else "sounds.zip"
         if request.scope.get("state", {}).get("head"):
-            answer = Response(headers=_as_file("sounds.zip"), media_type="application/zip")
+            answer = Response(headers=_as_file(name), media_type="application/zip")
             del answer.headers["content-length"]  # that of nothing; that of the zip is known when it is sent
             return answer
-        return _ZipResponse(zip_of(files, records))
+        return _ZipResponse(zip_of(files, records), name)
 
     @router.get(
         "/sounds.csv",
@@ -126,8 +136,8 @@ class _ZipResponse(StreamingResponse):
     Where too many are sent already, sends a problem (503) in its place.
     """
 
-    def __init__(self, pieces: Generator[bytes]) -> None:
-        super().__init__(_sent(pieces), headers=_as_file("sounds.zip"), media_type="application/zip")
+    def __init__(self, pieces: Generator[bytes], name: str) -> None:
+        super().__init__(_sent(pieces), headers=_as_file(name), media_type="application/zip")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

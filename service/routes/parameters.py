@@ -85,8 +85,8 @@ class AskedFilter(BaseModel):
             licence=tuple(self.licence),
             tag=tuple(self.tag),
             folder=tuple(self.folder),
-            min_seconds=self.min_duration,
-            max_seconds=self.max_duration,
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
             min_loudness=self.min_loudness,
             max_loudness=self.max_loudness,
         )

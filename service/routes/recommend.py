@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
-from index.answers.answer import Asked, recommendation
 from index.answers.picture_map import MAP_K, PictureMap
-from index.answers.recommendation import Recommendation, Stages
+from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from model.errors import PictureFormatError
 from model.region import MOST_PLACES
@@ -22,7 +20,7 @@ from service.routes.parameters import AskedFilter, CursorText, DecimalNumber, Wh
 from service.routes.part import AskedPart
 from service.routes.strict import DirectRoute, StrictRoute
 from service.settings import Settings
-from service.upload import PICTURE, SOUND, request_body
+from service.upload import PICTURE, SOUND, UploadKind, request_body
 
 _BUSY = (
     "Where too many requests wait already, the answer is 503, and where one client asks too often, 429, both with "
@@ -125,12 +123,10 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
         only = asked.only()
 
         def compute(recommender: Recommender) -> Recommendation:
-            began, index = perf_counter(), recommender.index
             record = record_of(recommender, sound_id)
-            found = index.similar(record.id, asked.k, only=only, diversity=asked.diversity, cursor=asked.cursor)
-            answer = recommendation(recommender.bundle.id, index, None, Asked(asked.k, None, by_sound=True), found)
-            answer.stages = Stages(search=perf_counter() - began)
-            return answer
+            return recommender.recommend_like(
+                record.id, asked.k, only=only, diversity=asked.diversity, cursor=asked.cursor
+            )
 
         return await computing.of_query(request, compute)
 
@@ -138,8 +134,6 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
         DirectRoute(
             "/recommend",
             recommend,
-            methods=["POST"],
-            tags=["recommending"],
             summary="Recommend sounds for a picture",
             description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
             "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can "
@@ -147,50 +141,38 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             "are. Sounds that name one of these come nearer to the top. Sounds are returned also where no material "
             f"is recognised. {_NEXT} {_BUSY}",
             response_description="The sounds, best first, and what is in the picture.",
-            response_model=Recommendation,
-            responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
-            openapi_extra={"requestBody": request_body(PICTURE)},
+            **_of_upload(PICTURE),
         ),
         DirectRoute(
             "/recommend/map",
             recommend_map,
-            methods=["POST"],
-            tags=["recommending"],
             summary="Recommend sounds for each place of a picture",
             description="For touching a picture: divides it into places, which overlap, and returns for each of "
             "them what it may be of and the `k` sounds that are nearest, best first, as `/recommend` does for "
             f"a part of a picture. It takes as long as {MOST_PLACES} pictures, and counts as so many in the queue "
             f"and the rate. The picture may be as there. {_BUSY}",
             response_description="What is at each place, and the sounds.",
-            response_model=PictureMap,
-            responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
-            openapi_extra={"requestBody": request_body(PICTURE)},
+            **_of_upload(PICTURE) | {"response_model": PictureMap},
         ),
         DirectRoute(
             "/similar",
             similar_to_upload,
-            methods=["POST"],
-            tags=["recommending"],
             summary="Find sounds like one that is sent",
             description="Returns the `k` sounds that are nearest to the sound in the body, best first. Of several "
             f"hits in it the main one counts. It may last {settings.max_sound_seconds:g} s. It is not kept. Where "
             f"the bundle can tell, `materials` says what it may be of. {_NEXT} {_BUSY}",
             response_description="The sounds, best first, and what the one that was sent may be of.",
-            response_model=Recommendation,
-            responses=problem_responses(400, 408, 413, 415, 422, 429, 500, 503),
-            openapi_extra={"requestBody": request_body(SOUND)},
+            **_of_upload(SOUND),
         ),
         StrictRoute(
             "/sounds/{sound_id}/similar",
             similar,
             methods=["GET"],
-            tags=["recommending"],
             summary="Find sounds like one of the library",
             description="Returns the `k` sounds that are nearest to the sound, best first; it is not among them. "
             f"{_NEXT} {_BUSY}",
             response_description="The sounds, best first.",
-            response_model=Recommendation,
-            responses=problem_responses(404, 422, 429, 500, 503),
+            **_answering(404, 422, 429, 500, 503),
         ),
     ]
 
@@ -202,6 +184,21 @@ def _advising(picture: bytes) -> Iterator[None]:
         yield
     except PictureFormatError as error:
         raise PictureFormatError(f"{error}{_advice(picture)}") from error
+
+
+def _answering(*statuses: int) -> dict[str, Any]:
+    """What all of these routes have in common, with the errors that one has."""
+    return {
+        "tags": ["recommending"],
+        "response_model": Recommendation,
+        "responses": problem_responses(*statuses),
+    }
+
+
+def _of_upload(upload: UploadKind) -> dict[str, Any]:
+    """What the routes have in common that are sent something."""
+    statuses = (400, 408, 413, 415, 422, 429, 500, 503)
+    return _answering(*statuses) | {"methods": ["POST"], "openapi_extra": {"requestBody": request_body(upload)}}
 
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")

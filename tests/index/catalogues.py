@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,12 +11,20 @@ from typing import Any
 from index.catalogue import Catalogue, SoundRecord, write_catalogue
 
 
+@cache
+def _id(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()[:20]
+
+
+def number_of(record: SoundRecord) -> int:
+    """The number that `sound` made this record for."""
+    return next(number for number in range(10_000) if _id(number) == record.id)
+
+
 def sound(row: int, **known: Any) -> SoundRecord:
     """A record; what is not `known` is None or empty, or as good as any."""
     values: dict[str, Any] = {
-        "id": hashlib.sha256(str(row).encode()).hexdigest()[:20],
-        "row": row,
-        "first": row,
+        "id": _id(row),
         "path": f"sound_{row:05}.wav",
         "copies": (),
         "title": f"sound {row}",

@@ -12,8 +12,8 @@ import soundfile
 
 from index.building.build import build_index
 from model.bundle import Bundle
+from tests.index.commands import thud
 from tests.index.conftest import Strike
-from tests.index.test_commands import thud
 
 ROWS = (
     ("a/cup 1.wav", "ceramic", "hit", "CC0", "kitchen; café"),
@@ -31,7 +31,7 @@ FILTERS: dict[str, tuple[tuple[str, ...], set[int]]] = {
     "source": (("--source", "A Recorder"), {0, 1, 2, 3, 4}),
     "tag": (("--tag", "cafe\u0301"), {0}),
     "folder": (("--folder", "b/"), {2, 3}),
-    "seconds": (("--min-seconds", "0.45", "--max-seconds", "0.65"), {1, 2}),
+    "duration": (("--min-duration", "0.45", "--max-duration", "0.65"), {1, 2}),
     "loudness": (("--max-loudness", "-200"), set()),
     "two": (("--material", "wood", "--action", "hit"), {2}),
 }
@@ -73,10 +73,30 @@ def test_every_filter_finds_what_meets_it(picture: Path, options: tuple[str, ...
 
 
 def test_a_sound_is_answered_with_those_like_it(library: Path, options: tuple[str, ...]) -> None:
-    answer = asked("recommend", "--sound", library / "sounds" / ROWS[2][0], *options, "--diversity", "0")
+    answer = asked("similar", library / "sounds" / ROWS[2][0], *options, "--diversity", "0")
     assert answer["results"][0]["path"] == ROWS[2][0]
     assert answer["results"][0]["similarity"] == pytest.approx(1, abs=1e-5)
     assert (answer["returned"], answer["recognised"], answer["objects"]) == (5, None, None)
+
+
+def test_a_sound_of_the_library_is_answered_with_others_like_it(
+    library: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """By its id and by its path, with filters, page by page and exported, as over HTTP."""
+    (door,) = asked("find", "door", *options)["sounds"]
+    whole = asked("similar", door["id"], *options)
+    assert asked("similar", ROWS[2][0], *options) == whole
+    assert {one["path"] for one in whole["results"]} == {row[0] for row in ROWS} - {ROWS[2][0]}
+    assert (whole["materials"], whole["results"][0]["match"]) == (None, None)
+    first = asked("similar", door["id"], *options, "-k", "1")
+    rest = asked("similar", door["id"], *options, "--cursor", first["next"])
+    assert [one["id"] for one in (*first["results"], *rest["results"])] == [one["id"] for one in whole["results"]]
+    table = tmp_path / "like.csv"
+    kept = asked("similar", door["id"], *options, "--material", "wood", "--csv", table)
+    assert [one["path"] for one in kept["results"]] == ["b/inner/plank.wav"]
+    assert "b/inner/plank.wav" in table.read_text("utf-8-sig")
+    shown = thud("similar", door["id"], *options, "--diversity", "0").stdout.decode()
+    assert "4 of 5 sounds in" in shown
 
 
 def test_a_file_of_three_hits_is_found_by_its_second(tiny_bundle: Bundle, strike: Strike, tmp_path: Path) -> None:
@@ -88,9 +108,7 @@ def test_a_file_of_three_hits_is_found_by_its_second(tiny_bundle: Bundle, strike
     soundfile.write(tmp_path / "sounds" / "session.wav", np.concatenate(parts), rate)
     strike(tmp_path / "sounds" / "other.wav", 700)
     build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
-    answer = asked(
-        "recommend", "--sound", tmp_path / "1.wav", "--bundle", tiny_bundle.folder, "--index", tmp_path / "index"
-    )
+    answer = asked("similar", tmp_path / "1.wav", "--bundle", tiny_bundle.folder, "--index", tmp_path / "index")
     assert answer["returned"] == 2
     best = answer["results"][0]
     assert best["path"] == "session.wav"
@@ -139,15 +157,16 @@ def test_a_map_says_what_is_where(picture: Path, options: tuple[str, ...], tmp_p
     ("arguments", "said"),
     [
         (("find", "--material", "rubber"), "there is no material 'rubber'"),
-        (("find", "--min-seconds", "nan"), "nan is no number"),
-        (("find", "--min-seconds", "2", "--max-seconds", "1"), "min_seconds 2 is more than max_seconds 1"),
+        (("find", "--min-duration", "nan"), "nan is no number"),
+        (("find", "--min-duration", "2", "--max-duration", "1"), "min_duration 2 is more than max_duration 1"),
+        (("find", "--min-seconds", "2"), "No such option"),
         (("find", "--cursor", "abc"), "this is not a cursor"),
-        (("recommend",), "name either a PICTURE or a --sound"),
+        (("recommend",), "Missing argument 'PICTURE'"),
+        (("similar", "nothing.wav"), "nothing.wav is no file, and no id or path of a sound"),
         (("recommend", "PICTURE", "--diversity", "2"), "2.0 is not in the range 0<=x<=1"),
         (("recommend", "PICTURE", "--cursor", "abc"), "this is not a cursor"),
-        (("recommend", "--sound", "PICTURE"), "not a readable sound"),
-        (("recommend", "--sound", "PICTURE", "--map"), "--map is of a PICTURE"),
-        (("recommend", "PICTURE", "--map", "--cursor", "abc"), "--map is of a PICTURE, and has no --cursor"),
+        (("recommend", "PICTURE", "--map", "--cursor", "abc"), "a map has no --cursor"),
+        (("similar", "PICTURE"), "not a readable sound"),
     ],
 )
 def test_what_is_no_such_thing_is_refused_in_one_line(

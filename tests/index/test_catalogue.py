@@ -29,8 +29,6 @@ def record(
 ) -> SoundRecord:
     return SoundRecord(
         id=hashlib.sha256(str(row).encode()).hexdigest()[:20],
-        row=row,
-        first=row,
         copies=(f"copies/{row}.wav",) if row % 2 else (),
         description=None,
         tags=("struck", "a; b") if row % 2 else (),
@@ -239,8 +237,9 @@ def with_broken_ids(path: Path) -> bytes:
     [
         "[" * 9000,
         '{"a":' * 1000,
-        json.dumps(["q", 0, 0.5, "\ud800", ""]),
-        json.dumps(["q", 0, 0.5, "a", "\ud800" * 8]),
+        json.dumps(["q", 0, 0.5, "\ud800", "", ""]),
+        json.dumps(["q", 0, 0.5, "a", 7, ""]),
+        json.dumps(["q", 0, 0.5, "a", "b", "\ud800" * 8]),
     ],
 )
 def test_what_is_no_cursor_is_refused(text: str) -> None:

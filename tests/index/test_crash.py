@@ -1,59 +1,26 @@
-"""Runs that are killed, and disks that fail: the old generation serves, the next run equals an uninterrupted one.
-
-Processes are forked from the test, so that none of them imports anything: a run takes some 20 ms.
-"""
+"""Runs that are killed, disks that fail: the old generation serves, the next run equals an uninterrupted one."""
 
 import hashlib
 import os
 import random
-import resource
 import shutil
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import index.building.run
-import index.generation
 from index.building.build import build_index
-from index.building.cache import CACHE_FILE, IndexCache
-from index.building.lock import only_writer
+from index.building.cache import CACHE_FILE
 from index.building.look import problems_of
 from index.generation import current_generation
 from model.bundle import Bundle
 from tests.index.conftest import Strike
+from tests.index.crashes import STEPS, Work, exit_code, indexing, killed_at, with_full_disk, writing
 
 MOMENTS = 200
-MOST_SECONDS = 120
-"""A process that is not killed ends within this time."""
-
-STEPS: dict[str, tuple[Any, str]] = {
-    "files found": (index.building.run, "find_library"),
-    "cache opened": (index.building.run, "IndexCache"),
-    "content added": (IndexCache, "add"),
-    "file remembered": (IndexCache, "remember"),
-    "cache committed": (IndexCache, "commit"),
-    "generation kept": (IndexCache, "keep_generation"),
-    "sounds embedded": (index.building.run, "embed_sounds"),
-    "skipped written": (index.building.run, "write_skipped"),
-    "options written": (index.building.run, "write_options"),
-    "records surveyed": (index.building.run, "survey"),
-    "vectors written": (index.building.run.Run, "_write_vectors"),
-    "catalogue written": (index.generation, "write_catalogue"),
-    "files hashed": (index.generation, "file_record"),
-    "index.json written": (index.generation, "_write_spec"),
-    "generation published": (index.generation, "atomic_folder"),
-    "names synced": (index.generation, "sync_folder"),
-    "pointer written": (index.generation, "atomic_file"),
-    "old generations removed": (index.generation, "_remove_but"),
-    "cache pruned": (IndexCache, "published"),
-}
-"""Each step of a run, and the function that does it: the process is killed before it and after it."""
 
 
 class Library:
@@ -65,8 +32,8 @@ class Library:
         self.after = current_generation(folder / "once").spec.id
         self.files = tree(folder / "once" / "generations" / self.after)
 
-    def run(self, index: Path) -> str:
-        return build_index(self.bundle, self.sounds, index, workers=2).spec.id
+    def run(self, index: Path) -> Work:
+        return indexing(self.bundle, self.sounds, index)
 
     def copy(self, target: Path) -> Path:
         shutil.rmtree(target, ignore_errors=True)
@@ -78,7 +45,7 @@ class Library:
         assert spec.id in (self.before, self.after)
         folder = index / "generations" / spec.id
         assert {name: record.sha256 for name, record in spec.files.items()} == hashes(folder, spec.files)
-        assert forked(lambda: self.run(index)) == 0
+        assert exit_code(self.run(index)) == 0
         assert current_generation(index).spec.id == self.after
         assert tree(index / "generations" / self.after) == self.files
         # A journal that was begun and says nothing yet goes when the cache is next written to.
@@ -113,86 +80,19 @@ def hashes(folder: Path, names: Any) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
-def forked(work: Callable[[], object], after: float | None = None) -> int:
-    """Do the work in a process of its own, which is killed `after` so many seconds; its exit code, -9 if killed."""
-    process = os.fork()
-    if process == 0:
-        code = 1
-        try:
-            sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 -- of this process, which ends below
-            work()
-            code = 0
-        except Exception as error:
-            code = 3 if "cannot" in str(error) else 1
-        finally:
-            os._exit(code)
-    if after is not None:
-        time.sleep(after)
-        os.kill(process, signal.SIGKILL)
-    return ended(process)
-
-
-def ended(process: int) -> int:
-    """The exit code of a process; one that does not end is killed, and the test fails."""
-    until = time.monotonic() + MOST_SECONDS
-    pause = 0.0005
-    while True:
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > until:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-            raise AssertionError(f"a run has not ended after {MOST_SECONDS} s")
-        time.sleep(pause)
-        pause = min(2 * pause, 0.01)
-
-
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle, strike: Strike) -> Library:
     folder = tmp_path_factory.mktemp("crash")
-    # In a process of its own, as all runs: one with threads of ONNX Runtime cannot be forked.
-    assert forked(lambda: make_library(folder, tiny_bundle, strike)) == 0
+    make_library(folder, tiny_bundle, strike)
     return Library(folder, tiny_bundle)
 
 
 def test_a_process_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.index.test_crash.MOST_SECONDS", 0.2)
+    monkeypatch.setattr("tests.index.crashes.MOST_SECONDS", 0.2)
     began = time.monotonic()
     with pytest.raises(AssertionError, match="has not ended"):
-        forked(lambda: time.sleep(20))
+        exit_code(partial(time.sleep, 20))
     assert time.monotonic() - began < 10
-
-
-def killing(step: str, after: bool, times: int) -> Callable[[], None]:
-    """Has this process killed before or after the step is done for the n-th time."""
-    place, name = STEPS[step]
-    original = getattr(place, name)
-    count = 0
-
-    def killer(*arguments: Any, **options: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count == times and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = original(*arguments, **options)
-        if count == times and after:
-            if hasattr(result, "__exit__") and not isinstance(result, IndexCache):
-                return _killing_at_the_end(result)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    def patch() -> None:
-        setattr(place, name, killer)
-
-    return patch
-
-
-@contextmanager
-def _killing_at_the_end(manager: Any) -> Iterator[Any]:
-    with manager as value:
-        yield value
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -201,12 +101,7 @@ def test_a_run_that_is_killed_at_a_step_costs_nothing(
     library: Library, tmp_path: Path, step: str, after: bool
 ) -> None:
     copy = library.copy(tmp_path / "index")
-
-    def run() -> None:
-        killing(step, after, 1)()
-        library.run(copy)
-
-    assert forked(run) == -signal.SIGKILL
+    assert exit_code(killed_at(step, library.run(copy), after=after)) == -signal.SIGKILL
     library.check(copy)
 
 
@@ -216,13 +111,13 @@ def test_a_run_that_is_killed_at_any_moment_costs_nothing(library: Library, tmp_
     for _ in range(3):
         copy = library.copy(tmp_path / "index")
         began = time.perf_counter()
-        assert forked(lambda: library.run(copy)) == 0  # noqa: B023
+        assert exit_code(library.run(copy)) == 0
         whole.append(time.perf_counter() - began)
     killed = finished = 0
     seen = set()
     while killed < MOMENTS:
         copy = library.copy(tmp_path / "index")
-        code = forked(lambda: library.run(copy), after=rng.uniform(0, 1.1 * min(whole)))  # noqa: B023
+        code = exit_code(library.run(copy), after=rng.uniform(0, 1.1 * min(whole)))
         killed += code == -signal.SIGKILL
         finished += code == 0
         assert code in (0, -signal.SIGKILL)
@@ -237,7 +132,7 @@ def test_a_run_is_killed_again_and_again(library: Library, tmp_path: Path) -> No
     copy = library.copy(tmp_path / "index")
     rng = random.Random(1)
     for _ in range(20):
-        forked(lambda: library.run(copy), after=rng.uniform(0, 0.03))
+        exit_code(library.run(copy), after=rng.uniform(0, 0.03))
         assert current_generation(copy).spec.id in (library.before, library.after)
     library.check(copy)
 
@@ -245,12 +140,7 @@ def test_a_run_is_killed_again_and_again(library: Library, tmp_path: Path) -> No
 @pytest.mark.parametrize("most", [0, 1000, 4096, 10_000, 20_000, 30_000, 60_000, 90_000, 120_000])
 def test_a_full_disk_costs_nothing(library: Library, tmp_path: Path, most: int) -> None:
     copy = library.copy(tmp_path / "index")
-
-    def run() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-        library.run(copy)
-
-    assert forked(run) in (0, 3)
+    assert exit_code(with_full_disk(library.run(copy), most)) in (0, 3)
     library.check(copy)
 
 
@@ -260,40 +150,21 @@ def test_what_a_loss_of_power_cut_short_is_written_again(
     library: Library, tmp_path: Path, name: str, share: float
 ) -> None:
     copy = library.copy(tmp_path / "index")
-
-    def run() -> None:
-        killing("pointer written", False, 2)()
-        library.run(copy)
-
+    killed = killed_at("pointer written", library.run(copy), after=False, times=2)
     # The generation is there and not pointed to; what was written last did not reach the disk.
-    assert forked(run) == -signal.SIGKILL
+    assert exit_code(killed) == -signal.SIGKILL
     assert current_generation(copy).spec.id == library.before
     file = copy / name if (copy / name).exists() else copy / "generations" / library.after / name
     os.truncate(file, int(share * file.stat().st_size))
     if name == "library.json":
-        assert forked(lambda: library.run(copy)) == 3
+        assert exit_code(library.run(copy)) == 3
         file.unlink()
     library.check(copy)
 
 
 def test_two_writers_are_one_too_many(library: Library, tmp_path: Path) -> None:
     copy = library.copy(tmp_path / "index")
-    reader, writer = os.pipe()
-
-    def hold() -> None:
-        with only_writer(copy):
-            os.write(writer, b"1")
-            time.sleep(60)
-
-    process = os.fork()
-    if process == 0:
-        hold()
-        os._exit(0)
-    os.read(reader, 1)
-    try:
-        assert forked(lambda: library.run(copy)) == 1
-    finally:
-        os.kill(process, signal.SIGKILL)
-        ended(process)
+    with writing(copy):
+        assert exit_code(library.run(copy)) == 1
     library.check(copy)
     assert list(problems_of(copy)) == []

@@ -16,7 +16,7 @@ from index.answers.search import SoundIndex
 from index.building.build import build_index
 from index.catalogue import SoundRecord
 from model.bundle import Bundle
-from tests.index.test_commands import thud
+from tests.index.commands import thud
 
 
 @pytest.fixture
@@ -39,8 +39,6 @@ def test_what_was_recommended_is_in_the_zip_and_in_the_table(
     index: Path, tiny_bundle: Bundle, picture: Path, sounds: Path, tmp_path: Path
 ) -> None:
     packed, table = tmp_path / "new" / "sounds.zip", tmp_path / "sounds.csv"
-    table.write_text("is replaced")
-
     asked = thud(
         "recommend", picture, *folders(index, tiny_bundle), "-k", "4", "--json", "--zip", packed, "--csv", table
     )
@@ -84,7 +82,15 @@ def test_a_file_that_is_gone_is_said_and_one_that_cannot_be_written(
     assert done.returncode == 0
     assert b"1 of " in done.stderr
     with zipfile.ZipFile(packed) as archive:
-        assert Path(record.path).name in archive.read("ATTRIBUTION.txt").decode().split("NOT IN THIS ARCHIVE")[1]
+        assert archive.namelist()[-1] == "MISSING.txt"
+        assert Path(record.path).name in archive.read("MISSING.txt").decode()
+        assert Path(record.path).name not in archive.read("ATTRIBUTION.txt").decode()
+    before = packed.read_bytes()
+    for option in ("--zip", "--csv"):
+        refused = thud(*asked, option, packed)
+        assert (refused.returncode, refused.stderr.count(b"\n")) == (1, 1)
+        assert b"sounds.zip is there already and is not replaced" in refused.stderr
+        assert packed.read_bytes() == before
     refused = thud(*asked, "--zip", picture / "sounds.zip")
     assert (refused.returncode, refused.stderr.count(b"\n")) == (1, 1)
     assert b"sounds.zip cannot be written" in refused.stderr

@@ -12,6 +12,7 @@ from index.answers.objects import MaterialFit, shares, shown_objects
 from index.answers.recommendation import PictureObject
 from index.answers.recommender import Recommender
 from index.answers.search import SoundIndex
+from index.answers.store import Query, VectorId
 from index.building.build import build_index
 from index.nearest import vectors as index_vectors
 from index.nearest.vectors import Vectors, normalised
@@ -69,27 +70,31 @@ def test_the_answer_is_that_of_scoring_every_sound(index: SoundIndex) -> None:
     for query in queries():
         plain = index.search(query, COUNT)
         # Nothing but the share is added, to a rank by nearness that the plain search knows.
-        nearness = {one.record.row: score for one, score in zip(plain, _nearness(index, query, plain), strict=True)}
-        gains = {one.record.row: max((SHARES[name] for name in one.record.objects), default=0.0) for one in plain}
-        scores = {row: round((nearness[row] + 1) / 2 + gains[row], 6) for row in nearness}
-        expected = sorted(scores, key=lambda row: (-scores[row], row))
+        nearness = {
+            one.record.path: score for one, score in zip(plain, _nearness(index, query, plain), strict=True)
+        }
+        gains = {one.record.path: max((SHARES[name] for name in one.record.objects), default=0.0) for one in plain}
+        scores = {path: round((nearness[path] + 1) / 2 + gains[path], 6) for path in nearness}
+        expected = sorted(scores, key=lambda path: (-scores[path], path))
         for k in (1, 10, 37, COUNT, 1000):
             found = index.search(query, k, SHARES)
-            assert [one.record.row for one in found] == expected[:k]
-            near = {one.record.row for one in plain[:k]}
-            assert [one.nearest for one in found] == [one.record.row in near for one in found]
-        similarities = {one.record.row: one.similarity for one in plain}
+            assert [one.record.path for one in found] == expected[:k]
+            near = {one.record.path for one in plain[:k]}
+            assert [one.nearest for one in found] == [one.record.path in near for one in found]
+        similarities = {one.record.path: one.similarity for one in plain}
         for one in found:
-            assert one.similarity == pytest.approx(similarities[one.record.row], abs=2e-6)
+            assert one.similarity == pytest.approx(similarities[one.record.path], abs=2e-6)
             # Of two objects the one with the larger share.
             assert one.object == ("door" if "door" in one.record.objects else (*one.record.objects, None)[0])
-        lifted += expected[:10] != [one.record.row for one in plain[:10]]
+        lifted += expected[:10] != [one.record.path for one in plain[:10]]
     assert lifted > 10
 
 
 def _nearness(index: SoundIndex, query: Vectors, plain: list) -> list[float]:  # type: ignore[type-arg]
-    rows = np.array([one.record.row for one in plain], np.int64)
-    return [float(one) for one in index._vectors.score(query, rows)[0]]
+    """What a search ranks the sounds by."""
+    found = index._store.search(Query(query), COUNT)
+    values = dict(zip(found.ids(range(len(found))), found.values.tolist(), strict=True))
+    return [values[one.record.id] for one in plain]
 
 
 def test_without_a_name_or_a_share_nothing_changes(index: SoundIndex) -> None:
@@ -137,13 +142,13 @@ def test_a_sound_gets_its_share_as_far_as_its_material_fits(index: SoundIndex) -
     # No sound of this library has a label: each is heard.
     query = queries()[0]
     plain = index.search(query, COUNT)
-    rows = np.array([one.record.row for one in plain])
-    nearness, _ = index._vectors.score(query, rows)
+    paths = np.array([one.record.path for one in plain])
+    nearness = np.array(_nearness(index, query, plain))
     gain = np.array([max((SHARES[name] for name in one.record.objects), default=0.0) for one in plain])
-    gain *= fit(np.full(COUNT, -1), index._vectors.vectors(rows))
-    scores = np.round((nearness.astype(np.float64) + 1) / 2 + gain, 6)
-    expected = rows[np.lexsort((rows, -scores))]
-    assert [one.record.row for one in index.search(query, 20, SHARES, fit)] == expected[:20].tolist()
+    gain *= fit(np.full(COUNT, -1), index._store.vectors([VectorId(one.record.id, 0) for one in plain]))
+    scores = np.round((nearness + 1) / 2 + gain, 6)
+    expected = paths[np.lexsort((paths, -scores))]
+    assert [one.record.path for one in index.search(query, 20, SHARES, fit)] == expected[:20].tolist()
 
 
 @pytest.fixture(scope="module")

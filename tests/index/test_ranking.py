@@ -1,6 +1,6 @@
 """A search is what scoring every vector gives: by sound, with filters, page by page, with and without diversity."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,70 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.answers.diversity import diversified
+from index.answers.file_store import FileStore
 from index.answers.matches import Match
 from index.answers.search import SoundIndex
 from index.catalogue import SoundRecord
 from index.catalogue.filters import SoundFilter
-from index.nearest.vectors import IndexKind, VectorIndex, Vectors
+from index.nearest.vectors import IndexKind, VectorIndex
 from model.errors import FilterError
-from tests.index.catalogues import catalogue_of, sound
-
-SIZE = 8
-WOOD = SoundFilter(material=("wood",))
+from tests.index.catalogues import catalogue_of, number_of, sound
+from tests.index.scored import SIZE, WOOD, by_hand, library
 
 
 @contextmanager
 def index_of(records: list[SoundRecord], vectors: VectorIndex) -> Iterator[SoundIndex]:
     spec = SimpleNamespace(id="0" * 16, bundle_id="1" * 16, sounds=len(records))
     with catalogue_of(records) as catalogue:
-        yield SoundIndex(SimpleNamespace(spec=spec), Path(), catalogue, vectors)  # type: ignore[arg-type]
-
-
-def library(seed: int, sounds: int, most_hits: int) -> tuple[list[SoundRecord], Vectors, Vectors]:
-    """Records, the vectors of their hits, of which many are equal, and their biases."""
-    draws = np.random.default_rng(seed)
-    counts = draws.integers(1, most_hits + 1, sounds)
-    first = np.cumsum(counts) - counts
-    vectors = draws.integers(-1, 2, (counts.sum(), SIZE)).astype(np.float32) + np.float32(0.1)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    records = [
-        sound(
-            row,
-            first=int(first[row]),
-            path=f"{'abc'[row * 3 // sounds]}/take_{row:04}.wav",
-            hits=tuple(float(number) for number in range(count)),
-            ends=tuple(number + 0.5 for number in range(count)),
-            hit=float(count - 1),
-            material=["wood", "metal", None][draws.integers(3)],
-            objects=("cup",) if draws.random() < 0.3 else (),
-        )
-        for row, count in enumerate(counts.tolist())
-    ]
-    return records, vectors, draws.choice([0, 0.1, 0.3], len(vectors)).astype(np.float32)
-
-
-def by_hand(
-    records: list[SoundRecord],
-    vectors: Vectors,
-    biases: Vectors | None,
-    query: Vectors,
-    only: SoundFilter | None,
-    shares: Mapping[str, float],
-) -> list[tuple[int, float]]:
-    """Rows and seconds of the hits that matched, best first, by scoring every vector."""
-    scores = vectors.astype(np.float64) @ query.astype(np.float64)
-    scores = np.round(scores - (0 if biases is None else biases.astype(np.float64)), 6)
-    found = []
-    for record in records:
-        if only and record.material != "wood":
-            continue
-        its = scores[record.first : record.first + len(record.hits)]
-        units = np.rint(its * 1e6)
-        its = np.rint(units - 0.25 * (units - units.sum() / len(units))) / 1e6
-        gain = 2 * max((shares.get(name, 0.0) for name in record.objects), default=0.0)
-        best = int(np.argmax(np.round(its + gain, 6)))
-        found.append((-round(float(its[best]) + gain, 6), record.row, record.hits[best]))
-    return [(row, hit) for _, row, hit in sorted(found)]
+        store = FileStore(catalogue, vectors)
+        yield SoundIndex(SimpleNamespace(spec=spec), Path(), catalogue, store)  # type: ignore[arg-type]
 
 
 @settings(max_examples=60, deadline=None)
@@ -105,12 +58,12 @@ def test_a_search_is_what_scoring_every_vector_gives(
     expected = by_hand(records, vectors, biases, query, only, shares)
     with index_of(records, VectorIndex.build(vectors, kind, biases=biases)) as index:
         found = index.search(query, k, shares, only=only)
-        assert [(one.record.row, one.hit) for one in found] == expected[:k]
+        assert [(number_of(one.record), one.hit) for one in found] == expected[:k]
         assert all(one.span == (max(0, one.hit - 0.05), one.hit + 0.5) for one in found)
         assert (found.next is None) == (k >= len(expected))
         for diversity in (None, 0.7):
             whole = index.search(query, 1000, shares, only=only, diversity=diversity)
-            assert sorted(one.record.row for one in whole) == sorted(row for row, _ in expected)
+            assert sorted(number_of(one.record) for one in whole) == sorted(row for row, _ in expected)
             paged: list[Match] = []
             cursor = None
             while True:
@@ -129,17 +82,14 @@ def test_a_file_of_many_hits_is_not_near_to_everything() -> None:
     counts = [30] * 4 + [1] * 196
     vectors = draws.standard_normal((sum(counts), SIZE)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    first = np.cumsum(counts) - counts
     records = [
-        sound(
-            row, first=int(first[row]), hits=tuple(map(float, range(count))), ends=tuple(map(float, range(count)))
-        )
+        sound(row, hits=tuple(map(float, range(count))), ends=tuple(map(float, range(count))))
         for row, count in enumerate(counts)
     ]
     queries = draws.standard_normal((100, SIZE)).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     with index_of(records, VectorIndex.build(vectors, "flat")) as index:
-        found = [one.record.row for query in queries for one in index.search(query, 10)]
+        found = [number_of(one.record) for query in queries for one in index.search(query, 10)]
     # Their hits are 38 % of all.
     assert 0.01 < np.mean(np.array(found) < 4) < 0.1
 
@@ -147,22 +97,22 @@ def test_a_file_of_many_hits_is_not_near_to_everything() -> None:
 def test_a_file_is_found_by_its_second_hit() -> None:
     vectors = np.eye(4, SIZE, dtype=np.float32)
     records = [
-        sound(0, first=0, hits=(0.0, 1.0, 2.0), ends=(0.9, 1.9, 2.9), hit=0.0),
-        sound(1, first=3, hits=(0.0,), ends=(1.0,)),
+        sound(0, hits=(0.0, 1.0, 2.0), ends=(0.9, 1.9, 2.9), hit=0.0),
+        sound(1, hits=(0.0,), ends=(1.0,)),
     ]
     with index_of(records, VectorIndex.build(vectors, "flat")) as index:
         best = index.search(vectors[1], 1)[0]
-    assert (best.record.row, best.hit, best.similarity) == (0, 1.0, 1.0)
+    assert (number_of(best.record), best.hit, best.similarity) == (0, 1.0, 1.0)
 
 
 def test_more_sounds_than_are_diversified_at_once() -> None:
     records, vectors, _ = library(3, 700, 1)
     query = vectors[0]
     with index_of(records, VectorIndex.build(vectors, "flat")) as index:
-        plain = [one.record.row for one in index.search(query, 700)]
+        plain = [number_of(one.record) for one in index.search(query, 700)]
         mixed = index.search(query, 700, diversity=0.5)
         for start in range(0, 700, 256):
-            block = [one.record.row for one in mixed[start : start + 256]]
+            block = [number_of(one.record) for one in mixed[start : start + 256]]
             assert sorted(block) == sorted(plain[start : start + 256])
             assert block != plain[start : start + 256]
         first = index.search(query, 300, diversity=0.5)
@@ -173,12 +123,13 @@ def test_more_sounds_than_are_diversified_at_once() -> None:
 def test_similar_sounds_leave_out_the_sound_itself() -> None:
     records, vectors, _ = library(5, 40, 3)
     with index_of(records, VectorIndex.build(vectors, "flat")) as index:
-        for record in records[:10]:
-            query = vectors[record.first + len(record.hits) - 1]  # that of its main hit
-            expected = [one for one in by_hand(records, vectors, None, query, None, {}) if one[0] != record.row]
+        past = np.cumsum([len(record.hits) for record in records])
+        for row, record in enumerate(records[:10]):
+            query = vectors[past[row] - 1]  # that of its main hit
+            expected = [one for one in by_hand(records, vectors, None, query, None, {}) if one[0] != row]
             first = index.similar(record.id, 7)
             rest = index.similar(record.id, 100, cursor=first.next)
-            assert [(one.record.row, one.hit) for one in (*first, *rest)] == expected
+            assert [(number_of(one.record), one.hit) for one in (*first, *rest)] == expected
             assert {one.record.material for one in index.similar(record.id, 40, only=WOOD)} == {"wood"}
         with pytest.raises(FilterError, match="no sound 'none'"):
             index.similar("none", 3)

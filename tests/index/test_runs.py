@@ -16,9 +16,10 @@ import index.building.build
 import index.building.cache
 import index.building.look
 import index.building.reading
+import index.building.records
 import index.building.run
 from index.building.build import build_index, change_index
-from index.building.cache import CACHE_FILE
+from index.building.cache import CACHE_FILE, IndexCache
 from index.building.content import tags_version
 from index.building.lock import only_writer
 from index.building.look import problems_of, records_of
@@ -56,7 +57,7 @@ def test_what_is_taken_out_while_a_run_walks_is_not_undone(
     build_index(tiny_bundle, sounds, index_folder)
 
     def remove() -> object:
-        return change_index(index_folder, remove=[Path("metal")])
+        return change_index(index_folder, remove=["metal"])
 
     refused = while_walking(monkeypatch, index.building.run, remove)
     build_index(tiny_bundle, sounds, index_folder)
@@ -73,10 +74,10 @@ def test_what_is_added_while_another_is_taken_out_stays(
     index_folder = tmp_path / "index"
     build_index(tiny_bundle, sounds, index_folder)
     new = strike(sounds / "glass/new.wav", 1500)
-    refused = while_walking(monkeypatch, index.building.build, lambda: change_index(index_folder, add=[new]))
-    change_index(index_folder, remove=[Path("metal")])
+    refused = while_walking(monkeypatch, index.building.build, lambda: change_index(index_folder, add=[str(new)]))
+    change_index(index_folder, remove=["metal"])
     assert len(refused) == 1
-    change_index(index_folder, add=[new])
+    change_index(index_folder, add=[str(new)])
     assert "glass/new.wav" in paths(index_folder)
 
 
@@ -178,3 +179,30 @@ def test_an_index_is_checked_while_another_process_writes_it_and_nothing_is_writ
     (index_folder / CACHE_FILE).write_bytes(b"")
     (problem,) = problems_of(index_folder)
     assert "the next run makes it anew" in problem
+
+
+def test_a_run_makes_each_record_once_and_asks_its_cache_for_many_at_a_time(
+    tiny_bundle: Bundle, strike: Strike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(70):
+        strike(tmp_path / f"sounds/{number:02}.wav", 300 + 10 * number, seconds=0.1)
+    build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
+    strike(tmp_path / "sounds/99.wav", 2000, seconds=0.1)
+    made: list[str] = []
+    asked: list[int] = []
+    facts_of, contents = index.building.records.facts_of, IndexCache.contents
+
+    def noted(sound: Any, tags: Any) -> Any:
+        made.append(sound.path)
+        return facts_of(sound, tags)
+
+    def counted(cache: IndexCache, ids: Any) -> Any:
+        asked.append(len(ids))
+        return contents(cache, ids)
+
+    monkeypatch.setattr(index.building.records, "facts_of", noted)
+    monkeypatch.setattr(IndexCache, "contents", counted)
+    report = build_index(tiny_bundle, tmp_path / "sounds", tmp_path / "index")
+    assert report.embedded == 1
+    assert made == sorted(paths(tmp_path / "index"))
+    assert asked == [71]

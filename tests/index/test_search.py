@@ -159,3 +159,16 @@ def test_a_sound_asks_by_its_path_or_its_bytes(
                 recommender.recommend_by_sound(wrong)
         with pytest.raises(ValueError, match="at least 1"):
             recommender.recommend_by_sound(path, 0)
+
+
+def test_the_towers_are_kept_where_the_bundle_is_the_same(
+    tiny_bundle: Bundle, other_bundle: Bundle, sounds: Path, tmp_path: Path
+) -> None:
+    for bundle in (tiny_bundle, other_bundle):
+        build_index(bundle, sounds, tmp_path / bundle.id)
+    with Recommender.open(tiny_bundle.folder, tmp_path / tiny_bundle.id, threads=1) as first:
+        with Recommender.open(tiny_bundle.folder, tmp_path / tiny_bundle.id, threads=1, before=first) as second:
+            assert second.towers is first.towers
+            assert second.index is not first.index
+        with Recommender.open(other_bundle.folder, tmp_path / other_bundle.id, threads=1, before=first) as third:
+            assert third.towers.bundle == other_bundle

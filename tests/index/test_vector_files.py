@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from index.nearest.vectors import LISTS, VECTORS, SearchRecord, VectorIndex
 from model.errors import LibraryError
-from tests.index.test_vectors import COLUMNS, COUNT, SIZE, clustered, load, pictures
+from tests.index.test_picture_columns import pictures
+from tests.index.test_vectors import COLUMNS, COUNT, SIZE, clustered, load
 
 
 @pytest.fixture(scope="module")

@@ -134,6 +134,26 @@ def passes(*steps: Callable[[], BuildReport]) -> Callable[[Any], BuildReport]:
     return run
 
 
+def test_labels_that_are_lost_are_said(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    """As in a single run: that the manifest is not read any more, or why it cannot be, and that it is again."""
+    manifest = sounds.parent / "manifest.csv"
+    labels = "path,material\nsounds/metal/pan_0.wav,glass\n"
+    manifest.write_text(labels)
+    with watching_of(tiny_bundle, sounds, tmp_path / "index") as watching:
+        watching.line("labels are taken from")
+        watching.line("^9 sounds")
+        manifest.write_text(labels.replace("path", "what"))
+        watching.line("has no column named path .* and is not used")
+        watching.line("^9 sounds")
+        manifest.write_text(labels.replace("material", "stuff"))
+        watching.line("not indexed: .* has no column named material")
+        manifest.write_text(labels)
+        watching.line("labels are taken from")
+        watching.line("^9 sounds")
+        manifest.unlink()
+        watching.line("there is no manifest")
+
+
 @pytest.mark.usefixtures("no_longer_than")
 def test_what_the_system_tells_nobody_of_is_seen_after_a_while(
     tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from benchmarks.hits import RATE, echoes, session, steady
 from model.hit import find_hit
-from model.hits import LEAST_DISTANCE, MOST_HITS, find_ends, find_hits, play_span
+from model.hits import LEAST_DISTANCE, MOST_HITS, find_hits, play_span
+from model.levels import Levels
 from model.runtime import TowerRuntime
 from model.sound import Samples
 from tests.tiny_bundle import write_tiny_bundle
@@ -22,15 +23,15 @@ from tests.tiny_bundle import write_tiny_bundle
 def test_all_hits_of_a_session_are_found_and_nothing_else(seed: int) -> None:
     samples, times = session(seed, 8)
     found = find_hits(samples, RATE)
-    assert found == pytest.approx(times, abs=0.015)
-    assert find_hit(samples, RATE) in found
+    assert found.times == pytest.approx(times, abs=0.015)
+    assert find_hit(samples, RATE) == found.main
 
 
 def test_where_it_rings_for_a_second_most_are_found_and_nothing_else() -> None:
     right = wanted = taken = 0
     for seed in range(6):
         samples, times = session(seed, 8, ring=1.0)
-        found = np.array(find_hits(samples, RATE))
+        found = np.array(find_hits(samples, RATE).times)
         right += sum(bool(np.abs(found - time).min() < 0.015) for time in times)
         wanted += len(times)
         taken += len(found)
@@ -40,18 +41,18 @@ def test_where_it_rings_for_a_second_most_are_found_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", (sounds := steady()))
 def test_what_has_no_hits_has_one(name: str) -> None:
-    assert find_hits(sounds[name], RATE) == (find_hit(sounds[name], RATE),)
+    assert find_hits(sounds[name], RATE).times == (find_hit(sounds[name], RATE),)
 
 
 def test_echoes_end_soon() -> None:
-    assert len(find_hits(echoes(), RATE)) <= 3
+    assert len(find_hits(echoes(), RATE).times) <= 3
 
 
 def test_of_more_than_32_the_loudest_count() -> None:
     samples, times = session(9, 60)
     soft, _ = session(9, 60)
     soft[RATE * 8 : RATE * 12] *= 0.5
-    found, fewer = find_hits(samples, RATE), find_hits(soft, RATE)
+    found, fewer = (find_hits(one, RATE).times for one in (samples, soft))
     assert len(found) == len(fewer) == MOST_HITS
     assert len([one for one in fewer if 8.1 < one < 11.9]) < len([one for one in times if 8.1 < one < 11.9])
     assert find_hit(samples, RATE) in found
@@ -65,13 +66,14 @@ def test_of_more_than_32_the_loudest_count() -> None:
 )
 def test_whatever_the_sound_the_hits_are_in_order(levels: Samples, rate: int, repeated: int) -> None:
     samples = np.repeat(levels, repeated) * np.resize(np.array([1, -1], np.float32), len(levels) * repeated)
-    hits = find_hits(samples, rate)
-    assert find_hit(samples, rate) in hits
+    found = find_hits(samples, rate)
+    hits, ends = found.times, found.ends
+    assert found.main == find_hit(samples, rate)
+    assert found.main in hits
     assert 1 <= len(hits) <= MOST_HITS
     assert (np.diff(hits) >= LEAST_DISTANCE - 1e-9).all()
     assert hits[0] >= 0
     assert hits[-1] <= len(samples) / rate
-    ends = find_ends(samples, rate, hits)
     for hit, end, following in zip(hits, ends, [*hits[1:], len(samples) / rate], strict=True):
         start, stop = play_span(hit, end)
         assert 0 <= start <= hit <= stop + 1e-3
@@ -82,7 +84,7 @@ def test_whatever_the_sound_the_hits_are_in_order(levels: Samples, rate: int, re
 @settings(max_examples=10, deadline=None)
 def test_how_loud_it_is_does_not_matter(gain: float) -> None:
     samples, _ = session(4, 5)
-    assert find_hits(np.float32(gain) * samples, RATE) == find_hits(samples, RATE)
+    assert find_hits(np.float32(gain) * samples, RATE).times == find_hits(samples, RATE).times
 
 
 def test_a_hit_is_played_until_it_has_decayed_or_the_next_begins() -> None:
@@ -94,8 +96,8 @@ def test_a_hit_is_played_until_it_has_decayed_or_the_next_begins() -> None:
             np.float32
         )
     hits = find_hits(samples, RATE)
-    assert hits == pytest.approx([1.0, 1.5, 5.0], abs=0.01)
-    spans = [play_span(*one) for one in zip(hits, find_ends(samples, RATE, hits), strict=True)]
+    assert hits.times == pytest.approx([1.0, 1.5, 5.0], abs=0.01)
+    spans = [play_span(*one) for one in zip(hits.times, hits.ends, strict=True)]
     assert spans[0] == pytest.approx((0.95, 1.45), abs=0.02)
     assert spans[1] == pytest.approx((1.45, 1.5 + 0.5 * 2 / 3), abs=0.03)  # -40 dB are two thirds of -60 dB
     assert spans[2] == pytest.approx((4.95, 5.0 + 2.0 * 2 / 3), abs=0.03)
@@ -128,3 +130,20 @@ def test_a_file_with_one_hit_costs_one_embedding(tmp_path: Path, monkeypatch: py
     embedded = runtime.embed_sound(tmp_path / "one.wav")
     assert computed == [1]
     assert embedded.hits == (embedded.hit,)
+
+
+def test_the_levels_of_a_file_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, times = session(2, 4)
+    soundfile.write(tmp_path / "session.wav", samples, RATE)
+    runtime = TowerRuntime(write_tiny_bundle(tmp_path / "bundle"))
+    computed = []
+    of = Levels.of
+
+    def counted(samples: Samples, rate: int) -> Levels:
+        computed.append(len(samples))
+        return of(samples, rate)
+
+    monkeypatch.setattr(Levels, "of", counted)
+    decoded = runtime.decode(tmp_path / "session.wav")
+    assert len(decoded.clips) == len(times)
+    assert len(computed) == 1

@@ -15,6 +15,7 @@ from model.objects import imagenet_classes, objects_named
         "kitchen/bottles/3.ogg",
         "botella.wav", "Botellas 1.mp3", "Flaschen/01.wav", "Bouteille_verre.wav", "bottiglie.wav",
         "GLASImpt_BottleClink_Bell_KitchenDoors.wav", "GLASImpt-Hard_BottleClink-Big_Bell_Doors_x.wav",
+        "glasimpt_bottle clink_bell_kitchen doors.wav", "GLASImpt02-Doors_Bottle.wav", "METLHit-Table_Bottle.wav",
     ],
 )  # fmt: skip
 def test_a_bottle_is_named_in_many_ways(path: str) -> None:

@@ -104,12 +104,13 @@ def test_what_cannot_be_sent_is_named(own: httpx.Client, labelled: Library) -> N
 
     credits_text = files.pop(FILES[0]).decode()
     assert len(rows_of(files.pop(FILES[1]))) == 6
+    missing = files.pop("MISSING.txt").decode()
     assert list(files.values()) == [(labelled.sounds / chosen[n]["path"]).read_bytes() for n in (1, 3, 5)]
-    before, after = credits_text.split("NOT IN THIS ARCHIVE, 3 of 6 sounds:")
-    assert all(one.name in after and one.name not in before for one in (changed, gone, outside))
-    assert "has changed" in after
-    assert "no longer in" in after
-    assert str(labelled.sounds) not in credits_text
+    assert missing.startswith("NOT IN THIS ARCHIVE, 3 of 6 sounds:")
+    assert all(one.name in missing and one.name not in credits_text for one in (changed, gone, outside))
+    assert "has changed" in missing
+    assert "no longer in" in missing
+    assert str(labelled.sounds) not in missing
 
 
 def test_a_table_and_json_say_what_the_records_say(own: httpx.Client) -> None:
@@ -164,14 +165,27 @@ def test_so_many_bytes_at_most(own: httpx.Client, labelled: Library) -> None:
     assert own.get("/sounds.csv", params={"id": every}).status_code == 200
 
 
-def test_its_head_reads_no_file(own: httpx.Client, labelled: Library) -> None:
-    sound = listed(own)[0]
-    (labelled.sounds / sound["path"]).unlink()
+def test_its_head_says_what_the_zip_would(own: httpx.Client, labelled: Library) -> None:
+    """Also how many sounds are missing, in the file's name, which a person sees; and that none is there."""
+    chosen = listed(own)[:3]
+    address = f"/sounds.zip?{'&'.join('id=' + one['id'] for one in chosen)}"
+    for gone, name in enumerate(("sounds.zip", "sounds, 1 missing.zip", "sounds, 2 missing.zip")):
+        for answer in (own.head(address), own.get(address)):
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+            assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+            assert "content-length" not in answer.headers
+        (labelled.sounds / chosen[gone]["path"]).unlink()
+    check_problem(own.get(address), 410, "none of these sounds")
+    assert own.head(address).status_code == 410
 
-    head = own.head(f"/sounds.zip?id={sound['id']}")
 
-    assert (head.status_code, head.headers["content-type"]) == (200, "application/zip")
-    assert "content-length" not in head.headers
+def test_a_library_that_goes_away_at_this_moment_is_no_empty_zip(own: httpx.Client, labelled: Library) -> None:
+    """The look at the folder that others have just had does not count."""
+    sound = listed(own)[0]["id"]
+    assert own.get(f"/sounds.zip?id={sound}").status_code == 200
+    labelled.sounds.rename(labelled.sounds.with_name("elsewhere"))
+    labelled.sounds.mkdir()
+    check_problem(own.get(f"/sounds.zip?id={sound}"), 503, "cannot be reached")
 
 
 def test_slow_zips_are_few_and_keep_no_index(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +209,9 @@ def test_slow_zips_are_few_and_keep_no_index(library: Library, monkeypatch: pyte
                     for one in itertools.islice(asyncio.as_completed(zips), 3):
                         await one
                 served.replace(other(Recommender, library))
+                for _ in range(1000):
+                    if not closed:  # it is closed aside
+                        await asyncio.sleep(0.01)
                 closed_meanwhile = bool(closed)
             finally:
                 go_on.set()

@@ -246,7 +246,7 @@ def test_an_index_that_was_replaced_is_given_back(own: Library) -> None:
             gc.collect()
             gc.freeze()
             try:
-                first = weakref.ref(current.recommender), weakref.ref(current.recommender.index._vectors)
+                first = weakref.ref(current.recommender), weakref.ref(current.recommender.index._store)
                 after = more_sounds(own)
                 for _ in range(1000):
                     if (await client.get("/readyz")).json()["index"] == after:

@@ -109,10 +109,7 @@ def reproduce(
         jobs or (min(available_cpus(), MOST_JOBS) if place.type == "cpu" else 1),
         2 if tiny else None,
     )
-    try:
-        failures = run_trials(dataset, data.info.id, trials, target, reproduce_options, say=click.echo)
-    except KeyboardInterrupt:
-        raise click.ClickException("interrupted; the same command goes on") from None
+    failures = run_trials(dataset, data.info.id, trials, target, reproduce_options, say=click.echo)
     results = finished_results(whole.trials(), target)
     if results:
         click.echo(f"report: {write_report(results, data, target / 'report')}")

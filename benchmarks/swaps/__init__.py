@@ -1,0 +1,1 @@
+"""A large index in the service: until it is ready, its memory, and what taking over another costs requests."""

@@ -1,0 +1,117 @@
+"""The vectors and the catalogue in an index's files as a `VectorStore`. Nothing above it knows rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from index.answers.ranking import RankedRows, rank
+from index.answers.store import Numbers, Query, VectorId
+from index.catalogue import Catalogue, SoundRecord
+from index.catalogue.cursors import Place
+from index.catalogue.filters import SoundFilter
+from index.nearest.vectors import VectorIndex, Vectors
+from model.errors import DamagedIndexError
+
+
+class FileRanking:
+    """A `Ranking`."""
+
+    def __init__(self, found: RankedRows, more: bool, catalogue: Catalogue, vectors: VectorIndex) -> None:
+        self._found, self._catalogue, self._vectors = found, catalogue, vectors
+        self.more = more
+        self.values: npt.NDArray[np.float64] = found.values
+        self.similarities: Vectors = found.cosines
+        self.hits: Numbers = found.hits
+        self.named: Numbers = found.named
+        self.places: Numbers = found.places
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def materials(self) -> Numbers:
+        """See `Ranking`."""
+        return self._catalogue.materials_of(self._found.rows)
+
+    @property
+    def recordings(self) -> Numbers:
+        """See `Ranking`."""
+        return self._catalogue.recordings_of(self._found.rows)
+
+    def ids(self, at: Sequence[int]) -> list[str]:
+        """See `Ranking`."""
+        return self._catalogue.ids(self._rows(at))
+
+    def records(self, at: Sequence[int]) -> list[SoundRecord]:
+        """See `Ranking`."""
+        return self._catalogue.rows(self._rows(at))
+
+    def vectors(self, at: Sequence[int]) -> Vectors:
+        """See `Ranking`."""
+        return self._vectors.vectors(self._found.vectors[np.asarray(at, np.int64)])
+
+    def _rows(self, at: Sequence[int]) -> list[int]:
+        found: list[int] = self._found.rows[np.asarray(at, np.int64)].tolist()
+        return found
+
+
+class FileStore:
+    """A `VectorStore` of the `vectors` of one machine and the catalogue of their sounds, which it closes."""
+
+    def __init__(self, catalogue: Catalogue, vectors: VectorIndex) -> None:
+        self._catalogue, self._vectors = catalogue, vectors
+
+    def __len__(self) -> int:
+        return len(self._catalogue)
+
+    def search(
+        self,
+        query: Query,
+        k: int,
+        where: SoundFilter | None = None,
+        after: Place | None = None,
+        without: str | None = None,
+    ) -> FileRanking:
+        """See `VectorStore`. As far as `VectorIndex.search` is exact, so is this."""
+        if k < 1:
+            raise ValueError(f"k is {k}; it must be at least 1")
+        among = self._catalogue.rows_of(where)
+        start = 0 if after is None else self._catalogue.row_after(after)
+        left_out = None if without is None else self._catalogue.row_of(without)
+        available = len(self) if among is None else len(among)
+        # One to see whether there are more, one that may be left out.
+        wanted = k + 2 + (0 if after is None else after.passed)
+        while True:
+            found = rank(self._catalogue, self._vectors, query, wanted, among)
+            kept = np.ones(len(found), np.bool_)
+            if after is not None:
+                kept = (found.values < after.value) | ((found.values == after.value) & (found.rows >= start))
+            if left_out is not None:
+                kept &= found.rows != left_out
+            rest = np.flatnonzero(kept)
+            if len(rest) > k or wanted >= available:
+                return FileRanking(found.of(rest[:k]), len(rest) > k, self._catalogue, self._vectors)
+            wanted *= 2
+
+    def vectors(self, ids: Sequence[VectorId]) -> Vectors:
+        """See `VectorStore`."""
+        return self._vectors.vectors(np.array([self._vector_row(one) for one in ids], np.int64))
+
+    def health(self) -> None:
+        """See `VectorStore`."""
+        (first,) = self._catalogue.rows([0])
+        if not np.isfinite(self.vectors([VectorId(first.id, 0)])).all():
+            raise DamagedIndexError("the vectors of the index are not what Thud writes; run thud index again")
+
+    def close(self) -> None:
+        """See `VectorStore`."""
+        self._catalogue.close()
+
+    def _vector_row(self, wanted: VectorId) -> int:
+        row = self._catalogue.row_of(wanted.sound)
+        if row is not None:
+            its = self._catalogue.vector_rows(np.array([row], np.int64))
+            if 0 <= wanted.hit < len(its):
+                return int(its[wanted.hit])
+        raise KeyError(wanted)

@@ -1,0 +1,68 @@
+"""The options of commands that answer with the sounds that are nearest, and what they have in common."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from index import DIVERSITY
+from index.commands.answer_table import print_answer
+from index.commands.export_options import Export, write_export
+from index.commands.filter_options import number
+from index.commands.map_table import print_map
+
+if TYPE_CHECKING:
+    from index.answers.picture_map import PictureMap
+    from index.answers.recommendation import Recommendation
+    from index.answers.search import SoundIndex
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def count_option(command: Command) -> Command:
+    """Adds the option `-k`."""
+    return click.option(
+        "-k",
+        "--k",
+        type=click.IntRange(min=1),
+        default=10,
+        show_default=True,
+        help="How many sounds to recommend.",
+    )(command)
+
+
+def diversity_option(command: Command) -> Command:
+    """Adds the option `--diversity`."""
+    return click.option(
+        "--diversity",
+        type=click.FloatRange(0, 1),
+        callback=number,
+        default=DIVERSITY,
+        show_default=True,
+        help="How much the sounds differ from each other; 0: the nearest, whatever they are.",
+    )(command)
+
+
+def answer_options(command: Command) -> Command:
+    """Adds the options `--cursor` and `--json`."""
+    command = click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON: the HTTP answer, and the path of each sound."
+    )(command)
+    return click.option("--cursor", help="The `next` of an answer to the same question: go on from there.")(command)
+
+
+def show_answer(
+    answer: "Recommendation | PictureMap", index: "SoundIndex", export: Export, *, as_json: bool
+) -> None:
+    """Write the files that were asked for, and print the answer."""
+    from index.answers.picture_map import PictureMap
+
+    sounds = answer.sounds if isinstance(answer, PictureMap) else answer.results
+    found = [index.sound(one.id) for one in sounds]
+    write_export(export, index, [record for record in found if record is not None])
+    if as_json:
+        click.echo(answer.json(for_terminal=True))
+    elif isinstance(answer, PictureMap):
+        print_map(answer, index.root)
+    else:
+        print_answer(answer, index.root)
