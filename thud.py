@@ -15,9 +15,9 @@ The public interface, of which each name is imported when it is first used:
 3 ...
 >>> recommender.close()
 
-Also `Recommendation` (an answer), `PictureMap` (one about each place of a picture), `SoundFilter` (which sounds are asked for), `Region` (of a picture to ask
-about), `PictureLimits` (which pictures are accepted) and `ThudError`: what goes wrong through no fault of the
-program, with a message for a person.
+Also `Recommendation` (an answer), `PictureMap` (one about each place of a picture), `SoundFilter` (which sounds are
+asked for), `Region` (of a picture to ask about), `PictureLimits` (which pictures are accepted) and `ThudError`:
+what goes wrong through no fault of the program, with a message for a person.
 
 This is also the front of the command line, which imports a room when one of its commands is used.
 """
