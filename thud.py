@@ -31,17 +31,17 @@ from typing import TYPE_CHECKING, Any
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """KeyboardInterrupt, but the end while this file is read and during an import, which may make it another error."""
+    """KeyboardInterrupt; the end while this file is read and during an import, which may make another error of it."""
     at = frame
     while at is not None:
-        if not _has_been_read or at.f_code.co_filename.startswith("<frozen importlib"):
+        if not _READ or at.f_code.co_filename.startswith("<frozen importlib"):
             os.write(2, b"thud: interrupted\n")
             os._exit(_INTERRUPTED)
         at = at.f_back
     raise KeyboardInterrupt
 
 
-_has_been_read = False
+_READ: list[bool] = []  # holds one once this file has been read
 _INTERRUPTED = 130  # what shells give for a command that SIGINT has ended
 # On the command line, before the first import that takes a while; not in a program that imports Thud, nor in the
 # processes that a command starts.
@@ -171,8 +171,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; a person's mistake ends in one line on stderr and exit code 1, not a traceback."""
-    global _has_been_read
-    _has_been_read = True
+    _READ.append(True)
     if sys.argv[1:2] == ["serve"]:
         # Before anything else is imported: a service may be told to stop while it starts.
         from service.server.signals import early_signals

@@ -32,7 +32,7 @@ def test_around_a_point_is_a_square_within_the_picture(
 ) -> None:
     region = Spot(x, y, size).region(width, height)
     side = size * min(width, height)
-    assert (region.width * width, region.height * height) == (pytest.approx(side), pytest.approx(side))
+    assert (region.width * width, region.height * height) == pytest.approx((side, side))
     assert region.x - 1e-9 <= x <= region.x + region.width + 1e-9
     assert region.y - 1e-9 <= y <= region.y + region.height + 1e-9
 
@@ -62,7 +62,7 @@ def test_the_places_cover_a_picture_as_far_as_six_can(width: int, height: int) -
         (grid.rows, first.y, last.y + last.height, first.height),
     ):
         if count > 1:
-            assert (begin, end) == (pytest.approx(0), pytest.approx(1))
+            assert (begin, end) == pytest.approx((0, 1))
         # Pictures that are longer than six squares are not covered.
         assert count * share >= min(1, MOST_PLACES * min(width, height) / max(width, height)) - 1e-9
 
@@ -80,4 +80,4 @@ def test_the_places_cover_a_picture_as_far_as_six_can(width: int, height: int) -
 )
 def test_the_shape_of_a_grid(width: int, height: int, shape: tuple[int, int], size: float) -> None:
     grid = Grid.of(width, height)
-    assert (grid.columns, grid.rows, grid.size) == (*shape, pytest.approx(size))
+    assert (grid.columns, grid.rows, grid.size) == pytest.approx((*shape, size))

@@ -20,7 +20,6 @@ import httpx
 import pytest
 
 from index.building.build import build_index
-from index.catalogue import Catalogue
 from tests.index.test_catalogue import with_noise
 from tests.model.test_files import NO_FILES, Put
 from tests.service.conftest import Encode, Library, Server, make_library, open_files, running
