@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from service.middleware import EveryAnswer
 from service.routes.page import PageFiles
 from tests.service.conftest import Library, Server, running
-from tests.service.test_page import CHROMIUM, browser, complaints, page  # noqa: F401
+
 
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="the browser chromium is not installed")
 
