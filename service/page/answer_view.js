@@ -11,6 +11,7 @@ import { setKey } from "./key.js";
 import { playAll, setLoop, stop } from "./player.js";
 import { inWords, troubleOf } from "./problems.js";
 import { withLiked } from "./question.js";
+import { showLiked } from "./row.js";
 import { followPlayer, startRowActions } from "./row_actions.js";
 import { set } from "./settings.js";
 import { described } from "./sound.js";
@@ -178,6 +179,11 @@ function showSounds() {
   list.show(standing.sounds, { grouped, folding: standing.answer.recognised !== false });
   more.hidden = !standing.answer.next;
   moreTrouble.textContent = "";
+  const { more: liked, less } = standing.question;
+  for (const row of list.rows()) {
+    const isIn = (/** @type {{ id: string }[]} */ sounds) => sounds.some(({ id }) => id === row.dataset.id);
+    showLiked(row, isIn(liked) ? "more" : isIn(less) ? "less" : null);
+  }
   showChosen();
 }
 

@@ -5,9 +5,10 @@
 import { colourOf, rgbOf } from "./colours.js";
 import { element, find } from "./dom.js";
 import { materialAt } from "./places.js";
-import { percent } from "./words.js";
+import { shareWords } from "./words.js";
 
 const PIXELS = 160; // of the longer side; the browser smooths between them
+const [FAINTEST, STRONGEST] = [40, 150]; // how much of a colour covers the picture, out of 255
 
 const canvas = find("#overlay", HTMLCanvasElement);
 const labels = find("#labels", HTMLElement);
@@ -56,7 +57,7 @@ function legendItem({ name, share }) {
   button.type = "button";
   const swatch = element("span", "swatch");
   swatch.style.setProperty("--colour", colourOf(name));
-  button.append(swatch, ` ${name} ${percent(share)}`);
+  button.append(swatch, ` ${name} ${shareWords(share)}`);
   button.setAttribute("aria-pressed", "false");
   button.title = `Show where ${name} is`;
   button.addEventListener("click", () => {
@@ -84,9 +85,9 @@ function draw() {
   for (let row = 0; row < canvas.height; row++) {
     for (let column = 0; column < canvas.width; column++) {
       const [x, y] = [(column + 0.5) / canvas.width, (row + 0.5) / canvas.height];
-      const name = likely.at(x, y);
+      const { name, lead } = likely.at(x, y);
       if (!name || (only && name !== only)) continue;
-      image.data.set([...rgbOf(name), 150], 4 * (row * canvas.width + column));
+      image.data.set([...rgbOf(name), FAINTEST + (STRONGEST - FAINTEST) * lead], 4 * (row * canvas.width + column));
       const middle = middles.get(name) ?? { x: 0, y: 0, weight: 0 };
       middles.set(name, { x: middle.x + x, y: middle.y + y, weight: middle.weight + 1 });
     }
@@ -127,7 +128,7 @@ class Likelihoods {
   }
 
   /**
-   * The likeliest material at a point, null where none is clear.
+   * The likeliest material at a point, "" where none is clear, and how clearly it leads, 0 to 1.
    * @param {number} x
    * @param {number} y
    */
@@ -148,9 +149,9 @@ class Likelihoods {
         sums.set(name, (sums.get(name) ?? 0) + (weight ?? 0) * probability);
       }
     }
-    let best = "";
-    for (const [name, sum] of sums) if (sum > (sums.get(best) ?? 0)) best = name;
-    return best || null;
+    const [first, second] = [...sums].sort(([, one], [, other]) => other - one);
+    if (!first) return { name: "", lead: 0 };
+    return { name: first[0], lead: Math.min(1, (2 * (first[1] - (second?.[1] ?? 0))) / first[1]) };
   }
 }
 

@@ -89,6 +89,17 @@ export function showPlaying(row, playing) {
 }
 
 /**
+ * Whether the person wants more, or less, like it.
+ * @param {HTMLElement} row
+ * @param {"more" | "less" | null} way
+ */
+export function showLiked(row, way) {
+  for (const one of ["more", "less"]) {
+    find(`.${one}-like`, HTMLButtonElement, row).setAttribute("aria-pressed", String(one === way));
+  }
+}
+
+/**
  * @param {HTMLElement} row
  * @param {string} words
  */

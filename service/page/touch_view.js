@@ -10,7 +10,7 @@ import { showMap } from "./overlay.js";
 import { mapOfWhole, soundsByUse } from "./places.js";
 import { troubleOf } from "./problems.js";
 import { setTouched } from "./touch.js";
-import { listed, percent, sentence } from "./words.js";
+import { listed, sentence, shareWords } from "./words.js";
 
 const MOST_NAMED = 3;
 
@@ -115,6 +115,6 @@ async function touchable(map, words) {
  * @param {PictureMap} map
  */
 function shares({ materials }) {
-  const named = (materials ?? []).slice(0, MOST_NAMED).map(({ name, share }) => `${percent(share)} ${name}`);
+  const named = (materials ?? []).slice(0, MOST_NAMED).map(({ name, share }) => `${name} ${shareWords(share)}`);
   return named.length ? sentence(listed(named)) : "";
 }

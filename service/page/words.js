@@ -10,6 +10,14 @@ export function percent(probability) {
 }
 
 /**
+ * How much of something, which may well be all of it.
+ * @param {number} share
+ */
+export function shareWords(share) {
+  return share < 0.01 ? "<1%" : `${Math.round(100 * share)}%`;
+}
+
+/**
  * The same for a screen reader, which may leave out signs.
  * @param {string} shown
  */

@@ -19,11 +19,13 @@ expect.set_options(timeout=60_000)  # a browser on a busy machine takes its time
 
 @contextmanager
 def opened(
-    browser: Browser, server: Server, complaints: list[str], at: str = "", **options: Any
+    browser: Browser, server: Server, complaints: list[str], at: str = "", script: str = "", **options: Any
 ) -> Iterator[Page]:
-    """The page of the server in a browser of its own; `options` are those of its context."""
+    """The page of the server in a browser of its own, in which `script` runs first; `options` are its context's."""
     context = browser.new_context(**options)
     page = context.new_page()
+    if script:
+        page.add_init_script(script)
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(server.url + at)
