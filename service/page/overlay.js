@@ -32,7 +32,7 @@ export function showMap(shown, widthToHeight) {
   only = null;
   mark.hidden = true;
   const materials = shown?.materials ?? [];
-  find("#legend-row", HTMLElement).hidden = !materials.length;
+  toggle.hidden = !materials.length;
   legend.replaceChildren(...materials.map(legendItem));
   draw();
 }

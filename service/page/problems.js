@@ -36,7 +36,11 @@ export function troubleOf(error) {
     };
   }
   if (status === 401) {
-    return { title: "This service wants a key", detail: "Enter the API key that you were given.", ways: ["key"] };
+    return {
+      title: "This service wants a key",
+      detail: "Enter the API key that you were given, here or in the settings.",
+      ways: ["key"],
+    };
   }
   if (status === 408) {
     const advice = `The picture did not arrive in time.${smaller.advice}`;

@@ -2,6 +2,7 @@
 
 import { announce } from "./announce.js";
 import { find } from "./dom.js";
+import { setKey } from "./key.js";
 
 const STORED = "thud.settings";
 const NOT_KEPT = "This browser keeps no settings; they last until you close the page.";
@@ -70,5 +71,7 @@ export function startSettings() {
     box.checked = values[name];
     box.addEventListener("change", () => set(name, box.checked));
   }
+  const key = find("#settings-key", HTMLInputElement);
+  key.addEventListener("change", () => setKey(key.value));
   find("#open-settings", HTMLButtonElement).addEventListener("click", () => dialog.showModal());
 }

@@ -42,7 +42,9 @@ class PageFiles(StaticFiles):
     ) -> Response:
         """The file, or 304 where the client has it."""
         headers = {"ETag": f'"{_hash(Path(full_path), _stamp(stat_result))}"'}
-        response = FileResponse(full_path, status_code, headers, stat_result=stat_result)
+        # Not every system's table of types has this one.
+        kind = "image/webp" if Path(full_path).suffix == ".webp" else None
+        response = FileResponse(full_path, status_code, headers, kind, stat_result=stat_result)
         if self.is_not_modified(response.headers, Headers(scope=scope)):
             return NotModifiedResponse(response.headers)
         return response
