@@ -7,6 +7,7 @@ import * as asking from "./asking.js";
 import { showChosen } from "./chosen.js";
 import { find } from "./dom.js";
 import { filterForm } from "./filter_form.js";
+import { focusAgain, focused } from "./focus.js";
 import { setKey } from "./key.js";
 import { playAll, setLoop, stop } from "./player.js";
 import { inWords, troubleOf } from "./problems.js";
@@ -154,6 +155,7 @@ function waiting(busy) {
  * @param {boolean} first
  */
 function answered({ question, answer, sounds }, first) {
+  const stood = focused();
   view.removeAttribute("aria-busy");
   setState("results");
   const several = inGroups(sounds).length > 1;
@@ -168,6 +170,7 @@ function answered({ question, answer, sounds }, first) {
   heading.textContent = count(sounds.length, "sound");
   note.textContent = sounds.length ? `Best first, out of ${answer.library.toLocaleString("en")}.` : NONE_LEFT;
   if (first) heading.focus();
+  else focusAgain(stood, heading);
   const best = list.sounds[0];
   const found = best ? `${heading.textContent} found. The best is ${described(best)}.` : NONE_LEFT;
   announce(first && seen ? `${seen} ${found}` : found);

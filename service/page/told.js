@@ -1,12 +1,12 @@
 // What the person has told: which material it is, what to have more or less of, which filters hold.
 
 /** @import { Answer, LikelyMaterial } from "./api.js" */
-/** @import { Filter, Question } from "./question.js" */
+/** @import { Question } from "./question.js" */
 
 import { colourOf } from "./colours.js";
 import { copyOf, element, find } from "./dom.js";
 import { filterWords } from "./filter_form.js";
-import { filterParameters, noFilter, withLiked, withShown } from "./question.js";
+import { filterParameters, withLiked, withShown } from "./question.js";
 import { percent, spoken } from "./words.js";
 
 const MOST_SHOWN = 5;
@@ -69,6 +69,7 @@ function chipOf(name, probability) {
   const chip = copyOf("likely");
   const button = find("button", HTMLButtonElement, chip);
   const said = question.shows.includes(name);
+  button.dataset.material = name;
   find(".swatch", HTMLElement, chip).style.setProperty("--colour", colourOf(name));
   find(".name", HTMLElement, chip).textContent = name;
   const bar = find(".bar", HTMLElement, chip);
@@ -120,12 +121,4 @@ function carriedItem(words, without) {
   button.addEventListener("click", () => ask(without));
   item.append(button);
   return item;
-}
-
-/**
- * @param {Question} current
- * @returns {Question}
- */
-export function withoutFilters(current) {
-  return { ...current, filter: /** @type {Filter} */ (noFilter()), diversity: "" };
 }

@@ -50,7 +50,7 @@ def playing(page: Page) -> bool:
 
 
 def wait_until(page: Page, expression: str, why: str) -> None:
-    """Until the expression is true in the page: Page.wait_for_function would need the eval that its policy forbids."""
+    """Until the expression is true. Page.wait_for_function would need the eval that the page's policy forbids."""
     for _ in range(500):
         if page.evaluate(expression):
             return

@@ -23,7 +23,9 @@ def test_a_sound_plays_from_its_hit_and_pauses_and_ends(page: Page, picture: Pat
     make_sounds_slow(page)
     hit = client.post("/recommend", files={"image": picture.read_bytes()}).json()["results"][0]["hit"]
 
-    page.locator("#player").evaluate("player => { player.addEventListener('playing', () => { window.from = player.currentTime }) }")
+    page.locator("#player").evaluate(
+        "player => { player.addEventListener('playing', () => { window.from = player.currentTime }) }"
+    )
     button.click()
     wait_until_heard(page)
     wait_until(page, "window.from !== undefined", "it never played")
@@ -39,7 +41,9 @@ def test_a_sound_plays_from_its_hit_and_pauses_and_ends(page: Page, picture: Pat
     expect(button).to_have_attribute("aria-label", re.compile("^Play sound 1"))
 
     page.get_by_role("button", name="Loop").click()
-    page.locator("#player").evaluate("player => { player.addEventListener('seeked', () => { window.again = (window.again ?? 0) + 1 }) }")
+    page.locator("#player").evaluate(
+        "player => { player.addEventListener('seeked', () => { window.again = (window.again ?? 0) + 1 }) }"
+    )
     button.click()
     wait_until(page, "window.again >= 3", "it did not begin again")
     page.keyboard.press("Escape")

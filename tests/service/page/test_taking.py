@@ -34,7 +34,9 @@ def test_chosen_sounds_are_downloaded_as_a_zip(page: Page, picture: Path, compla
     assert len([name for name in names if name.endswith((".wav", ".flac"))]) == 2
     assert any("attribution" in name.lower() for name in names)
 
-    page.route("**/sounds.zip?*", lambda route: route.fulfill(status=503, body='{"detail": "4 zips are sent already"}'))
+    page.route(
+        "**/sounds.zip?*", lambda route: route.fulfill(status=503, body='{"detail": "4 zips are sent already"}')
+    )
     page.get_by_role("button", name="Download as zip").click()
     expect(page.locator("#chosen-trouble")).to_contain_text("4 zips are sent already.")
     expect_only(complaints, "status of 503")

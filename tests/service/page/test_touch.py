@@ -1,7 +1,7 @@
 """The picture is touched, and sounds without asking the service again."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.service.conftest import Server
 from tests.service.page.driving import choose, expect_only, opened, wait_until
-from tests.tiny_bundle import write_shade
 
 # Notes when the picture is touched and when a sound of it begins, by the same clock.
 NOTING = """
@@ -20,15 +19,20 @@ NOTING = """
     addEventListener("pointerdown", (event) => touches.push(event.timeStamp), true);
     const start = AudioBufferSourceNode.prototype.start;
     AudioBufferSourceNode.prototype.start = function (...when) {
-        let level = null;
-        sounds.push({ at: performance.now(), buffer: this.buffer.duration, offset: when[1] });
+        sounds.push({ at: performance.now(), grain: when[2] !== undefined, strength });
         return start.apply(this, when);
     };
-    const connect = AudioNode.prototype.connect;
-    AudioNode.prototype.connect = function (to, ...rest) {
-        if (this instanceof GainNode && window.sounds) window.levels = [...(window.levels ?? []), this.gain.value];
-        return connect.call(this, to, ...rest);
+    // A grain rises to its level, which here is that of a sound of the wanted loudness.
+    let strength = null;
+    const rise = AudioParam.prototype.linearRampToValueAtTime;
+    AudioParam.prototype.linearRampToValueAtTime = function (value, when) {
+        strength = value;
+        return rise.call(this, value, when);
     };
+"""
+
+WAITS = """
+    touches.map((touch) => Math.min(...sounds.map(({ at }) => at).filter((at) => at >= touch)) - touch)
 """
 
 
@@ -61,7 +65,9 @@ def sounds(page: Page) -> int:
     return int(page.evaluate("sounds.length"))
 
 
-def test_a_tap_sounds_at_once_and_without_a_request(touchable: Page) -> None:
+def test_a_tap_sounds_at_once_and_without_a_request(
+    touchable: Page, record_property: Callable[[str, object], None]
+) -> None:
     page = touchable
     x, y, width, height = box(page)
     asked: list[str] = []
@@ -71,32 +77,47 @@ def test_a_tap_sounds_at_once_and_without_a_request(touchable: Page) -> None:
         page.mouse.click(x + across * width, y + 0.3 * height)
 
     assert sounds(page) >= 4
-    waits = page.evaluate("touches.map((touch) => Math.min(...sounds.map(({ at }) => at).filter((at) => at >= touch)) - touch)")
-    print("milliseconds from the touch to the sound:", waits)
+    # Seen with --junit-xml; it says more of how busy the machine is than of the page, so nothing is asserted of it.
+    record_property("milliseconds from touch to sound", page.evaluate(WAITS))
     assert asked == []
     expect(page.get_by_role("status")).to_have_text(re.compile(r"^wood, \d\d percent, hit$"))
     expect(page.locator("#mark")).to_have_attribute("data-text", re.compile(r"^wood \d\d%$"))
 
 
-def test_a_stroke_scratches_and_faster_is_denser_and_louder(touchable: Page) -> None:
+def test_a_stroke_scratches_and_faster_is_louder(touchable: Page) -> None:
     page = touchable
-    x, y, width, height = box(page)
 
-    def stroke(steps: int) -> list[float]:
-        page.evaluate("levels = []")
-        before = sounds(page)
-        page.mouse.move(x + 0.05 * width, y + 0.5 * height)
-        page.mouse.down()
-        for step in range(1, steps + 1):
-            page.mouse.move(x + (0.05 + 0.5 * step / steps) * width, y + 0.5 * height)
-            page.wait_for_timeout(30)
-        page.mouse.up()
-        assert sounds(page) > before + 2
-        return [float(level) for level in page.evaluate("levels")]
+    def stroke(milliseconds: int) -> tuple[int, float]:
+        """How many grains a stroke over the picture has that takes so long, and how strong they are.
 
-    stroke(20)
-    # A grain plays a piece of a clip, a hit the whole of it.
-    assert page.evaluate("sounds.some(({ offset }) => offset > 0)")
+        The events are made in the page, because a busy machine would deliver real ones late.
+        """
+        page.evaluate(
+            """milliseconds => {
+                sounds.length = 0;
+                const stage = document.querySelector("#stage");
+                const box = stage.getBoundingClientRect();
+                const send = (kind, across, buttons, time) => {
+                    const at = { clientX: box.left + across * box.width, clientY: box.top + 0.5 * box.height };
+                    const event = new PointerEvent(kind, { ...at, buttons, pointerId: 1, bubbles: true });
+                    Object.defineProperty(event, "timeStamp", { value: time });
+                    stage.dispatchEvent(event);
+                };
+                stage.setPointerCapture = () => {};
+                send("pointerdown", 0.05, 1, 0);
+                for (let step = 1; step <= 20; step++) {
+                    send("pointermove", 0.05 + 0.025 * step, 1, step * milliseconds / 20);
+                }
+                send("pointerup", 0.55, 0, milliseconds);
+            }""",
+            milliseconds,
+        )
+        grains = page.evaluate("sounds.filter(({ grain }) => grain)")
+        return len(grains), max(grain["strength"] for grain in grains)
+
+    (many, soft), (_, loud) = stroke(2000), stroke(250)
+    assert many == 20
+    assert loud > 1.5 * soft
 
 
 def test_the_arrow_keys_are_enough(touchable: Page) -> None:
