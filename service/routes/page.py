@@ -18,8 +18,8 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 class PageFiles(StaticFiles):
     """Starlette's, with ETags of the content: two versions may have one size and, out of an image, one time.
 
-    A file is found by its name, which browsers ask about each time, and by the version of the folder and its name
-    too, which they may keep: `page.js`, `0123456789abcdef/page.js`. The page names the second, so that the modules of one
+    A file is found by its name, `page.js`, which browsers ask about each time; and by the version of the folder and
+    its name, `0123456789abcdef/page.js`, which they may keep. The page names the second, so that the modules of one
     version import one another. What asks for an older version gets what there is.
     """
 
