@@ -1,7 +1,7 @@
 // One picture and what is asked about it: the answer, the sounds after it, and the way back.
 
 /** @import { Answer, PictureMap, Problem } from "./api.js" */
-/** @import { Question } from "./question.js" */
+/** @import { Filter, Question } from "./question.js" */
 /** @import { Sent } from "./picture.js" */
 
 import { sendPicture } from "./api.js";
@@ -43,6 +43,8 @@ let before = [];
 let asking = null;
 /** @type {AbortController | null} */
 let mapping = null;
+/** @type {Filter | null} With which filter the map was asked for. */
+let mapped = null;
 
 /** @type {Listener} */
 let tell;
@@ -118,12 +120,7 @@ export function undo() {
   standing = last;
   question = last.question;
   tell.answered(last, false);
-}
-
-/** Give up what is asked; what stood before stays. */
-export function cancel() {
-  asking?.abort();
-  if (standing) question = standing.question;
+  if (question.filter !== mapped) askForMap();
 }
 
 async function ask() {
@@ -144,7 +141,7 @@ async function ask() {
     untold ??= answered;
     standing = answered;
     tell.answered(answered, first);
-    if (first) askForMap();
+    if (first || asked.filter !== mapped) askForMap();
   } catch (error) {
     if (!signal.aborted) tell.failed(error, first);
   }
@@ -178,7 +175,8 @@ export async function askForMap() {
   mapping = new AbortController();
   const { signal } = mapping;
   try {
-    const parameters = new URLSearchParams(filterParameters(question.filter));
+    mapped = question.filter;
+    const parameters = new URLSearchParams(filterParameters(mapped));
     const { blob } = await sending;
     tell.mapped(await sendPicture(addressOf("recommend/map", parameters), blob, signal));
   } catch (error) {

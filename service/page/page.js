@@ -24,8 +24,11 @@ startTouch();
 startKeys(
   () => (whereNow().view === "picture" ? list : libraryList),
   () => {
-    location.hash = "#library";
-    focusSearch();
+    if (whereNow().view === "library") focusSearch();
+    else {
+      window.addEventListener("hashchange", focusSearch, { once: true });
+      location.hash = "#library";
+    }
   },
 );
 startIntake(

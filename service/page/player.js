@@ -22,6 +22,7 @@ let until = 0;
 /** @type {Sound[]} What is played after it. */
 let following = [];
 let looping = false;
+let watching = 0;
 
 /** What the player tells of: `change` when a sound begins, pauses or ends; `fail` when it cannot be played. */
 export const playerEvents = new EventTarget();
@@ -107,7 +108,8 @@ async function start() {
   gain.gain.value = gainOf(sound.loudness);
   try {
     await media.play();
-    requestAnimationFrame(watchEnd);
+    cancelAnimationFrame(watching);
+    watching = requestAnimationFrame(watchEnd);
   } catch (error) {
     // AbortError: another sound was started before this one had begun.
     if (error instanceof DOMException && error.name !== "AbortError" && loaded === sound) await explain(sound);
@@ -154,7 +156,7 @@ export function stop() {
 function watchEnd() {
   if (!loaded || media.paused) return;
   if (media.currentTime >= until && until < media.duration - 0.05) ended();
-  else requestAnimationFrame(watchEnd);
+  else watching = requestAnimationFrame(watchEnd);
 }
 
 function ended() {

@@ -112,6 +112,7 @@ function groupOf(name, many, list) {
   const group = copyOf("group-of-sounds");
   find(".group-name", HTMLElement, group).textContent = name;
   find(".group-count", HTMLElement, group).textContent = count(many, "sound");
+  for (const title of list.querySelectorAll(".title")) title.setAttribute("aria-level", "4");
   group.append(list);
   return group;
 }
