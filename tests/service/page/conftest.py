@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.service.conftest import Encode, Server
-from tests.service.page.driving import CHROMIUM, opened
+from tests.service.page.driving import CHROMIUM, PATIENCE, opened
 
 
 # Not for the whole session: while Playwright is at work, no other test of this process could run an event loop.
@@ -18,6 +18,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
+            timeout=PATIENCE,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         yield browser

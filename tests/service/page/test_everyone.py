@@ -110,7 +110,7 @@ def test_axe_finds_nothing_in_any_state(
     browser: Browser, server_with_heads: Server, complaints: list[str], bright: Path, scheme: str
 ) -> None:
     with opened(browser, server_with_heads, complaints, color_scheme=scheme, reduced_motion="reduce") as page:
-        expect_accessible(page)
+        expect_accessible(page, complaints)
         choose(page, bright)
         expect(page.locator("#stage[data-ready]")).to_be_visible()
         page.get_by_role("button", name="What is where").click()
@@ -119,20 +119,20 @@ def test_axe_finds_nothing_in_any_state(
         page.get_by_role("button", name="This is carpet").click()
         expect(page.get_by_role("button", name="Undo")).to_be_visible()
         page.locator("#stage").click()
-        expect_accessible(page)
+        expect_accessible(page, complaints)
         page.get_by_role("button", name="Settings").click()
-        expect_accessible(page)
+        expect_accessible(page, complaints)
         page.get_by_role("button", name="Done").click()
         page.get_by_role("link", name="Library").click()
         expect(page.locator("#library-sounds .result").first).to_be_visible()
-        expect_accessible(page)
+        expect_accessible(page, complaints)
         page.get_by_role("link", name="Picture").click()
         page.get_by_role("button", name="Another picture").click()
         refused = '{"detail": "this needs a key"}'
         page.route("**/recommend", lambda route: route.fulfill(status=401, body=refused))
         choose(page, bright)
         expect(page.locator("#key-form")).to_be_visible()
-        expect_accessible(page)
+        expect_accessible(page, complaints)
         expect_only(complaints, "status of 401")
 
 
