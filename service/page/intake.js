@@ -77,7 +77,7 @@ async function take(given, use, refuse) {
     use(file);
     return;
   }
-  const address = addressIn(given);
+  const address = addressGiven(given);
   if (!address) {
     refuse(NO_PICTURE);
     return;
@@ -93,7 +93,7 @@ async function take(given, use, refuse) {
  * The address of a picture in what was dropped or pasted, "" where there is none.
  * @param {DataTransfer} given
  */
-function addressIn(given) {
+function addressGiven(given) {
   const html = new DOMParser().parseFromString(given.getData("text/html"), "text/html");
   const shown = html.querySelector("img[src]")?.getAttribute("src") ?? "";
   const listed = given.getData("text/uri-list").split(/\r?\n/);
