@@ -24,7 +24,11 @@ demo/index/current: model/pretrained/bundle.json index/generation.py demo/sounds
 demo/sounds/manifest.csv: | $(DEMO_BIN)/thud
 	$(DEMO_BIN)/thud synthesize library demo/sounds
 
-env: $(BIN)/thud
+env: $(BIN)/thud node_modules/.package-lock.json
+
+# What checks the page: node comes with the environment, the tools by npm.
+node_modules/.package-lock.json: package-lock.json | $(BIN)/thud
+	$(BIN)/npm ci --silent
 
 # Everything, for tests and training.
 $(BIN)/thud: requirements/all.lock pyproject.toml $(UV)
@@ -86,10 +90,13 @@ lint: env
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
+	$(BIN)/node node_modules/.bin/biome check --error-on-warnings
+	$(BIN)/node node_modules/.bin/tsc
 
 format: env
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/node node_modules/.bin/biome check --write
 
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-header
 
@@ -102,4 +109,4 @@ lock: $(UV)
 	$(COMPILE) --resolution lowest-direct --extra otel --extra watch -o requirements/lowest.lock
 
 clean:
-	rm -rf demo .venv* .uv .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf demo node_modules .venv* .uv .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

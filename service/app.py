@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import HTMLResponse
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -35,7 +35,7 @@ from service.readiness import Prober, SoundsFolder
 from service.routes import excerpts, library, probes
 from service.routes.computed import Computing
 from service.routes.export import export_router
-from service.routes.page import PageFiles
+from service.routes.page import PageFiles, page_response
 from service.routes.recommend import search_routes
 from service.settings import Settings
 from service.state import State, keep_state
@@ -110,8 +110,8 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
     app.mount("/page", PageFiles(directory=_PAGE), name="page")
 
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(_PAGE / "index.html")
+    def page() -> HTMLResponse:
+        return page_response(_PAGE)
 
     document_problems(app, secured=bool(settings.keys))
     return app

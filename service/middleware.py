@@ -22,7 +22,7 @@ _ALONE = "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _DATA_POLICY = f"default-src 'none'; media-src 'self'; {_ALONE}"
 """For what is no page. A browser shows a sound that is opened by itself as a page that plays it."""
 
-_PAGE_POLICY = f"default-src 'self'; img-src 'self' blob:; media-src 'self'; {_ALONE}"
+_PAGE_POLICY = f"default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; {_ALONE}"
 
 # Swagger UI and ReDoc have scripts and styles in their pages, pictures in addresses, and a worker.
 _DOCUMENTATION_POLICY = (

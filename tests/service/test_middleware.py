@@ -1,29 +1,12 @@
 """The headers that every answer has, and what a browser makes of them."""
 
-import asyncio
 import http.client
-import os
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, Page
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import FileResponse
-from starlette.routing import Mount, Route
 
-from service.middleware import EveryAnswer
-from service.routes.page import PageFiles
 from tests.service.conftest import Library, Server, running
-from tests.service.test_page import CHROMIUM, browser, complaints, page  # noqa: F401
-
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="the browser chromium is not installed")
 
 
 def check_headers(headers: httpx.Headers | http.client.HTTPMessage) -> None:
@@ -121,81 +104,3 @@ def test_a_browser_asks_before_it_uses_a_copy(client: httpx.Client, path: str) -
     if path != "/":
         again = client.get(path, headers={"If-None-Match": first.headers["etag"]})
         assert (again.status_code, again.headers["cache-control"], again.content) == (304, "no-cache", b"")
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """A page and its files on a free port, as the service sends its own."""
-
-    async def shown(request: Request) -> FileResponse:
-        return FileResponse(folder / "index.html")
-
-    app = EveryAnswer(Starlette(routes=[Route("/", shown), Mount("/page", PageFiles(directory=folder))]))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file as a new version would come: whole, by its name, and dated long ago."""
-    new = path.with_suffix(".new")
-    new.write_text(text)
-    os.utime(new, (1_000_000_000, 1_000_000_000))
-    new.replace(path)
-
-
-def test_the_tag_of_a_file_is_of_its_content(tmp_path: Path) -> None:
-    script = tmp_path / "page.js"
-    with serving(tmp_path) as address, httpx.Client(base_url=address) as client:
-        tags = []
-        for text in ("one", "two", "one"):
-            write(script, text)
-            tags.append(client.get("/page/page.js").headers["etag"])
-        changed = client.get("/page/page.js", headers={"If-None-Match": tags[1]})
-
-    assert tags[0] == tags[2] != tags[1]
-    assert (changed.status_code, changed.text) == (200, "one")
-
-
-@in_a_browser
-def test_a_new_script_runs_at_the_next_visit(browser: Browser, tmp_path: Path) -> None:  # noqa: F811
-    (tmp_path / "index.html").write_text('<!doctype html><title>-</title><script src="page/page.js"></script>')
-    with serving(tmp_path) as address:
-        opened = browser.new_page()
-        titles = []
-        for title in ("old", "old", "new"):
-            write(tmp_path / "page.js", f'document.title = "{title}"')
-            opened.goto("about:blank")
-            opened.goto(address)
-            titles.append(opened.title())
-        write(tmp_path / "page.js", 'document.title = "tab"')
-        opened.reload()
-        titles.append(opened.title())
-        opened.close()
-
-    assert titles == ["old", "old", "new", "tab"]
-
-
-@in_a_browser
-def test_the_documentation_works_under_its_policy(page: Page, server: Server) -> None:  # noqa: F811
-    page.goto(f"{server.url}/docs")
-    page.locator(".opblock-summary").filter(has_text="/livez").click()
-    page.get_by_text("Try it out").click()
-    page.get_by_role("button", name="Execute").click()
-    page.locator(".live-responses-table .response-col_status").filter(has_text="200").wait_for()
-
-
-@in_a_browser
-def test_a_sound_that_is_opened_by_itself_plays(page: Page, client: httpx.Client, server: Server) -> None:  # noqa: F811
-    address = client.get("/sounds?limit=1").json()["sounds"][0]["url"]
-
-    page.goto(server.url + address)
-
-    page.wait_for_function("document.querySelector('video, audio').readyState === 4")
