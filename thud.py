@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """KeyboardInterrupt, or the end: while this file is read, and in an import, which may make another error of it."""
+    """KeyboardInterrupt, or the end: while this file is read, and in an import, which may make it another error."""
     at = frame
     while at is not None:
         if not _READ or at.f_code.co_filename.startswith("<frozen importlib"):

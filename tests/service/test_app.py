@@ -67,6 +67,8 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         "/sounds.json",
         "/sounds.zip",
         "/sounds/{sound_id}",
+        "/sounds/{sound_id}/clip",
+        "/sounds/{sound_id}/peaks",
         "/sounds/{sound_id}/similar",
         "/sounds/{sound_id}/info",
         "/materials",

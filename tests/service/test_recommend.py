@@ -30,7 +30,7 @@ def test_the_answer_is_what_the_towers_and_the_index_say(
     answer = client.post("/recommend", params={"k": 7}, files={"image": picture}).json()
 
     results = answer.pop("results")
-    asked = ("picture", hashlib.sha256(picture).hexdigest(), None, OBJECT_WEIGHT)
+    asked = ("picture", hashlib.sha256(picture).hexdigest(), None, OBJECT_WEIGHT, ())
     expected = sound_index.search(embedding, 7, diversity=DIVERSITY, asked=asked)
     assert answer == {
         "model": library.bundle.id,
