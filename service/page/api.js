@@ -127,7 +127,11 @@ export async function sendPicture(path, picture, signal, sent = () => {}, waitin
  * @param {(share: number) => void} sent
  * @returns {Promise<any>}
  */
-function sendOnce(path, picture, signal, sent) {
+async function sendOnce(path, picture, signal, sent) {
+  // Read before: a file that is gone is no service that cannot be reached.
+  const bytes = await picture.arrayBuffer().catch(() => {
+    throw new Problem(400, "The file cannot be read. Choose it again.");
+  });
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const request = new XMLHttpRequest();
@@ -152,7 +156,7 @@ function sendOnce(path, picture, signal, sent) {
     // The service looks at the content, not at what the file calls itself.
     request.setRequestHeader("Content-Type", "application/octet-stream");
     for (const [name, value] of Object.entries(keyHeaders())) request.setRequestHeader(name, value);
-    request.send(picture);
+    request.send(bytes);
   });
 }
 

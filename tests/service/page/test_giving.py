@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from playwright.sync_api import Page, Request, expect
 
 from tests.service.conftest import Server
 from tests.service.page.driving import choose
+
+log = logging.getLogger(__name__)  # seen with --log-cli-level=INFO
 
 OTHER_SITE = "https://pictures.example/cat.jpg"
 
@@ -63,7 +65,9 @@ def test_the_samples_sound(page: Page) -> None:
     samples = page.locator(".sample img")
     expect(samples).to_have_count(4)
     assert all(
-        samples.evaluate_all("images => images.map((one) => one.decode().then(() => one.naturalWidth === 320))")
+        samples.evaluate_all(
+            "images => Promise.all(images.map((one) => one.decode().then(() => one.naturalWidth === 320)))"
+        )
     )
     page.get_by_role("button", name="Rock in water").click()
     expect(page.locator(".result")).to_have_count(10)
@@ -132,12 +136,10 @@ def test_a_small_picture_is_sent_as_it_is(page: Page, picture: Path) -> None:
     assert sent == [picture.read_bytes()]
 
 
-def test_a_large_picture_over_a_slow_line_is_answered(
-    page: Page, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    """Fifty kilobytes a second: as it is, this picture would take two minutes."""
+def test_a_large_picture_over_a_slow_line_is_answered(page: Page, tmp_path: Path) -> None:
+    """Fifty kilobytes a second: as it is, this picture would take more than 100 s."""
     (tmp_path / "large.jpg").write_bytes(_photo((3000, 2250), "JPEG", quality=95))
-    assert (tmp_path / "large.jpg").stat().st_size > 6_000_000
+    assert (tmp_path / "large.jpg").stat().st_size > 5_000_000
     line = page.context.new_cdp_session(page)
     line.send("Network.enable")
     slow = {"offline": False, "latency": 40, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
@@ -157,5 +159,5 @@ def test_a_large_picture_over_a_slow_line_is_answered(
     )
     choose(page, tmp_path / "large.jpg")
     expect(page.locator(".result")).to_have_count(10)
-    record_property("milliseconds from the choice to the sounds", page.evaluate("window.took"))
+    log.info("milliseconds from the choice to the sounds: %s", page.evaluate("window.took"))
     assert any(0 < share < 1 for share in page.evaluate("window.seen"))

@@ -136,7 +136,7 @@ def test_groups_and_weak_sounds(page_with_heads: Page, bright: Path) -> None:
     weak = page.get_by_role("button", name="Show 6 weak ones")
     expect(weak).to_have_attribute("aria-expanded", "false")
     page.get_by_role("button", name="By material").click()
-    expect(page.locator(".group h3")).to_have_text(["metal 2 sounds", "wood 2 sounds"])
+    expect(page.locator(".group > h3")).to_have_text(["metal 2 sounds", "wood 2 sounds"])
     page.keyboard.press("7")  # a weak one, which is folded away
     expect(page.locator(".result[data-sounding]")).to_have_count(0)
     weak.click()
