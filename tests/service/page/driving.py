@@ -15,7 +15,7 @@ from tests.service.conftest import Server
 CHROMIUM = shutil.which("chromium")
 AXE = Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"
 
-PATIENCE = 20_000
+PATIENCE = 60_000
 """Milliseconds: a browser on a busy machine takes its time."""
 
 expect.set_options(timeout=PATIENCE)
