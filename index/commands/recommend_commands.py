@@ -126,9 +126,7 @@ def similar(
         if known is not None:
             answer = recommender.recommend_like(known, k, only=only, cursor=cursor, more=more, less=less)
         else:
-            answer = recommender.recommend_by_sound(
-                Path(sound), k, only=only, cursor=cursor, more=more, less=less
-            )
+            answer = recommender.recommend_by_sound(Path(sound), k, only=only, cursor=cursor, more=more, less=less)
         show_answer(answer, recommender.index, export, as_json=as_json)
 
 

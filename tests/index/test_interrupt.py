@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from index.building.build import build_index
-from thud import cli
 from model.bundle import Bundle
+from thud import cli
 
 PROJECT = Path(__file__).parents[2]
 

@@ -139,7 +139,7 @@ def test_variety_and_objects_are_weighed_as_for_a_part(seeing: httpx.Client, enc
     for asked in ({"diversity": 0, "object_weight": 0}, {"diversity": 1, "object_weight": 1}):
         found = mapped(seeing, encode(size=(640, 480)), k=8, **asked)
         place = found.places[0]
-        part = {"k": 8, "at": f"{place.x},{place.y}", "size": found.size, **asked}
+        part: dict[str, str | float] = {"k": 8, "at": f"{place.x},{place.y}", "size": found.size, **asked}
         alone = seeing.post("/recommend", params=part, content=encode(size=(640, 480))).json()["results"]
         answers.append([found.sounds[number].id for number in place.sounds])
         assert answers[-1] == [one["id"] for one in alone]
