@@ -95,7 +95,7 @@ def _manifests_in(place: Path, notes: list[str]) -> list[str]:
 
 
 def _file_called(name: str, folder: Path, files: list[str]) -> Path | None:
-    """The one of the `files` with this name, whatever its capitals. Raises ManifestError where there are several."""
+    """The one of `files` with this name, whatever its capitals. Raises ManifestError where there are several."""
     found = sorted(one for one in files if one.casefold() == name)
     if len(found) > 1:
         raise ManifestError(

@@ -145,10 +145,11 @@ def test_a_file_of_three_hits_is_found_by_its_second(tiny_bundle: Bundle, strike
     assert best["span"][0] < best["hit"] < best["span"][1] < 3.2
 
 
-def test_sounds_can_be_judged(library: Path, picture: Path, options: tuple[str, ...]) -> None:
+def test_sounds_can_be_judged(library: Path, picture: Path, options: tuple[str, ...], tmp_path: Path) -> None:
+    elsewhere = shutil.copy(library / "sounds" / ROWS[2][0], tmp_path / "door.wav")
     plain = asked("recommend", picture, *options)
     wanted, unwanted = plain["results"][-1]["id"], plain["results"][0]["id"]
-    for first in (("recommend", picture), ("similar", library / "sounds" / ROWS[2][0])):
+    for first in (("recommend", picture), ("similar", elsewhere)):
         answer = asked(*first, *options, "--more", wanted, "--less", unwanted)
         found = [one["id"] for one in answer["results"]]
         assert set(found) == {one["id"] for one in plain["results"]} - {unwanted}
