@@ -126,6 +126,9 @@ COMMANDS = {
 _GOES_ON = ("prepare", "train", "reproduce", "fetch", "index")
 """Commands that go on where they were interrupted when they are run again."""
 
+_LOOKING = ("list", "stats", "verify")
+"""Those of `thud index`, which change nothing and begin anew."""
+
 _TRAINING = {
     "torch",
     "torchvision",
@@ -155,10 +158,14 @@ class _Rooms(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. An interrupted one ends in one line and exit code 130."""
+        following = ctx.args[:1]
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            again = "; run the same command again to go on from here" if ctx.invoked_subcommand in _GOES_ON else ""
+            command = ctx.invoked_subcommand
+            looks = command == "index" and following and following[0] in _LOOKING
+            goes_on = command in _GOES_ON and not looks
+            again = "; run the same command again to go on from here" if goes_on else ""
             click.echo(f"thud: interrupted{again}", err=True)
             sys.exit(_INTERRUPTED)
 

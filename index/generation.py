@@ -17,7 +17,6 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import move
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -137,7 +136,7 @@ def publish_generation(
     )
     with atomic_folder(index_folder / GENERATIONS / about.id) as folder:
         names = built.save(folder)
-        move(catalogue, folder / CATALOGUE)
+        shutil.move(catalogue, folder / CATALOGUE)
         spec = IndexSpec(
             **_fields(about),
             embedding_size=built.size,

@@ -178,6 +178,8 @@ def test_a_map_has_the_sounds_of_each_place(folder: Path, recommender: Recommend
     assert [one["url"] for one in under] == [f"/thud/sounds/{one.id}" for one in found.sounds]
     with pytest.raises(ValueError, match="k is 0"):
         recommender.map(folder / "photo.jpg", k=0)
+    with pytest.raises(ValueError, match="object_weight is 2"):
+        recommender.map(folder / "photo.jpg", object_weight=2)
 
 
 def test_the_places_of_a_mosaic_are_told_apart(recommender: Recommender) -> None:

@@ -46,6 +46,11 @@ class Feedback:
         if both := sorted({*self.more} & {*self.less}):
             raise FilterError(f"the sound {both[0]!r} is named by more and by less", "less")
 
+    @classmethod
+    def of(cls, more: Iterable[str], less: Iterable[str]) -> "Feedback":
+        """From what a caller names: ids, or one alone as a text."""
+        return cls(_names(more), _names(less))
+
     def __bool__(self) -> bool:
         """Whether any sound is named."""
         return bool(self.more or self.less)
@@ -70,9 +75,12 @@ def rocchio(
 
 
 def told_materials(names: Iterable[str]) -> tuple[int, ...]:
-    """The ids of the materials that a person names, rising, each once. Raises FilterError for a name of none."""
+    """The ids of the materials that a person names, rising, each once; a text alone is one name.
+
+    Raises FilterError for a name of none.
+    """
     ids = set()
-    for name in names:
+    for name in _names(names):
         material = material_named(name)
         if material is None:
             raise FilterError(f"there is no material {name!r}", "shows")
@@ -101,6 +109,11 @@ def towards_materials(
     seen = directions @ embedding
     level = embedding - np.linalg.pinv(directions) @ (seen - seen.mean())
     return _unit((1 - strength) * level + strength * directions.mean(axis=0), embedding)
+
+
+def _names(given: Iterable[str]) -> tuple[str, ...]:
+    """The names; a text alone is one, not its letters, which no type checker tells from it."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _unit(vector: npt.NDArray[np.float64], otherwise: Vectors) -> Vectors:

@@ -137,7 +137,7 @@ class Recommender:
 
         `shows` are the names of the materials that a person says the picture shows, whatever Thud sees: the answer
         is about these. `more` and `less` are ids of sounds like which the answer should be, and should not be;
-        those of `less` are not in it.
+        those of `less` are not in it. Of each, a text alone is one name.
 
         Raises PictureError for a picture that cannot be used (as `model.picture.decode_picture`), BusyError for one
         that waited in vain, FilterError for a cursor, a material or an id that is none and for `shows` with a
@@ -146,7 +146,8 @@ class Recommender:
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
-        feedback, told = Feedback(tuple(more), tuple(less)), told_materials(shows)
+        weight = self._weight(object_weight)
+        feedback, told = Feedback.of(more, less), told_materials(shows)
         if told and self._heads is None:
             raise FilterError("the bundle does not know materials, so that it cannot be told any", "shows")
         data = picture_data(picture, self._limits)
@@ -157,9 +158,6 @@ class Recommender:
         decoded = perf_counter()
         (found,) = seen(self.towers, self._heads, [pixels])
         embedded = perf_counter()
-        weight = self._object_weight if object_weight is None else object_weight
-        if not 0 <= weight <= 1:
-            raise ValueError(f"object_weight is {weight}; it must be from 0 to 1")
         query = found.embedding
         if told and self._heads is not None:
             query = towards_materials(query, told, self._heads)
@@ -187,7 +185,14 @@ class Recommender:
         return answer
 
     def map(
-        self, picture: PictureSource, k: int = MAP_K, *, until: float = math.inf, only: SoundFilter | None = None
+        self,
+        picture: PictureSource,
+        k: int = MAP_K,
+        *,
+        until: float = math.inf,
+        object_weight: float | None = None,
+        only: SoundFilter | None = None,
+        diversity: float | None = None,
     ) -> PictureMap:
         """What is at each place of `picture`, and the `k` sounds nearest to each, best first: for touching it.
 
@@ -196,6 +201,7 @@ class Recommender:
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
+        weight = self._weight(object_weight)
         data = picture_data(picture, self._limits)
         spec = self.bundle.spec.picture
         room = Room(self.pixel_bound, until)
@@ -214,10 +220,10 @@ class Recommender:
             self.index.search(
                 one.embedding,
                 k,
-                shares(one.objects or (), self._object_weight),
+                shares(one.objects or (), weight),
                 one.fit(self._heads),
                 only=only,
-                diversity=self._diversity,
+                diversity=self._diversity if diversity is None else diversity,
             )
             for one in found
         ]
@@ -256,7 +262,7 @@ class Recommender:
             only=only,
             diversity=self._diversity if diversity is None else diversity,
             cursor=cursor,
-            feedback=Feedback(tuple(more), tuple(less)),
+            feedback=Feedback.of(more, less),
             asked=("sound", digest_of(sound)),
         )
         of_sound = None if self._heads is None else rounded(self._heads.sounds(embedding[None])[0])
@@ -282,7 +288,7 @@ class Recommender:
         """
         began = perf_counter()
         strength = self._diversity if diversity is None else diversity
-        feedback = Feedback(tuple(more), tuple(less))
+        feedback = Feedback.of(more, less)
         found = self.index.similar(sound_id, k, only=only, diversity=strength, cursor=cursor, feedback=feedback)
         answer = recommendation(self.bundle.id, self.index, None, Asked(k, None, by_sound=True), found)
         answer.stages = Stages(search=perf_counter() - began)
@@ -294,6 +300,12 @@ class Recommender:
         answer = self.recommend(probe_picture(), 1)
         if len(answer.results) != 1 or not np.isfinite(answer.results[0].similarity):
             raise BundleError("the probe picture was answered without a usable result")
+
+    def _weight(self, object_weight: float | None) -> float:
+        weight = self._object_weight if object_weight is None else object_weight
+        if not 0 <= weight <= 1:
+            raise ValueError(f"object_weight is {weight}; it must be from 0 to 1")
+        return weight
 
     def close(self) -> None:
         """Close the index."""

@@ -161,8 +161,12 @@ class SoundIndex:
         return self._catalogue.sound(sound_id)
 
     def id_at(self, path: str) -> str | None:
-        """The id of the sound whose record has this path, None where there is none."""
+        """The id of the sound that has a file at this path, as `Catalogue.id_at`."""
         return self._catalogue.id_at(path)
+
+    def paths(self) -> set[str]:
+        """The paths of all files, copies among them."""
+        return self._catalogue.paths()
 
     def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """A page of the catalogue, as `Catalogue.page`."""

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from index.building.folders import check_folders
 from index.building.lock import only_writer
-from index.building.look import indexed_paths
+from index.building.look import has_sounds_of, indexed_paths
 from index.building.naming import named_among, those_at
 from index.building.options import Options, find_options, read_options
 from index.building.run import BuildReport, Run
 from index.generation import current_generation
-from index.library.finding import find_library
+from index.library.finding import Library, find_library
 from model import PRETRAINED
 from model.bundle import Bundle, load_bundle
 from model.errors import LibraryError
@@ -54,7 +54,8 @@ def build_index(
     `propose`: a table to write with guesses of the sounds' materials (index/building/proposals.py).
 
     An index is one of one folder: that of another one, which is still there, is only replaced with `replace`, and
-    what was taken out of it is forgotten. Where the folder is no longer there, it has moved to `sounds_folder`.
+    what was taken out of it is forgotten. Where the folder is no longer there and a path or a content of it is in
+    `sounds_folder`, it has moved there, and the index goes on with it.
 
     Raises LibraryError if nothing can be indexed, if a folder or the manifest cannot be used, if the index is one
     of another folder, if the folders are mixed up (`check_folders`) or if `propose` is there already, and
@@ -77,17 +78,33 @@ def build_index(
     run = Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)
     with only_writer(index_folder):
         earlier = find_options(index_folder)
-        # The same library may have moved; in another one, that a path was taken out says nothing.
-        if earlier is not None and (earlier.sounds == root or not earlier.sounds.exists()):
+        if earlier is None:
+            return run()
+        if earlier.sounds == root:
             run.keep_out(earlier)
-        elif earlier is not None and not replace:
+            return run()
+        library = None if earlier.sounds.exists() else find_library(root, manifest, use_manifest=use_manifest)
+        # The same library may have moved; in another one, that a path was taken out says nothing.
+        if library is not None and _has_moved(index_folder, library):
+            say(f"the index of {earlier.sounds}, which is not there, goes on with {root}")
+            run.keep_out(earlier)
+        elif not replace:
+            gone = "" if library is None else f", which is not there and has no sound in common with {root}"
             raise LibraryError(
-                f"{index_folder} is the index of {earlier.sounds}; name another folder for the index of {root}, or "
-                "put it in its place with --replace"
+                f"{index_folder} is the index of {earlier.sounds}{gone}; name another folder for the index of "
+                f"{root}, or put it in its place with --replace"
             )
-        elif earlier is not None and earlier.removed:
+        elif earlier.removed:
             say(f"what was taken out of the index of {earlier.sounds} is forgotten: {len(earlier.removed):,} names")
-        return run()
+        return run(library)
+
+
+def _has_moved(index_folder: Path, library: Library) -> bool:
+    """Whether the library may be the one that the index was made of. An index that cannot be read loses nothing."""
+    try:
+        return has_sounds_of(index_folder, library.root, {sound.path for sound in library.sounds})
+    except LibraryError:
+        return True
 
 
 def change_index(

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -35,6 +35,24 @@ def indexed_paths(index_folder: Path) -> set[str]:
     """The paths of all files that the current generation has, copies among them. Raises LibraryError."""
     with _catalogue_of(index_folder) as catalogue:
         return catalogue.paths()
+
+
+def has_sounds_of(index_folder: Path, root: Path, paths: set[str]) -> bool:
+    """Whether one of the files at `paths` under `root` is a sound of the current generation: by its path, or else
+    by its content. Raises LibraryError."""
+    if not paths.isdisjoint(indexed_paths(index_folder)):
+        return True
+    sizes: dict[int, set[str]] = defaultdict(set)
+    for record in records_of(index_folder):
+        sizes[record.bytes].add(record.id)
+    for path in sorted(paths):
+        file = root / path
+        try:
+            if (known := sizes.get(file.stat().st_size)) and sound_id(file) in known:
+                return True
+        except OSError:  # The run says why it cannot be read.
+            continue
+    return False
 
 
 @contextmanager

@@ -127,9 +127,13 @@ class Catalogue:
         return {one for path, copies in found for one in (path, *listed(copies))}
 
     def id_at(self, path: str) -> str | None:
-        """The id of the sound whose record has this path, None where there is none."""
+        """The id of the sound that has a file at this path, copies among them; None where there is none."""
         row = self._row_after("path < ?", path)
         found = self._database.fetch("SELECT id FROM sounds WHERE row = ? AND path = ?", row, path)
+        if not found:
+            # Few sounds have copies: to look at all of these is soon done.
+            query = "SELECT sounds.id FROM sounds, json_each(copies) WHERE copies != '[]' AND value = ?"
+            found = self._database.fetch(query, path)
         return str(found[0][0]) if found else None
 
     def row_of(self, sound_id: str) -> int | None:

@@ -60,15 +60,18 @@ def show_answer(
 ) -> None:
     """Write the files that were asked for, and print the answer."""
     from index.answers.recommendation import Recommendation
-    from index.commands.answer_table import print_answer
-    from index.commands.map_table import print_map
 
-    sounds = answer.results if isinstance(answer, Recommendation) else answer.sounds
-    found = [index.sound(one.id) for one in sounds]
-    write_export(export, index, [record for record in found if record is not None])
+    if export:
+        sounds = answer.results if isinstance(answer, Recommendation) else answer.sounds
+        found = [index.sound(one.id) for one in sounds]
+        write_export(export, index, [record for record in found if record is not None])
     if as_json:
         click.echo(answer.json(for_terminal=True))
     elif isinstance(answer, Recommendation):
+        from index.commands.answer_table import print_answer
+
         print_answer(answer, index.root)
     else:
+        from index.commands.map_table import print_map
+
         print_map(answer, index.root)

@@ -41,6 +41,10 @@ class Export:
     zip_file: Path | None
     csv_file: Path | None
 
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return self.zip_file is not None or self.csv_file is not None
+
 
 def export_of(options: dict[str, Any]) -> Export:
     """What the options say, which are taken out of `options`. Raises LibraryError for a file that is there."""

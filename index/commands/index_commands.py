@@ -137,7 +137,7 @@ _COMMANDS = {"add": add, "remove": remove, "list": list_sounds, "verify": verify
     "--replace",
     is_flag=True,
     help="Put the index of SOUNDS in the place of one of another folder. Default: INDEX stays the index of the "
-    "folder that it was made of, unless that is no longer there.",
+    "folder that it was made of, unless that is no longer there and some of its sounds are in SOUNDS.",
 )
 @click.option(
     "--watch",

@@ -112,10 +112,11 @@ def similar(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Find sounds like SOUND: one of the library, by its id or its path as thud find and thud index list show
-    them, or else any file.
+    """Find sounds like SOUND: one of the library, by its id, its path as thud find and thud index list show it or
+    its file, or else any other file.
 
-    One of the library is not among the answer. Of a file with several hits the main one counts.
+    One of the library is not among the answer. A path that the library has too means the library's, wherever you
+    are: name another file by its whole path then. Of a file with several hits the main one counts.
     """
     from index.answers.recommender import Recommender
 
@@ -123,26 +124,25 @@ def similar(
     with Recommender.open(bundle, index, diversity=diversity) as recommender:
         known = _id_of(sound, recommender.index)
         if known is not None:
-            answer = recommender.recommend_like(
-                known, k or DEFAULT_K, only=only, cursor=cursor, more=more, less=less
-            )
+            answer = recommender.recommend_like(known, k, only=only, cursor=cursor, more=more, less=less)
         else:
-            answer = recommender.recommend_by_sound(
-                Path(sound), k or DEFAULT_K, only=only, cursor=cursor, more=more, less=less
-            )
+            answer = recommender.recommend_by_sound(Path(sound), k, only=only, cursor=cursor, more=more, less=less)
         show_answer(answer, recommender.index, export, as_json=as_json)
 
 
 def _id_of(sound: str, index: "SoundIndex") -> str | None:
     """The id of the sound of the library that is meant, None for a file. Raises LibraryError for neither."""
+    from index.building.naming import named_among
+
     if re.fullmatch(r"[0-9a-f]{20}", sound) and index.sound(sound) is not None:
         return sound
-    if not Path(sound).exists():
-        known = index.id_at(sound)
-        if known is None:
-            raise LibraryError(f"{sound} is no file, and no id or path of a sound of this index")
-        return known
-    return None
+    path = named_among(index.paths(), index.root)(sound)
+    known = None if path is None else index.id_at(path)
+    if known is None and (path is not None or Path(sound).is_dir()):
+        raise LibraryError(f"{sound} is a folder; name one sound")
+    if known is None and not Path(sound).exists():
+        raise LibraryError(f"{sound} is no file, and no id or path of a sound of this index")
+    return known
 
 
 def _stream(picture: Path) -> Path | IO[bytes]:

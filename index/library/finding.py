@@ -105,7 +105,7 @@ def _folder_label(path: str) -> tuple[str | None, LabelFrom | None]:
 
 def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest | None:
     """The manifest to use, None where there is none; which one it is, or why not, is added to `notes`."""
-    file = given or find_manifest(root)
+    file = given or find_manifest(root, notes)
     if file is None:
         return None
     try:

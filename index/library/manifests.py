@@ -13,6 +13,7 @@ from model.manifest import ManifestRow, ManifestTable, listed_columns, read_mani
 from model.pointers import pointer_behind
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl")
+_DVC = ".dvc"
 
 _MOST_LISTED = 10
 
@@ -49,16 +50,18 @@ class Manifest:
             )
 
 
-def find_manifest(folder: Path) -> Path | None:
+def find_manifest(folder: Path, notes: list[str]) -> Path | None:
     """The manifest that lies in `folder` or, failing that, in its parent; None if there is none.
 
-    Capitals in its name make no difference. Raises ManifestError for a pointer or link in its place whose content
-    is not there, and for two manifests that only capitals tell from each other.
+    Capitals in its name make no difference; where a place cannot be listed, they do, which is added to `notes`.
+    Raises ManifestError for a pointer or link in its place whose content is not there, and for two manifests that
+    only capitals tell from each other.
     """
     for place in (folder, folder.parent):
+        files = _manifests_in(place, notes)
         for name in MANIFEST_NAMES:
-            if (file := _file_called(name, place)) is None:
-                if _file_called(f"{name}.dvc", place):
+            if (file := _file_called(name, place, files)) is None:
+                if _file_called(f"{name}{_DVC}", place, files):
                     raise ManifestError(f"{place / name} is not there, only its DVC pointer; run dvc pull")
                 continue
             if file.is_file():
@@ -75,12 +78,25 @@ def is_manifest_name(name: str) -> bool:
     return name.casefold() in MANIFEST_NAMES
 
 
-def _file_called(name: str, folder: Path) -> Path | None:
-    """The file of this name, whatever its capitals. Raises ManifestError where there are several."""
+def _manifests_in(place: Path, notes: list[str]) -> list[str]:
+    """The names in a folder that are those of manifests or of pointers to them, whatever their capitals."""
     try:
-        found = sorted(one for one in (each.name for each in folder.iterdir()) if one.casefold() == name)
-    except OSError:
-        return None
+        # Of a flat library these are a million names: no object is made of each.
+        return [name for name in os.listdir(place) if name.casefold().removesuffix(_DVC) in MANIFEST_NAMES]  # noqa: PTH208
+    except OSError as error:
+        # A folder that may be entered but not listed: what is called exactly so is found all the same.
+        exact = [name for one in MANIFEST_NAMES for name in (one, f"{one}{_DVC}") if os.path.lexists(place / name)]
+        if not exact:
+            notes.append(
+                f"{place} cannot be listed ({error.strerror or error}): a manifest there is found only if it is "
+                f"called {' or '.join(MANIFEST_NAMES)}; name it with --manifest"
+            )
+        return exact
+
+
+def _file_called(name: str, folder: Path, files: list[str]) -> Path | None:
+    """The one of `files` with this name, whatever its capitals. Raises ManifestError where there are several."""
+    found = sorted(one for one in files if one.casefold() == name)
     if len(found) > 1:
         raise ManifestError(
             f"{folder} has {' and '.join(found)}, of which one is to be read: name it with --manifest, or remove "

@@ -48,7 +48,7 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             description="How many sounds; all there are where fewer are asked about.",
         )
 
-    class AskedOrder(BaseModel):
+    class AskedVariety(BaseModel):
         diversity: DecimalNumber = Field(
             settings.diversity,
             ge=0,
@@ -57,6 +57,8 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             "more, the fewer takes of one recording and sounds of one material stand together.",
             examples=[0.5],
         )
+
+    class AskedOrder(AskedVariety):
         cursor: CursorText | None = Field(
             None,
             description="`next` of the answer before: goes on after its last sound. All else as in that request.",
@@ -77,7 +79,7 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
     class AskedBySound(AskedOrder, AskedFeedback, AskedFilter, AskedCount):
         """The query parameters, `k` first."""
 
-    class AskedMap(AskedFilter):
+    class AskedMap(AskedVariety, AskedFilter, AskedWeight):
         """The query parameters."""
 
         k: WholeNumber = Field(
@@ -113,7 +115,14 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
 
         def compute(recommender: Recommender, picture: bytes, until: float) -> PictureMap:
             with _advising(picture):
-                return recommender.map(picture, asked.k, until=until, only=only)
+                return recommender.map(
+                    picture,
+                    asked.k,
+                    until=until,
+                    object_weight=asked.object_weight,
+                    only=only,
+                    diversity=asked.diversity,
+                )
 
         return await computing.of_upload(request, PICTURE, compute)
 

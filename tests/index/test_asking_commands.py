@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ def test_every_filter_finds_what_meets_it(picture: Path, options: tuple[str, ...
     assert {one["path"] for one in answer["results"]} == expected
 
 
-def test_a_sound_is_answered_with_those_like_it(library: Path, options: tuple[str, ...]) -> None:
-    answer = asked("similar", library / "sounds" / ROWS[2][0], *options, "--diversity", "0")
+def test_a_sound_is_answered_with_those_like_it(library: Path, options: tuple[str, ...], tmp_path: Path) -> None:
+    elsewhere = shutil.copy(library / "sounds" / ROWS[2][0], tmp_path / "door.wav")
+    answer = asked("similar", elsewhere, *options, "--diversity", "0")
     assert answer["results"][0]["path"] == ROWS[2][0]
     assert answer["results"][0]["similarity"] == pytest.approx(1, abs=1e-5)
     assert (answer["returned"], answer["recognised"], answer["objects"]) == (5, None, None)
@@ -87,6 +89,7 @@ def test_a_sound_of_the_library_is_answered_with_others_like_it(
     (door,) = asked("find", "door", *options)["sounds"]
     whole = asked("similar", door["id"], *options)
     assert asked("similar", ROWS[2][0], *options) == whole
+    assert asked("similar", library / "sounds" / ROWS[2][0], *options) == whole
     assert {one["path"] for one in whole["results"]} == {row[0] for row in ROWS} - {ROWS[2][0]}
     assert (whole["materials"], whole["results"][0]["match"]) == (None, None)
     first = asked("similar", door["id"], *options, "-k", "1")
@@ -98,6 +101,31 @@ def test_a_sound_of_the_library_is_answered_with_others_like_it(
     assert "b/inner/plank.wav" in table.read_text("utf-8-sig")
     shown = thud("similar", door["id"], *options, "--diversity", "0").stdout.decode()
     assert "4 of 5 sounds in" in shown
+
+
+def test_a_sound_of_the_library_is_named_as_lists_show_it(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(sounds / "metal/pan_0.wav", sounds / "metal/z copy.wav")
+    (sounds / "metal/pan_1.wav").rename(sounds / "metal/a\x07b.wav")
+    build_index(tiny_bundle, sounds, tmp_path / "index")
+    options = ("--bundle", tiny_bundle.folder, "--index", tmp_path / "index")
+    lines = [line.split("\t") for line in thud("index", "list", tmp_path / "index").stdout.decode().splitlines()]
+    ids = {path: identity for identity, _, _, *paths in lines for path in paths}
+    assert ids["metal/z copy.wav"] == ids["metal/pan_0.wav"]
+    monkeypatch.chdir(sounds / "metal")
+    for name, listed in (
+        ("metal/z copy.wav", "metal/z copy.wav"),
+        (sounds / "metal/z copy.wav", "metal/z copy.wav"),
+        ("metal/a\\x07b.wav", "metal/a\\x07b.wav"),
+        ("pan_0.wav", "metal/pan_0.wav"),
+    ):
+        whole = asked("similar", ids[listed], *options)
+        assert ids[listed] not in {one["id"] for one in whole["results"]}
+        assert asked("similar", name, *options) == whole
+    for folder in ("metal", ".", tmp_path):
+        done = thud("similar", folder, *options)
+        assert done.stderr.decode().splitlines() == [f"thud: {folder} is a folder; name one sound"]
 
 
 def test_a_file_of_three_hits_is_found_by_its_second(tiny_bundle: Bundle, strike: Strike, tmp_path: Path) -> None:
@@ -117,10 +145,11 @@ def test_a_file_of_three_hits_is_found_by_its_second(tiny_bundle: Bundle, strike
     assert best["span"][0] < best["hit"] < best["span"][1] < 3.2
 
 
-def test_sounds_can_be_judged(library: Path, picture: Path, options: tuple[str, ...]) -> None:
+def test_sounds_can_be_judged(library: Path, picture: Path, options: tuple[str, ...], tmp_path: Path) -> None:
+    elsewhere = shutil.copy(library / "sounds" / ROWS[2][0], tmp_path / "door.wav")
     plain = asked("recommend", picture, *options)
     wanted, unwanted = plain["results"][-1]["id"], plain["results"][0]["id"]
-    for first in (("recommend", picture), ("similar", library / "sounds" / ROWS[2][0])):
+    for first in (("recommend", picture), ("similar", elsewhere)):
         answer = asked(*first, *options, "--more", wanted, "--less", unwanted)
         found = [one["id"] for one in answer["results"]]
         assert set(found) == {one["id"] for one in plain["results"]} - {unwanted}

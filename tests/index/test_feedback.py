@@ -75,7 +75,9 @@ def test_feedback_names_each_sound_once() -> None:
         with pytest.raises(FilterError, match=f"{name} names 21 sounds; at most 20") as many:
             Feedback(**{name: ids})
         assert many.value.field == name
+    assert Feedback.of("ab", iter(["b", "a"])) == Feedback(("ab",), ("a", "b"))
     assert told_materials(["Wood", "plastic bag", "wood"]) == (12, 15)
+    assert told_materials("plastic bag") == (12,)
     with pytest.raises(FilterError, match="there is no material 'rubber'"):
         told_materials(["wood", "rubber"])
 

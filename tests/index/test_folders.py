@@ -56,11 +56,34 @@ def test_an_index_stays_that_of_its_folder(
     assert "metal/pan_0.wav" not in listed(index)
     # A library that has moved is the same one.
     moved = sounds.rename(tmp_path / "moved")
-    thud(bundle, moved, index)
+    goes_on = thud(bundle, moved, index)
+    assert f"the index of {sounds}, which is not there, goes on with {moved}" in goes_on.stderr
     assert listed(index) == before
     replaced = thud(bundle, other, index, "--replace")
     assert f"taken out of the index of {moved} is forgotten: 1 names" in replaced.stderr
     assert set(listed(index)) == {"metal/pan_0.wav", "two.wav"}
+
+
+def test_another_library_does_not_take_the_place_of_one_that_is_away(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path
+) -> None:
+    index, bundle, other = tmp_path / "index", tiny_bundle.folder, tmp_path / "others"
+    strike(other / "one.wav", 300)
+    thud(bundle, sounds, index)
+    thud("remove", index, "metal/pan_0.wav")
+    before = listed(index)
+    moved = sounds.rename(tmp_path / "moved")
+    said = f"{index} is the index of {sounds}, which is not there and has no sound in common with {other}; name"
+    refused(bundle, other, index, said=said)
+    assert listed(index) == before
+    # One folder deeper, no path is the same: the contents tell that it is the same library.
+    deeper = tmp_path / "deeper"
+    deeper.mkdir()
+    moved.rename(deeper / "all")
+    assert f"goes on with {deeper}" in thud(bundle, deeper, index).stderr
+    shutil.rmtree(deeper)
+    assert "is forgotten: 1 names" in thud(bundle, other, index, "--replace").stderr
+    assert set(listed(index)) == {"one.wav"}
 
 
 def test_all_sounds_are_not_taken_out_by_a_dot(

@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment of any command: one line, exit code 130, no traceback."""
+"""Ctrl-C while a command imports what it needs, and later: one line, exit code 130, no traceback."""
 
 import signal
 import subprocess
@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from index.building.build import build_index
 from model.bundle import Bundle
+from thud import cli
 
 PROJECT = Path(__file__).parents[2]
 
@@ -51,3 +53,25 @@ def test_asking(tiny_bundle: Bundle, sounds: Path, picture: Path, tmp_path: Path
 )
 def test_the_first_moments_of_any_command(command: tuple[str, ...]) -> None:
     assert interrupted("click.core", *command) == (130, ["thud: interrupted"])
+
+
+@pytest.mark.parametrize(
+    ("command", "does", "goes_on"),
+    [
+        (("index", "list"), "index.building.look.records_of", False),
+        (("index", "verify"), "index.building.look.problems_of", False),
+        (("index", "stats"), "index.building.look.stats_of", False),
+        (("index", "remove"), "index.building.build.change_index", True),
+    ],
+)
+def test_only_what_goes_on_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], does: str, goes_on: bool
+) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(does, interrupt)
+    names = ["a.wav"] if goes_on else []
+    done = CliRunner().invoke(cli, [*command, str(tmp_path), *names])
+    again = "; run the same command again to go on from here" if goes_on else ""
+    assert (done.exit_code, done.stderr) == (130, f"thud: interrupted{again}\n")

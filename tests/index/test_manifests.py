@@ -1,7 +1,9 @@
 """Manifests as people and spreadsheets write them, and which file each row means."""
 
 import csv
+import errno
 import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -184,3 +186,30 @@ def test_labels_that_cannot_be_read_end_the_run_and_no_manifest_goes_on(
     assert "labels: folder 1" in done.stderr
     both = [*command, "--no-manifest", "--manifest", str(tmp_path / "sounds" / "manifest.csv")]
     assert subprocess.run(both, capture_output=True, check=False).returncode == 2
+
+
+def test_a_manifest_is_found_in_a_folder_that_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parent of mode 711, as homes often are: what is called exactly so is used, else it is said."""
+    root = tmp_path / "sounds"
+    root.mkdir()
+    (root / "a.wav").touch()
+    (tmp_path / "manifest.csv").write_text("path,material\nsounds/a.wav,glass\n")
+    lists, listed = os.listdir, []
+
+    def listdir(place: Path) -> list[str]:  # the superuser, as whom tests may run, is refused nothing
+        listed.append(Path(place))
+        if Path(place) == tmp_path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        return lists(place)
+
+    monkeypatch.setattr("index.library.manifests.os.listdir", listdir)
+    library = find_library(root)
+    assert labels(library) == {"a.wav": "glass"}
+    assert listed == [root, tmp_path]
+    assert not [note for note in library.notes if "cannot be listed" in note]
+    (tmp_path / "manifest.csv").rename(tmp_path / "Manifest.csv")
+    library = find_library(root)
+    assert labels(library) == {"a.wav": None}
+    assert any(f"{tmp_path} cannot be listed (Permission denied): a manifest" in note for note in library.notes)

@@ -33,7 +33,7 @@ def index(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> Path:
 def test_recommend_prints_what_search_finds(index: Path, tiny_bundle: Bundle, picture: Path, sounds: Path) -> None:
     opened = SoundIndex.open(index, tiny_bundle)
     embedding = TowerRuntime(tiny_bundle).embed_picture(picture.read_bytes()).embedding[0]
-    asked = ("picture", hashlib.sha256(picture.read_bytes()).hexdigest(), None, OBJECT_WEIGHT)
+    asked = ("picture", hashlib.sha256(picture.read_bytes()).hexdigest(), None, OBJECT_WEIGHT, ())
     matches = opened.search(embedding, 4, diversity=DIVERSITY, asked=asked)
     opened.close()
     options = ("--bundle", tiny_bundle.folder, "--index", index, "-k", "4")

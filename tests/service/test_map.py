@@ -134,6 +134,18 @@ def test_filters(client: httpx.Client, encode: Encode) -> None:
     assert mapped(client, encode(), tag="no such tag").sounds == []
 
 
+def test_variety_and_objects_are_weighed_as_for_a_part(seeing: httpx.Client, encode: Encode) -> None:
+    answers = []
+    for asked in ({"diversity": 0, "object_weight": 0}, {"diversity": 1, "object_weight": 1}):
+        found = mapped(seeing, encode(size=(640, 480)), k=8, **asked)
+        place = found.places[0]
+        part: dict[str, str | float] = {"k": 8, "at": f"{place.x},{place.y}", "size": found.size, **asked}
+        alone = seeing.post("/recommend", params=part, content=encode(size=(640, 480))).json()["results"]
+        answers.append([found.sounds[number].id for number in place.sounds])
+        assert answers[-1] == [one["id"] for one in alone]
+    assert answers[0] != answers[1]
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -143,6 +155,8 @@ def test_filters(client: httpx.Client, encode: Encode) -> None:
         ("material=mud", "query.material"),
         ("shows=wood", "query.shows"),
         ("cursor=abc", "query.cursor"),
+        ("diversity=2", "query.diversity"),
+        ("object_weight=x", "query.object_weight"),
         ("at=0.5,0.5", "query.at"),
         ("k=1&k=2", "query.k"),
     ],
