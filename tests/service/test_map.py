@@ -80,6 +80,7 @@ def test_a_place_is_answered_as_its_region_is_alone(
     for place in found.places:
         asked = {"k": 5, "at": f"{place.x},{place.y}", "size": found.size}
         alone = seeing.post("/recommend", params=asked, files={"image": picture}).json()
+        assert (found.model, found.index, found.library) == (alone["model"], alone["index"], alone["library"])
         assert [found.sounds[number].id for number in place.sounds] == [one["id"] for one in alone["results"]]
         assert place.recognised == alone["recognised"]
         assert place.materials is not None
