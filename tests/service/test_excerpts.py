@@ -1,9 +1,11 @@
 """What a page plays and draws of a sound: short excerpts around a hit, and the peaks of its waveform."""
 
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from index.answers.search import SoundIndex
 from index.building.build import build_index
 from index.catalogue import SoundRecord
 from model.errors import LibraryError
-from service.excerpts import Excerpts
+from service.excerpts import Excerpts, clip_name, peaks_name
 from service.problems import ProblemError
 from tests.model.test_stretches import HITS, RATE, hits_of, written
 from tests.service.conftest import Library, Server, running
@@ -237,6 +239,31 @@ def test_a_file_that_changes_while_it_is_decoded_is_gone(struck: Library, tmp_pa
 
     with pytest.raises(LibraryError, match="has changed"):
         anyio.run(one)
+
+
+def test_what_another_index_finds_in_a_sound_is_made_anew(struck: Library, records: dict[str, SoundRecord]) -> None:
+    record = records["session.wav"]
+    # The same content, in which another bundle has found its last two hits alone, which end earlier.
+    other = replace(
+        record, hit=record.hits[2], hits=record.hits[2:], ends=tuple(end - 0.1 for end in record.ends[2:])
+    )
+    excerpts = Excerpts()
+
+    async def ask(one: SoundRecord) -> tuple[bytes, bytes]:
+        with SoundIndex.open(struck.index, struck.bundle) as index:
+            sound = index.audio(record)
+            try:
+                return await excerpts.clip(one, sound, record.hits[2]), await excerpts.peaks(one, sound, 50)
+            finally:
+                sound.close()
+
+    (clip, peaks), (other_clip, other_peaks) = anyio.run(ask, record), anyio.run(ask, other)
+    assert json.loads(other_peaks) == json.loads(peaks) | {"hit": other.hit, "hits": list(other.hits)}
+    lengths = [soundfile.info(io.BytesIO(one)).duration for one in (clip, other_clip)]
+    assert lengths[0] - lengths[1] == pytest.approx(0.1, abs=0.01)
+    assert anyio.run(ask, record) == (clip, peaks)
+    assert clip_name(record, 1.0) != clip_name(other, 1.0)
+    assert peaks_name(record, 50) != peaks_name(other, 50)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="the browser chromium is not installed")
