@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from index.answers.sound_files import SoundFile
 from index.catalogue import SoundRecord
-from model.errors import SoundError
+from model.errors import SoundError, SoundTooLargeError
 from model.excerpt import EXCERPT_VERSION, flac_excerpt
 from model.peaks import PEAKS_VERSION, peaks_of
 from model.stretches import FileFacts
@@ -61,7 +61,8 @@ class Excerpts:
     async def clip(self, record: SoundRecord, sound: SoundFile, hit: float) -> bytes:
         """The excerpt of a sound as FLAC around `hit`, in seconds, made from its file where it is not kept.
 
-        Raises ProblemError (503) where too many others wait, and LibraryError and OSError as `SoundFile.read` does.
+        Raises ProblemError where too many others wait (503) and where too much would have to be decoded (422), and
+        LibraryError and OSError as `SoundFile.read` does.
         """
 
         def make(content: io.BufferedReader, facts: FileFacts) -> bytes:
@@ -133,6 +134,8 @@ def _decoded(record: SoundRecord, sound: SoundFile, make: Callable[[io.BufferedR
         return make(io.BufferedReader(content), facts)
     except OSError as error:
         raise content.error or error from error
+    except SoundTooLargeError as error:
+        raise ProblemError(422, f"of this sound no such excerpt is made: {error}") from error
     except SoundError as error:  # it could be decoded when it was indexed
         raise content.error or _busy(f"the sound cannot be decoded: {error}", "not_playable") from error
 

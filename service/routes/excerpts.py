@@ -66,6 +66,8 @@ async def clip(
         raise ProblemError(
             422, f"there can be no hit at {hit:g} s: the sound lasts {record.seconds:g} s", "query.hit"
         )
+    # Of all the numbers that mean one moment one is made, and kept.
+    hit = round(hit, 3)
     headers = _headers(clip_name(record, hit))
     async with opened_sound(request.app, recommender.index, record) as sound:
         if has_it(request.headers, headers["ETag"]):

@@ -93,6 +93,8 @@ def test_each_hit_has_its_excerpt(client: httpx.Client, records: dict[str, Sound
         assert np.argmax(loud > 0.3 * loud.max()) / rate == pytest.approx(0.01, abs=0.015)
         assert loud.max() <= 1
         assert loud[-1] == 0
+        same = [client.get(f"/sounds/{record.id}/clip?hit={hit + less!r}") for less in (0.0, 0.0001, -0.0001)]
+        assert len({(one.headers["etag"], one.content) for one in same}) == 1
     main = client.get(f"/sounds/{record.id}/clip")
     assert main.content == client.get(f"/sounds/{record.id}/clip", params={"hit": record.hit}).content
 
@@ -264,6 +266,29 @@ def test_what_another_index_finds_in_a_sound_is_made_anew(struck: Library, recor
     assert anyio.run(ask, record) == (clip, peaks)
     assert clip_name(record, 1.0) != clip_name(other, 1.0)
     assert peaks_name(record, 50) != peaks_name(other, 50)
+
+
+def test_no_more_is_decoded_than_is_bearable(
+    struck: Library, records: dict[str, SoundRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.stretches.LONGEST_DECODED", 3.0)
+    regular = records["session.ogg"]
+    # Of another length than its stream declares, as an Ogg file with a gap: read from its beginning.
+    odd = replace(regular, seconds=regular.seconds + 1)
+
+    async def ask(record: SoundRecord, hit: float) -> bytes:
+        with SoundIndex.open(struck.index, struck.bundle) as index:
+            sound = index.audio(record)
+            try:
+                return await Excerpts().clip(record, sound, hit)
+            finally:
+                sound.close()
+
+    assert anyio.run(ask, odd, HITS[0])
+    assert anyio.run(ask, regular, HITS[-1])
+    with pytest.raises(ProblemError, match="at most 3 s are") as raised:
+        anyio.run(ask, odd, HITS[-1])
+    assert raised.value.status_code == 422
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="the browser chromium is not installed")
