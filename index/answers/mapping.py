@@ -14,7 +14,7 @@ from model.region import Grid
 def picture_map(
     model: str, index: SoundIndex, grid: Grid, places: Sequence[Seen], matches: Sequence[Matches]
 ) -> PictureMap:
-    """The map of a picture by the bundle with the id `model`: what is seen at its `places`, the `matches` of each."""
+    """The map of a picture by the bundle with the id `model`: what is seen at its `places`, and their `matches`."""
     numbers: dict[str, int] = {}
     sounds: list[MapSound] = []
     answered = []
