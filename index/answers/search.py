@@ -125,9 +125,10 @@ class SoundIndex:
 
         Raises ValueError for k below 1, for a diversity that is not from 0 to 1 and for an embedding of another
         size or with values that are not finite, and FilterError for a cursor that is none or of another question
-        and for feedback on a sound that there is not.
+        and for feedback on a sound that there is not. With a cursor such a sound is passed over: it was there when
+        the question was first asked, and an index taken over since has it no longer.
         """
-        query = Query(self._moved(embedding, feedback), shares, fit)
+        query = Query(self._moved(embedding, feedback, going_on=cursor is not None), shares, fit)
         asked_with = (tuple(asked), only or None, diversity or 0, feedback or None)
         question = question_of("search", self._spec.bundle_id, *asked_with)
         return self._page(query, question, k, only, diversity, cursor, feedback.less)
@@ -151,7 +152,7 @@ class SoundIndex:
         if record is None:
             raise FilterError(f"there is no sound {sound_id!r} in this index", "sound_id")
         embedding = self._store.vectors([VectorId(sound_id, _hit_number(record))])[0]
-        query = Query(self._moved(embedding, feedback))
+        query = Query(self._moved(embedding, feedback, going_on=cursor is not None))
         asked_with = (sound_id, only or None, diversity or 0, feedback or None)
         question = question_of("similar", self._spec.bundle_id, *asked_with)
         return self._page(query, question, k, only, diversity, cursor, (sound_id, *feedback.less))
@@ -213,23 +214,28 @@ class SoundIndex:
     ) -> None:
         self.close()
 
-    def _moved(self, embedding: Vectors, feedback: Feedback) -> Vectors:
-        """The embedding after the feedback. Raises FilterError for a sound that there is not."""
+    def _moved(self, embedding: Vectors, feedback: Feedback, *, going_on: bool) -> Vectors:
+        """The embedding after the feedback. Raises FilterError for a sound that there is not, unless `going_on`."""
         if not feedback:
             return embedding
         more, less = (
-            self._heard(embedding, ids, name) for ids, name in ((feedback.more, "more"), (feedback.less, "less"))
+            self._heard(embedding, ids, None if going_on else name)
+            for ids, name in ((feedback.more, "more"), (feedback.less, "less"))
         )
         return rocchio(embedding, more, less)
 
-    def _heard(self, embedding: Vectors, ids: Sequence[str], name: str) -> Vectors:
-        """The vectors `[n, d]` of sounds: of each that of the hit which is nearest to the embedding, as it was
-        played."""
+    def _heard(self, embedding: Vectors, ids: Sequence[str], name: str | None) -> Vectors:
+        """The vectors `[n, d]` of sounds: of each that of the hit which is nearest to the embedding.
+
+        Raises FilterError where there is no such sound, about the parameter `name`; without one it is left out.
+        """
         heard = [np.zeros((0, len(embedding)), np.float32)]
         for sound_id in ids:
             record = self.sound(sound_id)
-            if record is None:
+            if record is None and name is not None:
                 raise FilterError(f"there is no sound {sound_id!r} in this index", name)
+            if record is None:
+                continue
             vectors = self._store.vectors([VectorId(sound_id, hit) for hit in range(len(record.hits))])
             heard.append(vectors[np.argmax(np.einsum("hd,d->h", vectors, embedding))][None])
         return np.concatenate(heard)
