@@ -17,7 +17,7 @@ from index.answers.matches import Matches, matches_of
 from index.answers.sound_files import SAMPLE, SoundFile, SoundFiles
 from index.answers.store import NO_SHARES, Fit, Query, Ranking, VectorId, VectorStore
 from index.catalogue import Catalogue, Page, SoundRecord
-from index.catalogue.cursors import Cursor, Place, mark_of, question_of
+from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.filters import SoundFilter
 from index.generation import CATALOGUE, Generation, open_generation
 from index.nearest.vectors import VectorIndex, Vectors
@@ -259,7 +259,7 @@ class SoundIndex:
         matches = Matches(before=going_on.before)
         while True:
             place, left = going_on.place, k - len(matches)
-            after = None if place == Place() else place
+            after = None if place == RankPlace() else place
             block = self._store.search(query, BLOCK if strength else left, only, after, without)
             before = _places_of(going_on, block)
             order = _diversified(block, strength, left, before)
@@ -272,7 +272,7 @@ class SoundIndex:
                     return matches
                 (last,) = block.records([len(block) - 1])
                 passed = place.passed + len(block)
-                going_on = Cursor(question, Place.after(passed, float(block.values[-1]), last.path, last.id))
+                going_on = Cursor(question, RankPlace.after(passed, float(block.values[-1]), last.path, last.id))
             if len(matches) == k:
                 matches.next = str(going_on)
                 return matches

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.catalogue import SoundRecord
-from index.catalogue.cursors import Place
+from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
 from index.nearest.vectors import Vectors
 
@@ -130,7 +130,7 @@ class VectorStore(Protocol):
         query: Query,
         k: int,
         where: SoundFilter | None = None,
-        after: Place | None = None,
+        after: RankPlace | None = None,
         without: Sequence[str] = (),
     ) -> Ranking:
         """The first `k` sounds for a query, all where there are fewer.
