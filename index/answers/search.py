@@ -80,7 +80,8 @@ class SoundIndex:
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
                 f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
             )
-        return cls(generation, root.resolve(), catalogue, FileStore(catalogue, vectors))
+        store = FileStore(catalogue, vectors)  # the choice of an engine: there is one
+        return cls(generation, root.resolve(), catalogue, store)
 
     @property
     def id(self) -> str:
@@ -202,9 +203,8 @@ class SoundIndex:
         self._store.health()
 
     def close(self) -> None:
-        """Close the catalogue and the store of the vectors."""
+        """Close the store of the vectors, and with it the catalogue, which is the store's."""
         self._store.close()
-        self._catalogue.close()
 
     def __enter__(self) -> Self:
         return self
