@@ -16,8 +16,9 @@ The public interface, of which each name is imported when it is first used:
 >>> recommender.close()
 
 Also `Recommendation` (an answer), `PictureMap` (one about each place of a picture), `SoundFilter` (which sounds are
-asked for), `Region` (of a picture to ask about), `PictureLimits` (which pictures are accepted) and `ThudError`:
-what goes wrong through no fault of the program, with a message for a person.
+asked for), `Region` and `Spot` (a rectangle of a picture, and a square around a point of it, to ask about),
+`PictureLimits` (which pictures are accepted) and `ThudError`: what goes wrong through no fault of the program, with
+a message for a person.
 
 This is also the front of the command line, which imports a room when one of its commands is used.
 """
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from index.catalogue.filters import SoundFilter
     from model.bundle import Bundle
     from model.picture_format import PictureLimits
-    from model.region import Region
+    from model.region import Region, Spot
 
 __all__ = [
     "Bundle",
@@ -76,6 +77,7 @@ __all__ = [
     "Region",
     "SoundFilter",
     "SoundIndex",
+    "Spot",
     "ThudError",
     "__version__",
 ]
@@ -91,6 +93,7 @@ _PUBLIC = {
     "Region": "model.region",
     "SoundFilter": "index.catalogue.filters",
     "SoundIndex": "index.answers.search",
+    "Spot": "model.region",
 }
 """Where each public name is made."""
 

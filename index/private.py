@@ -118,8 +118,8 @@ def _copy(path: Path, record: FileRecord) -> Iterator[Path]:
 def _mapped(file: FileIO | BinaryIO) -> mmap.mmap:
     """The file, mapped. When nobody uses it any more, it is closed aside.
 
-    The last one who closes a file without a name takes it off the disk: 0.1 s of work for a million vectors, during
-    which mmap would let no other thread run Python.
+    The last one who closes a file without a name takes it off the disk, and meanwhile mmap would let no other
+    thread run Python: for how long is in docs/decisions/index.md.
     """
     mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # keeps a descriptor of its own
     last = os.dup(file.fileno())

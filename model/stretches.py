@@ -13,11 +13,14 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 import soundfile
 
-from model.errors import SoundError
+from model.errors import SoundError, SoundTooLargeError
 from model.sound import ForwardFile, Samples, declared_frames
 from model.sound_format.streams import SoundStream, only_stream, sound_streams
 
 T = TypeVar("T")
+
+LONGEST_DECODED = 600.0
+"""Seconds from the beginning of a file in which places cannot be found: later ones are not reached."""
 
 _BLOCK = 262_144
 # Of MPEG audio so many seconds more are examined than are asked for: its last frames may be needed by those before.
@@ -42,7 +45,7 @@ class Stretches:
     """Reads a sound file of `size` bytes forward, `until` this second at most; close it when done.
 
     `rate` (Hz) and `channels` are those of the file. Raises SoundError where it cannot be decoded, and OSError;
-    so does `read`.
+    so does `read`. Raises SoundTooLargeError where more than `LONGEST_DECODED` would have to be decoded.
     """
 
     def __init__(self, file: BinaryIO, size: int, facts: FileFacts, until: float) -> None:
@@ -61,6 +64,11 @@ class Stretches:
         # Of an MP3 only the beginning may have been given to the decoder, which declares another length then.
         known = facts.format == "MP3" or declared_frames(self._sound) == self.frames
         self._seeks = known and self._sound.finds_places
+        if not self._seeks and until > LONGEST_DECODED:
+            self.close()
+            raise SoundTooLargeError(
+                f"all of it would have to be decoded until {until:,.0f} s; at most {LONGEST_DECODED:,.0f} s are"
+            )
 
     def read(self, start: int, count: int) -> Samples:
         """Up to `count` samples `[n, channels]` from the sample `start` on, fewer only at the end.

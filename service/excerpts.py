@@ -1,5 +1,6 @@
 """What a page plays and draws of a sound: an excerpt around one hit, the peaks of its waveform. Both are small."""
 
+import hashlib
 import io
 import json
 import threading
@@ -10,9 +11,9 @@ import anyio.to_thread
 
 from index.answers.sound_files import SoundFile
 from index.catalogue import SoundRecord
-from model.errors import SoundError
-from model.excerpt import flac_excerpt
-from model.peaks import peaks_of
+from model.errors import SoundError, SoundTooLargeError
+from model.excerpt import EXCERPT_VERSION, flac_excerpt
+from model.peaks import PEAKS_VERSION, peaks_of
 from model.stretches import FileFacts
 from service.problems import ProblemError
 from service.sound_content import SoundContent
@@ -26,7 +27,25 @@ _PATIENCE_SECONDS = 10.0
 _RETRY_AFTER = 2
 _PEAK_DECIMALS = 5
 
-Key = tuple[str, str, float]
+_SAME = 0.005
+"""Seconds by which a hit may be named too early: answers round it."""
+
+
+def clip_name(record: SoundRecord, hit: float) -> str:
+    """What tells an excerpt from every other one, also after the index was replaced."""
+    return f"{record.id}.{_made_from(record)}.clip{EXCERPT_VERSION}.{hit!r}"
+
+
+def peaks_name(record: SoundRecord, count: int) -> str:
+    """What tells peaks from all others, also after the index was replaced."""
+    return f"{record.id}.{_made_from(record)}.peaks{PEAKS_VERSION}.{count}"
+
+
+def _made_from(record: SoundRecord) -> str:
+    """A hash of what the record says of the sound, in which another index may have found other hits: the id is that
+    of the content."""
+    said = (record.hit, record.hits, record.ends, record.seconds, record.peak, record.format, record.playable)
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:12]
 
 
 class Excerpts:
@@ -37,18 +56,19 @@ class Excerpts:
         self._making = anyio.CapacityLimiter(_THREADS)
         self._waiting = 0
         self._lock = threading.Lock()
-        self._kept: dict[Key, bytes] = {}
+        self._kept: dict[str, bytes] = {}
 
     async def clip(self, record: SoundRecord, sound: SoundFile, hit: float) -> bytes:
         """The excerpt of a sound as FLAC around `hit`, in seconds, made from its file where it is not kept.
 
-        Raises ProblemError (503) where too many others wait, and LibraryError and OSError as `SoundFile.read` does.
+        Raises ProblemError where too many others wait (503) and where too much would have to be decoded (422), and
+        LibraryError and OSError as `SoundFile.read` does.
         """
 
         def make(content: io.BufferedReader, facts: FileFacts) -> bytes:
             return flac_excerpt(content, sound.size, facts, hit, _end(record, hit))
 
-        return await self._made((record.id, "clip", hit), record, sound, make)
+        return await self._made(clip_name(record, hit), record, sound, make)
 
     async def peaks(self, record: SoundRecord, sound: SoundFile, count: int) -> bytes:
         """The JSON of `count` peaks and of the hits of a sound. Raises the same."""
@@ -63,11 +83,11 @@ class Excerpts:
             }
             return json.dumps(answer, separators=(",", ":")).encode()
 
-        return await self._made((record.id, "peaks", count), record, sound, make)
+        return await self._made(peaks_name(record, count), record, sound, make)
 
     async def _made(
         self,
-        key: Key,
+        key: str,
         record: SoundRecord,
         sound: SoundFile,
         make: Callable[[io.BufferedReader, FileFacts], bytes],
@@ -93,14 +113,14 @@ class Excerpts:
         finally:
             self._making.release()
 
-    def _known(self, key: Key) -> bytes | None:
+    def _known(self, key: str) -> bytes | None:
         with self._lock:
             kept = self._kept.pop(key, None)
             if kept is not None:
                 self._kept[key] = kept  # as the last that was used
             return kept
 
-    def _keep(self, key: Key, made: bytes) -> None:
+    def _keep(self, key: str, made: bytes) -> None:
         with self._lock:
             self._kept[key] = made
             while len(self._kept) > 1 and sum(map(len, self._kept.values())) > self._most_bytes:
@@ -114,6 +134,8 @@ def _decoded(record: SoundRecord, sound: SoundFile, make: Callable[[io.BufferedR
         return make(io.BufferedReader(content), facts)
     except OSError as error:
         raise content.error or error from error
+    except SoundTooLargeError as error:
+        raise ProblemError(422, f"of this sound no such excerpt is made: {error}") from error
     except SoundError as error:  # it could be decoded when it was indexed
         raise content.error or _busy(f"the sound cannot be decoded: {error}", "not_playable") from error
 
@@ -124,10 +146,6 @@ def _end(record: SoundRecord, hit: float) -> float:
     if begun and hit < begun[-1][1]:
         return begun[-1][1]
     return min([record.seconds, *(start for start in record.hits if start > hit)])
-
-
-_SAME = 0.005
-"""Seconds by which a hit may be named too early: answers round it."""
 
 
 def _busy(detail: str, reason: str) -> ProblemError:

@@ -83,7 +83,7 @@ class ServedRecommender:
 def _close_aside(recommender: Recommender) -> None:
     """Close it, and give back what it and opening another have left.
 
-    Not here: to take the copies of a large index off the disk is 0.1 s of work that no request should wait for.
+    Not here: no request should wait until the copies of a large index are off the disk (docs/decisions/index.md).
     """
 
     def close() -> None:

@@ -180,11 +180,13 @@ class PictureQueue:
         """Whole seconds in which the work that is inside now should be done."""
         return max(1, math.ceil(self._seconds * self._inside / self._threads))
 
-    def refusal(self) -> ProblemError:
-        """The problem for a request that finds no place."""
+    def refusal(self, cost: int) -> ProblemError:
+        """The problem for a piece of work for whose cost there is no room."""
+        most = self._threads + self.places
         return ProblemError(
             503,
-            f"the service is busy: {self.waiting} requests wait already; try again in {self.retry_after} s",
+            f"the service is busy: {self._inside} of {most} places are taken, and this takes {min(cost, most)}; "
+            f"try again in {self.retry_after} s",
             reason="queue_full",
             headers={"Retry-After": str(self.retry_after)},
         )
@@ -197,7 +199,7 @@ class PictureQueue:
         taken = min(cost, self._threads + self.places)
         with self._lock:
             if not self.fits(cost):
-                raise self.refusal()
+                raise self.refusal(cost)
             self._inside += taken
             self._pieces += 1
             self._changed(self.waiting, self.running)

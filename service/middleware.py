@@ -257,7 +257,7 @@ class Backpressure:
         """Refuse the request or pass it on."""
         cost = searches(scope)
         if cost and not self.queue.fits(cost):
-            refusal = self.queue.refusal()
+            refusal = self.queue.refusal(cost)
             scope.setdefault("state", {})["refused"] = refusal.reason
             await problem_response(503, refusal.detail, headers=refusal.headers)(scope, receive, send)
             return

@@ -228,7 +228,7 @@ def test_index_measures_runs_and_rates(tmp_path: Path) -> None:
 def test_swaps_measures_start_memory_and_every_swap(tmp_path: Path) -> None:
     write_labelled_files(tmp_path)
     out = tmp_path / "swaps.json"
-    small = ("--sounds", "300", "--swaps", "2", "--starts", "1", "--quiet-seconds", "0.4", "--requests", "8")
+    small = ("--sounds", "300", "--swaps", "2", "--starts", "1", "--quiet-seconds", "0", "--requests", "8")
     options = (*small, "--bundle", str(tmp_path / "bundle"), "--json", str(out))
     result = run("benchmarks.swaps", str(tmp_path), str(tmp_path / "work"), *options)
     found = json.loads(out.read_text())

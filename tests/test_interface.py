@@ -94,6 +94,7 @@ def test_the_public_names() -> None:
         "Region",
         "SoundFilter",
         "SoundIndex",
+        "Spot",
         "ThudError",
         "__version__",
     }
@@ -166,7 +167,7 @@ def test_what_is_answered(folder: Path, recommender: Recommender) -> None:
 
 def test_a_map_has_the_sounds_of_each_place(folder: Path, recommender: Recommender) -> None:
     found = recommender.map(folder / "photo.jpg", k=2)
-    assert (found.bundle, found.index, found.library) == (recommender.bundle.id, recommender.index.id, SOUNDS)
+    assert (found.model, found.index, found.library) == (recommender.bundle.id, recommender.index.id, SOUNDS)
     assert [len(place.sounds) for place in found.places] == [2] * (found.columns * found.rows)
     assert found.stages.network > 0
     for sound in found.sounds:

@@ -9,5 +9,6 @@ from model.bundle import Bundle as Bundle
 from model.errors import ThudError as ThudError
 from model.picture_format import PictureLimits as PictureLimits
 from model.region import Region as Region
+from model.region import Spot as Spot
 
 __version__: str

@@ -162,7 +162,10 @@ def print_tables(found: dict[str, Any]) -> None:
 @click.option("--swaps", default=20, show_default=True)
 @click.option("--starts", default=3, show_default=True, help="How often it is started.")
 @click.option(
-    "--quiet-seconds", default=6.0, show_default=True, help="Before each swap, the first of them left out."
+    "--quiet-seconds",
+    default=6.0,
+    show_default=True,
+    help="At least, before each swap, the first of them left out.",
 )
 @click.option("--requests", default=_FIRST_REQUESTS, show_default=True, help="Before memory is looked at.")
 @click.option("--json", "out", type=click.Path(path_type=Path))

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,8 @@ _LOOK_EVERY = 0.1
 _LONGEST_SWAP = 120.0
 _AFTER = 1.0
 """Seconds after the last worker has taken the index over that still count as the swap: the one before is closed."""
+_LEAST = 4
+"""Requests that are waited for with and without a swap, also on a slow machine: none would have no greatest."""
 _TIMEOUT = 60.0
 _TAKEN = re.compile(rb'^thud_swaps_total\{result="taken"\} (\d+)', re.MULTILINE)
 
@@ -129,9 +131,10 @@ async def swap_often(
     looking.close()
     for number in range(swaps):
         async with load.asking():
-            began = time.perf_counter()
-            await asyncio.sleep(quiet_seconds)
-            pointed = time.perf_counter()
+            await asyncio.sleep(quiet_seconds / 4)
+            settled = time.perf_counter()
+            await asyncio.sleep(quiet_seconds - quiet_seconds / 4)
+            pointed = await _enough(load.within, settled)
             _point_to(index.folder, index.ids[(number + 1) % 2])
             os.kill(server.process, signal.SIGHUP)
             while await _taken(looking) < taken + workers:
@@ -141,13 +144,22 @@ async def swap_often(
             taken += workers
             over = time.perf_counter()
             await asyncio.sleep(_AFTER)
-            ended = time.perf_counter()
-        found.without.append(load.within(began + quiet_seconds / 4, pointed))
+            ended = await _enough(load.beside, pointed)
+        found.without.append(load.within(settled, pointed))
         found.over.append(load.beside(pointed, ended))
         found.taking_over.append(over - pointed)
         found.memory.append(server.workers())
         looking.close()  # else the service may close it at the very moment at which it is asked again
     return found
+
+
+async def _enough(window: Callable[[float, float], Window], began: float) -> float:
+    """The moment at which the window that has begun then has some requests that were answered."""
+    while len(window(began, now := time.perf_counter()).milliseconds) < _LEAST:
+        if now - began > _LONGEST_SWAP:
+            raise SystemExit(f"the service did not answer {_LEAST} requests within {_LONGEST_SWAP:g} s")
+        await asyncio.sleep(_LOOK_EVERY)
+    return now
 
 
 def _point_to(folder: Path, identity: str) -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from index.answers.ranking import RankedRows, rank
 from index.answers.store import Numbers, Query, VectorId
 from index.catalogue import Catalogue, SoundRecord
-from index.catalogue.cursors import Place
+from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
 from index.nearest.vectors import VectorIndex, Vectors
 from model.errors import DamagedIndexError
@@ -70,7 +70,7 @@ class FileStore:
         query: Query,
         k: int,
         where: SoundFilter | None = None,
-        after: Place | None = None,
+        after: RankPlace | None = None,
         without: Sequence[str] = (),
     ) -> FileRanking:
         """See `VectorStore`. As far as `VectorIndex.search` is exact, so is this."""

@@ -12,9 +12,9 @@ from model.region import Grid
 
 
 def picture_map(
-    bundle: str, index: SoundIndex, grid: Grid, places: Sequence[Seen], matches: Sequence[Matches]
+    model: str, index: SoundIndex, grid: Grid, places: Sequence[Seen], matches: Sequence[Matches]
 ) -> PictureMap:
-    """The map of a picture by the bundle with this id: what is seen at its `places`, and the `matches` of each."""
+    """The map of a picture by the bundle with the id `model`: what is seen at its `places`, and their `matches`."""
     numbers: dict[str, int] = {}
     sounds: list[MapSound] = []
     answered = []
@@ -26,7 +26,7 @@ def picture_map(
         its = [numbers[match.record.id] for match in found]
         answered.append(Place(round(spot.x, 6), round(spot.y, 6), seen.recognised, _likeliest(seen), its))
     return PictureMap(
-        bundle=bundle,
+        model=model,
         index=index.id,
         library=len(index),
         columns=grid.columns,

@@ -87,7 +87,7 @@ class Place:
 class PictureMap:
     """What is at each place of a picture, and the sounds of all places."""
 
-    bundle: Annotated[str, Field(description="Id of the bundle that embedded the picture.")]
+    model: Annotated[str, Field(description="Id of the bundle that embedded the picture.")]
     index: Annotated[str, Field(description="Id of the index that was searched.")]
     library: Annotated[int, Field(description="Sounds in the library.")]
     columns: Annotated[int, Field(ge=1, description="Places from left to right.")]

@@ -17,7 +17,7 @@ from index.answers.matches import Matches, matches_of
 from index.answers.sound_files import SAMPLE, SoundFile, SoundFiles
 from index.answers.store import NO_SHARES, Fit, Query, Ranking, VectorId, VectorStore
 from index.catalogue import Catalogue, Page, SoundRecord
-from index.catalogue.cursors import Cursor, Place, mark_of, question_of
+from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.filters import SoundFilter
 from index.generation import CATALOGUE, Generation, open_generation
 from index.nearest.vectors import VectorIndex, Vectors
@@ -80,7 +80,8 @@ class SoundIndex:
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
                 f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
             )
-        return cls(generation, root.resolve(), catalogue, FileStore(catalogue, vectors))
+        store = FileStore(catalogue, vectors)  # the choice of an engine: there is one
+        return cls(generation, root.resolve(), catalogue, store)
 
     @property
     def id(self) -> str:
@@ -125,9 +126,10 @@ class SoundIndex:
 
         Raises ValueError for k below 1, for a diversity that is not from 0 to 1 and for an embedding of another
         size or with values that are not finite, and FilterError for a cursor that is none or of another question
-        and for feedback on a sound that there is not.
+        and for feedback on a sound that there is not. With a cursor such a sound is passed over: it was there when
+        the question was first asked, and an index taken over since has it no longer.
         """
-        query = Query(self._moved(embedding, feedback), shares, fit)
+        query = Query(self._moved(embedding, feedback, going_on=cursor is not None), shares, fit)
         asked_with = (tuple(asked), only or None, diversity or 0, feedback or None)
         question = question_of("search", self._spec.bundle_id, *asked_with)
         return self._page(query, question, k, only, diversity, cursor, feedback.less)
@@ -151,7 +153,7 @@ class SoundIndex:
         if record is None:
             raise FilterError(f"there is no sound {sound_id!r} in this index", "sound_id")
         embedding = self._store.vectors([VectorId(sound_id, _hit_number(record))])[0]
-        query = Query(self._moved(embedding, feedback))
+        query = Query(self._moved(embedding, feedback, going_on=cursor is not None))
         asked_with = (sound_id, only or None, diversity or 0, feedback or None)
         question = question_of("similar", self._spec.bundle_id, *asked_with)
         return self._page(query, question, k, only, diversity, cursor, (sound_id, *feedback.less))
@@ -205,9 +207,8 @@ class SoundIndex:
         self._store.health()
 
     def close(self) -> None:
-        """Close the catalogue and the store of the vectors."""
+        """Close the store of the vectors, and with it the catalogue, which is the store's."""
         self._store.close()
-        self._catalogue.close()
 
     def __enter__(self) -> Self:
         return self
@@ -217,23 +218,28 @@ class SoundIndex:
     ) -> None:
         self.close()
 
-    def _moved(self, embedding: Vectors, feedback: Feedback) -> Vectors:
-        """The embedding after the feedback. Raises FilterError for a sound that there is not."""
+    def _moved(self, embedding: Vectors, feedback: Feedback, *, going_on: bool) -> Vectors:
+        """The embedding after the feedback. Raises FilterError for a sound that there is not, unless `going_on`."""
         if not feedback:
             return embedding
         more, less = (
-            self._heard(embedding, ids, name) for ids, name in ((feedback.more, "more"), (feedback.less, "less"))
+            self._heard(embedding, ids, None if going_on else name)
+            for ids, name in ((feedback.more, "more"), (feedback.less, "less"))
         )
         return rocchio(embedding, more, less)
 
-    def _heard(self, embedding: Vectors, ids: Sequence[str], name: str) -> Vectors:
-        """The vectors `[n, d]` of sounds: of each that of the hit which is nearest to the embedding, as it was
-        played."""
+    def _heard(self, embedding: Vectors, ids: Sequence[str], name: str | None) -> Vectors:
+        """The vectors `[n, d]` of sounds: of each that of the hit which is nearest to the embedding.
+
+        Raises FilterError where there is no such sound, about the parameter `name`; without one it is left out.
+        """
         heard = [np.zeros((0, len(embedding)), np.float32)]
         for sound_id in ids:
             record = self.sound(sound_id)
-            if record is None:
+            if record is None and name is not None:
                 raise FilterError(f"there is no sound {sound_id!r} in this index", name)
+            if record is None:
+                continue
             vectors = self._store.vectors([VectorId(sound_id, hit) for hit in range(len(record.hits))])
             heard.append(vectors[np.argmax(np.einsum("hd,d->h", vectors, embedding))][None])
         return np.concatenate(heard)
@@ -257,7 +263,7 @@ class SoundIndex:
         matches = Matches(before=going_on.before)
         while True:
             place, left = going_on.place, k - len(matches)
-            after = None if place == Place() else place
+            after = None if place == RankPlace() else place
             block = self._store.search(query, BLOCK if strength else left, only, after, without)
             before = _places_of(going_on, block)
             order = _diversified(block, strength, left, before)
@@ -270,7 +276,7 @@ class SoundIndex:
                     return matches
                 (last,) = block.records([len(block) - 1])
                 passed = place.passed + len(block)
-                going_on = Cursor(question, Place.after(passed, float(block.values[-1]), last.path, last.id))
+                going_on = Cursor(question, RankPlace.after(passed, float(block.values[-1]), last.path, last.id))
             if len(matches) == k:
                 matches.next = str(going_on)
                 return matches

@@ -1,8 +1,12 @@
 """What holds the vectors of a library: the interface between all that answers and the engine that searches.
 
 An engine is a class with the methods of `VectorStore`. What crosses it are ids, values, vectors and records, never
-rows: those are of one generation on one machine. `index.answers.file_store` is the engine of an index's files.
-tests/index/test_store.py is what every engine must pass.
+rows: those are of one generation on one machine. One function crosses it too, `Query.fit`: how well a sound fits a
+picture is told by the bundle's heads, which no engine has. So the part of an engine that makes the order is in this
+process, and what it needs of each sound for that, the material's id and the embedding, must come to it.
+`index.answers.file_store` is the engine of an index's files. `SoundIndex.open` chooses the engine, no other place
+does, and gives it the catalogue, from which it has its records: the engine closes it. tests/index/test_store.py is
+what every engine must pass.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.catalogue import SoundRecord
-from index.catalogue.cursors import Place
+from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
 from index.nearest.vectors import Vectors
 
@@ -130,7 +134,7 @@ class VectorStore(Protocol):
         query: Query,
         k: int,
         where: SoundFilter | None = None,
-        after: Place | None = None,
+        after: RankPlace | None = None,
         without: Sequence[str] = (),
     ) -> Ranking:
         """The first `k` sounds for a query, all where there are fewer.
@@ -156,5 +160,5 @@ class VectorStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up what the store holds; once more does no harm."""
+        """Give up what the store holds, the catalogue too; once more does no harm."""
         ...

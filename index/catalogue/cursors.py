@@ -17,7 +17,7 @@ _LONGEST = 8_000  # 256 characters, each escaped, and the marks of 256 sounds fi
 
 
 @dataclass(frozen=True)
-class Place:
+class RankPlace:
     """A place in a ranking: after `passed` sounds, of which the last had this `value` (larger is better), this id
     (`sound`) and this `path`, of which at most `PATH_KEPT` characters are kept (`after`).
 
@@ -52,7 +52,7 @@ class Cursor:
     """
 
     question: str
-    place: Place = Place()
+    place: RankPlace = RankPlace()
     given: str = ""
 
     @property
@@ -94,7 +94,7 @@ class Cursor:
         counts = type(passed) is int and 0 <= passed < 2**31
         if not (texts and counts and (value is None or (type(value) is float and math.isfinite(value)))):
             raise ValueError
-        return cls(question, Place(passed, math.inf if value is None else value, path, sound), given)
+        return cls(question, RankPlace(passed, math.inf if value is None else value, path, sound), given)
 
 
 def mark_of(sound_id: str) -> str:

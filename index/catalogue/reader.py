@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.catalogue.connection import Connection
-from index.catalogue.cursors import Cursor, Place, mark_of, question_of
+from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.filters import SoundFilter
 from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row, listed
@@ -141,7 +141,7 @@ class Catalogue:
         found = self._database.fetch("SELECT row FROM sounds WHERE id = ?", sound_id)
         return int(found[0][0]) if found else None
 
-    def row_after(self, place: Place) -> int:
+    def row_after(self, place: RankPlace) -> int:
         """The first row after a place, also where its sound is gone: rows are in the order of paths."""
         if not place.cut:
             return self._row_after("path <= ?", place.path)
@@ -275,8 +275,8 @@ class Catalogue:
         return int(self._facets.first[-1]) + len(last.hits)
 
 
-def _after(sound: SoundRecord, value: float = math.inf) -> Place:
-    return Place.after(0, value, sound.path, sound.id)
+def _after(sound: SoundRecord, value: float = math.inf) -> RankPlace:
+    return RankPlace.after(0, value, sound.path, sound.id)
 
 
 def _check_limit(limit: int) -> None:

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
-from model.excerpt import EXCERPT_VERSION, LONGEST
-from model.peaks import PEAKS_VERSION
+from model.excerpt import LONGEST
+from service.excerpts import clip_name, peaks_name
 from service.problems import ProblemError, problem_responses
 from service.routes.audio import CACHED_FOR_A_DAY, has_it, opened_sound
 from service.routes.library import SoundId, record_of
@@ -66,7 +66,9 @@ async def clip(
         raise ProblemError(
             422, f"there can be no hit at {hit:g} s: the sound lasts {record.seconds:g} s", "query.hit"
         )
-    headers = _headers(f"{record.id}.clip{EXCERPT_VERSION}.{hit!r}")
+    # Of all the numbers that mean one moment one is made, and kept.
+    hit = round(hit, 3)
+    headers = _headers(clip_name(record, hit))
     async with opened_sound(request.app, recommender.index, record) as sound:
         if has_it(request.headers, headers["ETag"]):
             return Response(status_code=304, headers=headers)
@@ -87,7 +89,7 @@ async def peaks(
 ) -> Response:
     """Send the peaks."""
     record = await run_in_threadpool(record_of, recommender, sound_id)
-    headers = _headers(f"{record.id}.peaks{PEAKS_VERSION}.{asked.count}")
+    headers = _headers(peaks_name(record, asked.count))
     async with opened_sound(request.app, recommender.index, record) as sound:
         if has_it(request.headers, headers["ETag"]):
             return Response(status_code=304, headers=headers)

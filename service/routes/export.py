@@ -68,7 +68,8 @@ def export_router(settings: Settings) -> APIRouter:
         summary="Chosen sounds as a zip",
         description="The files of the sounds, ATTRIBUTION.txt with what their licences ask you to say, and "
         "sounds.csv with their records. Sounds whose files are gone or have changed are named in MISSING.txt; "
-        "how many are not there when it begins is part of its name. Where none is there, the answer is 410.",
+        "where some are missing when it begins, it is called `sounds, incomplete.zip`. Where none is there, the "
+        "answer is 410.",
         response_class=Response,
         responses=_ZIP | problem_responses(410, 422, 500, 503),
     )

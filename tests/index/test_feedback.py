@@ -1,5 +1,6 @@
 """What a person says of a picture and of its sounds moves the answer: `shows`, `more`, `less`."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -197,6 +198,29 @@ def test_all_the_same_with_pages_filters_and_diversity(recommender: Recommender,
     for other in ({"more": every[1:2]}, {"less": every[:1]}, {}, {"more": every[:1], "less": every[1:2]}):
         with pytest.raises(FilterError, match="another question"):
             recommender.recommend(picture, 3, cursor=first.next, **other)  # type: ignore[arg-type]
+
+
+def test_a_sound_that_has_gone_since_is_passed_over_on_the_next_page(
+    recommender: Recommender, picture: Path, tmp_path: Path
+) -> None:
+    every = ids_of(recommender)
+    asked = {"more": every[:2], "less": every[8:10], "diversity": 0.0}
+    first = recommender.recommend(picture, 3, **asked)  # type: ignore[arg-type]
+    shutil.copytree(recommender.index.root, tmp_path / "sounds")
+    for number in (0, 8):
+        record = recommender.index.sound(every[number])
+        assert record is not None
+        (tmp_path / "sounds" / record.path).unlink()
+    build_index(recommender.bundle, tmp_path / "sounds", tmp_path / "index")
+    with Recommender.open(recommender.bundle.folder, tmp_path / "index", threads=1) as smaller:
+        going_on = smaller.recommend(picture, 50, cursor=first.next, **asked)  # type: ignore[arg-type]
+        given_ids = {one.id for one in (*first.results, *going_on.results)}
+        assert given_ids >= set(every) - {every[0], every[8], every[9]}
+        assert not {every[8], every[9]} & given_ids
+        with pytest.raises(FilterError, match="there is no sound"):
+            smaller.recommend(picture, 3, **asked)  # type: ignore[arg-type]
+        of_a_sound = recommender.index.similar(every[1], 3, feedback=Feedback((every[0],)))
+        assert len(smaller.index.similar(every[1], 3, cursor=of_a_sound.next, feedback=Feedback((every[0],)))) == 3
 
 
 def test_like_a_sound_takes_feedback_too(recommender: Recommender) -> None:

@@ -9,7 +9,7 @@ import pytest
 from index.answers.file_store import FileStore
 from index.answers.store import Query, VectorId, VectorStore
 from index.catalogue import SoundRecord
-from index.catalogue.cursors import PATH_KEPT, Place
+from index.catalogue.cursors import PATH_KEPT, RankPlace
 from index.catalogue.filters import SoundFilter
 from index.nearest.vectors import VectorIndex, Vectors
 from model.errors import LibraryError
@@ -39,9 +39,9 @@ def made(request: pytest.FixtureRequest) -> MakeStore:
     return STORES[request.param]
 
 
-def after(found: list[tuple[SoundRecord, float]]) -> Place:
+def after(found: list[tuple[SoundRecord, float]]) -> RankPlace:
     record, value = found[-1]
-    return Place.after(len(found), value, record.path, record.id)
+    return RankPlace.after(len(found), value, record.path, record.id)
 
 
 @pytest.mark.parametrize("biased", [False, True])

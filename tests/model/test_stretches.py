@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from model.errors import SoundError
+from model.errors import SoundError, SoundTooLargeError
 from model.excerpt import BEFORE, LONGEST, MOST_BYTES, flac_excerpt
 from model.peaks import LOOKED_AT, peaks_of
 from model.sound import Samples, SoundBlocks, SoundLimits
-from model.stretches import FileFacts, Stretches
+from model.stretches import LONGEST_DECODED, FileFacts, Stretches
 
 RATE = 16_000
 SECONDS = 5
@@ -145,6 +145,17 @@ def test_of_a_long_file_little_is_read(kind: str, encoding: str) -> None:
     assert file.count < len(data) / 2 or kind == "OGG"  # of which pages are looked for
     struck = {int(hit / 3) for hit in hits}
     assert {part for part, peak in enumerate(peaks.tolist()) if peak > 0.3} == struck
+
+
+def test_of_a_long_file_without_places_not_all_is_decoded() -> None:
+    half = written(np.zeros((int(LONGEST_DECODED * 0.6) * 8000, 1), np.float32), 8000, "FLAC", "PCM_16")
+    data = half + half
+    facts = FileFacts(LONGEST_DECODED * 1.2, 1.0, "FLAC", playable=False)
+    assert flac_excerpt(io.BytesIO(data), len(data), facts, LONGEST_DECODED / 2, LONGEST_DECODED)
+    with pytest.raises(SoundTooLargeError, match="at most 600 s are"):
+        flac_excerpt(io.BytesIO(data), len(data), facts, LONGEST_DECODED + 1, facts.seconds)
+    with pytest.raises(SoundTooLargeError, match="until 720 s"):
+        peaks_of(io.BytesIO(data), len(data), facts, 20)
 
 
 def test_stretches_go_forward() -> None:

@@ -1,9 +1,11 @@
 """What a page plays and draws of a sound: short excerpts around a hit, and the peaks of its waveform."""
 
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from index.answers.search import SoundIndex
 from index.building.build import build_index
 from index.catalogue import SoundRecord
 from model.errors import LibraryError
-from service.excerpts import Excerpts
+from service.excerpts import Excerpts, clip_name, peaks_name
 from service.problems import ProblemError
 from tests.model.test_stretches import HITS, RATE, hits_of, written
 from tests.service.conftest import Library, Server, running
@@ -91,6 +93,8 @@ def test_each_hit_has_its_excerpt(client: httpx.Client, records: dict[str, Sound
         assert np.argmax(loud > 0.3 * loud.max()) / rate == pytest.approx(0.01, abs=0.015)
         assert loud.max() <= 1
         assert loud[-1] == 0
+        same = [client.get(f"/sounds/{record.id}/clip?hit={hit + less!r}") for less in (0.0, 0.0001, -0.0001)]
+        assert len({(one.headers["etag"], one.content) for one in same}) == 1
     main = client.get(f"/sounds/{record.id}/clip")
     assert main.content == client.get(f"/sounds/{record.id}/clip", params={"hit": record.hit}).content
 
@@ -237,6 +241,54 @@ def test_a_file_that_changes_while_it_is_decoded_is_gone(struck: Library, tmp_pa
 
     with pytest.raises(LibraryError, match="has changed"):
         anyio.run(one)
+
+
+def test_what_another_index_finds_in_a_sound_is_made_anew(struck: Library, records: dict[str, SoundRecord]) -> None:
+    record = records["session.wav"]
+    # The same content, in which another bundle has found its last two hits alone, which end earlier.
+    other = replace(
+        record, hit=record.hits[2], hits=record.hits[2:], ends=tuple(end - 0.1 for end in record.ends[2:])
+    )
+    excerpts = Excerpts()
+
+    async def ask(one: SoundRecord) -> tuple[bytes, bytes]:
+        with SoundIndex.open(struck.index, struck.bundle) as index:
+            sound = index.audio(record)
+            try:
+                return await excerpts.clip(one, sound, record.hits[2]), await excerpts.peaks(one, sound, 50)
+            finally:
+                sound.close()
+
+    (clip, peaks), (other_clip, other_peaks) = anyio.run(ask, record), anyio.run(ask, other)
+    assert json.loads(other_peaks) == json.loads(peaks) | {"hit": other.hit, "hits": list(other.hits)}
+    lengths = [soundfile.info(io.BytesIO(one)).duration for one in (clip, other_clip)]
+    assert lengths[0] - lengths[1] == pytest.approx(0.1, abs=0.01)
+    assert anyio.run(ask, record) == (clip, peaks)
+    assert clip_name(record, 1.0) != clip_name(other, 1.0)
+    assert peaks_name(record, 50) != peaks_name(other, 50)
+
+
+def test_no_more_is_decoded_than_is_bearable(
+    struck: Library, records: dict[str, SoundRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.stretches.LONGEST_DECODED", 3.0)
+    regular = records["session.ogg"]
+    # Of another length than its stream declares, as an Ogg file with a gap: read from its beginning.
+    odd = replace(regular, seconds=regular.seconds + 1)
+
+    async def ask(record: SoundRecord, hit: float) -> bytes:
+        with SoundIndex.open(struck.index, struck.bundle) as index:
+            sound = index.audio(record)
+            try:
+                return await Excerpts().clip(record, sound, hit)
+            finally:
+                sound.close()
+
+    assert anyio.run(ask, odd, HITS[0])
+    assert anyio.run(ask, regular, HITS[-1])
+    with pytest.raises(ProblemError, match="at most 3 s are") as raised:
+        anyio.run(ask, odd, HITS[-1])
+    assert raised.value.status_code == 422
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="the browser chromium is not installed")

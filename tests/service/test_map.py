@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from index.answers.picture_map import PictureMap
 from model.region import Grid
 from service.load import PictureQueue
+from service.problems import ProblemError
 from service.request import searches
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server, running
 from tests.service.test_app import started
@@ -80,6 +81,7 @@ def test_a_place_is_answered_as_its_region_is_alone(
     for place in found.places:
         asked = {"k": 5, "at": f"{place.x},{place.y}", "size": found.size}
         alone = seeing.post("/recommend", params=asked, files={"image": picture}).json()
+        assert (found.model, found.index, found.library) == (alone["model"], alone["index"], alone["library"])
         assert [found.sounds[number].id for number in place.sounds] == [one["id"] for one in alone["results"]]
         assert place.recognised == alone["recognised"]
         assert place.materials is not None
@@ -223,6 +225,8 @@ def test_the_queue_counts_what_costs_more() -> None:
     begun.wait(30)
     assert (queue.running, queue.waiting, queue.full) == (1, 0, False)
     assert (queue.fits(2), queue.fits(3)) == (True, False)
+    with pytest.raises(ProblemError, match="4 of 6 places are taken, and this takes 6; try again"):
+        queue.submit(lambda: None, 100)
     other = queue.submit(lambda: None, 2)
     assert (queue.running, queue.waiting, queue.full) == (1, 1, True)
     release.set()

@@ -78,7 +78,7 @@ def test_a_full_queue_refuses_all_the_others(library: Library) -> None:
 
     assert len(seen) == 2
     for answer in refused:
-        check_problem(answer, 503, "1 requests wait already", "try again")
+        check_problem(answer, 503, "2 of 2 places are taken, and this takes 1", "try again")
         assert int(answer.headers["retry-after"]) >= 1
 
 

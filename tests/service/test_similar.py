@@ -199,7 +199,7 @@ def test_sounds_and_pictures_wait_in_one_queue(library: Library, encode: Encode,
 
     *refused, livez, listed, audio, first = asyncio.run(ask())
     for answer in refused:
-        check_problem(answer, 503, "0 requests wait already")
+        check_problem(answer, 503, "1 of 1 places are taken, and this takes 1")
         assert int(answer.headers["retry-after"]) >= 1
     assert {one.status_code for one in (livez, listed, audio, first)} == {200}
 

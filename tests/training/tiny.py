@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from click.testing import CliRunner, Result
 
+from thud import cli
 from training.data.dataset import Dataset
 from training.loop.checkpoint import Checkpoint
 from training.loop.fit import fit
 from training.loop.fit_options import FitOptions
 from training.systems.recipe import Recipe
-from training.train_commands import train as train_command
 
 CPU = torch.device("cpu")
 SHUFFLENET = {"image_network": "shufflenet_v2_x0_5", "sound_network": "shufflenet_v2_x0_5"}
@@ -84,8 +84,8 @@ def train(dataset: Dataset, chosen: Recipe, run: Path, say: Any = lambda _: None
 
 def command(dataset: Dataset, run: Path, *options: object) -> Result:
     """`thud train` in this process, on the CPU."""
-    arguments = [dataset.folder, run, "--device", "cpu", *options]
-    return CliRunner().invoke(train_command, [str(argument) for argument in arguments])
+    arguments = ["train", dataset.folder, run, "--device", "cpu", *options]
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def weights(checkpoint: Checkpoint) -> dict[str, bytes]:

@@ -96,8 +96,8 @@ def test_interrupted_it_says_how_to_go_on(
 
     monkeypatch.setattr(fit_module.Trainer, "_validate", interrupted)
     result = command(dataset, tmp_path / "run", "--recipe", file)
-    assert result.exit_code == 1
-    assert "interrupted; the same command goes on after the last finished epoch" in result.output
+    assert result.exit_code == 130
+    assert "thud: interrupted; run the same command again to go on from here" in result.output
     assert load_checkpoint(tmp_path / "run").epoch == 1
 
 
