@@ -131,7 +131,8 @@ def main(data: Path, work: Path, pictures: int, seed: int, file: Path | None) ->
             measured[group.name] = told(found, teller, composed, VARIANTS, MAPS, recipe.picture.size)
     if not measured:
         raise click.ClickException(f"{data} has no group with photographs of several materials to compose")
-    result = lines(measured, {one.name: one.runs for one in (*VARIANTS, *MAPS)})
+    runs = {one.name: one.runs for one in VARIANTS} | {one.name: one.runs for one in MAPS}
+    result = lines(measured, runs)
     print(f"{machine()}\n\n{table(result)}")
     if file is not None:
         saved: dict[str, Any] = {

@@ -64,8 +64,9 @@ def told(
 ) -> Told:
     """Measure all variants and maps on the pictures of one group."""
     number, layouts, whole = [], [], []
-    middle: dict[str, list[bool]] = {one.name: [] for one in (*variants, *maps)}
-    anywhere: dict[str, list[bool]] = {one.name: [] for one in (*variants, *maps) if one.anywhere}
+    every: list[Variant | CellMap] = [*variants, *maps]
+    middle: dict[str, list[bool]] = {one.name: [] for one in every}
+    anywhere: dict[str, list[bool]] = {one.name: [] for one in every if one.anywhere}
     alone = teller.embed(data.picture_features)
     with progress("composed pictures", len(pictures), "picture") as bar:
         for count, picture in enumerate(pictures):
@@ -114,7 +115,7 @@ def _features(data: PictureData, picture: Composed, regions: list[Region], size:
     side = min(min(region.width, region.height) for region in regions)
     pixels = picture_arrays(picture.data, size, "crop", PictureLimits(), side, lambda width, height: regions)
     with torch.inference_mode():
-        parts = torch.from_numpy(np.stack(pixels)).split(_BATCH)
+        parts = torch.split(torch.from_numpy(np.stack(pixels)), _BATCH)
         return torch.cat([data.picture_network(part) for part in parts])
 
 

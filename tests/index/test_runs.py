@@ -18,6 +18,7 @@ import index.building.look
 import index.building.reading
 import index.building.records
 import index.building.run
+import index.library.facts
 from index.building.build import build_index, change_index
 from index.building.cache import CACHE_FILE, IndexCache
 from index.building.content import tags_version
@@ -190,7 +191,7 @@ def test_a_run_makes_each_record_once_and_asks_its_cache_for_many_at_a_time(
     strike(tmp_path / "sounds/99.wav", 2000, seconds=0.1)
     made: list[str] = []
     asked: list[int] = []
-    facts_of, contents = index.building.records.facts_of, IndexCache.contents
+    facts_of, contents = index.library.facts.facts_of, IndexCache.contents
 
     def noted(sound: Any, tags: Any) -> Any:
         made.append(sound.path)

@@ -75,18 +75,19 @@ def test_a_place_is_answered_as_its_region_is_alone(
     picture = encode("PNG", size=size)
     found = mapped(seeing, picture, k=5)
 
-    assert [(place.x, place.y) for place in found.places] == [
-        (pytest.approx(spot.x, abs=1e-6), pytest.approx(spot.y, abs=1e-6)) for spot in Grid.of(*size).places
-    ]
+    spots = Grid.of(*size).places
+    assert [place.x for place in found.places] == pytest.approx([spot.x for spot in spots], abs=1e-6)
+    assert [place.y for place in found.places] == pytest.approx([spot.y for spot in spots], abs=1e-6)
     for place in found.places:
-        asked = {"k": 5, "at": f"{place.x},{place.y}", "size": found.size}
+        asked: dict[str, str | float] = {"k": 5, "at": f"{place.x},{place.y}", "size": found.size}
         alone = seeing.post("/recommend", params=asked, files={"image": picture}).json()
         assert (found.model, found.index, found.library) == (alone["model"], alone["index"], alone["library"])
         assert [found.sounds[number].id for number in place.sounds] == [one["id"] for one in alone["results"]]
         assert place.recognised == alone["recognised"]
         assert place.materials is not None
         for told, other in zip(place.materials, alone["materials"], strict=False):
-            assert (told.name, told.probability) == (other["name"], pytest.approx(other["probability"], abs=1e-4))
+            assert told.name == other["name"]
+            assert told.probability == pytest.approx(other["probability"], abs=1e-4)
 
 
 def test_the_places_of_a_picture_differ(client: httpx.Client) -> None:
