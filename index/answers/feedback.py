@@ -29,8 +29,8 @@ MOST_JUDGED = 20
 class Feedback:
     """Ids of sounds of which `more` is wanted, and of which `less`; sorted, each once.
 
-    The query is moved by both (`rocchio`): of a sound with several hits by the one that is nearest to it, because
-    that is the one which was played. Those of `less` are not among the answers. Raises FilterError where one is in
+    The query is moved by both (`rocchio`): of a sound with several hits by the one that is nearest to it, which is
+    most likely the one that was played. Those of `less` are not among the answers. Raises FilterError where one is in
     both, or where there are too many.
     """
 
