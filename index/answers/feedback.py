@@ -30,8 +30,8 @@ class Feedback:
     """Ids of sounds of which `more` is wanted, and of which `less`; sorted, each once.
 
     The query is moved by both (`rocchio`): of a sound with several hits by the one that is nearest to it, which is
-    most likely the one that was played. Those of `less` are not among the answers. Raises FilterError where one is in
-    both, or where there are too many.
+    most likely the one that was played. Those of `less` are not among the answers. Raises FilterError where one is
+    in both, or where there are too many.
     """
 
     more: tuple[str, ...] = ()
