@@ -40,6 +40,11 @@ def run_aside(work: Callable[[], object]) -> None:
         work()
 
 
+def no_thread_left(error: RuntimeError) -> bool:
+    """Whether the system had no thread to give: Python raises no MemoryError then, and only its words say so."""
+    return str(error) == "can't start new thread"
+
+
 def give_memory_back() -> None:
     """Give the system what was freed and kept for later. Does nothing with other C libraries than glibc."""
     with suppress(OSError, AttributeError):

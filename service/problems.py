@@ -23,6 +23,7 @@ from model.errors import (
     SoundFormatError,
     SoundTooLargeError,
 )
+from model.threads import no_thread_left
 from service.request import request_id
 
 _log = logging.getLogger("thud")
@@ -220,8 +221,7 @@ async def _no_memory(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _no_thread(request: Request, error: Exception) -> JSONResponse:
-    # Where there is no memory for a thread, Python raises no MemoryError, and only these words say so.
-    if str(error) != "can't start new thread":
+    if not isinstance(error, RuntimeError) or not no_thread_left(error):
         raise error
     return await _no_memory(request, error)
 

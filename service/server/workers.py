@@ -23,6 +23,7 @@ from multiprocessing.resource_tracker import ensure_running
 from tempfile import TemporaryDirectory
 
 from model.errors import ThudError
+from model.threads import no_thread_left
 from service.environment import METRICS_FOLDER
 from service.logs import line_writer, start_logging
 from service.server.signals import early_signals, held_back
@@ -223,9 +224,11 @@ def _serve(settings: Settings, listener: socket.socket, folder: str | None, pipe
     try:
         with listener:
             serve(settings, listener, lambda precision: pipe.send((precision, None)), signals, pipe.fileno())
-    except (ThudError, OSError) as error:
+    except (ThudError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not no_thread_left(error):
+            raise
         with suppress(BrokenPipeError):  # nobody reads it any more, and that may be the error
-            pipe.send(("", str(error)))
+            pipe.send(("", str(error) or "there is not enough memory"))
         sys.exit(1)
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -125,6 +126,31 @@ def test_workers_that_cannot_start_end_in_one_line(library: Library, tmp_path: P
 
     flags = ["--workers", "2", "--port", "0", "--bundle", str(other.folder), "--index", str(library.index)]
     check_refusal(serve(*flags), other.id)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "there is not enough memory"),
+        (MemoryError("no memory for 2 threads"), "no memory for 2 threads"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
+    ],
+    ids=["memory", "threads", "thread"],
+)
+def test_no_memory_to_start_with_is_told(
+    library: Library, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("service.server.process.serve", fails)
+    monkeypatch.setattr(workers, "early_signals", lambda: None)  # they are the tests' own
+    settings = Settings(bundle=library.bundle.folder, index=library.index)
+    told, pipe = Pipe(duplex=False)
+    with told, pipe, socket.create_server(("127.0.0.1", 0)) as listener:
+        with pytest.raises(SystemExit, match="1"):
+            workers._serve(settings, listener, None, pipe)
+        assert told.recv() == ("", words)
 
 
 def test_the_reason_of_a_worker_that_cannot_start_again_is_told(tmp_path: Path) -> None:
