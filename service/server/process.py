@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import metadata
 from types import FrameType
@@ -43,7 +43,7 @@ NEEDED: dict[type, tuple[str, ...]] = {
         *("on_response_complete", "shutdown", "timeout_keep_alive_handler"),
         *("_start_asgi_task", "_unset_keepalive_if_required"),
     ),
-    uvicorn.Server: ("startup", "shutdown", "handle_exit", "capture_signals"),
+    uvicorn.Server: ("startup", "main_loop", "on_tick", "shutdown", "handle_exit", "capture_signals"),
 }
 """The methods of uvicorn that are overridden here or called, which no version promises to have."""
 
@@ -99,6 +99,7 @@ def keep_freed_memory(threads: int) -> None:
 _SWITCH_SECONDS = 0.0001
 """How long a thread may keep Python to itself while another waits for it. Python's own 5 ms are a third of a
 picture's time: a thread that is back from the network would stand still for them while the event loop works."""
+_DATE_SECONDS = 1.0
 _OTHER_FILES = 256
 """Files that may be open besides the connections: audio that is sent, the index, the log."""
 
@@ -208,6 +209,7 @@ class _Server(uvicorn.Server):
         self.app = app
         self._settings = settings
         self._started = started
+        self._told_to_stop = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -216,6 +218,12 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         self._started(state_of(self.app).served.recommender.towers.precision)
+
+    async def main_loop(self) -> None:
+        """Set the date of answers each second, until told to stop; uvicorn's own looks ten times a second for that."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told_to_stop.wait(), _DATE_SECONDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Become unready, then stop accepting, then finish what is under way."""
@@ -232,10 +240,12 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop. A second signal changes nothing: the supervisor and this process often get both."""
         self.should_exit = True
+        asyncio.get_running_loop().call_soon_threadsafe(self._told_to_stop.set)  # the loop may be asleep
 
     def stop(self) -> None:
         """Stop as a signal would."""
         self.should_exit = True
+        self._told_to_stop.set()
 
     async def _accept_the_rest(self, listener: socket.socket) -> None:
         """Take the connections that the kernel has made and nobody has accepted; closing would break them off."""

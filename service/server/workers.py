@@ -33,6 +33,7 @@ _log = logging.getLogger("thud")
 
 _spawn = multiprocessing.get_context("spawn")
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TICK_SECONDS = 0.2
 _LONGEST_PAUSE = 30.0
 _STABLE_SECONDS = 60.0
@@ -120,12 +121,12 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
     WorkerError where one cannot start at first.
     """
     start_logging(as_json=settings.log_format == "json")
-    received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: received.append(number))
     # One worker alone keeps its numbers to itself.
     several = settings.workers > 1
-    with TemporaryDirectory(prefix="thud-metrics-") if several else nullcontext() as folder:
+    with (
+        _caught() as (received, caught),
+        TemporaryDirectory(prefix="thud-metrics-") if several else nullcontext() as folder,
+    ):
         workers: list[_Worker] = []
         try:
             try:
@@ -135,7 +136,7 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
                 raise WorkerError(f"a worker process could not be started: {error}") from error
             announced = False
             while True:
-                wait([worker.process.sentinel for worker in workers if not worker.again_at], _TICK_SECONDS)
+                _wait_for_news(workers, caught)
                 # Looked at before the workers: whoever stops the whole group of processes stops them too.
                 if {signal.SIGTERM, signal.SIGINT} & set(received):
                     break
@@ -149,9 +150,41 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
         finally:
             listener.close()
             _stop(workers, settings.longest_stop_seconds, received)
-            # Python takes its own handlers away as it ends, and would die of a signal that comes late.
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _caught() -> Iterator[tuple[list[int], int]]:
+    """The signals that have come, in their order, and a descriptor that can be read when one has; ignored afterwards."""
+    received: list[int] = []
+    caught, wakes = os.pipe()
+    os.set_blocking(caught, False)
+    os.set_blocking(wakes, False)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    try:
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, frame: received.append(number))
+        yield received, caught
+    finally:
+        # Python takes its own handlers away as it ends, and would die of a signal that comes late.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        os.close(caught)
+        os.close(wakes)
+
+
+def _wait_for_news(workers: list[_Worker], caught: int) -> None:
+    """Sleep until a worker reports or dies, a signal comes, or it is time to start a worker again.
+
+    Without a time limit where none is needed: a service that nobody asks costs nothing here.
+    """
+    running = [worker for worker in workers if not worker.again_at]
+    awaited = [worker.pipe for worker in running if not worker.ready and worker.reason is None]
+    planned = [worker.again_at for worker in workers if worker.again_at]
+    seconds = max(0.0, min(planned) - time.monotonic()) if planned else None
+    wait([caught, *awaited, *(worker.process.sentinel for worker in running)], seconds)
+    with suppress(BlockingIOError):
+        os.read(caught, 2**12)
 
 
 def _check(workers: list[_Worker], folder: str | None, *, first: bool) -> None:

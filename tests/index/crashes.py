@@ -1,10 +1,8 @@
 """Indexing runs in processes of their own, which are killed at a step or at a moment.
 
-They are forked from a process that does nothing else and has imported and read all that a run needs. To fork the
-tests' own process takes longer than a run: it has imported what all other tests need.
+They are forked (see forks.py) from a process that has read all that a run needs.
 """
 
-import multiprocessing
 import os
 import resource
 import shutil
@@ -27,6 +25,7 @@ from index.building.lock import only_writer
 from index.library.names import read_name
 from model.bundle import Bundle
 from model.objects import objects_named
+from tests.index.forks import context
 
 MOST_SECONDS = 120
 """A process that is not killed ends within this time."""
@@ -57,8 +56,6 @@ STEPS: dict[str, tuple[Any, str]] = {
 }
 """Each step of a run, and the function that does it: the process is killed before it and after it."""
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
 # The tables of words, read here once for all runs.
 objects_named("metal/pan.wav")
 read_name("metal/pan.wav")
@@ -117,8 +114,8 @@ def exit_code(work: Work, after: float | None = None) -> int:
 
     It is killed `after` so many seconds from when the work begins.
     """
-    began, beginning = _context.Pipe(duplex=False)
-    process = _context.Process(target=_do, args=(work, beginning))
+    began, beginning = context.Pipe(duplex=False)
+    process = context.Process(target=_do, args=(work, beginning))
     process.start()
     beginning.close()
     with began:
@@ -131,8 +128,8 @@ def exit_code(work: Work, after: float | None = None) -> int:
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Have another process hold the index, as a run does."""
-    began, beginning = _context.Pipe(duplex=False)
-    process = _context.Process(target=_hold, args=(folder, beginning))
+    began, beginning = context.Pipe(duplex=False)
+    process = context.Process(target=_hold, args=(folder, beginning))
     process.start()
     try:
         with began, beginning:

@@ -91,6 +91,25 @@ def test_one_worker_alone_is_replaced_too(library: Library, encode: Encode) -> N
             assert f"worker {one} ended with {status} and is replaced" in server.said()
 
 
+def pauses(process: int) -> int:
+    """How often the process's threads have gone to sleep."""
+    statuses = [file.read_text() for file in Path(f"/proc/{process}/task").glob("*/status")]
+    return sum(int(status.split("voluntary_ctxt_switches:")[1].split()[0]) for status in statuses)
+
+
+def test_a_service_that_nobody_asks_sleeps(library: Library) -> None:
+    with running(library, "--watch-seconds", "0") as server:
+        date = httpx.get(f"{server.url}/livez").headers["date"]
+        time.sleep(1)
+        both = (server.process.pid, server.worker)
+        before = [pauses(process) for process in both]
+        time.sleep(4)
+        supervisor, worker = (pauses(process) - count for process, count in zip(both, before, strict=True))
+        assert supervisor == 0
+        assert worker <= 4 * 3  # it sets the date of its answers each second
+        assert httpx.get(f"{server.url}/livez").headers["date"] > date
+
+
 def test_workers_that_die_again_and_again_are_replaced_ever_later(library: Library) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         worker = workers._Worker(Settings(bundle=library.bundle.folder, index=library.index), listener, None)
