@@ -18,8 +18,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Hundreds of runs are killed, and each waits for the disk some twenty times: where the system has a folder in memory
-# that is large enough, an indexing run takes a fiftieth of the time.
+# Hundreds of runs are killed, and each waits for the disk some twenty times: where the system has a folder in
+# memory that is large enough, an indexing run takes a fiftieth of the time.
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 2**33
 if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES:

@@ -154,7 +154,7 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
 
 @contextmanager
 def _caught() -> Iterator[tuple[list[int], int]]:
-    """The signals that have come, in their order, and a descriptor that can be read when one has; ignored afterwards."""
+    """The signals that have come, in order, and a descriptor that can be read when one has; ignored afterwards."""
     received: list[int] = []
     caught, wakes = os.pipe()
     os.set_blocking(caught, False)

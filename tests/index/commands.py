@@ -22,7 +22,7 @@ for _name in ("onnxruntime", "index.answers.recommender", "index.commands.answer
 
 
 def thud(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run `thud` to its end in a process of its own: forked, and a Python of its own where `environment` is given."""
+    """Run `thud` in a process of its own: a forked one, or a new Python where `environment` is given."""
     command = [*THUD, *map(str, arguments)]
     if environment:
         return subprocess.run(
@@ -53,8 +53,8 @@ def _run(folder: Path, words: list[str], environment: dict[str, str], here: Path
     """`thud` with the files 0, 1 and 2 of the folder as its standard streams."""
     for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_CREAT)):
         os.dup2(os.open(folder / str(number), flags), number)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(here)
