@@ -1,5 +1,6 @@
 """Fixtures for every room."""
 
+import gc
 import os
 import shutil
 import signal
@@ -25,6 +26,12 @@ _MEMORY_BYTES = 2**33
 if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES:
     os.environ["TMPDIR"] = str(_MEMORY)
     tempfile.tempdir = None  # it is asked for anew
+
+
+def pytest_collection_finish() -> None:
+    """Look no more for garbage among what was imported: with torch that is a million objects each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -171,7 +171,7 @@ def test_stopping_is_clean_and_starting_again_works(site: Site) -> None:
     site.compose("stop")
     assert site.inspect("proxy", "{{.State.ExitCode}}") == "0"
     site.compose("up", "--detach", "--wait")
-    assert httpx.get(f"{site.url}/readyz").status_code == 200
+    assert httpx.get(f"{site.url}/readyz", timeout=60).status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +205,6 @@ def test_mounted_folders_replace_the_demo(own_site: Site, own_bundle: Bundle) ->
     ).json()
     assert answer["model"] == own_bundle.id
     assert answer["library"] == answer["returned"] == 3
-    sound = httpx.get(own_site.url + answer["results"][0]["url"])
+    sound = httpx.get(own_site.url + answer["results"][0]["url"], timeout=60)
     assert sound.status_code == 200
     assert sound.content in {file.read_bytes() for file in (own_bundle.folder.parent / "sounds").iterdir()}

@@ -80,7 +80,7 @@ def test_the_proxy_refuses_with_the_words_of_the_service() -> None:
             raise AssertionError("the limit let the request through")
 
         transport = httpx.ASGITransport(BodyLimit(app, LIMIT))
-        async with httpx.AsyncClient(transport=transport, base_url="http://thud") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://thud", timeout=60) as client:
             return await client.post("/recommend", headers={"Content-Length": str(LIMIT + 1)})
 
     response = anyio.run(refusal)

@@ -85,7 +85,7 @@ def test_index_recommend_and_serve_with_workers(folder: Path) -> None:
             assert found is not None, said
             picture = (folder / "photo.jpg").read_bytes()
             headers = {"Content-Type": "image/jpeg"}
-            answer = httpx.post(f"{found[0]}/recommend?k=2", content=picture, headers=headers)
+            answer = httpx.post(f"{found[0]}/recommend?k=2", content=picture, headers=headers, timeout=60)
             assert [result["id"] for result in answer.json()["results"]] == [result["id"] for result in wanted]
         finally:
             server.send_signal(signal.SIGTERM)

@@ -130,7 +130,10 @@ def test_the_page_may_load_nothing_from_elsewhere(client: httpx.Client) -> None:
 
 
 def test_under_a_prefix(library: Library, encode: Encode) -> None:
-    with running(library, "--root-path", "/thud") as server, httpx.Client(base_url=server.url) as client:
+    with (
+        running(library, "--root-path", "/thud") as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
         # A reverse proxy may take the prefix away or leave it.
         for prefix in ("", "/thud"):
             answer = client.post(f"{prefix}/recommend?k=1", files={"image": encode()}).json()

@@ -126,7 +126,7 @@ def test_an_answer_to_what_was_sent_ahead_is_not_cut_as_idle(library: Library, e
         connection.sendall(LIVEZ + upload(len(picture)) + picture[:100])
         assert read_answer(connection)[0] == 200
         # It gives way to no other, and its body may take longer than a head.
-        check_problem(httpx.get(f"{server.url}/sounds"), 503, "connections")
+        check_problem(httpx.get(f"{server.url}/sounds", timeout=60), 503, "connections")
         time.sleep(1)
         connection.sendall(picture[100:])
         status, body = read_answer(connection)
@@ -142,7 +142,7 @@ def test_the_head_of_a_further_request_does_not_cut_the_answer(library: Library,
         connection.sendall(upload(len(picture)) + picture + b"GET /livez HTTP/1.1\r\nHo")
         while not state_of(app).queue.waiting:
             time.sleep(0.01)
-        check_problem(httpx.get(f"http://127.0.0.1:{address[1]}/sounds"), 503, "connections")
+        check_problem(httpx.get(f"http://127.0.0.1:{address[1]}/sounds", timeout=60), 503, "connections")
         go_on.set()
         assert read_answer(connection)[0] == 200
         connection.sendall(b"st: x\r\n\r\n")
@@ -269,7 +269,7 @@ def test_whoever_is_one_too_many_reads_it_too(library: Library) -> None:
         busy.sendall(b"nonsense!")
         assert read_answer(busy)[0] == 415
         # Those that were turned away take no place.
-        check_problem(httpx.post(f"{server.url}/recommend", content=b"nonsense"), 415)
+        check_problem(httpx.post(f"{server.url}/recommend", content=b"nonsense", timeout=60), 415)
 
 
 def test_what_a_full_queue_refuses_is_not_counted_as_asked(library: Library, encode: Encode) -> None:
@@ -298,7 +298,7 @@ def test_the_end_of_an_answer_does_not_wait_for_ever(library: Library, last: byt
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n" + last + b"\r\n")
         time.sleep(3)
         received = 0
-        assert len(httpx.get(f"http://{address[0]}:{address[1]}/openapi.json").content) > 20_000
+        assert len(httpx.get(f"http://{address[0]}:{address[1]}/openapi.json", timeout=60).content) > 20_000
         with pytest.raises(ConnectionResetError):
             while piece := connection.recv(65536):
                 received += len(piece)

@@ -242,5 +242,5 @@ def test_sounds_that_are_away(own: httpx.Client, labelled: Library) -> None:
 def test_a_key_is_wanted(labelled: Library) -> None:
     with running(labelled, env={"THUD_API_KEYS": KEY}) as server:
         for path in ("/sounds.zip", "/sounds.csv", "/sounds.json", "/sounds/00000000000000000000/similar"):
-            check_problem(httpx.get(server.url + path), 401)
-        check_problem(httpx.post(f"{server.url}/similar", content=b"x"), 401)
+            check_problem(httpx.get(server.url + path, timeout=60), 401)
+        check_problem(httpx.post(f"{server.url}/similar", content=b"x", timeout=60), 401)

@@ -148,7 +148,10 @@ def test_a_bundle_and_its_index_are_taken_over_together(
 
 
 def test_a_hangup_looks_at_once(own: Library) -> None:
-    with running(own, "--watch-seconds", "0", says=True) as server, httpx.Client(base_url=server.url) as client:
+    with (
+        running(own, "--watch-seconds", "0", says=True) as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
         after = more_sounds(own)
         assert client.get("/readyz").json()["index"] != after
         server.process.send_signal(signal.SIGHUP)
@@ -271,7 +274,10 @@ def test_an_index_that_was_replaced_is_given_back(own: Library) -> None:
 
 
 def test_what_may_pass_is_tried_again_where_nothing_is_watched(own: Library) -> None:
-    with running(own, "--watch-seconds", "0", says=True) as server, httpx.Client(base_url=server.url) as client:
+    with (
+        running(own, "--watch-seconds", "0", says=True) as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
         elsewhere = own.sounds.with_name("elsewhere")
         after = more_sounds(own)
         own.sounds.rename(elsewhere)

@@ -23,7 +23,7 @@ SLOW = 500
 @pytest.fixture(scope="module")
 def hasty(library: Library) -> Iterator[Server]:
     """A server that waits for nobody for long."""
-    flags = ["--header-seconds", "2", "--deadline-seconds", "4", "--send-seconds", "1", "--linger-seconds", "2"]
+    flags = ["--header-seconds", "3", "--deadline-seconds", "10", "--send-seconds", "1", "--linger-seconds", "2"]
     with running(library, *flags) as server:
         yield server
 
@@ -113,7 +113,7 @@ def test_headers_of_usual_size_and_a_body_in_one_piece(server: Server, encode: E
     cookie = {"Cookie": "x" * 20_000, "Content-Type": "image/jpeg"}
 
     for _ in range(2):
-        assert httpx.post(f"{server.url}/recommend", content=picture, headers=cookie).status_code == 200
+        assert httpx.post(f"{server.url}/recommend", content=picture, headers=cookie, timeout=60).status_code == 200
 
 
 def form(*parts: bytes, end: bytes = b"--b--\r\n") -> bytes:
@@ -224,7 +224,7 @@ def test_line_ends_do_not_keep_a_connection(hasty: Server) -> None:
 
 def test_a_client_that_does_not_read_its_answers(hasty: Server) -> None:
     def counted() -> bool:
-        return 'reason="slow_reader"' in httpx.get(f"{hasty.url}/metrics").text
+        return 'reason="slow_reader"' in httpx.get(f"{hasty.url}/metrics", timeout=60).text
 
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -276,7 +276,7 @@ def test_too_many_connections(library: Library) -> None:
     with running(library, "--max-connections", "3") as server:
         # Those that say nothing give way.
         idle = [socket.create_connection(server.address, timeout=30) for _ in range(10)]
-        assert httpx.get(f"{server.url}/livez").status_code == 200
+        assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
         for connection in idle:
             connection.close()
         # Those that are in the middle of a request do not, where each client has but one.
@@ -286,12 +286,12 @@ def test_too_many_connections(library: Library) -> None:
         for number, connection in enumerate(busy):
             connection.sendall(head % number)
             assert connection.recv(100).startswith(b"HTTP/1.1 100")
-        refused = httpx.get(f"{server.url}/sounds")
+        refused = httpx.get(f"{server.url}/sounds", timeout=60)
         check_problem(refused, 503, "connections")
         assert refused.headers["retry-after"] == "1"
         # Probes have places of their own.
         for path in ("/livez", "/readyz?verbose", "/metrics"):
-            probed = httpx.get(f"{server.url}{path}")
+            probed = httpx.get(f"{server.url}{path}", timeout=60)
             assert (probed.status_code, probed.headers["connection"]) == (200, "close")
         for connection in busy:
             connection.close()

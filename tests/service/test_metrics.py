@@ -170,7 +170,7 @@ def test_what_is_refused_before_it_is_a_request_is_counted_and_logged(library: L
 
 def test_the_log_as_json(library: Library) -> None:
     with running(library, "--log-format", "json") as server:
-        httpx.get(f"{server.url}/nothing", headers={"X-Request-ID": "find-me"})
+        httpx.get(f"{server.url}/nothing", headers={"X-Request-ID": "find-me"}, timeout=60)
         within(10, lambda: any("find-me" in line for line in server.requests))
         said = json.loads(next(line for line in server.requests if "find-me" in line))
     assert said.pop("time").endswith("+00:00")
@@ -190,7 +190,7 @@ def test_the_log_as_json(library: Library) -> None:
 @pytest.mark.parametrize(("trusted", "client"), [("localhost", "203.0.113.9"), ("192.0.2.1", "127.0.0.1")])
 def test_a_proxy_is_believed_where_it_is_trusted_also_by_name(library: Library, trusted: str, client: str) -> None:
     def ask() -> bool:
-        httpx.get(f"{server.url}/livez", headers={"X-Forwarded-For": "203.0.113.9"})
+        httpx.get(f"{server.url}/livez", headers={"X-Forwarded-For": "203.0.113.9"}, timeout=60)
         return f'{client} "GET /livez"' in "".join(server.requests)
 
     with running(library, "--trusted-proxies", trusted) as server:
@@ -223,8 +223,10 @@ def test_a_span_of_each_request_is_sent(library: Library) -> None:
             env |= {"THUD_API_KEYS": key, "THUD_TRUSTED_PROXIES": "127.0.0.1"}
             with running(library, "--tracing", "true", env=env) as server:
                 said = {"X-API-Key": key, "X-Forwarded-For": key, "User-Agent": f"me {key}", "Host": key}
-                assert httpx.get(f"{server.url}/sounds?api_key=mislaid", headers=said).status_code == 422
-                assert httpx.get(f"{server.url}/livez").status_code == 200
+                assert (
+                    httpx.get(f"{server.url}/sounds?api_key=mislaid", headers=said, timeout=60).status_code == 422
+                )
+                assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
                 within(20, lambda: bool(_Collector.seen))
         finally:
             collector.shutdown()

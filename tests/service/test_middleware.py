@@ -55,7 +55,7 @@ def test_so_have_audio_its_parts_and_what_has_not_changed(client: httpx.Client) 
 def test_so_have_refusals_of_middlewares(library: Library) -> None:
     flags = ["--max-body-bytes", "1024", "--rate", "0.001", "--burst", "1", "--root-path", "/thud"]
     env = {"THUD_API_KEYS": "a-key-0123456789", "THUD_CORS_ORIGINS": "https://a.example"}
-    with running(library, *flags, env=env) as server, httpx.Client(base_url=server.url) as client:
+    with running(library, *flags, env=env) as server, httpx.Client(base_url=server.url, timeout=60) as client:
         key = {"X-API-Key": "a-key-0123456789"}
         asked = {"Origin": "https://b.example", "Access-Control-Request-Method": "GET"}
         found = [

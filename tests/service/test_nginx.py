@@ -178,7 +178,7 @@ def test_what_the_proxy_itself_refuses_is_a_problem(proxy: Proxy, request_: byte
 
 def test_the_problems_of_both_have_the_same_headers(proxy: Proxy, client: httpx.Client) -> None:
     of_the_service = client.get("/nothing").headers
-    of_the_proxy = httpx.get(f"{proxy.url}/proxy-problem").headers
+    of_the_proxy = httpx.get(f"{proxy.url}/proxy-problem", timeout=60).headers
 
     own = {"date", "content-length", "x-request-id"}
     assert {name: of_the_proxy.get(name) for name in of_the_service if name not in own} == {

@@ -110,7 +110,7 @@ def is_logged(server: Server, mark: str) -> bool:
 @pytest.mark.parametrize("given", [KEYS[0], KEYS[1], f"a.{KEYS[0]}-b"])
 def test_a_key_in_place_of_an_id_is_not_logged(locked: Server, given: str) -> None:
     for path in ("/livez", "/sounds", "/nothing"):
-        answer = httpx.get(locked.url + path, headers={"X-Request-ID": given})
+        answer = httpx.get(locked.url + path, headers={"X-Request-ID": given}, timeout=60)
         identity = answer.headers["x-request-id"]
         assert re.fullmatch("[0-9a-f]{32}", identity)
         assert KEYS[0] not in answer.text

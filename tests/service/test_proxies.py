@@ -70,7 +70,7 @@ def test_a_name_that_never_could_be_looked_up_is_told(library: Library) -> None:
     with running(library, "--trusted-proxies", "no.such.proxy.invalid,127.0.0.1", says=True) as server:
 
         def forwarded() -> bool:
-            httpx.get(f"{server.url}/livez", headers={"X-Forwarded-For": "203.0.113.9"})
+            httpx.get(f"{server.url}/livez", headers={"X-Forwarded-For": "203.0.113.9"}, timeout=60)
             return '203.0.113.9 "GET /livez"' in "".join(server.requests)
 
         within(10, forwarded)

@@ -104,7 +104,7 @@ def test_the_calibration_says_what_counts_as_recognised(tmp_path: Path) -> None:
             tmp_path / str(threshold), lambda folder: write_tiny_bundle_with_heads(folder, recognised=threshold)
         )
         with running(library) as server:
-            answer = httpx.post(f"{server.url}/recommend", files={"image": grey(level)}).json()
+            answer = httpx.post(f"{server.url}/recommend", files={"image": grey(level)}, timeout=60).json()
         assert len(answer["materials"]) == len(MATERIALS)
         found: bool | None = answer["recognised"]
         return found

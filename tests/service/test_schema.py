@@ -40,7 +40,7 @@ def answers_to_schemathesis(
 ) -> Counter[str]:
     """Run schemathesis, which finds nothing; how often the service answered what, as `POST /recommend 200`."""
     document = folder / "openapi.json"
-    document.write_bytes(httpx.get(f"{server.url}/openapi.json").content)
+    document.write_bytes(httpx.get(f"{server.url}/openapi.json", timeout=60).content)
     with (folder / "schemathesis.toml").open("a") as config:
         config.write(_REFUSALS)
     before = _lines_until_now(server)
@@ -68,7 +68,7 @@ def answers_to_schemathesis(
 def _lines_until_now(server: Server) -> int:
     """How long the log of requests is with all that was answered until now: a line comes after its answer."""
     mark = uuid4().hex
-    httpx.get(f"{server.url}/livez", headers={"X-Request-ID": mark})
+    httpx.get(f"{server.url}/livez", headers={"X-Request-ID": mark}, timeout=60)
     within(10, lambda: any(mark in line for line in server.requests))
     return next(number for number, line in enumerate(server.requests, 1) if mark in line)
 

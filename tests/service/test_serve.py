@@ -29,7 +29,7 @@ def serve(*flags: str, env: dict[str, str] | None = None) -> subprocess.Complete
 
 def takes_requests(server: Server) -> bool:
     try:
-        return httpx.get(f"{server.url}/livez").status_code == 200
+        return httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -90,7 +90,7 @@ def test_the_settings_reach_the_service(library: Library, encode: Encode) -> Non
     flags = ["--max-k", "5", "--max-body-bytes", "5000", "--max-pixels", "5000"]
     with (
         running(library, *flags, env={"THUD_DEFAULT_K": "3"}) as server,
-        httpx.Client(base_url=server.url) as client,
+        httpx.Client(base_url=server.url, timeout=60) as client,
     ):
         assert client.post("/recommend", files={"image": encode()}).json()["k"] == 3
         assert client.post("/recommend?k=6", files={"image": encode()}).status_code == 422
@@ -103,7 +103,10 @@ def test_the_settings_reach_the_service(library: Library, encode: Encode) -> Non
 def test_sounds_that_have_moved(library: Library, encode: Encode, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     moved.symlink_to(library.sounds)
-    with running(library, "--sounds", str(moved)) as server, httpx.Client(base_url=server.url) as client:
+    with (
+        running(library, "--sounds", str(moved)) as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
         url = client.post("/recommend", files={"image": encode()}).json()["results"][0]["url"]
         assert client.get(url).status_code == 200
 
@@ -167,7 +170,7 @@ def test_all_of_ipv6_is_all_of_ipv4_too(library: Library) -> None:
         assert server.url.startswith("http://[::]:")
         port = server.url.rpartition(":")[2]
         for host in ("127.0.0.1", "[::1]"):
-            assert httpx.get(f"http://{host}:{port}/livez", headers=said).status_code == 200
+            assert httpx.get(f"http://{host}:{port}/livez", headers=said, timeout=60).status_code == 200
         clients = {"203.0.113.9", "::1"}
         within(10, lambda: clients <= {line.split()[2] for line in server.requests})
 
@@ -244,5 +247,5 @@ def test_a_library_whose_sounds_have_moved_is_refused_until_told_where(library: 
     moved = Library(library.bundle, tmp_path / "after", tmp_path / "index")
     check_refusal(serve("--port", "0", *moved.flags), "--sounds", "THUD_SOUNDS")
     with running(moved, "--sounds", str(tmp_path / "after")) as server:
-        found = httpx.get(f"{server.url}/sounds?limit=1").json()["sounds"][0]
-        assert httpx.get(server.url + found["url"]).status_code == 200
+        found = httpx.get(f"{server.url}/sounds?limit=1", timeout=60).json()["sounds"][0]
+        assert httpx.get(server.url + found["url"], timeout=60).status_code == 200

@@ -60,7 +60,7 @@ def server(running_own: Server, own: Library, tmp_path: Path) -> Iterator[Server
     else:
         own.sounds.unlink(missing_ok=True)
     shutil.copytree(tmp_path / "kept", own.sounds)
-    within(10, lambda: httpx.get(f"{running_own.url}/readyz").status_code == 200)
+    within(10, lambda: httpx.get(f"{running_own.url}/readyz", timeout=60).status_code == 200)
 
 
 @pytest.fixture

@@ -70,11 +70,11 @@ def test_a_connection_that_is_made_late_has_one_answer() -> None:
 def test_draining_is_not_ready_but_answers(library: Library, encode: Encode) -> None:
     with running(library, "--drain-seconds", "300", "--stop-seconds", "1", says=True) as server:
         server.process.send_signal(signal.SIGTERM)
-        while (unready := httpx.get(f"{server.url}/readyz")).status_code == 200:
+        while (unready := httpx.get(f"{server.url}/readyz", timeout=60)).status_code == 200:
             time.sleep(0.01)
         check_problem(unready, 503, "about to stop")
-        assert httpx.get(f"{server.url}/livez").status_code == 200
-        assert httpx.post(f"{server.url}/recommend", content=encode()).status_code == 200
+        assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
+        assert httpx.post(f"{server.url}/recommend", content=encode(), timeout=60).status_code == 200
         server.process.send_signal(signal.SIGTERM)  # told again, it ends at once
 
 

@@ -99,7 +99,7 @@ def pauses(process: int) -> int:
 
 def test_a_service_that_nobody_asks_sleeps(library: Library) -> None:
     with running(library, "--watch-seconds", "0") as server:
-        date = httpx.get(f"{server.url}/livez").headers["date"]
+        date = httpx.get(f"{server.url}/livez", timeout=60).headers["date"]
         time.sleep(1)
         both = (server.process.pid, server.worker)
         before = [pauses(process) for process in both]
@@ -107,7 +107,7 @@ def test_a_service_that_nobody_asks_sleeps(library: Library) -> None:
         supervisor, worker = (pauses(process) - count for process, count in zip(both, before, strict=True))
         assert supervisor == 0
         assert worker <= 4 * 3  # it sets the date of its answers each second
-        assert httpx.get(f"{server.url}/livez").headers["date"] > date
+        assert httpx.get(f"{server.url}/livez", timeout=60).headers["date"] > date
 
 
 def test_workers_that_die_again_and_again_are_replaced_ever_later(library: Library) -> None:

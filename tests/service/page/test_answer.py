@@ -83,7 +83,7 @@ def test_every_sound_shows_its_match(page_with_heads: Page, picture: Path) -> No
     page = page_with_heads
     choose(page, picture)
     expect(page.locator(".result")).to_have_count(10)
-    answer = httpx.post(f"{page.url}recommend", files={"image": picture.read_bytes()}).json()
+    answer = httpx.post(f"{page.url}recommend", files={"image": picture.read_bytes()}, timeout=60).json()
 
     shown = {
         row.get_attribute("data-id"): row.locator(".score").inner_text() for row in page.locator(".result").all()

@@ -73,7 +73,7 @@ def write(path: Path, text: str) -> None:
 
 def test_the_tag_of_a_file_is_of_its_content(tmp_path: Path) -> None:
     script = tmp_path / "page.js"
-    with serving(tmp_path) as address, httpx.Client(base_url=address) as client:
+    with serving(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as client:
         tags = []
         for text in ("one", "two", "one"):
             write(script, text)

@@ -132,7 +132,7 @@ def test_a_sound_that_is_gone(page: Page, picture: Path, library: Library, compl
     choose(page, picture)
     url = page.locator(".download").first.get_attribute("href")
     assert url is not None
-    path = library.sounds / httpx.get(f"{page.url.rstrip('/')}{url}/info").json()["path"]
+    path = library.sounds / httpx.get(f"{page.url.rstrip('/')}{url}/info", timeout=60).json()["path"]
     aside = path.rename(path.with_suffix(".aside"))
     try:
         page.locator(".play").first.click()
