@@ -40,10 +40,18 @@ def starting(library: Library, workers: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("later", [0.0, 0.3, 0.9])
-@pytest.mark.parametrize("group", [False, True])
+# Each two of workers, signal, moment and group come together once at least.
+@pytest.mark.parametrize(
+    ("workers", "number", "later", "group"),
+    [
+        ("1", signal.SIGTERM, 0.0, False),
+        ("2", signal.SIGINT, 0.0, True),
+        ("1", signal.SIGINT, 0.3, True),
+        ("2", signal.SIGTERM, 0.3, False),
+        ("1", signal.SIGTERM, 0.9, True),
+        ("2", signal.SIGINT, 0.9, False),
+    ],
+)
 def test_told_to_stop_while_it_starts(
     library: Library, workers: str, number: signal.Signals, later: float, group: bool
 ) -> None:
