@@ -34,7 +34,7 @@ from training.loop.history import FOLDER, best_epoch
 CORRECTED: dict[str, Any] = GRID | {"name": "corrected", "loss": "softmax", "log_q": 0.7}
 
 
-@pytest.mark.parametrize("keys", [PAIRS, EVERYTHING, CORRECTED], ids=["pair", "everything", "corrected"])
+@pytest.mark.parametrize("keys", [EVERYTHING, CORRECTED], ids=["everything", "corrected"])
 def test_killed_and_resumed_it_ends_in_the_same_weights(
     dataset: Dataset, tmp_path: Path, keys: dict[str, Any]
 ) -> None:

@@ -173,6 +173,12 @@ def report(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(everything(dataset), dataset, tmp_path_factory.mktemp("published") / "report").parent
 
 
+@pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws no figures, which take nearly all of the time of a report, where a test looks at its text alone."""
+    monkeypatch.setattr("training.reproduction.report.write.write_figure", lambda _figure, path: path.touch())
+
+
 @pytest.fixture(scope="module")
 def found(report: Path) -> dict[str, list[list[dict[str, str]]]]:
     return tables((report / "report.md").read_text())
@@ -275,6 +281,7 @@ def with_pictures(run: RunResult, truth: str, pictures: dict[str, Any]) -> RunRe
     return RunResult.model_validate(whole)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_how_sure_the_videos_leave_us(dataset: Dataset, tmp_path: Path) -> None:
     runs = []
     for seed in (0, 1):
@@ -301,6 +308,7 @@ def test_how_sure_the_videos_leave_us(dataset: Dataset, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "report.md").read_text().count("The ratio of the mean errors lies in") == 1
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_recipes_of_unequal_epochs_are_not_compared(dataset: Dataset, tmp_path: Path) -> None:
     runs = [
         result("paper-tt-resnet18", "tt_agg", dataset, test=0.1, epochs=3),
@@ -342,6 +350,7 @@ def test_what_was_run_is_told(report: Path, found: dict[str, list[list[dict[str,
     assert str(dataset.folder) not in markdown
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_recordings_on_both_sides_are_told(dataset: Dataset, tmp_path: Path) -> None:
     labels, split = dataset.labels, dataset.labels.picture_split.copy()
     assert labels.picture_group[0] == labels.picture_group[1]  # two videos in a row are cut from one recording
@@ -421,6 +430,7 @@ def test_numbers_come_back(report: Path, dataset: Dataset) -> None:
     assert sorted(back, key=key) == sorted(everything(dataset), key=key)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_one_report_of_several(report: Path, dataset: Dataset, tmp_path: Path) -> None:
     runs = everything(dataset)
     for name, part in (("a", runs[:9]), ("b", runs[5:])):
@@ -493,6 +503,7 @@ def test_a_dataset_without_pairs(dataset: Dataset, tmp_path: Path) -> None:
     assert "No clip comes with a picture of its own." in page.read_text()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_synthesized_media_are_named(report: Path, dataset: Dataset, tmp_path: Path) -> None:
     told = "Pictures and sounds are synthesized on the labels of Greatest Hits"
     assert told not in (report / "report.md").read_text()
@@ -501,6 +512,7 @@ def test_synthesized_media_are_named(report: Path, dataset: Dataset, tmp_path: P
     assert told in page.read_text()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_what_it_refuses(dataset: Dataset, tmp_path: Path) -> None:
     run = result("paper-sound", "sound", dataset)
     with pytest.raises(TrainingError, match="2 results of the recipe paper-sound, seed 0, validated sample-level"):
@@ -516,6 +528,7 @@ def test_what_it_refuses(dataset: Dataset, tmp_path: Path) -> None:
         write_report([run], dataset, mine / "thesis.txt")
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_what_looks_like_markup_is_text(dataset: Dataset, tmp_path: Path) -> None:
     name = "paper-`x` <script>alert(1)</script> | *b*"
     run = result(name, "sound", dataset)
