@@ -104,8 +104,8 @@ def test_interrupted_it_says_how_to_go_on(
 def test_killed_between_its_two_files_it_still_has_its_best(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = recipe(PAIRS, epochs=6)
-    whole = train(dataset, chosen, tmp_path / "whole")
+    chosen = recipe(PAIRS, epochs=4)
+    whole = train(dataset, chosen, tmp_path / "whole", steps=1)
     best = best_epoch(whole.history)
     assert best is not None
     assert best > 1
@@ -120,13 +120,13 @@ def test_killed_between_its_two_files_it_still_has_its_best(
     with monkeypatch.context() as patched:
         patched.setattr(fit_module, "save_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
-            train(dataset, chosen, tmp_path / "run")
-    train(dataset, chosen, tmp_path / "run")
+            train(dataset, chosen, tmp_path / "run", steps=1)
+    train(dataset, chosen, tmp_path / "run", steps=1)
     found = load_checkpoint(tmp_path / "run", BEST_FILE)
     assert found.epoch == best
     assert weights(found) == weights(load_checkpoint(tmp_path / "whole", BEST_FILE))
     # It is what a run of so many epochs ends in.
-    assert weights(found) == weights(train(dataset, recipe(PAIRS, epochs=best), tmp_path / "short"))
+    assert weights(found) == weights(train(dataset, recipe(PAIRS, epochs=best), tmp_path / "short", steps=1))
 
 
 def test_a_finished_run_is_left_alone_and_goes_on_for_more_epochs(dataset: Dataset, tmp_path: Path) -> None:
