@@ -112,16 +112,19 @@ class _Worker:
 
 
 def serve_with_workers(settings: Settings, listener: socket.socket, started: Callable[[str], None]) -> None:
-    """Serve with `settings.workers` processes until SIGTERM or Ctrl-C. One that dies is replaced.
+    """Serve with `settings.workers` processes until SIGTERM or Ctrl-C, or until the terminal is closed.
 
-    `started` is called, with the towers' precision, when all of them answer requests. SIGHUP is passed on to them.
-    Those that do not stop in time are killed, and all at once where this process is told to stop again. Raises
-    WorkerError where one cannot start at first.
+    A process that dies is replaced. `started` is called, with the towers' precision, when all of them answer
+    requests. SIGHUP is passed on to them. Those that do not stop in time are killed, and all at once where this
+    process is told to stop again. Raises WorkerError where one cannot start at first.
     """
     start_logging(as_json=settings.log_format == "json")
     received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, frame: received.append(number))
+    early = early_signals()
+    if early.hung_up:
+        received.append(signal.SIGHUP)
     # One worker alone keeps its numbers to itself.
     several = settings.workers > 1
     with TemporaryDirectory(prefix="thud-metrics-") if several else nullcontext() as folder:
@@ -137,6 +140,9 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
                 wait([worker.process.sentinel for worker in workers if not worker.again_at], _TICK_SECONDS)
                 # Looked at before the workers: whoever stops the whole group of processes stops them too.
                 if {signal.SIGTERM, signal.SIGINT} & set(received):
+                    break
+                if signal.SIGHUP in received and early.terminal_closed():
+                    _log.info("the terminal is closed: stopping")
                     break
                 _check(workers, folder, first=not announced)
                 if not announced and all(worker.ready for worker in workers):
