@@ -31,7 +31,12 @@ def processes(server: Server) -> set[int]:
         # A connection each, and one that is kept for a while: whoever is idle takes the next.
         with httpx.Client(base_url=server.url, timeout=30) as client:
             client.post("/recommend", content=b"nonsense")
-            process: int = client.get("/readyz?verbose").json()["details"]["process"]
+            for _ in range(100):
+                shown = client.get("/readyz?verbose").json()
+                if "details" in shown:
+                    break
+                time.sleep(0.2)  # a busy machine did not look in time whether it is ready
+            process: int = shown["details"]["process"]
             return process
 
     with ThreadPoolExecutor(8) as pool:
