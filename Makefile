@@ -80,8 +80,9 @@ coverage: env
 	$(BIN)/coverage report
 
 # The images, built and run, on the engine that answers or, with CONTAINER_HOST=SCRIPT, on one that the script makes.
+# Their folders are mounted into containers, so they lie where an engine finds them.
 test-container: env
-	OMP_NUM_THREADS=1 $(if $(CONTAINER_HOST),tests/on_container_host.sh $(CONTAINER_HOST)) \
+	OMP_NUM_THREADS=1 TMPDIR=$${TMPDIR:-/tmp} $(if $(CONTAINER_HOST),tests/on_container_host.sh $(CONTAINER_HOST)) \
 		$(BIN)/python -m pytest -m container tests/test_container.py --durations 5
 
 lint: env

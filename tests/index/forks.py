@@ -1,6 +1,6 @@
 """Processes that are forked from one which does nothing else and has imported all that an index's commands need.
 
-Tests start hundreds: to import takes fifty times as long as to fork. To fork the tests' own process would take long
+Tests start hundreds, and to import takes far longer than to fork. To fork the tests' own process would take long
 too, which has imported what all other tests need.
 """
 
