@@ -21,7 +21,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from model.errors import PictureError, PictureTooLargeError
-from model.picture_format import PictureLimits, Structure, orientation, structure_of
+from model.orientation import orientation
+from model.picture_format import PictureLimits, Structure, structure_of
 from model.region import Region, Spot
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.

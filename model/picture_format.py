@@ -1,22 +1,20 @@
-"""The file formats of pictures: a JPEG, PNG or WebP without its metadata, and which way is up.
+"""The file formats of pictures: a JPEG, PNG or WebP without its metadata.
 
 A hostile file of a few megabytes with few pixels can keep a decoder busy for minutes: Pillow reads all metadata
 when it opens a picture, inflates profiles and texts and copies what tags point at, and a progressive JPEG goes over
 all its pixels in every scan. So metadata is left out before the decoder sees the file, and the segments, chunks and
 scans that are left are counted. The bounds lie far above what cameras and encoders write.
 
-In the order of reading: `structure_of`, then JPEG, PNG and WebP, each for itself, then `orientation`. Another
-format is one more function here, and its reader in `picture`.
+In the order of reading: `structure_of`, then JPEG, PNG and WebP, each for itself. Another format is one more
+function here, and its reader in `picture`.
 """
 
-import re
-import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from model.errors import PictureFormatError, PictureTooLargeError
+from model.errors import PictureFormatError
+from model.jpeg_segments import SCAN, check_count, scans, segments
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,14 @@ class PictureLimits:
     min_side: int = 16
 
 
-MOST_SCANS = 100
-"""Scans of a JPEG. Encoders write 10 to 20; one scan for each bit of each coefficient makes a few hundred."""
-MOST_SEGMENTS = 4096
-"""Segments of a JPEG. A colour profile and a depth map of the largest size have some hundred."""
 MOST_TABLES = 2**18
 """Bytes of a JPEG before its first scan, without metadata. All possible tables together have four thousand."""
 MOST_CHUNKS = 32_768
 """Chunks of a PNG or WebP. At 8 KiB each, the size that libpng writes, they hold 256 MiB."""
 MOST_METADATA = 2**20
 """Bytes of EXIF and of XMP, after inflating, in which the orientation is searched."""
+MOST_PROFILE = 2**22
+"""Bytes of a colour profile, after inflating. Those of cameras have some hundred, of presses up to 3 million."""
 
 Format = Literal["JPEG", "PNG", "WEBP"]
 
@@ -57,6 +53,7 @@ class Structure:
     also when it scales the picture down; 0 for files that are decoded row by row.
     `size`: width and height of a WebP (its decoder takes memory as soon as it is opened), None for others.
     `exif`, `xmp`: the first of each, at most MOST_METADATA bytes, None where there is none.
+    `profile`: the colour profile, None where there is none or one of more than MOST_PROFILE bytes.
     """
 
     format: Format
@@ -65,6 +62,7 @@ class Structure:
     size: tuple[int, int] | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    profile: bytes | None = None
 
 
 def structure_of(data: bytes) -> Structure:
@@ -82,49 +80,38 @@ def structure_of(data: bytes) -> Structure:
     raise PictureFormatError("not a JPEG, PNG or WebP picture")
 
 
-def _check_count(name: str, count: int, most: int) -> None:
-    if count > most:
-        raise PictureTooLargeError(f"the picture has more than {most:,} {name}")
-
-
 _JPEG = b"\xff\xd8\xff"
-_END, _SCAN, _APP1 = 0xD9, 0xDA, 0xE1
+_APP1, _APP2 = 0xE1, 0xE2
 _METADATA = {*range(0xE1, 0xF0), 0xFE} - {0xEE}
 _COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 """The application segments that say how the components make colours, and their first bytes."""
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""Any marker but a restart marker: those stand among compressed pixels, where any other 0xFF is followed by 0."""
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Each segment: its marker's second byte, its start and its end. Compressed pixels are not a segment."""
-    at, count = 2, 0
-    while found := _MARKER.search(data, at):
-        count += 1
-        _check_count("segments", count, MOST_SEGMENTS)
-        kind, at = found[0][1], found.end()
-        if kind >= 0xC0 and kind not in (0xD8, _END):
-            at += max(2, int.from_bytes(data[at : at + 2], "big"))
-        yield kind, found.start(), at
+_PROFILE = b"ICC_PROFILE\0"
+_END_OF_IMAGE = memoryview(b"\xff\xd9")
+_READ_AHEAD = memoryview(bytes(8))
+"""libjpeg reads so far ahead of what it decodes, and waits for more where there is nothing."""
 
 
 def _jpeg(data: bytes) -> Structure:
     view = memoryview(data)
     exif: bytes | None = None
     xmp: bytes | None = None
-    kept, scans = [view[:2]], 0
-    progressive, components = False, 0
-    segments = _segments(data)
-    for kind, start, end in segments:
+    kept, count = [view[:2]], 0
+    progressive, components = False, b""
+    profile: dict[int, bytes] = {}
+    found = segments(data)
+    for kind, start, end in found:
         content = start + 4
-        if kind == _SCAN:
-            _check_count("bytes before its pixels", sum(map(len, kept)), MOST_TABLES)
-            kept.append(view[start:])
+        if kind == SCAN:
+            check_count("bytes before its pixels", sum(map(len, kept)), MOST_TABLES)
+            kept.append(view[start : len(data) - data.endswith(b"\xff")])
             # libjpeg reads one scan if that holds all components, otherwise all scans of the file.
-            if progressive or data[content : content + 1] < bytes((components,)):
-                scans = 1 + _scans(segments)
+            if progressive or data[content : content + 1] < bytes((len(components),)):
+                count, lacks_end = scans(data, found, start, components)
+                kept += [_END_OF_IMAGE] if lacks_end else []
+            else:
+                kept.append(_READ_AHEAD)
             break
         if kind not in _METADATA and data.startswith(_COLOURS.get(kind, b""), content):
             kept.append(view[start:end])
@@ -132,21 +119,19 @@ def _jpeg(data: bytes) -> Structure:
             exif = data[content:end]
         elif xmp is None and kind == _APP1 and data.startswith(b"http://ns.adobe.com/xap/1.0/\0", content):
             xmp = data[content:end]
+        elif kind == _APP2 and data.startswith(_PROFILE, content):
+            number = content + len(_PROFILE)
+            profile.update(dict.fromkeys(data[number : number + 1], data[number + 2 : end]))
         if kind in _FRAMES:
             progressive |= kind in _PROGRESSIVE
-            components = max([components, *data[content + 5 : content + 6]])
-    return Structure("JPEG", b"".join(kept), scans, exif=exif, xmp=xmp)
+            number = int.from_bytes(data[content + 5 : content + 6], "big")
+            components = max(components, data[content + 6 : content + 6 + 3 * number : 3], key=len)
+    return Structure("JPEG", b"".join(kept), count, exif=exif, xmp=xmp, profile=_whole_profile(profile))
 
 
-def _scans(segments: Iterator[tuple[int, int, int]]) -> int:
-    """Number of further scans up to the end of the picture; another picture may follow in the file."""
-    scans = 0
-    for kind, _, _ in segments:
-        if kind == _END:
-            break
-        scans += kind == _SCAN
-        _check_count("scans", 1 + scans, MOST_SCANS)
-    return scans
+def _whole_profile(parts: dict[int, bytes]) -> bytes | None:
+    whole = b"".join(parts[number] for number in sorted(parts))
+    return whole if 0 < len(whole) <= MOST_PROFILE else None
 
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -158,11 +143,12 @@ def _png(data: bytes) -> Structure:
     view = memoryview(data)
     exif: bytes | None = None
     xmp: bytes | None = None
+    profile: bytes | None = None
     kept = [view[: len(_PNG)]]
     at, chunks = len(_PNG), 0
     while at < len(data):
         chunks += 1
-        _check_count("chunks", chunks, MOST_CHUNKS)
+        check_count("chunks", chunks, MOST_CHUNKS)
         kind, content = data[at + 4 : at + 8], at + 8
         end = content + int.from_bytes(data[at : at + 4], "big")
         if kind in _PNG_PIXELS and end <= len(data):
@@ -172,12 +158,16 @@ def _png(data: bytes) -> Structure:
             kept += [memoryview(max(0, len(data) - content).to_bytes(4, "big")), view[at + 4 :]]
         elif exif is None and kind == b"eXIf":
             exif = _beginning(data, content, end)
+        elif profile is None and kind == b"iCCP":
+            profile = _inflated(
+                data[content : min(end, content + MOST_PROFILE)].partition(b"\0")[2][1:], MOST_PROFILE + 1
+            )
         elif exif is None and kind in _PNG_TEXTS and data.startswith(b"Raw profile type exif\0", content):
             exif = _raw_profile(_text(kind, _beginning(data, content, end)))
         elif xmp is None and kind in _PNG_TEXTS and data.startswith(b"XML:com.adobe.xmp\0", content):
             xmp = _text(kind, _beginning(data, content, end))
         at = end + 4
-    return Structure("PNG", b"".join(kept), exif=exif, xmp=xmp)
+    return Structure("PNG", b"".join(kept), exif=exif, xmp=xmp, profile=_whole_profile({0: profile or b""}))
 
 
 def _beginning(data: bytes, start: int, end: int) -> bytes:
@@ -192,10 +182,13 @@ def _text(kind: bytes, content: bytes) -> bytes:
         text = text[1:]
     elif kind == b"iTXt":
         compressed, text = text[:1] == b"\1", text[2:].split(b"\0", 2)[-1]
-    if not compressed:
-        return text
+    return _inflated(text, MOST_METADATA) if compressed else text
+
+
+def _inflated(packed: bytes, most: int) -> bytes:
+    """At most `most` bytes; none of what is damaged."""
     try:
-        return zlib.decompressobj().decompress(text, MOST_METADATA)
+        return zlib.decompressobj().decompress(packed, most)
     except zlib.error:
         return b""
 
@@ -220,18 +213,21 @@ def _webp(data: bytes) -> Structure:
     view = memoryview(data)
     exif: bytes | None = None
     xmp: bytes | None = None
+    profile: bytes | None = None
     kept = []
     whole = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     at, chunks, frames = 30, 0, 0
     while at < whole:
         chunks += 1
-        _check_count("chunks", chunks, MOST_CHUNKS)
+        check_count("chunks", chunks, MOST_CHUNKS)
         kind, content = data[at : at + 4], at + 8
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         end = content + length + length % 2
         frames += kind == b"ANMF"
         if kind in _WEBP_PIXELS and (kind != b"ANMF" or frames == 1):
             kept.append(view[at : min(end, whole)])
+        elif profile is None and kind == b"ICCP" and length <= MOST_PROFILE:
+            profile = data[content : content + length]
         elif exif is None and kind == b"EXIF":
             exif = _beginning(data, content, content + length)
         elif xmp is None and kind == b"XMP ":
@@ -240,7 +236,7 @@ def _webp(data: bytes) -> Structure:
     length = len(b"WEBP") + 18 + sum(map(len, kept))
     flags = bytes(bits & ~_WEBP_METADATA for bits in data[20:21])
     head = b"RIFF" + length.to_bytes(4, "little") + data[8:20] + flags + data[21:30]
-    return Structure("WEBP", b"".join([head, *kept]), size=size, exif=exif, xmp=xmp)
+    return Structure("WEBP", b"".join([head, *kept]), size=size, exif=exif, xmp=xmp, profile=profile)
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
@@ -253,38 +249,4 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
     if kind == b"VP8L" and len(data) >= 25:
         bits = int.from_bytes(data[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    return None
-
-
-_NAME = b"Exif\0\0"
-_TAG = 0x0112
-_SHORT, _LONG = 3, 4
-_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
-
-
-def orientation(exif: bytes | None, xmp: bytes | None) -> int | None:
-    """The orientation that EXIF gives (1 to 8, other values mean nothing), else XMP's, else None.
-
-    Broken metadata does not make a picture unusable: it counts as no orientation.
-    """
-    found = _in_exif(exif or b"")
-    if found is None and (match := _XMP.search(xmp or b"")):
-        found = int(match[1])
-    return found
-
-
-def _in_exif(exif: bytes) -> int | None:
-    exif = exif.removeprefix(_NAME).removeprefix(_NAME)  # some write it twice
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None or len(exif) < 8:
-        return None
-    (at,) = struct.unpack(order + "L", exif[4:8])
-    if at + 2 > len(exif):
-        return None
-    (count,) = struct.unpack(order + "H", exif[at : at + 2])
-    entries = exif[at + 2 : at + 2 + 12 * count]
-    for tag, kind, values, value in struct.iter_unpack(order + "HHL4s", entries[: len(entries) // 12 * 12]):
-        if tag == _TAG and values == 1 and kind in (_SHORT, _LONG):
-            form = "H2x" if kind == _SHORT else "L"
-            return int(struct.unpack(order + form, value)[0])
     return None

@@ -12,8 +12,9 @@ from PIL import Image
 
 from model import picture_format
 from model.errors import PictureError, PictureTooLargeError
+from model.jpeg_segments import MOST_SCANS, MOST_SEGMENTS
 from model.picture import decode_picture
-from model.picture_format import MOST_CHUNKS, MOST_METADATA, MOST_SCANS, MOST_SEGMENTS, PictureLimits, structure_of
+from model.picture_format import MOST_CHUNKS, MOST_METADATA, PictureLimits, structure_of
 from tests.fuzz.bombs import (
     canvas,
     claiming,

@@ -1,6 +1,7 @@
 """The orientation is read wherever it is written; other metadata and damage do no harm."""
 
 import io
+import re
 import struct
 
 import numpy as np
@@ -111,3 +112,37 @@ def test_a_png_with_damaged_pixels_is_refused() -> None:
     data[len(data) // 2] ^= 0xFF
     with pytest.raises(PictureError, match="broken"):
         decode_picture(bytes(data))
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"subsampling": 0, "quality": 95}, {"progressive": True}, {"restart_marker_blocks": 2}],
+    ids=["baseline", "finest", "progressive", "restarts"],
+)
+def test_a_jpeg_without_its_end_is_read(options: dict[str, object], mode: str, cut: int) -> None:
+    data = encode(gradient(150, 100).convert(mode), "JPEG", **options)
+    for enough in (None, 40):
+        whole = np.asarray(decode_picture(data, enough=enough))
+        np.testing.assert_array_equal(decode_picture(data[:-cut], enough=enough), whole)
+        # Zeros in place of the rest, as a disk that was full leaves them.
+        np.testing.assert_array_equal(decode_picture(data[:-cut] + bytes(5000), enough=enough), whole)
+
+
+def test_a_jpeg_that_breaks_off_in_its_last_scan_is_read() -> None:
+    data = encode(gradient(640, 480), "JPEG", progressive=True, quality=95)
+    scans = [found.start() for found in re.finditer(b"\xff\xda", data)]
+    whole = np.asarray(decode_picture(data)).astype(int)
+    for cut in (scans[-1] + 20, len(data) - 3, len(data) - 30):
+        assert abs(np.asarray(decode_picture(data[:cut])) - whole).mean() < 1
+    for cut in (scans[0] + 20, scans[-2] + 20, scans[-1] - 1, scans[-1] + 5):
+        with pytest.raises(PictureError, match="cut short"):
+            decode_picture(data[:cut])
+
+
+def test_a_jpeg_of_one_scan_that_breaks_off_is_refused() -> None:
+    data = encode(gradient(640, 480), "JPEG", quality=95)
+    for cut in (len(data) * 9 // 10, len(data) - 100):
+        with pytest.raises(PictureError, match="cut short"):
+            decode_picture(data[:cut])
