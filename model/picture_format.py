@@ -110,7 +110,7 @@ def _jpeg(data: bytes) -> Structure:
             if progressive or data[content : content + 1] < bytes((len(components),)):
                 count, lacks_end = scans(data, found, start, components)
                 kept += [_END_OF_IMAGE] if lacks_end else []
-            else:
+            elif not data.endswith(_END_OF_IMAGE):
                 kept.append(_READ_AHEAD)
             break
         if kind not in _METADATA and data.startswith(_COLOURS.get(kind, b""), content):
