@@ -16,13 +16,13 @@ from service.access import ApiKeys, RateLimit
 from service.excerpts import Excerpts
 from service.hot_swap import ServedRecommender, Watcher, fingerprint, open_proved
 from service.load import PictureQueue, PixelBudget
+from service.methods import Head, Options
 from service.metrics import Metrics
 from service.middleware import (
     Backpressure,
     BodyLimit,
     Cors,
     EveryAnswer,
-    Head,
     OneHost,
     Prefix,
     RequestId,
@@ -139,6 +139,8 @@ def _middlewares(settings: Settings, metrics: Metrics, queue: PictureQueue) -> l
         Middleware(ServerErrorMiddleware, handler=internal_error),
         # Before all that look at the path.
         Middleware(Prefix, root_path=settings.root_path),
+        # Inside what makes an answer complete, around what says which methods there are.
+        Middleware(Options),
         # Before all that look at the method; a key or a limit is no other for HEAD.
         Middleware(Head),
         # Around the files of the page and of the documentation, whose answers it changes.

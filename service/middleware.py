@@ -106,8 +106,6 @@ class RequestId:
 
 # What a request may be before it is routed
 
-_REQUEST_HEADERS = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "If-Range", "Range"]
-_REQUEST_HEADERS += ["X-API-Key", "X-Request-ID"]
 _EXPOSED_HEADERS = ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "Server-Timing"]
 _EXPOSED_HEADERS += ["X-Request-ID"]
 
@@ -123,7 +121,8 @@ class Cors(CORSMiddleware):
             app,
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=_REQUEST_HEADERS,
+            # Any: those that mean nothing here are passed over, and pages and proxies add their own.
+            allow_headers=["*"],
             expose_headers=_EXPOSED_HEADERS,
         )
 
@@ -169,7 +168,8 @@ def _wrong_host(scope: Scope) -> str | None:
 class Prefix:
     """Middleware that gives every request's path the prefix, whether the proxy took it away or left it.
 
-    ASGI wants the path with its `root_path`; mounted applications are only found that way.
+    It is `root_path`, and where that is empty what a trusted proxy says. ASGI wants the path with its `root_path`;
+    mounted applications are only found that way.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
@@ -178,44 +178,21 @@ class Prefix:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under the prefix; the prefix alone is redirected to its slash."""
-        if scope["type"] == "http" and self.root_path:
+        root_path = self.root_path or scope.get("root_path", "")
+        if scope["type"] == "http" and root_path:
             path = scope["path"]
-            if path == self.root_path:
+            if path == root_path:
                 # The page's own addresses are relative to the slash.
-                await RedirectResponse(f"{self.root_path}/")(scope, receive, send)
+                await RedirectResponse(f"{root_path}/")(scope, receive, send)
                 return
-            if not path.startswith(f"{self.root_path}/"):
-                path = self.root_path + path
+            if not path.startswith(f"{root_path}/"):
+                path = root_path + path
             # In place: what stands around this learns from the same scope which route was taken.
-            scope.update(root_path=self.root_path, path=path)
+            scope.update(root_path=root_path, path=path)
         await self.app(scope, receive, send)
 
 
 # How a request is answered
-
-
-class Head:
-    """Middleware that lets the application answer HEAD as it would answer GET, and sends the headers alone.
-
-    An answer that would be long can look into `scope["state"]["head"]` and spare itself the body.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self.app(scope, receive, send)
-            return
-        scope["method"] = "GET"
-        scope.setdefault("state", {})["head"] = True
-
-        async def bodiless(message: Message) -> None:
-            scope["method"] = "HEAD"  # the server and the log look at what was asked
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-        await self.app(scope, receive, bodiless)
 
 
 class WholeFiles:

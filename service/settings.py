@@ -116,7 +116,10 @@ class Settings(BaseSettings):
     )
     linger_seconds: float = Field(10.0, gt=0, description="Time for which they are, in seconds.")
     keep_alive_seconds: int = Field(
-        5, ge=1, description="Time for which a connection without a request stays open, in seconds."
+        75,
+        ge=1,
+        description="Time for which a connection without a request stays open, in seconds; keep it longer than "
+        "balancers in front do, which is 60 mostly.",
     )
     max_parts: int = Field(16, ge=1, description="Most parts of a multipart form.")
     max_part_headers: int = Field(8, ge=2, description="Most headers of a part of a multipart form.")
@@ -135,9 +138,9 @@ class Settings(BaseSettings):
         "", description="Origins, separated by commas, whose pages may use the service; * for all."
     )
     trusted_proxies: str = Field(
-        "127.0.0.1",
+        "127.0.0.1,::1",
         description="Addresses, networks and host names, separated by commas, of reverse proxies whose "
-        "X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody.",
+        "X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Prefix are believed; * believes everybody.",
     )
     stop_seconds: int = Field(
         10,

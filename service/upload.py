@@ -3,6 +3,8 @@
 In reading order: the two kinds, receiving the bytes, the media type, the form, the document of the API.
 """
 
+import binascii
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,8 @@ from service.problems import ProblemError
 from service.settings import Settings
 
 _UNDECLARED = ("", "application/octet-stream")
+_FILENAME = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
+"""A part with a file name in either form (RFC 7578, 4.2) is a file."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,17 @@ class Upload:
 async def receive_upload(request: Request, kind: UploadKind, share: UploadShare) -> Upload:
     """Receive the body, counted in `share`; parsing it is for the thread that computes.
 
-    Raises ProblemError, 415 for a content type that cannot be of this `kind` and 503 where all uploads together are
-    too large, and ClientDisconnect.
+    Raises ProblemError, 415 for a content type that cannot be of this `kind` or a body that is compressed, 503
+    where all uploads together are too large, and ClientDisconnect.
     """
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise ProblemError(
+            415,
+            f"a body in {coding[:40]!r} is not accepted; send the {kind.noun} as it is, without Content-Encoding",
+            "header.Content-Encoding",
+            headers={"Accept-Encoding": "identity"},
+        )
     header = request.headers.get("content-type")
     sent = media_type(header)
     if sent != "multipart/form-data" and not kind.accepts(sent):
@@ -130,6 +142,11 @@ class _Part:
     name: str = ""
     is_file: bool = False
     pieces: list[bytes] = field(default_factory=list)
+
+    def header(self, name: bytes) -> str | None:
+        """The header of this name, which is in small letters."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
 
 class _Form:
@@ -177,11 +194,14 @@ class _Form:
         self._name = self._value = b""
 
     def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._part.headers.get(b"content-disposition", b""))
+        disposition = self._part.headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         if b"name" not in options:
             raise FormParserError("a part has no name")
         self._part.name = options[b"name"].decode(errors="replace")
-        self._part.is_file = b"filename" in options
+        kind = media_type(self._part.header(b"content-type"))
+        # Only browsers must give a file its name; without one, its type tells it from text.
+        self._part.is_file = bool(_FILENAME.search(disposition)) or (kind != "" and self._kind.accepts(kind))
         if self._part.name == self._kind.field:
             self.found.append(self._part)
 
@@ -208,14 +228,34 @@ def file_in_form(body: bytes, content_type: str, kind: UploadKind, settings: Set
     part = parts[0]
     if not part.is_file:
         raise ProblemError(422, f"the field {field} is text; send the {noun} as a file", kind.place)
-    header = part.headers.get(b"content-type")
-    sent = media_type(header.decode("latin-1") if header is not None else None)
+    sent = media_type(part.header(b"content-type"))
     if not kind.accepts(sent):
         raise ProblemError(415, f"a file of type {sent} is not accepted; send a {kind.formats} {noun}", kind.place)
-    data = b"".join(part.pieces)
+    data = _without_coding(part, kind)
     if not data:
         raise ProblemError(422, f"the {noun} is empty (0 bytes)", kind.place)
     return data
+
+
+_AS_IT_IS = ("", "7bit", "8bit", "binary")
+
+
+def _without_coding(part: _Part, kind: UploadKind) -> bytes:
+    """The content of a part, which mail's libraries send in base64."""
+    data = b"".join(part.pieces)
+    coding = (part.header(b"content-transfer-encoding") or "").strip().lower()
+    if coding in _AS_IT_IS:
+        return data
+    try:
+        if coding == "base64":
+            return binascii.a2b_base64(data)
+    except binascii.Error as error:
+        raise ProblemError(
+            400, f"the {kind.noun} is not in base64, as its part says: {error}", kind.place
+        ) from error
+    raise ProblemError(
+        415, f"a part in {coding[:40]!r} is not accepted; send the {kind.noun} as it is, or in base64", kind.place
+    )
 
 
 def _parts(body: bytes, content_type: str, kind: UploadKind, settings: Settings) -> list[_Part]:
@@ -225,12 +265,21 @@ def _parts(body: bytes, content_type: str, kind: UploadKind, settings: Settings)
         raise ProblemError(400, "the form cannot be read: its Content-Type has no boundary")
     try:
         form = _Form(boundary, kind, settings)
-        form.parser.write(body)
+        form.parser.write(_without_preamble(body, boundary))
     except FormParserError as error:
         raise ProblemError(400, f"the form cannot be read: {error}") from error
     if not form.ended:
         raise ProblemError(400, "the form is cut short: its last boundary is missing")
     return form.found
+
+
+def _without_preamble(body: bytes, boundary: bytes) -> bytes:
+    """The form from its first boundary on: what stands before that is for nobody (RFC 2046, 5.1.1)."""
+    first = b"--" + boundary
+    if body.startswith(first):
+        return body
+    at = body.find(b"\r\n" + first)
+    return body[at + 2 :] if at >= 0 else body
 
 
 def request_body(kind: UploadKind) -> dict[str, Any]:

@@ -271,11 +271,17 @@ def _content_range(one: range, size: int) -> str:
 
 def _disposition(name: str) -> str:
     """The name to save the file as (RFC 6266): in full (RFC 8187), and in ASCII for clients that know only that."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9 ._()+-]", "_", plain) or "sound"
+    stem, suffix = (_plain(part) for part in (PurePosixPath(name).stem, PurePosixPath(name).suffix))
+    # Without a letter or digit it would be a hidden file, or none at all.
+    plain = (stem if re.search(r"[A-Za-z0-9]", stem) else "sound") + suffix
     if plain == name:
         return f'inline; filename="{name}"'
     return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _plain(text: str) -> str:
+    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9 ._()+-]", "_", ascii_only).strip()
 
 
 def _names(etag: str, fields: list[str], *, weakly: bool) -> bool:

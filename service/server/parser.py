@@ -112,3 +112,12 @@ class Parser:
         first = b"%s %s HTTP/%s\r\n" % (self.get_method(), self._protocol.url, self.get_http_version().encode())
         kept = (b"%s: %s\r\n" % header for header in self._protocol.headers if header[0] != b"upgrade")
         return b"".join([first, *kept, b"\r\n"])
+
+
+def with_path(url: bytes) -> bytes:
+    """The same; one with a host and no path asks for `/` (RFC 9110, 4.2.3), which uvicorn does not read."""
+    scheme, separator, rest = url.partition(b"://")
+    if not separator or not scheme.isalpha():
+        return url
+    end = next((at for at, sign in enumerate(rest) if sign in b"/?#"), len(rest))
+    return url if rest[end : end + 1] == b"/" else scheme + separator + rest[:end] + b"/" + rest[end:]

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from service.observability import OnRefused
 from service.pace import Pace
 from service.problems import ProblemError
-from service.server.parser import Parser
+from service.server.parser import Parser, with_path
 from service.server.places import Placed, too_many
 from service.server.refusal import RefusalError, answer
 from service.settings import Settings
@@ -121,6 +121,7 @@ class Connection(Placed):
 
     def on_headers_complete(self) -> None:
         """The head is whole: the application begins."""
+        self.url = with_path(self.url)
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise RefusalError(400, "too many requests were sent ahead of their answers", "pipelined")
         if not self.may_ask(self.url):

@@ -6,6 +6,7 @@ uvicorn's own settings take addresses and networks. The proxy of a compose file 
 import asyncio
 import ipaddress
 import logging
+import re
 import socket
 from time import monotonic
 from typing import Any
@@ -20,8 +21,14 @@ _MISSED_SECONDS = 300.0
 _log = logging.getLogger("thud")
 
 
+_PREFIX = re.compile(rb"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
+"""A path prefix; nothing that a browser would take for another host, or for a way up."""
+
+
 class TrustedProxies:
     """uvicorn's middleware for X-Forwarded-For and X-Forwarded-Proto, which also knows proxies by host name.
+
+    X-Forwarded-Prefix, where it is a path, is the prefix under which this request is published.
 
     `trusted` holds addresses, networks and host names; `*` trusts everybody. In a network of containers an address
     changes and a name does not: names are looked up again and again by `watch`.
@@ -39,6 +46,12 @@ class TrustedProxies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, from its client."""
         middleware: Any = self._middleware
+        if scope["type"] == "http" and (scope["client"] or [""])[0] in middleware.trusted_hosts:
+            prefix = next((value for name, value in scope["headers"] if name == b"x-forwarded-prefix"), b"")
+            # Of several proxies, the first says where clients are, and the others append.
+            found = _PREFIX.fullmatch(prefix.partition(b",")[0].strip().rstrip(b"/"))
+            if found is not None:
+                scope["root_path"] = found[0].decode()
         await middleware(scope, receive, send)
 
     async def watch(self) -> None:
