@@ -23,6 +23,7 @@ a message for a person.
 This is also the front of the command line, which imports a room when one of its commands is used.
 """
 
+import io
 import os
 import signal
 import sys
@@ -53,6 +54,23 @@ if (
     and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 ):
     signal.signal(signal.SIGINT, _interrupt)
+
+if _IS_COMMAND:
+    # A number that is free at the start would be given to the first file that is opened, such as the index, and
+    # what is written to stderr would go there.
+    for _number in (0, 1, 2):
+        try:
+            os.fstat(_number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or open(number, mode, encoding="utf-8")  # noqa: PTH123, SIM115 -- for as long as the program runs
+        for stream, number, mode in ((sys.stdin, 0, "r"), (sys.stdout, 1, "w"), (sys.stderr, 2, "w"))
+    )
+    # A title that the terminal's encoding lacks is shown with escapes.
+    for _stream in (sys.stdout, sys.stderr):
+        if isinstance(_stream, io.TextIOWrapper):
+            _stream.reconfigure(errors="backslashreplace")
 
 import click  # noqa: E402
 

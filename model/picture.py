@@ -20,9 +20,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from model.colours import Transform, to_srgb
 from model.errors import PictureError, PictureTooLargeError
 from model.orientation import orientation
-from model.picture_format import PictureLimits, Structure, structure_of
+from model.picture_format import MOST_PROFILE, PictureLimits, Structure, structure_of
 from model.region import Region, Spot
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
@@ -58,23 +59,28 @@ ReservePixels = Callable[[int], AbstractContextManager[object]]
 def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough: int | None = None) -> Image.Image:
     """Decode JPEG, PNG or WebP bytes to an upright RGB picture.
 
-    EXIF orientation is applied; transparency becomes white; 16-bit greys keep their high byte; of an animation
-    the first frame is taken. With `enough`, libjpeg may scale a JPEG down while decoding to the smallest size whose
-    sides are both at least `enough` pixels.
+    EXIF orientation and a colour profile are applied; transparency becomes white; 16-bit greys keep their high
+    byte; of an animation the first frame is taken. With `enough`, libjpeg may scale a JPEG down while decoding to
+    the smallest size whose sides are both at least `enough` pixels.
 
     Raises PictureFormatError (not one of the formats), PictureTooLargeError (over `limits`, or of more scans,
     segments or chunks than a picture needs), PictureError (empty, too small, truncated or broken), and MemoryError.
     """
-    return _decoded(_opened(data, limits, enough))
+    opened = _opened(data, limits, enough)
+    return _in_srgb(_decoded(opened), opened.to_srgb)
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A picture before its pixels are decoded; `pixels` is how many its decoder will hold in memory."""
+    """A picture before its pixels are decoded; `pixels` is how many its decoder will hold in memory.
+
+    `to_srgb` is how to come from its colours to sRGB, None where there is nothing to do.
+    """
 
     image: Image.Image
     pixels: int
     orientation: int | None
+    to_srgb: Transform | None
 
 
 def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
@@ -103,7 +109,8 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
             image.draft("RGB", (enough, enough))
         except Exception as error:  # as above
             raise _failure(error, 0) from error
-    return _Opened(image, width * height if found.scans else image.width * image.height, turn)
+    pixels = width * height if found.scans else image.width * image.height
+    return _Opened(image, pixels, turn, to_srgb(found.profile, image.mode))
 
 
 def _given(image: Image.Image, limits: PictureLimits) -> _Opened:
@@ -113,7 +120,9 @@ def _given(image: Image.Image, limits: PictureLimits) -> _Opened:
         turn = image.getexif().get(ExifTags.Base.Orientation)
     except Exception as error:  # as above
         raise _failure(error, 0) from error
-    return _Opened(image, image.width * image.height, turn if isinstance(turn, int) else None)
+    profile = image.info.get("icc_profile")
+    colours = to_srgb(profile, image.mode) if isinstance(profile, bytes) and len(profile) <= MOST_PROFILE else None
+    return _Opened(image, image.width * image.height, turn if isinstance(turn, int) else None, colours)
 
 
 def _check_size(width: int, height: int, limits: PictureLimits) -> None:
@@ -139,7 +148,9 @@ def _check_scans(found: Structure, width: int, height: int, limits: PictureLimit
 def _decoded(opened: _Opened) -> Image.Image:
     try:
         opened.image.load()
-        return _upright(_to_rgb(opened.image), opened.orientation)
+        # Colours of ink stay what they are until their profile makes others of them.
+        inks = opened.image.mode == "CMYK" and opened.to_srgb is not None
+        return _upright(opened.image if inks else _to_rgb(opened.image), opened.orientation)
     except Exception as error:  # as above: one broken picture is that picture's error, whatever it raises
         raise _failure(error, opened.pixels) from error
 
@@ -161,6 +172,10 @@ def fit_picture(
     image: Image.Image, size: int, rule: ResizeRule, region: Region | None = None
 ) -> npt.NDArray[np.uint8]:
     """Resize an RGB picture, or a `region` of it, to uint8 `[size, size, 3]` by `rule`."""
+    return np.asarray(_fitted(image, size, rule, region), dtype=np.uint8)
+
+
+def _fitted(image: Image.Image, size: int, rule: ResizeRule, region: Region | None) -> Image.Image:
     width, height = image.size
     box = (0.0, 0.0, float(width), float(height)) if region is None else region.box(width, height)
     if rule == "crop":
@@ -168,8 +183,11 @@ def fit_picture(
         side = min(right - left, bottom - top)
         left, top = (left + right - side) / 2, (top + bottom - side) / 2
         box = (left, top, left + side, top + side)
-    fitted = image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
-    return np.asarray(fitted, dtype=np.uint8)
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+
+
+def _in_srgb(image: Image.Image, to_srgb: Transform | None) -> Image.Image:
+    return image if to_srgb is None else to_srgb(image)
 
 
 _LEAST_CONTRAST = 1.5
@@ -240,7 +258,9 @@ def picture_arrays(
             region = part.region(*image.size) if isinstance(part, Spot) else part
             if region is not None:
                 _check_region(region, image, limits)
-            fitted.append(fit_picture(image, size, rule, region))
+            # The few pixels that are left rather than all of them: the same but for rounding, and cheaper.
+            colours = _in_srgb(_fitted(image, size, rule, region), opened.to_srgb)
+            fitted.append(np.asarray(colours, dtype=np.uint8))
         del image, opened  # frees their memory before the reservation ends
         return fitted
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from model.errors import PictureFormatError
 from model.jpeg_segments import SCAN, check_count, scans, segments
+from model.pointers import pointer_in, text_in
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,20 @@ def structure_of(data: bytes) -> Structure:
         return _png(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _webp(data)
-    raise PictureFormatError("not a JPEG, PNG or WebP picture")
+    raise PictureFormatError(f"not a JPEG, PNG or WebP picture; {_advice(data)}")
+
+
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def _advice(data: bytes) -> str:
+    """What to do about a file of another format, for the person who has it."""
+    instead = pointer_in(data) or text_in(data)
+    if instead is not None:
+        return f"it is {instead}"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+        return "this is HEIC, which iPhones save: share or export it as JPEG and use that"
+    return "convert it to one of these and use that"
 
 
 _JPEG = b"\xff\xd8\xff"

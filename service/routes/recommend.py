@@ -1,7 +1,5 @@
 """What is near: sounds for a picture, for a sound that is sent, for a sound of the library."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -10,7 +8,6 @@ from pydantic import BaseModel, Field
 from index.answers.picture_map import MAP_K, PictureMap
 from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
-from model.errors import PictureFormatError
 from model.region import MOST_PLACES
 from model.sound import SoundLimits
 from service.problems import problem_responses
@@ -93,20 +90,19 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
         part, only = asked.part(), asked.only()
 
         def compute(recommender: Recommender, picture: bytes, until: float) -> Recommendation:
-            with _advising(picture):
-                return recommender.recommend(
-                    picture,
-                    asked.k,
-                    region=part,
-                    until=until,
-                    object_weight=asked.object_weight,
-                    only=only,
-                    diversity=asked.diversity,
-                    cursor=asked.cursor,
-                    shows=asked.shows,
-                    more=asked.more,
-                    less=asked.less,
-                )
+            return recommender.recommend(
+                picture,
+                asked.k,
+                region=part,
+                until=until,
+                object_weight=asked.object_weight,
+                only=only,
+                diversity=asked.diversity,
+                cursor=asked.cursor,
+                shows=asked.shows,
+                more=asked.more,
+                less=asked.less,
+            )
 
         return await computing.of_upload(request, PICTURE, compute)
 
@@ -114,15 +110,14 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
         only = asked.only()
 
         def compute(recommender: Recommender, picture: bytes, until: float) -> PictureMap:
-            with _advising(picture):
-                return recommender.map(
-                    picture,
-                    asked.k,
-                    until=until,
-                    object_weight=asked.object_weight,
-                    only=only,
-                    diversity=asked.diversity,
-                )
+            return recommender.map(
+                picture,
+                asked.k,
+                until=until,
+                object_weight=asked.object_weight,
+                only=only,
+                diversity=asked.diversity,
+            )
 
         return await computing.of_upload(request, PICTURE, compute)
 
@@ -223,22 +218,3 @@ def _of_upload(upload: UploadKind, model: type[Recommendation | PictureMap] = Re
     statuses = (400, 408, 413, 415, 422, 429, 500, 503)
     common = _answering(*statuses, model=model)
     return common | {"methods": ["POST"], "openapi_extra": {"requestBody": request_body(upload)}}
-
-
-@contextmanager
-def _advising(picture: bytes) -> Iterator[None]:
-    """Adds to the error for a picture of another format what to do about it."""
-    try:
-        yield
-    except PictureFormatError as error:
-        raise PictureFormatError(f"{error}{_advice(picture)}") from error
-
-
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-
-
-def _advice(picture: bytes) -> str:
-    """What to do about a picture of another format, for the person who has sent it."""
-    if picture[4:8] == b"ftyp" and picture[8:12] in _HEIC_BRANDS:
-        return "; this is HEIC, which iPhones save: share or export it as JPEG and send that"
-    return "; convert it to one of these and send it again"

@@ -114,19 +114,22 @@ class _Worker:
 
 
 def serve_with_workers(settings: Settings, listener: socket.socket, started: Callable[[str], None]) -> None:
-    """Serve with `settings.workers` processes until SIGTERM or Ctrl-C. One that dies is replaced.
+    """Serve with `settings.workers` processes until SIGTERM or Ctrl-C, or until the terminal is closed.
 
-    `started` is called, with the towers' precision, when all of them answer requests. SIGHUP is passed on to them.
-    Those that do not stop in time are killed, and all at once where this process is told to stop again. Raises
-    WorkerError where one cannot start at first.
+    A process that dies is replaced. `started` is called, with the towers' precision, when all of them answer
+    requests. SIGHUP is passed on to them. Those that do not stop in time are killed, and all at once where this
+    process is told to stop again. Raises WorkerError where one cannot start at first.
     """
     start_logging(as_json=settings.log_format == "json")
+    early = early_signals()
     # One worker alone keeps its numbers to itself.
     several = settings.workers > 1
     with (
         _caught() as (received, caught),
         TemporaryDirectory(prefix="thud-metrics-") if several else nullcontext() as folder,
     ):
+        if early.hung_up:
+            signal.raise_signal(signal.SIGHUP)  # it came before anybody waited for it
         workers: list[_Worker] = []
         try:
             try:
@@ -139,6 +142,9 @@ def serve_with_workers(settings: Settings, listener: socket.socket, started: Cal
                 _wait_for_news(workers, caught)
                 # Looked at before the workers: whoever stops the whole group of processes stops them too.
                 if {signal.SIGTERM, signal.SIGINT} & set(received):
+                    break
+                if signal.SIGHUP in received and early.terminal_closed():
+                    _log.info("the terminal is closed: stopping")
                     break
                 _check(workers, folder, first=not announced)
                 if not announced and all(worker.ready for worker in workers):
