@@ -14,7 +14,8 @@ from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import AvifImagePlugin, ExifTags, Image
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -38,7 +39,11 @@ _READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "WEBP": WebPImageFile,
+    "AVIF": AvifImageFile,
 }
+
+# As many pictures are decoded at a time as there are CPUs; more threads for each would only be in their way.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 _SCANS_OF_LARGEST = 30
 """Scans allowed in the largest JPEG; half the pixels may have twice the scans. Encoders write 10 to 20."""
@@ -57,7 +62,7 @@ ReservePixels = Callable[[int], AbstractContextManager[object]]
 
 
 def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough: int | None = None) -> Image.Image:
-    """Decode JPEG, PNG or WebP bytes to an upright RGB picture.
+    """Decode JPEG, PNG, WebP or AVIF bytes to an upright RGB picture.
 
     EXIF orientation and a colour profile are applied; transparency becomes white; 16-bit greys keep their high
     byte; of an animation the first frame is taken. With `enough`, libjpeg may scale a JPEG down while decoding to
@@ -100,7 +105,8 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
     width, height = image.size
     _check_size(width, height, limits)
     _check_scans(found, width, height, limits)
-    turn = orientation(found.exif, found.xmp)
+    # What it turns a picture by, an AVIF says in boxes of its own, and Pillow as EXIF that it makes.
+    turn = orientation(found.exif or image.info.get("exif"), found.xmp)
     if image.format == "JPEG":
         # Its decoder gets all of it at once, rather than 64 KiB at a time with a wait for the interpreter between.
         image.decodermaxblock = max(len(found.pixels), image.decodermaxblock)
@@ -110,7 +116,7 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
         except Exception as error:  # as above
             raise _failure(error, 0) from error
     pixels = width * height if found.scans else image.width * image.height
-    return _Opened(image, pixels, turn, to_srgb(found.profile, image.mode))
+    return _Opened(image, pixels, turn, _colours(found.profile or image.info.get("icc_profile"), image.mode))
 
 
 def _given(image: Image.Image, limits: PictureLimits) -> _Opened:
@@ -120,9 +126,12 @@ def _given(image: Image.Image, limits: PictureLimits) -> _Opened:
         turn = image.getexif().get(ExifTags.Base.Orientation)
     except Exception as error:  # as above
         raise _failure(error, 0) from error
-    profile = image.info.get("icc_profile")
-    colours = to_srgb(profile, image.mode) if isinstance(profile, bytes) and len(profile) <= MOST_PROFILE else None
+    colours = _colours(image.info.get("icc_profile"), image.mode)
     return _Opened(image, image.width * image.height, turn if isinstance(turn, int) else None, colours)
+
+
+def _colours(profile: object, mode: str) -> Transform | None:
+    return to_srgb(profile, mode) if isinstance(profile, bytes) and len(profile) <= MOST_PROFILE else None
 
 
 def _check_size(width: int, height: int, limits: PictureLimits) -> None:

@@ -1,4 +1,4 @@
-"""The file formats of pictures: a JPEG, PNG or WebP without its metadata.
+"""The file formats of pictures: a JPEG, PNG, WebP or AVIF without its metadata.
 
 A hostile file of a few megabytes with few pixels can keep a decoder busy for minutes: Pillow reads all metadata
 when it opens a picture, inflates profiles and texts and copies what tags point at, and a progressive JPEG goes over
@@ -15,6 +15,7 @@ from typing import Literal
 
 from model.errors import PictureFormatError
 from model.jpeg_segments import SCAN, check_count, scans, segments
+from model.picture_boxes import avif_pixels, is_avif
 from model.pointers import pointer_in, text_in
 
 
@@ -42,7 +43,7 @@ MOST_METADATA = 2**20
 MOST_PROFILE = 2**22
 """Bytes of a colour profile, after inflating. Those of cameras have some hundred, of presses up to 3 million."""
 
-Format = Literal["JPEG", "PNG", "WEBP"]
+Format = Literal["JPEG", "PNG", "WEBP", "AVIF"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Structure:
     `pixels`: the file without metadata and with its first frame only.
     `scans`: of a JPEG in several scans, whose decoder goes over all pixels in each scan and keeps all coefficients,
     also when it scales the picture down; 0 for files that are decoded row by row.
-    `size`: width and height of a WebP (its decoder takes memory as soon as it is opened), None for others.
+    `size`: width and height of a WebP (its decoder takes memory as soon as it is opened) and of the largest picture
+    in an AVIF, None for others.
     `exif`, `xmp`: the first of each, at most MOST_METADATA bytes, None where there is none.
     `profile`: the colour profile, None where there is none or one of more than MOST_PROFILE bytes.
     """
@@ -67,7 +69,7 @@ class Structure:
 
 
 def structure_of(data: bytes) -> Structure:
-    """The structure of a JPEG, PNG or WebP; of a broken file what can be read: refusing it is the decoder's task.
+    """The structure of a picture; of a broken file what can be read: refusing it is the decoder's task.
 
     Raises PictureFormatError for other formats, and PictureTooLargeError for more scans, segments, chunks or table
     bytes than a picture needs.
@@ -78,7 +80,10 @@ def structure_of(data: bytes) -> Structure:
         return _png(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _webp(data)
-    raise PictureFormatError(f"not a JPEG, PNG or WebP picture; {_advice(data)}")
+    if is_avif(data):
+        pixels, size = avif_pixels(data)
+        return Structure("AVIF", pixels, size=size)
+    raise PictureFormatError(f"not a JPEG, PNG, WebP or AVIF picture; {_advice(data)}")
 
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")

@@ -1,0 +1,244 @@
+"""The boxes of an AVIF (ISO/IEC 14496-12, 23008-12): how much its decoder would have to do, and no metadata.
+
+Its decoder takes memory for as many pixels as the coded frames say, whatever the file says of its size, and decodes
+every frame of an item, shown or not. So all of them are counted before. Boxes stay where they are, because others
+name places in the file: what is left out gets a name that decoders pass over.
+"""
+
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from model.jpeg_segments import check_count
+
+MOST_BOXES = 4096
+"""Boxes of a file, and items. A picture of 52 million pixels in tiles of 512 has some hundred."""
+MOST_UNITS = 4096
+"""Units (OBUs) of all coded items together; a frame has two or three."""
+MOST_FRAMES = 8
+"""How often all pixels may be gone over: a picture, its transparency and its layers."""
+
+_KEPT = (b"ftyp", b"meta", b"mdat")
+_SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
+
+
+def is_avif(data: bytes) -> bool:
+    """Whether one of the file's brands is AVIF's."""
+    end = int.from_bytes(data[:4], "big")
+    brands = data[8:12] + data[16 : min(end, 256)]
+    return data[4:8] == b"ftyp" and any(
+        brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4)
+    )
+
+
+def avif_pixels(data: bytes) -> tuple[bytes, tuple[int, int]]:
+    """The file without metadata and animation, and the largest size that is in it, (0, 0) where there is none.
+
+    Of a broken file what can be read: refusing it is the decoder's task. Raises PictureTooLargeError for more
+    boxes, units and frames than a picture needs.
+    """
+    made = bytearray(data)
+    # Of an animation, the picture that stands for it; another decoder would want its frames.
+    brands = min(256, int.from_bytes(data[:4], "big"))
+    made[:brands] = made[:brands].replace(b"avis", b"avif")
+    found = _Found()
+    for kind, start, end in _boxes(data, 0, len(data), found):
+        if kind == b"meta":
+            _read(data, start + 4, end, found, made)
+        elif kind not in _KEPT:
+            _leave_out(made, start, kind)
+    sizes, work = list(found.sizes), 0
+    for item in found.coded:
+        coded = _coded(data, item, found)
+        sizes += coded
+        work += sum(width * height for width, height in coded) * max(1, found.uses[item])
+    width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
+    check_count("frames", -(-work // max(1, width * height)), MOST_FRAMES)
+    return bytes(made), (width, height)
+
+
+@dataclass
+class _Found:
+    boxes: int = 0
+    units: int = 0
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    coded: list[int] = field(default_factory=list)
+    uses: Counter[int] = field(default_factory=Counter)
+    """How often an item is a tile of another."""
+    extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """Where the bytes of an item are: start and length, for each piece."""
+    in_data_box: set[int] = field(default_factory=set)
+    data_box: int = 0
+
+
+def _boxes(data: bytes, at: int, end: int, found: _Found) -> Iterator[tuple[bytes, int, int]]:
+    """Each box: its name, where its content begins, and where it ends."""
+    while at + 8 <= end:
+        found.boxes += 1
+        check_count("boxes", found.boxes, MOST_BOXES)
+        size, kind = struct.unpack_from(">I4s", data, at)
+        start = at + 8
+        if size == 1 and at + 16 <= end:
+            (size,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        after = end if size == 0 else min(end, at + size)
+        if after < start:
+            return
+        yield kind, start, after
+        at = after
+
+
+def _leave_out(made: bytearray, start: int, kind: bytes) -> None:
+    at = made.rfind(kind, max(0, start - 12), start)
+    made[at : at + 4] = b"free"
+
+
+def _read(data: bytes, start: int, end: int, found: _Found, made: bytearray) -> None:
+    for kind, at, after in _boxes(data, start, end, found):
+        if kind == b"iprp":
+            for inner, first, last in _boxes(data, at, after, found):
+                if inner == b"ipco":
+                    kinds = _boxes(data, first, last, found)
+                    found.sizes += [
+                        struct.unpack_from(">II", data, place + 4)
+                        for name, place, stop in kinds
+                        if name == b"ispe" and stop - place >= 12
+                    ]
+        elif kind == b"idat":
+            found.data_box = at
+        elif kind == b"iinf":
+            _read_items(data, at, after, found, made)
+        elif kind == b"iref":
+            wide = 4 if data[at] else 2
+            for name, first, last in _boxes(data, at + 4, after, found):
+                if name == b"dimg":
+                    found.uses.update(_numbers(data[first + wide + 2 : last], wide))
+        elif kind == b"iloc":
+            _read_places(_Reader(data[at:after]), found)
+
+
+def _read_items(data: bytes, start: int, end: int, found: _Found, made: bytearray) -> None:
+    for name, at, after in _boxes(data, start + (8 if data[start] else 6), end, found):
+        wide = 4 if data[at] >= 3 else 2
+        place = at + 4 + wide + 2
+        if name != b"infe" or place + 4 > after:
+            continue
+        kind = data[place : place + 4]
+        if kind == b"av01":
+            found.coded.append(int.from_bytes(data[at + 4 : at + 4 + wide], "big"))
+        elif kind in (b"Exif", b"mime", b"uri "):
+            made[place : place + 4] = b"none"
+
+
+def _numbers(data: bytes, wide: int) -> list[int]:
+    return [int.from_bytes(data[at : at + wide], "big") for at in range(0, len(data), wide)]
+
+
+class _Reader:
+    """Numbers one after the other; zeros behind the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._bit = 0
+
+    def bits(self, count: int) -> int:
+        first, last = self._bit // 8, (self._bit + count + 7) // 8
+        self._bit += count
+        whole = int.from_bytes(self._data[first:last].ljust(last - first, b"\0"), "big")
+        return whole >> (8 * last - self._bit) & ((1 << count) - 1)
+
+    def over(self) -> bool:
+        return self._bit >= 8 * len(self._data)
+
+
+def _read_places(reader: _Reader, found: _Found) -> None:
+    version = reader.bits(8)
+    reader.bits(24)
+    offset, length, base, index = (8 * reader.bits(4) for _ in range(4))
+    for _ in range(reader.bits(32 if version == 2 else 16)):
+        if reader.over():
+            return
+        item = reader.bits(32 if version == 2 else 16)
+        if version and reader.bits(16) & 15 == 1:
+            found.in_data_box.add(item)
+        reader.bits(16)
+        begin = reader.bits(base)
+        pieces = found.extents.setdefault(item, [])
+        for _ in range(reader.bits(16)):
+            if reader.over():
+                return
+            found.boxes += 1
+            check_count("pieces", found.boxes, MOST_BOXES)
+            if version:
+                reader.bits(index)
+            pieces.append((begin + reader.bits(offset), reader.bits(length)))
+
+
+def _coded(data: bytes, item: int, found: _Found) -> list[tuple[int, int]]:
+    """The size of each frame in the item."""
+    before = found.data_box if item in found.in_data_box else 0
+    pieces = [
+        data[before + at : before + at + length if length else None] for at, length in found.extents.get(item, [])
+    ]
+    check_count("bytes in an item", sum(map(len, pieces)), len(data))
+    content = b"".join(pieces)
+    sizes = []
+    size = (0, 0)
+    at = 0
+    while at < len(content):
+        found.units += 1
+        check_count("units", found.units, MOST_UNITS)
+        head = content[at]
+        at += 1 + (head >> 2 & 1)
+        length, shift = len(content) - at, 0
+        if head & 2:
+            length = 0
+            while at < len(content):
+                byte = content[at]
+                at += 1
+                length |= (byte & 127) << shift
+                shift += 7
+                if byte < 128 or shift > 56:
+                    break
+        kind = head >> 3 & 15
+        if kind == _SEQUENCE:
+            size = _largest_frame(_Reader(content[at : at + min(length, 1024)]))
+        elif kind in (_FRAME_HEADER, _FRAME):
+            sizes.append(size)
+        at += length
+    return sizes
+
+
+def _largest_frame(reader: _Reader) -> tuple[int, int]:
+    """Width and height from a sequence header (AV1, 5.5.1)."""
+    reader.bits(4)
+    if reader.bits(1):  # a single picture, with a short header
+        reader.bits(5)
+        return _frame_size(reader)
+    delay = 0
+    if reader.bits(1):
+        reader.bits(64)
+        if reader.bits(1):
+            zeros = 0
+            while zeros < 32 and not reader.bits(1):
+                zeros += 1
+            reader.bits(zeros)
+        if reader.bits(1):
+            delay = 1 + reader.bits(5)
+            reader.bits(42)
+    display = reader.bits(1)
+    for _ in range(1 + reader.bits(5)):
+        reader.bits(12)
+        if reader.bits(5) > 7:
+            reader.bits(1)
+        if delay and reader.bits(1):
+            reader.bits(2 * delay + 1)
+        if display and reader.bits(1):
+            reader.bits(4)
+    return _frame_size(reader)
+
+
+def _frame_size(reader: _Reader) -> tuple[int, int]:
+    wide, high = 1 + reader.bits(4), 1 + reader.bits(4)
+    return 1 + reader.bits(wide), 1 + reader.bits(high)
