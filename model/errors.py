@@ -2,7 +2,7 @@
 
 ThudError                    shown as one line, never as a traceback
 ├── PictureError             a picture that cannot be used
-│   ├── PictureFormatError   not a JPEG, PNG or WebP picture
+│   ├── PictureFormatError   not a JPEG, PNG, WebP or AVIF picture
 │   └── PictureTooLargeError more bytes or pixels than the limits allow
 ├── SoundError               a sound that cannot be used (format, length, silence, broken samples)
 │   ├── SoundFormatError     not a sound of one of the formats that are read

@@ -52,7 +52,7 @@ class Problem(BaseModel):
     status: int = Field(description="The HTTP status.", examples=[415])
     detail: str = Field(
         description="What is wrong with this request and what to do, for a person.",
-        examples=["not a JPEG, PNG or WebP picture"],
+        examples=["not a JPEG, PNG, WebP or AVIF picture"],
     )
     request_id: str | None = Field(
         None, description="The request's id, under which the service has logged it; also the header X-Request-ID."

@@ -49,8 +49,8 @@ class UploadKind:
 PICTURE = UploadKind(
     noun="picture",
     field="image",
-    formats="JPEG, PNG or WebP",
-    declared=("image/jpeg", "image/png", "image/webp"),
+    formats="JPEG, PNG, WebP or AVIF",
+    declared=("image/jpeg", "image/png", "image/webp", "image/avif"),
     prefixes=("image/",),
 )
 SOUND = UploadKind(

@@ -258,7 +258,7 @@ def test_what_cannot_be_opened(folder: Path, tmp_path: Path) -> None:
         (Path("/nowhere/a.jpg"), PictureError, r"^/nowhere/a\.jpg cannot be read: No such file or directory$"),
         ("/", PictureError, "^/ cannot be read: Is a directory$"),
         (b"", PictureError, "empty"),
-        (b"no picture", PictureFormatError, "^not a JPEG, PNG or WebP picture$"),
+        (b"no picture", PictureFormatError, "^not a JPEG, PNG, WebP or AVIF picture; convert it"),
         (Image.new("RGB", (8, 8)), PictureError, "8x8; each side must have at least 16 pixels"),
         (Image.new("1", (9000, 9000)), PictureTooLargeError, "at most 52,000,000"),
     ],

@@ -86,7 +86,7 @@ def test_bundles_are_set_side_by_side(tmp_path: Path, data: Path) -> None:
     assert "- 23 sounds of 2 sources; skipped: 1 rows" in text
     assert "not answered: 1 pictures (leaf 1)" in text
     assert "- unusable files: 2" in text
-    assert "0.png: not a JPEG, PNG or WebP picture" in text
+    assert "0.png: not a JPEG, PNG, WebP or AVIF picture" in text
     assert "1.wav: the file is empty" in text
     numbers = json.loads(out.read_text())
     assert set(numbers["unusable"]) == {str(data / "0.png"), str(data / "1.wav")}

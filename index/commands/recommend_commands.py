@@ -70,7 +70,7 @@ def recommend(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Recommend sounds for PICTURE (JPEG, PNG or WebP; - reads it from standard input)."""
+    """Recommend sounds for PICTURE (JPEG, PNG, WebP or AVIF; - reads it from standard input)."""
     from index.answers.inputs import read_picture
     from index.answers.picture_map import MAP_K
     from index.answers.recommender import Recommender

@@ -163,8 +163,8 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             recommend,
             summary="Recommend sounds for a picture",
             description="Returns the `k` sounds that are nearest to the picture, best first. The picture is a "
-            "JPEG, PNG or WebP; of an animation the first frame is taken. It is not kept. Where the bundle can "
-            "tell, the answer also says how likely each material is in the picture, and which everyday objects "
+            "JPEG, PNG, WebP or AVIF; of an animation the first frame is taken. It is not kept. Where the bundle "
+            "can tell, the answer also says how likely each material is in the picture, and which everyday objects "
             "are. Sounds that name one of these come nearer to the top. Sounds are returned also where no material "
             f"is recognised. {_NEXT} {_BUSY}",
             response_description="The sounds, best first, and what is in the picture.",

@@ -170,7 +170,7 @@ def test_recommend_in_a_terminal_keeps_odd_names_harmless(
     [
         (["missing.png"], b"", 2, "does not exist"),
         (["-"], b"", 1, "thud: the picture is empty (0 bytes)"),
-        (["-"], b"this is no picture", 1, "thud: not a JPEG, PNG or WebP picture"),
+        (["-"], b"this is no picture", 1, "thud: not a JPEG, PNG, WebP or AVIF picture"),
         (["-"], b"\0" * (32 * 2**20 + 1), 1, "thud: the picture has more than 33,554,432 bytes"),
         (["-", "-k", "0"], b"", 2, "0 is not in the range x>=1"),
         (["-", "-k", "many"], b"", 2, "not a valid integer"),

@@ -76,14 +76,14 @@ def test_not_a_picture(client: httpx.Client, data: bytes, in_form: bool) -> None
     else:
         response = client.post("/recommend", content=data, headers={"Content-Type": "image/jpeg"})
 
-    check_problem(response, 415, "JPEG, PNG or WebP", "convert")
+    check_problem(response, 415, "JPEG, PNG, WebP or AVIF", "convert")
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"mif1"])
 def test_a_picture_of_an_iphone_is_told_what_to_do(client: httpx.Client, brand: bytes) -> None:
     response = client.post("/recommend", files={"image": b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + b"x" * 500})
 
-    check_problem(response, 415, "JPEG, PNG or WebP", "HEIC", "iPhone", "as JPEG")
+    check_problem(response, 415, "JPEG, PNG, WebP or AVIF", "HEIC", "iPhone", "as JPEG")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -164,13 +164,13 @@ def test_a_broken_form(client: httpx.Client, body: bytes, kind: str, status: int
 def test_an_unsupported_content_type(client: httpx.Client, encode: Encode, kind: str) -> None:
     body = client.post("/recommend", content=encode(), headers={"Content-Type": kind})
 
-    check_problem(body, 415, "JPEG, PNG or WebP")
+    check_problem(body, 415, "JPEG, PNG, WebP or AVIF")
 
 
 def test_a_part_of_an_unsupported_type(client: httpx.Client, encode: Encode) -> None:
     part = client.post("/recommend", files={"image": ("a.txt", encode(), "text/plain")})
 
-    check_problem(part, 415, "text/plain", "JPEG, PNG or WebP")
+    check_problem(part, 415, "text/plain", "JPEG, PNG, WebP or AVIF")
 
 
 ODD = ("1_0", "٣", "３", "१", "+3", " 3", "3 ", "0x3", "1e1", "²")

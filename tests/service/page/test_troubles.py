@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.service.conftest import Library, Server, running
 from tests.service.page.driving import choose, expect_only, opened, wait_until_heard
 
-OFFERED = "JPEG, PNG or WebP"
+OFFERED = "JPEG, PNG, WebP or AVIF"
 KEY = "a-key-of-sixteen-or-more"
 
 
