@@ -129,8 +129,8 @@ class Recommender:
     ) -> Recommendation:
         """The `k` sounds nearest to `picture`, best first (all where the library has fewer), and what is in it.
 
-        `picture` is the path of a JPEG, PNG, WebP or AVIF file, the bytes of one, or an image that Pillow has opened,
-        of any format. With a `region`, the answer is about that part of it alone. Where there is a `pixel_bound`, a
+        `picture` is the path of a JPEG, PNG, WebP or AVIF file, its bytes, or an image that Pillow has opened, of
+        any format. With a `region`, the answer is about that part of it alone. Where there is a `pixel_bound`, a
         large picture may have to wait for others, at the latest until `until`, in seconds of `time.monotonic`.
         `object_weight` and `diversity` replace those of `open`. `only` leaves out all sounds that do not meet it.
         `cursor` is the `next` of the answer to the same picture, which goes on from there.
