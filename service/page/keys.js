@@ -1,13 +1,13 @@
 // Single keys: they get in the way of speech input, so they can be turned off, and stay off.
 
-/** @import { SoundList } from "./sound_list.js" */
+/** @import { SoundList } from "./results/sound_list.js" */
 
-import { playBest, takeBack } from "./answer_view.js";
-import { currentAnswer } from "./asking.js";
-import { find, isWriting } from "./dom.js";
-import { playAll, stop, toggle } from "./player.js";
-import { rowAround } from "./row.js";
-import { setting } from "./settings.js";
+import { currentAnswer } from "./asking/asking.js";
+import { find, isWriting } from "./common/dom.js";
+import { setting } from "./common/settings.js";
+import { rowAround } from "./results/row.js";
+import { playAll, stop, toggle } from "./sound/player.js";
+import { playBest, takeBack } from "./views/answer_view.js";
 
 /**
  * @param {() => SoundList} list the one that is shown

@@ -1,17 +1,17 @@
 // Begins: puts the parts of the page together.
 
-import { announce } from "./announce.js";
-import { list, startAnswerView, usePicture } from "./answer_view.js";
-import { startChosen } from "./chosen.js";
-import { find } from "./dom.js";
-import { startIntake } from "./intake.js";
+import { announce } from "./common/announce.js";
+import { find } from "./common/dom.js";
+import { whereNow } from "./common/links.js";
+import { startSettings } from "./common/settings.js";
 import { startKeys } from "./keys.js";
-import { focusSearch, libraryList, showLibrary, startLibraryView } from "./library_view.js";
-import { whereNow } from "./links.js";
-import { startOverlay } from "./overlay.js";
-import { stop } from "./player.js";
-import { startSettings } from "./settings.js";
-import { startTouch } from "./touch.js";
+import { startIntake } from "./picture/intake.js";
+import { startChosen } from "./results/chosen.js";
+import { stop } from "./sound/player.js";
+import { startOverlay } from "./touch/overlay.js";
+import { startTouch } from "./touch/touch.js";
+import { list, startAnswerView, usePicture } from "./views/answer_view.js";
+import { focusSearch, libraryList, showLibrary, startLibraryView } from "./views/library_view.js";
 
 const refused = find("#refused", HTMLElement);
 

@@ -18,8 +18,8 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 class PageFiles(StaticFiles):
     """Starlette's, with ETags of the content: two versions may have one size and, out of an image, one time.
 
-    A file is found by its name, `page.js`, which browsers ask about each time; and by the version of the folder and
-    its name, `0123456789abcdef/page.js`, which they may keep. The page names the second, so that the modules of one
+    A file is found by its name, `touch/touch.js`, which browsers ask about each time; and by the version of the folder and
+    its name, `0123456789abcdef/touch/touch.js`, which they may keep. The page names the second, so that the modules of one
     version import one another. What asks for an older version gets what there is.
     """
 
@@ -54,18 +54,26 @@ def page_response(folder: Path) -> HTMLResponse:
     """The page, with the version of its files where it names them, and all its modules, to be loaded at once."""
     version = folder_version(folder)
     modules = "".join(
-        f'\n  <link rel="modulepreload" href="page/{version}/{file.name}">' for file in sorted(folder.glob("*.js"))
+        f'\n  <link rel="modulepreload" href="page/{version}/{name}">'
+        for name in page_files(folder)
+        if name.endswith(".js")
     )
     text = (folder / "index.html").read_text(encoding="utf-8")
     return HTMLResponse(text.replace("{version}", version).replace("<!-- {modules} -->", modules.strip()))
 
 
 def folder_version(folder: Path) -> str:
-    """16 hex digits, a hash of the names and contents of all files in the folder."""
+    """16 hex digits, a hash of the names and contents of all files in the folder and those in it."""
     version = hashlib.sha256()
-    for file in sorted(file for file in folder.iterdir() if file.is_file()):
-        version.update(f"{file.name} {_hash(file, _stamp(file.stat()))}\n".encode())
+    for name, file in page_files(folder).items():
+        version.update(f"{name} {_hash(file, _stamp(file.stat()))}\n".encode())
     return version.hexdigest()[:16]
+
+
+def page_files(folder: Path) -> dict[str, Path]:
+    """The files in the folder and in those within it, by their names there, `touch/touch.js`, in order of these."""
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return dict(sorted(files.items()))
 
 
 def _stamp(stat: os.stat_result) -> tuple[int, ...]:

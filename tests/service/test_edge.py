@@ -48,7 +48,7 @@ def locked(library: Library) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/page/page.css"])
+@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/page/style/base.css"])
 def test_probes_and_documents_need_no_key(locked: httpx.Client, path: str) -> None:
     assert locked.get(path).status_code == 200
 

@@ -13,13 +13,15 @@ from pathlib import Path
 import httpx
 import uvicorn
 from playwright.sync_api import Browser, Page
+from setuptools import Distribution
+from setuptools.command.build_py import build_py
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from service.middleware import EveryAnswer
-from service.routes.page import PageFiles, page_response
+from service.routes.page import PageFiles, page_files, page_response
 from tests.service.conftest import Server
 
 PAGE = Path(__file__).parents[3] / "service" / "page"
@@ -28,7 +30,7 @@ PAGE = Path(__file__).parents[3] / "service" / "page"
 def test_every_module_is_loaded_from_the_start_and_may_be_kept(client: httpx.Client) -> None:
     text = client.get("/").text
     named = re.findall(r'(?:src|href)="(page/[0-9a-f]{16}/([^"]+))"', text)
-    assert {name for _, name in named} == {file.name for file in PAGE.iterdir()} - {"index.html"}
+    assert {name for _, name in named} == set(page_files(PAGE)) - {"index.html"}
     for address, _ in named:
         answer = client.get(f"/{address}")
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
@@ -38,9 +40,32 @@ def test_every_module_is_loaded_from_the_start_and_may_be_kept(client: httpx.Cli
 
 
 def test_the_page_is_small() -> None:
-    samples = [file for file in PAGE.iterdir() if file.suffix == ".webp"]
+    samples = list(PAGE.rglob("*.webp"))
     assert sum(file.stat().st_size for file in samples) < 40_000
-    assert sum(len(gzip.compress(file.read_bytes())) for file in PAGE.iterdir()) < 150_000
+    assert sum(len(gzip.compress(file.read_bytes())) for file in page_files(PAGE).values()) < 150_000
+
+
+def test_its_folders_import_one_way() -> None:
+    """As docs/page.md draws them: a module imports from its own folder and from those that stand before it."""
+    order = ["common", "api", "sound", "picture", "asking", "touch", "results", "views", ""]
+    files = page_files(PAGE)
+    for name in (name for name in files if name.endswith(".js")):
+        for imported in re.findall(r'^(?:import|\}).*"(\..*)";$', files[name].read_text("utf-8"), re.MULTILINE):
+            there = os.path.normpath(Path(name).parent / imported)
+            assert there in files, f"{name} imports {imported}"
+            own, other = (order.index(name.rpartition("/")[0]) for name in (name, there))
+            assert other <= own, f"{name} imports {imported}"
+
+
+def test_a_wheel_holds_all_of_it() -> None:
+    root = PAGE.parents[1]
+    distribution = Distribution()
+    distribution.parse_config_files([str(root / "pyproject.toml")])
+    command = build_py(distribution)
+    command.manifest_files = {}
+    command.finalize_options()
+    found = {Path(file).resolve() for file in command.find_data_files("service", str(root / "service"))}
+    assert found >= {file.resolve() for file in page_files(PAGE).values()}
 
 
 @contextmanager
@@ -89,16 +114,17 @@ def test_a_new_module_runs_at_the_next_visit(browser: Browser, tmp_path: Path) -
     (tmp_path / "index.html").write_text(
         '<!doctype html><title>-</title><script src="page/{version}/page.js" type="module"></script>'
     )
-    (tmp_path / "page.js").write_text('import { title } from "./inner.js"; document.title = title;')
+    (tmp_path / "within").mkdir()
+    (tmp_path / "page.js").write_text('import { title } from "./within/inner.js"; document.title = title;')
     with serving(tmp_path) as address:
         opened = browser.new_page()
         titles = []
         for title in ("old", "old", "new"):
-            write(tmp_path / "inner.js", f'export const title = "{title}";')
+            write(tmp_path / "within" / "inner.js", f'export const title = "{title}";')
             opened.goto("about:blank")
             opened.goto(address)
             titles.append(opened.title())
-        write(tmp_path / "inner.js", 'export const title = "tab";')
+        write(tmp_path / "within" / "inner.js", 'export const title = "tab";')
         opened.reload()
         titles.append(opened.title())
         opened.close()

@@ -1,0 +1,53 @@
+// Short sounds, fetched and decoded before they are needed, within bounds.
+
+/** @import { MapSound } from "../api/api.js" */
+
+import { get } from "../api/api.js";
+import { audioContext } from "./audio.js";
+import { addressOf } from "./sound.js";
+
+const MOST_CLIPS = 96;
+const MOST_BYTES = 64 * 2 ** 20; // decoded; a clip of two seconds in stereo takes 0.75 MiB
+const AT_ONCE = 4;
+
+/** @type {Map<string, AudioBuffer>} By the id of the sound, those last that were used last. */
+const kept = new Map();
+
+/**
+ * Fetch and decode these, the first first, until the bounds are reached. Those that do not decode are left out.
+ * Returns how many are there and how many failed.
+ * @param {MapSound[]} sounds
+ * @param {AbortSignal} signal
+ */
+export async function loadClips(sounds, signal) {
+  const wanted = sounds.slice(0, MOST_CLIPS);
+  const names = new Set(wanted.map(({ id }) => id));
+  for (const id of kept.keys()) if (!names.has(id)) kept.delete(id);
+  const missing = wanted.filter(({ id }) => !kept.has(id));
+  let failed = 0;
+  const work = Array.from({ length: AT_ONCE }, async () => {
+    for (let sound = missing.shift(); sound && !signal.aborted && bytes() < MOST_BYTES; sound = missing.shift()) {
+      try {
+        const answer = await get(`${addressOf(sound, "clip")}?hit=${sound.hit}`, signal);
+        kept.set(sound.id, await audioContext().decodeAudioData(await answer.arrayBuffer()));
+      } catch {
+        failed += signal.aborted ? 0 : 1;
+      }
+    }
+  });
+  await Promise.all(work);
+  return { ready: wanted.filter(({ id }) => kept.has(id)).length, failed };
+}
+
+/**
+ * @param {string} id
+ */
+export function clipOf(id) {
+  return kept.get(id) ?? null;
+}
+
+function bytes() {
+  let sum = 0;
+  for (const { length, numberOfChannels } of kept.values()) sum += 4 * length * numberOfChannels;
+  return sum;
+}
