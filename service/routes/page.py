@@ -18,9 +18,9 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 class PageFiles(StaticFiles):
     """Starlette's, with ETags of the content: two versions may have one size and, out of an image, one time.
 
-    A file is found by its name, `touch/touch.js`, which browsers ask about each time; and by the version of the folder and
-    its name, `0123456789abcdef/touch/touch.js`, which they may keep. The page names the second, so that the modules of one
-    version import one another. What asks for an older version gets what there is.
+    A file is found by its name, `touch/touch.js`, which browsers ask about each time; and by the version of the
+    folder and its name, `0123456789abcdef/touch/touch.js`, which they may keep. The page names the second, so that
+    the modules of one version import one another. What asks for an older version gets what there is.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -50,7 +50,7 @@ import { keyHeaders } from "../common/key.js";
 const MOST_WAITS = 2; // how often, and how long each time, the page waits when the service asks it to
 const LONGEST_WAIT = 10; // seconds
 
-/** An answer that is an error, or none: then `status` is 0. */
+/** An answer that is an error, one that cannot be read (`status` 2xx), or none (0). */
 export class Problem extends Error {
   /**
    * @param {number} status
@@ -72,7 +72,38 @@ export class Problem extends Error {
  * @returns {Promise<any>}
  */
 export async function getJson(path, signal) {
-  return (await get(path, signal)).json();
+  const response = await get(path, signal);
+  const text = await wholeBody(response.text(), signal);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Problem(response.status, "");
+  }
+}
+
+/**
+ * The body of a GET. Throws a Problem, or an AbortError.
+ * @param {string} path
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Blob>}
+ */
+export async function getBlob(path, signal) {
+  return wholeBody((await get(path, signal)).blob(), signal);
+}
+
+/**
+ * A body that breaks off is a service that went away.
+ * @template T
+ * @param {Promise<T>} body
+ * @param {AbortSignal | undefined} signal
+ */
+async function wholeBody(body, signal) {
+  try {
+    return await body;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, "");
+  }
 }
 
 /**
@@ -149,7 +180,7 @@ async function sendOnce(path, picture, signal, sent) {
       try {
         resolve(JSON.parse(request.responseText));
       } catch {
-        reject(new Problem(request.status, "The answer cannot be read."));
+        reject(new Problem(request.status, ""));
       }
     });
     request.open("POST", path);

@@ -32,27 +32,34 @@ export function troubleOf(error) {
     return {
       title: "The service cannot be reached",
       detail: "Check that it is running and that you are connected, then try again.",
-      ways: ["retry"],
+      ways: ["retry", "another"],
+    };
+  }
+  if (status < 300) {
+    return {
+      title: "The answer cannot be read",
+      detail: "Something between this page and the service may have answered in its place.",
+      ways: ["retry", "another"],
     };
   }
   if (status === 401) {
     return {
       title: "This service wants a key",
       detail: "Enter the API key that you were given, here or in the settings.",
-      ways: ["key"],
+      ways: ["key", "another"],
     };
   }
   if (status === 408) {
     const advice = `The picture did not arrive in time.${smaller.advice}`;
-    return { title: "The connection was too slow", detail: advice, ways: [...smaller.ways, "retry"] };
+    return { title: "The connection was too slow", detail: advice, ways: [...smaller.ways, "retry", "another"] };
   }
   if (status === 413) {
     const ways = /** @type {Way[]} */ ([...smaller.ways, "another"]);
     return { title: "That picture is too large", detail: detail + smaller.advice, ways };
   }
   if (status === 415) return { title: "That file cannot be read as a picture", detail, ways: ["another"] };
-  if (status === 429) return { title: "That was too often", detail, ways: ["retry"] };
-  if (status === 503) return { title: "The service cannot answer now", detail, ways: ["retry"] };
+  if (status === 429) return { title: "That was too often", detail, ways: ["retry", "another"] };
+  if (status === 503) return { title: "The service cannot answer now", detail, ways: ["retry", "another"] };
   if (status >= 500) return { title: "Something went wrong", detail, ways: ["retry", "another"] };
   return { title: "That cannot be answered", detail, ways: ["another"] };
 }

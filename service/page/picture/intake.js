@@ -1,8 +1,8 @@
 // Ways to give a picture: a file, the camera, paste, drop, an address, a sample.
 
-import { get } from "../api/api.js";
+import { getBlob } from "../api/api.js";
 import { inWords } from "../api/problems.js";
-import { find } from "../common/dom.js";
+import { find, isWriting } from "../common/dom.js";
 
 const NOT_FROM_ELSEWHERE =
   "That is the address of a picture on another site, which a page may not read. " +
@@ -28,7 +28,7 @@ export function startIntake(use, refuse) {
     sample.addEventListener("click", async () => {
       const shown = find("img", HTMLImageElement, sample);
       try {
-        const blob = await (await get(shown.src)).blob();
+        const blob = await getBlob(shown.src);
         use(new File([blob], `${shown.alt}.webp`, { type: blob.type }));
       } catch (error) {
         refuse(inWords(error));
@@ -59,6 +59,8 @@ export function startIntake(use, refuse) {
   document.addEventListener("drop", (event) => {
     document.body.classList.remove("dragging");
     if (!event.dataTransfer || event.dataTransfer.types.includes("application/x-thud")) return;
+    // Words that are dropped into a field are for the field.
+    if (isWriting(event.target) && !event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     take(event.dataTransfer, use, refuse);
   });
@@ -109,10 +111,9 @@ function addressGiven(given) {
 async function fileAt(address) {
   if (/^data:/i.test(address)) return fileInAddress(address);
   if (new URL(address).origin !== location.origin) throw new Error(NOT_FROM_ELSEWHERE);
-  const response = await get(address).catch((error) => {
+  const blob = await getBlob(address).catch((error) => {
     throw new Error(inWords(error));
   });
-  const blob = await response.blob();
   if (!blob.type.startsWith("image/")) throw new Error(NO_ADDRESS);
   return new File([blob], new URL(address).pathname.split("/").at(-1) || "picture", { type: blob.type });
 }

@@ -2,7 +2,7 @@
 
 /** @import { Sound } from "../sound/sound.js" */
 
-import { get, Problem } from "../api/api.js";
+import { get, getBlob, Problem } from "../api/api.js";
 import { inWords } from "../api/problems.js";
 import { announce } from "../common/announce.js";
 import { find } from "../common/dom.js";
@@ -76,7 +76,7 @@ export function startChosen() {
 async function saveZip(path) {
   if (hasKey()) {
     // A link sends no key.
-    saveBlob(await (await get(path)).blob(), "sounds.zip");
+    saveBlob(await getBlob(path), "sounds.zip");
     return;
   }
   // A link would save an error as a file, so it is asked before; only the answer to a GET says why not.

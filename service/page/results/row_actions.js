@@ -3,7 +3,7 @@
 /** @import { SoundRecord } from "../api/api.js" */
 /** @import { Sound } from "../sound/sound.js" */
 
-import { get, getJson } from "../api/api.js";
+import { getBlob, getJson } from "../api/api.js";
 import { inWords } from "../api/problems.js";
 import { announce } from "../common/announce.js";
 import { find } from "../common/dom.js";
@@ -116,9 +116,9 @@ async function copyLink(row, sound) {
  */
 async function download(row, sound) {
   try {
-    const answer = await get(sound.url);
+    const content = await getBlob(sound.url);
     const record = await recordOf(sound);
-    saveBlob(await answer.blob(), record ? nameOf(record) : sound.title);
+    saveBlob(content, record ? nameOf(record) : sound.title);
   } catch (error) {
     showTrouble(row, inWords(error));
     announce(inWords(error));

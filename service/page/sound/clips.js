@@ -2,7 +2,7 @@
 
 /** @import { MapSound } from "../api/api.js" */
 
-import { get } from "../api/api.js";
+import { getBlob, Problem } from "../api/api.js";
 import { audioContext } from "./audio.js";
 import { addressOf } from "./sound.js";
 
@@ -15,7 +15,7 @@ const kept = new Map();
 
 /**
  * Fetch and decode these, the first first, until the bounds are reached. Those that do not decode are left out.
- * Returns how many are there and how many failed.
+ * Returns how many are there, how many failed, and, where asking again may help, why.
  * @param {MapSound[]} sounds
  * @param {AbortSignal} signal
  */
@@ -25,18 +25,22 @@ export async function loadClips(sounds, signal) {
   for (const id of kept.keys()) if (!names.has(id)) kept.delete(id);
   const missing = wanted.filter(({ id }) => !kept.has(id));
   let failed = 0;
+  /** @type {Problem | null} */
+  let away = null;
   const work = Array.from({ length: AT_ONCE }, async () => {
     for (let sound = missing.shift(); sound && !signal.aborted && bytes() < MOST_BYTES; sound = missing.shift()) {
       try {
-        const answer = await get(`${addressOf(sound, "clip")}?hit=${sound.hit}`, signal);
-        kept.set(sound.id, await audioContext().decodeAudioData(await answer.arrayBuffer()));
-      } catch {
-        failed += signal.aborted ? 0 : 1;
+        const clip = await getBlob(`${addressOf(sound, "clip")}?hit=${sound.hit}`, signal);
+        kept.set(sound.id, await audioContext().decodeAudioData(await clip.arrayBuffer()));
+      } catch (error) {
+        if (signal.aborted) return;
+        failed += 1;
+        if (error instanceof Problem && !(error.status >= 400 && error.status < 500)) away = error;
       }
     }
   });
   await Promise.all(work);
-  return { ready: wanted.filter(({ id }) => kept.has(id)).length, failed };
+  return { ready: wanted.filter(({ id }) => kept.has(id)).length, failed, away };
 }
 
 /**

@@ -2,7 +2,7 @@
 
 /** @import { Sound } from "./sound.js" */
 
-import { get, Problem } from "../api/api.js";
+import { get, getBlob, Problem } from "../api/api.js";
 import { find } from "../common/dom.js";
 import { hasKey } from "../common/key.js";
 import { onSetting } from "../common/settings.js";
@@ -82,7 +82,8 @@ export async function play(sound, from = sound.hit, to = sound.end) {
     try {
       media.src = await sourceOf(sound);
     } catch (error) {
-      if (loaded === sound) fail(sound, error instanceof Problem ? sentence(error.detail) : NOT_PLAYED);
+      if (loaded === sound)
+        fail(sound, error instanceof Problem && error.detail ? sentence(error.detail) : NOT_PLAYED);
       return;
     }
     if (loaded !== sound) return;
@@ -94,7 +95,7 @@ export async function play(sound, from = sound.hit, to = sound.end) {
 /** @param {Sound} sound */
 async function sourceOf(sound) {
   // An audio element sends no headers, so a service that wants a key is asked by fetch.
-  return hasKey() ? URL.createObjectURL(await (await get(sound.url)).blob()) : sound.url;
+  return hasKey() ? URL.createObjectURL(await getBlob(sound.url)) : sound.url;
 }
 
 async function start() {

@@ -3,7 +3,7 @@
 /** @import { Answer, PictureMap } from "../api/api.js" */
 
 import { Problem } from "../api/api.js";
-import { troubleOf } from "../api/problems.js";
+import { inWords, troubleOf } from "../api/problems.js";
 import { find } from "../common/dom.js";
 import { listed, sentence, shareWords } from "../common/words.js";
 import { loadClips } from "../sound/clips.js";
@@ -78,6 +78,7 @@ export function describePicture(words) {
  * @param {PictureMap} map
  */
 export async function useMap(map) {
+  again.hidden = true;
   showMap(map, preview.naturalWidth / preview.naturalHeight || 1);
   await touchable(map, shares(map));
 }
@@ -90,8 +91,8 @@ export async function useMap(map) {
 export async function useWhole(error, answer) {
   const { title, detail, ways } = troubleOf(error);
   const told = error instanceof Problem && error.status === 422 ? sentence(error.detail) : `${title}. ${detail}`;
-  await touchable(mapOfWhole(answer), `Its places are not told apart: ${told}`);
   again.hidden = !ways.includes("retry");
+  await touchable(mapOfWhole(answer), `Its places are not told apart: ${told}`);
 }
 
 /**
@@ -104,10 +105,12 @@ async function touchable(map, words) {
   const { signal } = loading;
   setTouched(map);
   note.textContent = `Getting its sounds ready… ${words}`;
-  const { ready, failed } = await loadClips(soundsByUse(map), signal);
+  const { ready, failed, away } = await loadClips(soundsByUse(map), signal);
   if (signal.aborted) return;
   stage.toggleAttribute("data-ready", ready > 0);
-  const lost = failed ? ` ${failed} of its sounds cannot be played here.` : "";
+  const of = `${failed} of its sounds`;
+  const lost = away ? ` ${of} could not be had: ${inWords(away)}` : failed ? ` ${of} cannot be played here.` : "";
+  if (away) again.hidden = false;
   note.textContent = `${ready ? "Touch the picture to hear it." : "The picture has no sounds."} ${words}${lost}`;
 }
 

@@ -35,6 +35,7 @@ const change = find("#change-trouble", HTMLElement);
 const more = find("#more", HTMLButtonElement);
 const moreTrouble = find("#more-trouble", HTMLElement);
 const grouping = find("#group", HTMLButtonElement);
+const playButton = find("#play-best", HTMLButtonElement);
 const undo = find("#undo", HTMLButtonElement);
 const place = find("#sounds", HTMLElement);
 const filters = filterForm(find("#answer-filters", HTMLDetailsElement, view), (filter, diversity) =>
@@ -83,7 +84,7 @@ export function startAnswerView() {
     grouping.setAttribute("aria-pressed", String(grouped));
     showSounds();
   });
-  find("#play-best", HTMLButtonElement).addEventListener("click", playBest);
+  playButton.addEventListener("click", playBest);
   const loop = find("#loop", HTMLButtonElement);
   loop.addEventListener("click", () => {
     const on = loop.getAttribute("aria-pressed") !== "true";
@@ -123,6 +124,7 @@ export function takeBack() {
 /** @param {boolean} first */
 function began(first) {
   change.hidden = true;
+  more.disabled = true; // what would go on is not what is asked for now
   view.setAttribute("aria-busy", "true");
   if (!first) {
     note.textContent = "Asking again…";
@@ -166,6 +168,8 @@ function answered({ question, answer, sounds }, first) {
   showTold(question, asking.untoldAnswer());
   filters.show(question.filter, question.diversity);
   undo.hidden = !asking.canUndo();
+  more.disabled = false;
+  playButton.disabled = !sounds.length;
   const seen = showSeen();
   heading.textContent = count(sounds.length, "sound");
   note.textContent = sounds.length ? `Best first, out of ${answer.library.toLocaleString("en")}.` : NONE_LEFT;
@@ -213,6 +217,7 @@ function showSeen() {
  * @param {boolean} first
  */
 function failed(error, first) {
+  more.disabled = false;
   view.removeAttribute("aria-busy");
   if (!first) {
     // What stood before stays.

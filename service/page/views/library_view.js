@@ -129,23 +129,28 @@ async function fill(load) {
     tellTrouble(error);
   }
   more.hidden = !next;
+  more.disabled = false;
   view.removeAttribute("aria-busy");
 }
 
 async function goOn() {
   if (!next) return;
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
   const before = libraryList.sounds;
   more.disabled = true;
   again = goOn;
   try {
     /** @type {SoundPage} */
-    const page = await getJson(next);
+    const page = await getJson(next, signal);
     next = page.next;
     libraryList.show([...before, ...page.sounds.map(soundOfRecord)], HOW);
     libraryList.focus(before.length);
     tellTrouble(null);
     showChosen();
   } catch (error) {
+    if (signal.aborted) return;
     tellTrouble(error);
   }
   more.hidden = !next;

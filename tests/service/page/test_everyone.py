@@ -94,6 +94,53 @@ def test_the_first_sound_is_seen_on_a_narrow_screen(
         assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+def test_nothing_is_wider_than_a_very_narrow_screen(
+    browser: Browser, server_with_heads: Server, complaints: list[str], bright: Path, tmp_path: Path
+) -> None:
+    """Whatever is named how: 320 pixels, to which 1280 come at four times the size."""
+    name = "a" * 200
+    unreadable = tmp_path / f"{name}.txt"
+    unreadable.write_text("not a picture")
+
+    def expect_narrow(what: str) -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") == 320, what
+        cut = page.evaluate(
+            """[...document.querySelectorAll("main *")]
+                .filter((one) => one.checkVisibility() && !one.closest(".visually-hidden, svg, template"))
+                .filter((one) => !one.closest(".legend-row, .materials, .toolbar"))  // moved sideways
+                .filter((one) => one.getBoundingClientRect().right > 321)
+                .map((one) => one.outerHTML.slice(0, 100))"""
+        )
+        assert cut == [], what
+
+    with opened(browser, server_with_heads, complaints, viewport={"width": 320, "height": 568}) as page:
+        expect_narrow("empty")
+        choose(page, unreadable)
+        expect(page.locator("#problem")).to_be_visible()
+        expect_narrow("an error")
+        expect_only(complaints, "status of 415")
+        choose(page, bright)
+        expect(page.locator(".result").first).to_be_visible()
+        page.locator("#answer-filters summary").click()
+        page.locator("#answer-filters").get_by_label("Tag").fill(name)
+        page.locator("#answer-filters").get_by_role("button", name="Apply").click()
+        expect(page.locator("#answer-note")).to_have_text("No sound of the library meets the filters.")
+        expect(page.get_by_role("button", name="Play the best")).to_be_disabled()
+        expect_narrow("no sounds")
+        page.get_by_role("button", name="Take back").click()
+        expect(page.locator(".result").first).to_be_visible()
+        page.locator(".title").first.evaluate("(title, name) => { title.textContent = name }", name)
+        page.locator(".menu").first.click()
+        page.locator(".choose").first.check()
+        expect_narrow("a long name")
+        page.get_by_role("button", name="Settings").click()
+        expect_narrow("settings")
+        page.get_by_role("button", name="Done").click()
+        page.goto(f"{server_with_heads.url}#library?q={name}")
+        expect(page.get_by_role("heading", name=re.compile("^0 sounds"))).to_be_visible()
+        expect_narrow("the library")
+
+
 def test_bars_are_seen_in_forced_colours(
     browser: Browser, server_with_heads: Server, complaints: list[str], bright: Path
 ) -> None:

@@ -61,6 +61,20 @@ def test_an_address_is_dropped(page: Page, picture: Path, server: Server) -> Non
     expect(page.locator(".result")).to_have_count(10)
 
 
+def test_words_may_be_dropped_into_a_field(page: Page) -> None:
+    page.get_by_role("link", name="Library").click()
+    page.locator("#words").evaluate(
+        """field => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.setData("text/plain", "glass");
+            const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+            window.taken = !field.dispatchEvent(event);
+        }"""
+    )
+    assert not page.evaluate("window.taken")
+    expect(page.locator("#refused")).to_be_hidden()
+
+
 def test_the_samples_sound(page: Page) -> None:
     samples = page.locator(".sample img")
     expect(samples).to_have_count(4)

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import quote
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.service.conftest import LIBRARY_SIZE
 from tests.service.page.driving import expect_only, wait_until_heard
@@ -54,6 +54,25 @@ def test_words_and_filters_and_the_way_back(page: Page) -> None:
     expect(page.get_by_role("heading", name=f"{first}, and sounds like it")).to_be_visible()
     page.get_by_role("link", name="Picture").click()
     expect(page.locator("#chooser")).to_be_visible()
+
+
+def test_more_of_what_is_no_longer_searched_for(page: Page) -> None:
+    page.get_by_role("link", name="Library").click()
+    rows = page.locator("#library-sounds .result")
+    expect(rows).to_have_count(20)
+    held: list[Route] = []
+    page.route("**/sounds?*cursor=*", held.append)
+    page.locator("#library-more").click()
+    page.locator("#words").fill("schoner")
+    page.keyboard.press("Enter")
+    expect(rows).to_have_count(1)
+    for route in held:
+        route.continue_()
+    page.locator("#words").fill("no such sound")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="0 sounds with “no such sound”")).to_be_visible()
+    expect(rows).to_have_count(0)
+    expect(page.locator("#library-more")).to_be_hidden()
 
 
 def test_a_link_to_a_sound_that_is_no_longer_there(page: Page, complaints: list[str]) -> None:

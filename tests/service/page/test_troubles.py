@@ -1,12 +1,13 @@
 """What goes wrong is said where the person looks, with a way on, and nothing is lost."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.service.conftest import Library, Server, running
 from tests.service.page.driving import choose, expect_only, opened, wait_until_heard
@@ -143,6 +144,83 @@ def test_a_service_that_wants_a_key(browser: Browser, locked: Server, complaints
         page.reload()  # the key is kept for the tab
         page.get_by_role("link", name="Library").click()
         expect(page.locator("#library-sounds .result")).to_have_count(20)
+
+
+def test_a_service_that_goes_away_between_picture_and_touch(
+    browser: Browser, library_with_heads: Library, complaints: list[str], picture: Path
+) -> None:
+    with running(library_with_heads) as server, opened(browser, server, complaints) as page:
+        page.route("**/clip?*", lambda route: route.abort())
+        choose(page, picture)
+        note = page.locator("#touch-note")
+        expect(note).to_contain_text("could not be had: The service cannot be reached.")
+        expect(page.locator(".result")).to_have_count(10)
+        page.unroute("**/clip?*")
+        page.get_by_role("button", name="Look again").click()
+        expect(note).to_contain_text("Touch the picture to hear it.")
+        expect(page.get_by_role("button", name="Look again")).to_be_hidden()
+        server.process.terminate()
+        server.process.wait()
+        # What was fetched before still sounds; what needs the service says so, and nothing is lost.
+        page.locator("#stage").click()
+        expect(page.get_by_role("status")).to_have_text(re.compile(", hit"))
+        page.locator(".more-like").first.click()
+        expect(page.locator("#change-trouble")).to_contain_text("The service cannot be reached")
+        expect(page.locator(".result")).to_have_count(10)
+        expect_only(complaints, "ERR_")
+
+
+def test_an_answer_from_something_else(page: Page, picture: Path, complaints: list[str]) -> None:
+    """A proxy or the page of a network that wants a login may answer in the service's place."""
+    page.route("**/recommend", lambda route: route.fulfill(status=200, body="<p>Log in first</p>"), times=1)
+    choose(page, picture)
+    expect(page.get_by_role("heading", name="The answer cannot be read")).to_be_visible()
+    page.get_by_role("button", name="Send it again").click()
+    expect(page.locator(".result")).to_have_count(10)
+    page.route("**/sounds?*", lambda route: route.fulfill(status=200, body="<p>Log in first</p>"), times=1)
+    page.get_by_role("link", name="Library").click()
+    expect(page.locator("#library-trouble")).to_contain_text("The answer cannot be read.")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#library-sounds .result")).to_have_count(20)
+
+
+@pytest.mark.parametrize("status", [401, 408, 429, 503])
+def test_no_error_is_a_dead_end(page: Page, picture: Path, complaints: list[str], status: int) -> None:
+    page.route("**/recommend", lambda route: route.fulfill(**problem(status)), times=1)
+    choose(page, picture)
+    page.get_by_role("button", name="Try another picture").click()
+    expect(page.locator("#chooser")).to_be_visible()
+    choose(page, picture)
+    expect(page.locator(".result")).to_have_count(10)
+    expect_only(complaints, f"status of {status}")
+
+
+def test_a_hasty_person(page: Page, picture: Path) -> None:
+    """What is clicked while something else is asked for undoes neither."""
+    page.locator(".sample").first.dblclick()
+    choose(page, picture)
+    choose(page, picture)
+    expect(page.locator(".result")).to_have_count(10)
+    answer = page.locator("#answer")
+    held: list[Route] = []
+    page.route("**/recommend?cursor=*", held.append)
+    page.get_by_role("button", name="Show more sounds").click()
+    page.locator(".more-like").first.click()  # before there are more
+    expect(page.locator("#told button")).to_have_count(1)
+    expect(page.locator(".result")).to_have_count(10)
+    assert len(held) == 1
+    page.unroute("**/recommend?cursor=*")
+    page.get_by_role("button", name="Show more sounds").dblclick()
+    expect(page.locator(".result")).to_have_count(20)
+
+    page.route("**/recommend?more=*", held.append)
+    page.locator(".more-like").nth(1).click()
+    expect(answer).to_have_attribute("aria-busy", "true")
+    expect(page.get_by_role("button", name="Show more sounds")).to_be_disabled()
+    page.get_by_role("button", name="Undo").click()  # before it is answered
+    expect(page.locator("#told")).to_be_hidden()
+    expect(answer).not_to_have_attribute("aria-busy", "true")
+    expect(page.get_by_role("button", name="Show more sounds")).to_be_enabled()
 
 
 def test_settings_that_cannot_be_kept(browser: Browser, server: Server, complaints: list[str]) -> None:
