@@ -1,5 +1,6 @@
 """What the tests of the page do with the browser."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,16 @@ def expect_only(complaints: list[str], words: str) -> None:
     assert complaints
     assert all(words in complaint for complaint in complaints), complaints
     complaints.clear()
+
+
+def problem(status: int, detail: str = "", **headers: str) -> dict[str, Any]:
+    """What fulfills a route as the service refuses: problem details with a status."""
+    return {
+        "status": status,
+        "content_type": "application/problem+json",
+        "body": json.dumps({"detail": detail}),
+        "headers": headers,
+    }
 
 
 def playing(page: Page) -> bool:

@@ -1,28 +1,17 @@
 """What goes wrong is said where the person looks, with a way on, and nothing is lost."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.service.conftest import Library, Server, running
-from tests.service.page.driving import choose, expect_only, opened, wait_until_heard
+from tests.service.page.driving import choose, expect_only, opened, problem, wait_until_heard
 
 OFFERED = "JPEG, PNG, WebP or AVIF"
 KEY = "a-key-of-sixteen-or-more"
-
-
-def problem(status: int, detail: str = "", **headers: str) -> dict[str, Any]:
-    return {
-        "status": status,
-        "content_type": "application/problem+json",
-        "body": json.dumps({"detail": detail}),
-        "headers": headers,
-    }
 
 
 def test_a_file_that_is_no_picture(page: Page, picture: Path, complaints: list[str]) -> None:
