@@ -96,7 +96,9 @@ def test_so_has_what_is_refused_before_it_is_a_request(server: Server, request_b
     check_headers(response.headers)
 
 
-@pytest.mark.parametrize("path", ["/", "/page/style/base.css", "/page/icon.svg", "/static-offline-docs/favicon.png"])
+@pytest.mark.parametrize(
+    "path", ["/", "/page/style/base.css", "/page/icon.svg", "/static-offline-docs/favicon.png"]
+)
 def test_a_browser_asks_before_it_uses_a_copy(client: httpx.Client, path: str) -> None:
     first = client.get(path)
 

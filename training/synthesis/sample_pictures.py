@@ -1,4 +1,7 @@
-"""The sample pictures of the page: `python -m training.synthesis.sample_pictures service/page/picture` draws them again."""
+"""The sample pictures of the page.
+
+`python -m training.synthesis.sample_pictures service/page/picture` draws them again.
+"""
 
 import sys
 from dataclasses import dataclass
