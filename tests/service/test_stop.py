@@ -21,6 +21,7 @@ from service.settings import Settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_connection import LIVEZ
+from tests.service.test_metrics import within
 
 
 def ask_until_refused(server: Server, picture: bytes) -> list[int]:
@@ -39,8 +40,7 @@ def test_a_stop_under_load_drops_no_response(library: Library, encode: Encode, w
     picture = encode(size=(640, 480))
     with running(library, "--workers", workers) as server, ThreadPoolExecutor(8) as pool:
         asking = [pool.submit(ask_until_refused, server, picture) for _ in range(8)]
-        while len(server.requests) < 100:
-            time.sleep(0.01)
+        within(60, lambda: len(server.requests) >= 100)
         server.process.send_signal(signal.SIGTERM)
         statuses = [status for one in asking for status in one.result()]
         assert server.process.wait(timeout=30) == 0
@@ -70,9 +70,8 @@ def test_a_connection_that_is_made_late_has_one_answer() -> None:
 def test_draining_is_not_ready_but_answers(library: Library, encode: Encode) -> None:
     with running(library, "--drain-seconds", "300", "--stop-seconds", "1", says=True) as server:
         server.process.send_signal(signal.SIGTERM)
-        while (unready := httpx.get(f"{server.url}/readyz", timeout=60)).status_code == 200:
-            time.sleep(0.01)
-        check_problem(unready, 503, "about to stop")
+        within(60, lambda: httpx.get(f"{server.url}/readyz", timeout=60).status_code != 200)
+        check_problem(httpx.get(f"{server.url}/readyz", timeout=60), 503, "about to stop")
         assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
         assert httpx.post(f"{server.url}/recommend", content=encode(), timeout=60).status_code == 200
         server.process.send_signal(signal.SIGTERM)  # told again, it ends at once
@@ -102,11 +101,9 @@ def test_a_worker_whose_parent_dies_while_it_starts_ends_quietly(library: Librar
     command = [sys.executable, "-m", "thud", "serve", "--port", "0", *library.flags]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        while len(children.read_text().split()) < 2:  # Python's resource tracker is the first
-            time.sleep(0.01)
-        worker = children.read_text().split()[-1]
-        while "faiss" not in Path(f"/proc/{worker}/maps").read_text():  # it has heard what it is to do, and loads
-            time.sleep(0.01)
+        within(60, lambda: len(children.read_text().split()) == 2)  # Python's resource tracker is the first
+        maps = Path(f"/proc/{children.read_text().split()[-1]}/maps")
+        within(60, lambda: "numpy" in maps.read_text())  # it has heard what it is to do, and loads
         process.kill()
         assert process.communicate(timeout=30)[1] == ""  # which the worker has open until it ends
 
