@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-from model.errors import PictureFormatError
+from model.errors import PictureError, PictureFormatError
 from model.jpeg_segments import SCAN, check_count, scans, segments
 from model.picture_boxes import avif_pixels, is_avif
 from model.pointers import pointer_in, text_in
@@ -82,6 +82,8 @@ def structure_of(data: bytes) -> Structure:
         return _webp(data)
     if is_avif(data):
         pixels, size = avif_pixels(data)
+        if not all(size):
+            raise PictureError("the picture is broken or cut short: nothing in it has a size")
         return Structure("AVIF", pixels, size=size)
     raise PictureFormatError(f"not a JPEG, PNG, WebP or AVIF picture; {_advice(data)}")
 

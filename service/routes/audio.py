@@ -273,7 +273,7 @@ def _disposition(name: str) -> str:
     """The name to save the file as (RFC 6266): in full (RFC 8187), and in ASCII for clients that know only that."""
     stem, suffix = (_plain(part) for part in (PurePosixPath(name).stem, PurePosixPath(name).suffix))
     # Without a letter or digit it would be a hidden file, or none at all.
-    plain = (stem if re.search(r"[A-Za-z0-9]", stem) else "sound") + suffix
+    plain = (stem if re.search(r"[A-Za-z0-9]", stem) else "sound") + suffix.rstrip(".")
     if plain == name:
         return f'inline; filename="{name}"'
     return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

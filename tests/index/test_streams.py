@@ -27,8 +27,9 @@ def test_indexing_without_stderr(tiny_bundle: Bundle, sounds: Path, tmp_path: Pa
         assert b"broken.wav" in (index / "skipped.tsv").read_bytes()
 
 
-def test_a_picture_from_a_closed_stdin_ends_in_one_line() -> None:
-    done = closed("<&-", "recommend", "-")
+def test_a_picture_from_a_closed_stdin_ends_in_one_line(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
+    build_index(tiny_bundle, sounds, tmp_path / "index")
+    done = closed("<&-", "recommend", "-", "--bundle", tiny_bundle.folder, "--index", tmp_path / "index")
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert done.stderr.startswith(b"thud: ")
 

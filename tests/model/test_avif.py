@@ -82,8 +82,8 @@ def test_too_many_parts() -> None:
 
 def test_what_is_broken() -> None:
     data = avif(gradient(200, 150))
-    for broken in (data[:100], data[: len(data) // 2], data[:32], data[:300] + bytes(len(data) - 300)):
-        with pytest.raises(PictureError):
+    for broken in (data[:100], data[: len(data) // 2], data[:32], data[:300]):
+        with pytest.raises(PictureError, match="broken or cut short"):
             decode_picture(broken)
     rng = np.random.default_rng(0)
     for _ in range(300):

@@ -123,7 +123,7 @@ def test_the_page_may_load_nothing_from_elsewhere(client: httpx.Client) -> None:
     assert "unsafe" not in policy
     assert client.head("/").status_code == 200
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert {"page.js", "page.css"} <= {address.rpartition("/")[2] for address in loaded}
+    assert {"page.js", "base.css"} <= {address.rpartition("/")[2] for address in loaded}
     for address in loaded:
         assert client.get(address).status_code == 200
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", page.text)

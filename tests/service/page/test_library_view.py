@@ -61,7 +61,7 @@ def test_more_of_what_is_no_longer_searched_for(page: Page) -> None:
     rows = page.locator("#library-sounds .result")
     expect(rows).to_have_count(20)
     held: list[Route] = []
-    page.route("**/sounds?*cursor=*", held.append)
+    page.route("**/sounds?*cursor=*", lambda route: held.append(route))
     page.locator("#library-more").click()
     page.locator("#words").fill("schoner")
     page.keyboard.press("Enter")
