@@ -208,7 +208,12 @@ def has_contrast(picture: npt.NDArray[np.uint8]) -> bool:
     Some channel's standard deviation must be at least 1.5 of 255. Of about 3,900 photographs of materials all but
     six previews of flat surfaces have that.
     """
-    return bool(picture.std(axis=(0, 1)).max() >= _LEAST_CONTRAST)
+    # From counts of grey levels: NumPy's own takes a seventh of the time of a whole request.
+    levels = np.array(Image.fromarray(picture).histogram(), np.int64).reshape(-1, 256)
+    pixels = picture.shape[0] * picture.shape[1]
+    grey = np.arange(256)
+    variances = (levels * grey**2).sum(axis=1) / pixels - ((levels * grey).sum(axis=1) / pixels) ** 2
+    return bool(variances.max() >= _LEAST_CONTRAST**2)
 
 
 def enough_for(size: int) -> int:

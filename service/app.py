@@ -15,7 +15,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from service.access import ApiKeys, RateLimit
 from service.excerpts import Excerpts
 from service.hot_swap import ServedRecommender, Watcher, fingerprint, open_proved
-from service.load import PictureQueue, PixelBudget
+from service.load import PictureQueue, PixelBudget, RefusalPace
 from service.methods import Head, Options
 from service.metrics import Metrics
 from service.middleware import (
@@ -56,7 +56,7 @@ Limits of this service, all of them settings of `thud serve`:
 |---|---|---|
 """
 
-_OTHER_LIMITS = ("queue", "rate", "burst")
+_OTHER_LIMITS = ("rate", "burst")
 
 
 def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
@@ -65,8 +65,9 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
     Raises TracingError where tracing is asked for and not installed. Entering the lifespan raises BundleError or
     LibraryError where bundle and index cannot be used.
     """
-    queue = PictureQueue(settings.threads, settings.queue, metrics.queue, settings.deadline_seconds)
-    computing = Computing(settings, queue)
+    queue = PictureQueue(settings.threads, settings.queue_seconds, metrics.queue, settings.deadline_seconds)
+    pace = RefusalPace()
+    computing = Computing(settings, queue, pace)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +97,7 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=_middlewares(settings, metrics, queue),
+        middleware=_middlewares(settings, metrics, queue, pace),
         # Looked at first, before those of the documentation, because it is what is asked for most.
         routes=[*search_routes(settings, computing)],
         # Tracing and metrics are ours; FastAPI looks for both anew at each request.
@@ -117,7 +118,7 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
     return app
 
 
-def _middlewares(settings: Settings, metrics: Metrics, queue: PictureQueue) -> list[Middleware]:
+def _middlewares(settings: Settings, metrics: Metrics, queue: PictureQueue, pace: RefusalPace) -> list[Middleware]:
     """All middlewares, in the order in which a request meets them; its answer meets them the other way round."""
     logged = Logged(settings.keys)
     return [
@@ -148,7 +149,7 @@ def _middlewares(settings: Settings, metrics: Metrics, queue: PictureQueue) -> l
         # Before anything is computed or counted for who has no key.
         Middleware(ApiKeys, keys=settings.keys),
         # Before the rate, so that what is refused here does not count as asked.
-        Middleware(Backpressure, queue=queue),
+        Middleware(Backpressure, queue=queue, pace=pace),
         # After the keys, by which clients are counted; before the body is read.
         Middleware(RateLimit, rate=settings.rate, burst=settings.burst),
         # Next to the route that reads the body: what was refused before is not read.

@@ -119,27 +119,31 @@ def _no_room() -> ProblemError:
 
 _FIRST_GUESS = 0.05
 _WEIGHT = 0.1
+_MARGIN = 0.8
+"""Work is taken while its turn should come within this share of the longest wait: the estimate may be wrong."""
 
 
 class PictureQueue:
-    """Work on `threads` threads of its own; at most `places` pieces of it wait for one, first come, first served.
+    """Work on `threads` threads of its own, first come, first served; none waits for longer than `seconds`.
 
-    A piece of cost n takes the room of n others, also while it is done. `changed` is called with how many wait and
-    how many run. A piece counts until its thread is done with it, also where nobody waits for the result any more,
-    as nobody does `deadline` seconds after it began.
+    Bounded by time, not by places: how long a picture takes depends on the machine and on what people send. From
+    what the last pieces took, it is known when the turn of another would come. Where pieces turn out to take
+    longer, those that have waited for too long are not begun. A piece of cost n takes as long as n others.
+    `changed` is called with how many wait and how many run. A piece counts until its thread is done with it, also
+    where nobody waits for the result any more, as nobody does `deadline` seconds after it began.
     """
 
     def __init__(
         self,
         threads: int,
-        places: int,
+        seconds: float,
         changed: Callable[[int, int], None] = lambda waiting, running: None,
         deadline: float = math.inf,
     ) -> None:
         self._changed = changed
         self._deadline = deadline
         self._threads = threads
-        self.places = places
+        self._longest = seconds
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
         self._lock = threading.Lock()
         self._inside = 0
@@ -166,26 +170,27 @@ class PictureQueue:
             return self.running >= self._threads and perf_counter() - latest > self._deadline
 
     @property
+    def wait(self) -> float:
+        """Seconds after which the turn of a piece should come that is submitted now."""
+        if self._pieces < self._threads:
+            return 0.0
+        return self._seconds * (self._inside - self._threads + 1) / self._threads
+
+    @property
     def full(self) -> bool:
         """Whether `submit` would refuse any piece."""
-        return not self.fits(1)
-
-    def fits(self, cost: int) -> bool:
-        """Whether `submit` would take a piece of this cost. One that costs more than all there is goes in alone."""
-        most = self._threads + self.places
-        return self._inside + min(cost, most) <= most
+        return self.wait > _MARGIN * self._longest
 
     @property
     def retry_after(self) -> int:
         """Whole seconds in which the work that is inside now should be done."""
         return max(1, math.ceil(self._seconds * self._inside / self._threads))
 
-    def refusal(self, cost: int) -> ProblemError:
-        """The problem for a piece of work for whose cost there is no room."""
-        most = self._threads + self.places
+    def refusal(self) -> ProblemError:
+        """The problem for a piece of work that would wait for too long, or has."""
         return ProblemError(
             503,
-            f"the service is busy: {self._inside} of {most} places are taken, and this takes {min(cost, most)}; "
+            f"the service is busy: a request would wait for longer than {self._longest:g} s; "
             f"try again in {self.retry_after} s",
             reason="queue_full",
             headers={"Retry-After": str(self.retry_after)},
@@ -194,19 +199,19 @@ class PictureQueue:
     def submit(self, work: Callable[[], T], cost: int = 1) -> "Future[T]":
         """Let a thread do `work`. Cancelling the future takes it out of the queue, if it still waits there.
 
-        Raises ProblemError (503) where the queue has no room for it.
+        Raises ProblemError (503) where it would wait for too long; its future raises the same where it has.
         """
-        taken = min(cost, self._threads + self.places)
         with self._lock:
-            if not self.fits(cost):
-                raise self.refusal(cost)
-            self._inside += taken
+            if self.full:
+                raise self.refusal()
+            longest = self._longest if self._pieces >= self._threads else math.inf
+            self._inside += cost
             self._pieces += 1
             self._changed(self.waiting, self.running)
         # The pool keeps cancelled work until a thread comes to it; what the work holds, a picture, must go at once.
         held = [work]
-        future = self._pool.submit(self._run, held, cost)
-        future.add_done_callback(lambda _: self._leave(held, taken))
+        future = self._pool.submit(self._run, held, cost, perf_counter() + longest)
+        future.add_done_callback(lambda _: self._leave(held, cost))
         return future
 
     def close(self) -> None:
@@ -222,8 +227,10 @@ class PictureQueue:
             barrier.abort()
             raise MemoryError(f"there is not enough memory for {self._threads} threads") from error
 
-    def _run(self, held: list[Callable[[], T]], cost: int) -> T:
+    def _run(self, held: list[Callable[[], T]], cost: int, until: float) -> T:
         began = perf_counter()
+        if began > until:
+            raise self.refusal()
         with self._lock:
             self._began[threading.get_ident()] = began
             self._changed(self.waiting, self.running)
@@ -234,12 +241,47 @@ class PictureQueue:
                 del self._began[threading.get_ident()]
                 self._seconds += _WEIGHT * ((perf_counter() - began) / cost - self._seconds)
 
-    def _leave(self, held: list[Callable[[], T]], taken: int) -> None:
+    def _leave(self, held: list[Callable[[], T]], cost: int) -> None:
         held.clear()
         with self._lock:
-            self._inside -= taken
+            self._inside -= cost
             self._pieces -= 1
             self._changed(self.waiting, self.running)
+
+
+_HELD_SECONDS = 0.03
+_LONGEST_HELD_SECONDS = 1.0
+_AT_ONCE_SECONDS = 0.1
+_MOST_REFUSALS_A_SECOND = 2000
+_MOST_REMEMBERED = 10_000
+
+
+class RefusalPace:
+    """Holds the refusals of a full queue back: for 30 ms, and for longer where the client asks again at once.
+
+    Such clients would else be refused thousands of times a second, on the CPUs that compute the answers to others
+    (docs/performance.md). Each time that one asks within 0.1 s of its refusal it is held for four times as long, up to
+    the second that every refusal tells it to wait. All together there are at most 2,000 refusals a second.
+    """
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._refused: dict[object, tuple[float, float]] = {}
+        """When a client was refused, and for how long it had been held; the last ones."""
+
+    async def hold(self, client: object) -> None:
+        """Return when the refusal may be sent to this client, which is a connection."""
+        before, seconds = self._refused.pop(client, (-math.inf, 0.0))
+        again = monotonic() - before < _AT_ONCE_SECONDS
+        seconds = min(_LONGEST_HELD_SECONDS, 4 * seconds) if again else _HELD_SECONDS
+        self._held += 1
+        try:
+            await asyncio.sleep(max(seconds, self._held / _MOST_REFUSALS_A_SECOND))
+        finally:
+            self._held -= 1
+            self._refused[client] = (monotonic(), seconds)
+            if len(self._refused) > _MOST_REMEMBERED:
+                del self._refused[next(iter(self._refused))]
 
 
 SMALL = 1_000_000

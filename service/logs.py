@@ -20,6 +20,9 @@ from service.request import request_id
 _MOST_BYTES = 2**20
 """Bytes of lines that wait for each stream; some ten thousand lines."""
 
+_GATHER_SECONDS = 0.05
+"""How long lines of stdout wait for others: each write wakes a thread, which takes the CPU from a picture."""
+
 _FLUSH_SECONDS = 0.5
 """How long a process that ends waits for each stream to take its last lines."""
 
@@ -32,14 +35,16 @@ _NOTICE = "%d lines of the log are missing here: they could not be written in ti
 class LineWriter:
     """Writes lines to the file `descriptor`, in their order, on a thread of its own.
 
-    At most `most_bytes` wait. `on_lost` is called with how many lines were lost; `notice` makes the line about it.
+    At most `most_bytes` wait. They are written `gather_seconds` after the first of them came, or when there are many.
+    `on_lost` is called with how many lines were lost; `notice` makes the line about it.
     """
 
-    def __init__(self, descriptor: int, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, descriptor: int, most_bytes: int = _MOST_BYTES, gather_seconds: float = 0.0) -> None:
         self.on_lost: Callable[[int], None] = lambda lost: None
         self.notice: Callable[[int], str] = lambda lost: _NOTICE % lost
         self._descriptor = descriptor
         self._most_bytes = most_bytes
+        self._gather_seconds = gather_seconds
         # Reentrant: an object that Python clears away may log something while its thread is in here.
         self._changed = Condition()
         self._lines: deque[bytes] = deque()
@@ -47,6 +52,7 @@ class LineWriter:
         self._lost = 0
         self._broken = False
         self._writing = False
+        self._awaited = False
         # At once: later, there may be no memory for another thread.
         Thread(target=self._write, name=f"log {descriptor}", daemon=True).start()
 
@@ -67,12 +73,14 @@ class LineWriter:
         """Wait until everything is written, for at most `seconds`; whether it is."""
         end = monotonic() + seconds
         with self._changed:
+            self._awaited = True
+            self._changed.notify_all()
             return self._changed.wait_for(lambda: not (self._lines or self._writing), end - monotonic())
 
     def _append(self, data: bytes) -> None:
         self._lines.append(data)
         self._bytes += len(data)
-        if len(self._lines) == 1:
+        if len(self._lines) == 1 or self._bytes > _PIECE_BYTES > self._bytes - len(data):
             self._changed.notify_all()
 
     def _say_lost(self) -> None:
@@ -84,6 +92,7 @@ class LineWriter:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._lines)
+                self._changed.wait_for(lambda: self._awaited or self._bytes > _PIECE_BYTES, self._gather_seconds)
                 piece = [self._lines.popleft()]
                 size = len(piece[0])
                 while self._lines and size + len(self._lines[0]) <= _PIECE_BYTES:
@@ -97,6 +106,7 @@ class LineWriter:
                 if not written:
                     self._lost += len(piece)
                 elif not self._lines:
+                    self._awaited = False
                     self._say_lost()
                 self._changed.notify_all()
             if not written:
@@ -132,7 +142,8 @@ def line_writer(descriptor: int) -> LineWriter:
     """The one of this process for its stdout (1) or stderr (2)."""
     closed = (sys.__stdout__ if descriptor == 1 else sys.__stderr__) is None
     # The number of one that was closed at the start may be that of any file by now.
-    return LineWriter(os.open(os.devnull, os.O_WRONLY) if closed else descriptor)
+    gather_seconds = _GATHER_SECONDS if descriptor == 1 else 0.0
+    return LineWriter(os.open(os.devnull, os.O_WRONLY) if closed else descriptor, gather_seconds=gather_seconds)
 
 
 def _encoded(line: str) -> bytes:

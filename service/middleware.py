@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.load import PictureQueue
+from service.load import PictureQueue, RefusalPace
 from service.problems import ProblemError, problem_response
 from service.request import Headers, application_path, new_request_id, searches, set_request_id, with_headers
 
@@ -220,22 +220,24 @@ def _without(headers: Headers, name: bytes) -> Headers:
 
 
 class Backpressure:
-    """Middleware that answers 503 with Retry-After at once to a search for which `queue` has no room.
+    """Middleware that answers 503 with Retry-After to a search for which `queue` has no room, at its `pace`.
 
     It stands before routing and parsing, so that a refusal costs next to nothing. The body that may follow is
     read and thrown away by the server.
     """
 
-    def __init__(self, app: ASGIApp, queue: PictureQueue) -> None:
+    def __init__(self, app: ASGIApp, queue: PictureQueue, pace: RefusalPace) -> None:
         self.app = app
         self.queue = queue
+        self.pace = pace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
         cost = searches(scope)
-        if cost and not self.queue.fits(cost):
-            refusal = self.queue.refusal(cost)
+        if cost and self.queue.full:
+            refusal = self.queue.refusal()
             scope.setdefault("state", {})["refused"] = refusal.reason
+            await self.pace.hold(scope.get("client"))
             await problem_response(503, refusal.detail, headers=refusal.headers)(scope, receive, send)
             return
         await self.app(scope, receive, send)

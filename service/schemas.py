@@ -119,7 +119,7 @@ class ReadyDetails(BaseModel):
     process: int = Field(description="Its id.")
     waiting: int = Field(description="Pictures in the queue.")
     computing: int = Field(description="Pictures that are computed.")
-    places: int = Field(description="Pictures that may be in the queue.")
+    wait: float = Field(description="Seconds after which the turn of a picture should come that is sent now.")
     loaded: datetime = Field(description="When bundle and index were loaded.")
     precision: str = Field(
         description="In what pictures are computed: `float32`; `int8`; `int8 by exact kernels`, which are slower, "

@@ -55,10 +55,11 @@ class Settings(BaseSettings):
         description="Requests that each process computes at the same time.",
         json_schema_extra={"default_text": "the CPUs, shared out among the workers"},
     )
-    queue: int = Field(
-        16,
-        ge=0,
-        description="Pictures and other searches that may wait in each process; further ones are refused with 503.",
+    queue_seconds: float = Field(
+        1.0,
+        gt=0,
+        description="How long a picture or another search may wait for its turn; more than would come to their "
+        "turn by then are refused with 503.",
     )
     rate: float = Field(
         0.0,

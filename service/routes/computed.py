@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from index.answers.recommendation import Stages
 from index.answers.recommender import Recommender
-from service.load import PictureQueue, UploadMemory
+from service.load import PictureQueue, RefusalPace, UploadMemory
 from service.problems import ProblemError
 from service.request import searches
 from service.settings import Settings
@@ -47,10 +47,10 @@ class _Computed:
 
 
 class Computing:
-    """Computes answers on the threads of `queue`, within the limits of `settings`."""
+    """Computes answers on the threads of `queue`, within the limits of `settings`; it refuses at its `pace`."""
 
-    def __init__(self, settings: Settings, queue: PictureQueue) -> None:
-        self._settings, self._queue = settings, queue
+    def __init__(self, settings: Settings, queue: PictureQueue, pace: RefusalPace) -> None:
+        self._settings, self._queue, self._pace = settings, queue, pace
         self._memory = UploadMemory(settings.upload_memory_bytes)
 
     async def of_upload(
@@ -116,7 +116,11 @@ class Computing:
             # Serialised here, on the computing thread, rather than by FastAPI on the event loop.
             return _Computed(answer.json(root_path), {"queue": waited} | vars(answer.stages))
 
-        submitted_work = self._queue.submit(work, searches(request.scope))
+        try:
+            submitted_work = self._queue.submit(work, searches(request.scope))
+        except ProblemError:
+            await self._pace.hold(request.scope.get("client"))
+            raise
         computed = await _unless_gone(request, asyncio.wrap_future(submitted_work))
         for stage, seconds in computed.seconds.items():
             state.metrics.stage(stage, seconds)

@@ -71,7 +71,7 @@ async def readyz(
             process=os.getpid(),
             waiting=queue.waiting,
             computing=queue.running,
-            places=queue.places,
+            wait=round(queue.wait, 3),
             loaded=state.served.since,
             precision=recommender.towers.precision,
             refused=watcher.refused,

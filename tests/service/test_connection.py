@@ -136,7 +136,7 @@ def test_an_answer_to_what_was_sent_ahead_is_not_cut_as_idle(library: Library, e
 def test_the_head_of_a_further_request_does_not_cut_the_answer(library: Library, encode: Encode) -> None:
     picture = encode()
     with (
-        stalled(library, queue=1, max_connections=1) as (address, app, go_on),
+        stalled(library, queue_seconds=60, max_connections=1) as (address, app, go_on),
         socket.create_connection(address, timeout=30) as connection,
     ):
         connection.sendall(upload(len(picture)) + picture + b"GET /livez HTTP/1.1\r\nHo")
@@ -180,7 +180,7 @@ def test_http_1_0_needs_no_host(server: Server) -> None:
 @pytest.fixture(scope="module")
 def full(library: Library) -> Iterator[tuple[str, int]]:
     """The address of a server whose queue is full."""
-    with stalled(library, queue=0) as (address, _, _):
+    with stalled(library, queue_seconds=0.01) as (address, _, _):
         yield address
 
 
@@ -273,7 +273,7 @@ def test_whoever_is_one_too_many_reads_it_too(library: Library) -> None:
 
 
 def test_what_a_full_queue_refuses_is_not_counted_as_asked(library: Library, encode: Encode) -> None:
-    with stalled(library, queue=1, rate=0.001, burst=1) as (address, app, go_on):
+    with stalled(library, queue_seconds=60, rate=0.001, burst=1) as (address, app, go_on):
         base, queue, picture = f"http://{address[0]}:{address[1]}", state_of(app).queue, encode()
         with httpx.Client(base_url=base, timeout=60) as client:
             assert client.get("/livez").status_code == 200  # its one thread is at work from now on

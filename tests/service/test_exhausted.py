@@ -35,7 +35,7 @@ async def until(client: httpx.AsyncClient, status: int) -> httpx.Response:
 
 def test_threads_that_are_all_stuck_make_it_unready(library: Library, encode: Encode) -> None:
     async def ask() -> tuple[list[httpx.Response], list[httpx.Response]]:
-        async with started(library, threads=2, queue=4, deadline_seconds=0.3) as (client, served):
+        async with started(library, threads=2, queue_seconds=60, deadline_seconds=0.3) as (client, served):
             hanging = Hanging.instead_of(library)
             served.replace(hanging)
             given_up = [await client.post("/recommend", content=b"x") for _ in range(2)]
@@ -55,7 +55,7 @@ def test_threads_that_are_all_stuck_make_it_unready(library: Library, encode: En
 
 
 def test_one_free_thread_is_enough() -> None:
-    queue, release = PictureQueue(2, 2, deadline=0), threading.Event()
+    queue, release = PictureQueue(2, 60, deadline=0), threading.Event()
     begun = [threading.Event() for _ in range(2)]
 
     def work(number: int) -> None:
@@ -76,7 +76,7 @@ def test_one_free_thread_is_enough() -> None:
 
 
 def test_a_thread_that_is_not_old_yet_is_not_stuck() -> None:
-    queue, release, begun = PictureQueue(1, 2, deadline=1000), threading.Event(), threading.Event()
+    queue, release, begun = PictureQueue(1, 60, deadline=1000), threading.Event(), threading.Event()
 
     def work() -> None:
         begun.set()

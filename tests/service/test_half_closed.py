@@ -54,7 +54,7 @@ def test_so_is_one_of_http_1_0(server: Server) -> None:
 def test_an_answer_that_takes_long_is_waited_for(library: Library, encode: Encode) -> None:
     picture = encode()
     with (
-        stalled(library, queue=1) as (address, _, go_on),
+        stalled(library, queue_seconds=60) as (address, _, go_on),
         half_closed(address, upload(len(picture)) + picture) as connection,
         connection.makefile("rb") as answer,
     ):
@@ -67,7 +67,7 @@ def test_an_answer_that_takes_long_is_waited_for(library: Library, encode: Encod
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
 def test_nothing_is_computed_for_one_that_has_left(library: Library, encode: Encode, version: bytes) -> None:
     picture = encode()
-    with stalled(library, queue=1) as (address, app, go_on):
+    with stalled(library, queue_seconds=60) as (address, app, go_on):
         with socket.create_connection(address, timeout=30) as connection:
             connection.sendall((upload(len(picture)) + picture).replace(b"HTTP/1.1", version))
             while not state_of(app).queue.waiting:

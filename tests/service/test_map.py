@@ -18,7 +18,7 @@ from service.request import searches
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server, running
 from tests.service.test_app import started
 from tests.service.test_bad_requests import check_problem
-from tests.service.test_queue import Hanging
+from tests.service.test_queue import Hanging, one_may_wait
 
 ADDRESS = "/recommend/map"
 
@@ -196,16 +196,16 @@ def test_addresses_are_under_the_prefix(library: Library, encode: Encode) -> Non
 
 def test_a_map_counts_as_its_places_in_the_queue(library: Library) -> None:
     async def ask() -> tuple[httpx.Response, list[int]]:
-        async with started(library, threads=1, queue=5) as (client, current):
+        async with started(library, threads=1, queue_seconds=60) as (client, current):
+            one_may_wait(client)
             hanging = Hanging.instead_of(library)
             current.replace(hanging)
-            first = asyncio.ensure_future(client.post("/recommend", content=b"1"))
+            first = asyncio.ensure_future(client.post(ADDRESS, content=b"1"))
             await asyncio.to_thread(hanging.begun.wait)
-            refused = await client.post(ADDRESS, content=b"2")
-            second = asyncio.ensure_future(client.post("/recommend", content=b"3"))
+            refused = await client.post("/recommend", content=b"2")
             hanging.go_on.set()
-            statuses = [(await one).status_code for one in (first, second)]
-            return refused, statuses
+            second = await client.post("/recommend", content=b"3")
+            return refused, [(await first).status_code, second.status_code]
 
     refused, statuses = asyncio.run(ask())
 
@@ -215,28 +215,25 @@ def test_a_map_counts_as_its_places_in_the_queue(library: Library) -> None:
 
 
 def test_the_queue_counts_what_costs_more() -> None:
-    queue = PictureQueue(threads=1, places=5)
+    queue = PictureQueue(threads=1, seconds=60)
     release, begun = threading.Event(), threading.Event()
 
     def work() -> None:
         begun.set()
         release.wait(30)
 
+    queue._seconds = 10.0
     one = queue.submit(work, 4)
     begun.wait(30)
-    assert (queue.running, queue.waiting, queue.full) == (1, 0, False)
-    assert (queue.fits(2), queue.fits(3)) == (True, False)
-    with pytest.raises(ProblemError, match="4 of 6 places are taken, and this takes 6; try again"):
-        queue.submit(lambda: None, 100)
+    assert (queue.running, queue.waiting, queue.full, queue.wait) == (1, 0, False, 40.0)
     other = queue.submit(lambda: None, 2)
-    assert (queue.running, queue.waiting, queue.full) == (1, 1, True)
+    assert (queue.running, queue.waiting, queue.full, queue.wait) == (1, 1, True, 60.0)
+    with pytest.raises(ProblemError, match="would wait for longer than 60 s; try again in 60 s"):
+        queue.submit(lambda: None)
     release.set()
     one.result(30)
     other.result(30)
-    # What costs more than all there is goes in alone, and leaves all its room again.
-    for _ in range(3):
-        assert queue.fits(100)
-        queue.submit(lambda: None, 100).result(30)
+    assert not queue.wait
     queue.close()
 
 
@@ -264,7 +261,7 @@ def test_what_counts_as_a_search() -> None:
 
 def test_a_deadline_covers_a_map(library: Library) -> None:
     async def ask() -> httpx.Response:
-        async with started(library, threads=1, queue=5, deadline_seconds=0.2) as (client, current):
+        async with started(library, threads=1, deadline_seconds=0.2) as (client, current):
             hanging = Hanging.instead_of(library)
             current.replace(hanging)
             answer = await client.post(ADDRESS, content=b"x")

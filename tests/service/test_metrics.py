@@ -85,7 +85,7 @@ def test_requests_are_counted_by_route(library: Library, encode: Encode) -> None
 
 def test_the_queue_is_measured(library: Library) -> None:
     with (
-        running(library, "--threads", "1", "--queue", "2") as server,
+        running(library, "--threads", "1", "--queue-seconds", "0.2") as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
         ThreadPoolExecutor(8) as pool,
     ):
@@ -96,8 +96,8 @@ def test_the_queue_is_measured(library: Library) -> None:
             samples = read_metrics(client)
             seen.append((value(samples, "thud_queue_length"), value(samples, "thud_computing")))
         refused = sum(one.result().status_code == 503 for one in asked)
-        assert (2, 1) in seen
-        assert max(seen) == (2, 1)
+        # Pictures turn out to take longer than was thought, and some that wait have had their time.
+        assert {computing for waiting, computing in seen if waiting} == {1}
         within(10, lambda: value(read_metrics(client), "thud_computing") == 0)
         assert value(read_metrics(client), "thud_rejected_total", reason="queue_full") == refused > 0
 
@@ -106,7 +106,7 @@ def test_a_client_that_goes_while_it_waits_is_computed_for_no_more(library: Libr
     slow = slow_picture()
     head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(slow)
     with (
-        running(library, "--threads", "1", "--queue", "4") as server,
+        running(library, "--threads", "1", "--queue-seconds", "60") as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
         ThreadPoolExecutor(4) as pool,
     ):

@@ -183,7 +183,7 @@ def test_sounds_and_pictures_wait_in_one_queue(library: Library, encode: Encode,
     sound = sound_index.page(limit=1).sounds[0].id
 
     async def ask() -> list[httpx.Response]:
-        async with started(library, threads=1, queue=0) as (client, served):
+        async with started(library, threads=1, queue_seconds=0.01) as (client, served):
             served.replace(other(_Hanging, library))
             first = asyncio.ensure_future(client.post("/similar", content=struck()))
             await asyncio.to_thread(_Hanging.begun.wait)
@@ -199,7 +199,7 @@ def test_sounds_and_pictures_wait_in_one_queue(library: Library, encode: Encode,
 
     *refused, livez, listed, audio, first = asyncio.run(ask())
     for answer in refused:
-        check_problem(answer, 503, "1 of 1 places are taken, and this takes 1")
+        check_problem(answer, 503, "a request would wait for longer than 0.01 s")
         assert int(answer.headers["retry-after"]) >= 1
     assert {one.status_code for one in (livez, listed, audio, first)} == {200}
 

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.service.conftest import Server
 
@@ -63,6 +63,17 @@ def problem(status: int, detail: str = "", **headers: str) -> dict[str, Any]:
 
 def playing(page: Page) -> bool:
     return bool(page.locator("#player").evaluate("player => Boolean(player.src) && !player.paused"))
+
+
+def held_back(page: Page, address: str) -> list[Route]:
+    """What the page asks of this address from now on, which gets no answer by itself."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(address, hold)
+    return held
 
 
 def wait_until(page: Page, expression: str, why: str) -> None:

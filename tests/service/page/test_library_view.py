@@ -60,8 +60,7 @@ def test_more_of_what_is_no_longer_searched_for(page: Page) -> None:
     page.get_by_role("link", name="Library").click()
     rows = page.locator("#library-sounds .result")
     expect(rows).to_have_count(20)
-    held: list[Route] = []
-    page.route("**/sounds?*cursor=*", lambda route: held.append(route))
+    held = held_back(page, "**/sounds?*cursor=*")
     page.locator("#library-more").click()
     page.locator("#words").fill("schoner")
     page.keyboard.press("Enter")

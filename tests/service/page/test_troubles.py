@@ -191,8 +191,7 @@ def test_a_hasty_person(page: Page, picture: Path) -> None:
     choose(page, picture)
     expect(page.locator(".result")).to_have_count(10)
     answer = page.locator("#answer")
-    held: list[Route] = []
-    page.route("**/recommend?cursor=*", lambda route: held.append(route))
+    held = held_back(page, "**/recommend?cursor=*")
     page.get_by_role("button", name="Show more sounds").click()
     page.locator(".more-like").first.click()  # before there are more
     expect(page.locator("#told button")).to_have_count(1)
@@ -202,7 +201,7 @@ def test_a_hasty_person(page: Page, picture: Path) -> None:
     page.get_by_role("button", name="Show more sounds").dblclick()
     expect(page.locator(".result")).to_have_count(20)
 
-    page.route("**/recommend?more=*", lambda route: held.append(route))
+    held_back(page, "**/recommend?more=*")
     page.locator(".more-like").nth(1).click()
     expect(answer).to_have_attribute("aria-busy", "true")
     expect(page.get_by_role("button", name="Show more sounds")).to_be_disabled()
