@@ -249,8 +249,7 @@ class PictureQueue:
             self._changed(self.waiting, self.running)
 
 
-_HELD_SECONDS = 0.03
-_LONGEST_HELD_SECONDS = 1.0
+_HELD_SECONDS = (0.03, 0.5, 1.0, 2.0)
 _AT_ONCE_SECONDS = 0.1
 _MOST_REFUSALS_A_SECOND = 2000
 _MOST_REMEMBERED = 10_000
@@ -260,26 +259,27 @@ class RefusalPace:
     """Holds the refusals of a full queue back: for 30 ms, and for longer where the client asks again at once.
 
     Such clients would else be refused thousands of times a second, on the CPUs that compute the answers to others
-    (docs/performance.md). Each time that one asks within 0.1 s of its refusal it is held for four times as long, up to
-    the second that every refusal tells it to wait. All together there are at most 2,000 refusals a second.
+    (docs/performance.md). One that asks within 0.1 s of its refusal is held for half a second, the next time for a
+    second, and from then on for two. All together there are at most 2,000 refusals a second.
     """
 
     def __init__(self) -> None:
         self._held = 0
-        self._refused: dict[object, tuple[float, float]] = {}
-        """When a client was refused, and for how long it had been held; the last ones."""
+        self._refused: dict[object, tuple[float, int]] = {}
+        """When a client was refused, and how often in a row; the last ones."""
 
     async def hold(self, client: object) -> None:
         """Return when the refusal may be sent to this client, which is a connection."""
-        before, seconds = self._refused.pop(client, (-math.inf, 0.0))
-        again = monotonic() - before < _AT_ONCE_SECONDS
-        seconds = min(_LONGEST_HELD_SECONDS, 4 * seconds) if again else _HELD_SECONDS
+        before, times = self._refused.pop(client, (-math.inf, 0))
+        if monotonic() - before >= _AT_ONCE_SECONDS:
+            times = 0
+        seconds = _HELD_SECONDS[min(times, len(_HELD_SECONDS) - 1)]
         self._held += 1
         try:
             await asyncio.sleep(max(seconds, self._held / _MOST_REFUSALS_A_SECOND))
         finally:
             self._held -= 1
-            self._refused[client] = (monotonic(), seconds)
+            self._refused[client] = (monotonic(), times + 1)
             if len(self._refused) > _MOST_REMEMBERED:
                 del self._refused[next(iter(self._refused))]
 

@@ -259,7 +259,7 @@ def test_who_asks_again_at_once_is_held_back_for_longer(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     asyncio.run(ask())
-    assert slept == pytest.approx([0.03, 0.12, 0.48, 1, 1, 1, 1, 1, 0.03, 0.03])
+    assert slept == pytest.approx([0.03, 0.5, 1, 2, 2, 2, 2, 2, 0.03, 0.03])
 
 
 def test_only_the_last_refusals_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
