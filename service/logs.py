@@ -35,7 +35,7 @@ _NOTICE = "%d lines of the log are missing here: they could not be written in ti
 class LineWriter:
     """Writes lines to the file `descriptor`, in their order, on a thread of its own.
 
-    At most `most_bytes` wait. They are written `gather_seconds` after the first of them came, or when there are many.
+    At most `most_bytes` wait. They are written `gather_seconds` after the first came, or when there are many.
     `on_lost` is called with how many lines were lost; `notice` makes the line about it.
     """
 

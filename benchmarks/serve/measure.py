@@ -64,7 +64,7 @@ class Plan:
     requests: int = 0
     warm_up: float = Load.warm_up
     pictures: int = 8
-    concurrencies: tuple[int, ...] = (1, 8, 64)
+    concurrencies: tuple[int, ...] = (1, 8, 64, 256)
     small: tuple[int, int] = (640, 480)
     large: tuple[int, int] = (4000, 3000)
 

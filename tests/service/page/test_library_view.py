@@ -3,10 +3,10 @@
 import re
 from urllib.parse import quote
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.service.conftest import LIBRARY_SIZE
-from tests.service.page.driving import expect_only, wait_until_heard
+from tests.service.page.driving import expect_only, held_back, wait_until_heard
 
 
 def test_all_sounds_page_by_page(page: Page, complaints: list[str]) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.service.conftest import Library, Server, running
-from tests.service.page.driving import choose, expect_only, opened, problem, wait_until_heard
+from tests.service.page.driving import choose, expect_only, held_back, opened, problem, wait_until_heard
 
 OFFERED = "JPEG, PNG, WebP or AVIF"
 KEY = "a-key-of-sixteen-or-more"
