@@ -87,7 +87,7 @@ def test_serve_measures_all_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     goals = re.findall(
         r"\| ([≥≤]) ([\d.]+).*? \| (nan|inf|[\d.]+).*? \| (met|\*\*not met\*\*) \|$", tables["Goals"], re.M
     )
-    assert len(goals) == 4 + 3 + 2 * 5 + 2 + 2 + 2
+    assert len(goals) == 4 + 3 + 2 + 2 * 6 + 2 + 2 + 2
     for sign, bound, figure, word in goals:
         over = float(figure) - float(bound)
         # What is shown is rounded.

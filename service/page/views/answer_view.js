@@ -173,6 +173,7 @@ function answered({ question, answer, sounds }, first) {
   const seen = showSeen();
   heading.textContent = count(sounds.length, "sound");
   note.textContent = sounds.length ? `Best first, out of ${answer.library.toLocaleString("en")}.` : NONE_LEFT;
+  if (!sounds.length) note.scrollIntoView({ block: "nearest" }); // who sets filters looks further down
   if (first) heading.focus();
   else focusAgain(stood, heading);
   const best = list.sounds[0];

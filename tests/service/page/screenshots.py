@@ -23,7 +23,7 @@ from benchmarks.http.servers import serving, thud
 from model import PRETRAINED
 from tests.service.page.driving import CHROMIUM, PATIENCE, choose, problem
 
-SAMPLE = "Wood among leaves"
+SAMPLE = "Rock in water"
 WIDE = {"viewport": {"width": 1180, "height": 760}}
 PHONE = {
     "viewport": {"width": 360, "height": 740},
@@ -44,14 +44,14 @@ def _sample(page: Page) -> None:
 def _touched(page: Page) -> None:
     _sample(page)
     page.get_by_role("button", name="What is where").click()
-    page.locator("#stage").hover(position={"x": 90, "y": 70})
+    page.locator("#stage").hover(position={"x": 240, "y": 150})
     page.mouse.down()
 
 
 def _tapped(page: Page) -> None:
     _sample(page)
     page.get_by_role("button", name="What is where").tap()
-    page.locator("#stage").tap(position={"x": 80, "y": 60})
+    page.locator("#stage").tap(position={"x": 180, "y": 130})
 
 
 def _told(page: Page) -> None:
