@@ -24,7 +24,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from model.colours import Transform, to_srgb
 from model.errors import PictureError, PictureTooLargeError
 from model.orientation import orientation
-from model.picture_format import MOST_PROFILE, PictureLimits, Structure, structure_of
+from model.picture_format import MOST_PROFILE, PictureLimits, Structure, reads_heic, structure_of
 from model.region import Region, Spot
 
 # Pillow warns above its own pixel limit; `decode_picture` enforces a tighter one before any pixel is decoded.
@@ -41,6 +41,12 @@ _READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
     "WEBP": WebPImageFile,
     "AVIF": AvifImageFile,
 }
+
+if reads_heic():
+    import pi_heif
+
+    _READERS["HEIF"] = pi_heif.HeifImageFile
+    pi_heif.options.DECODE_THREADS = 1  # see below
 
 # As many pictures are decoded at a time as there are CPUs; more threads for each would only be in their way.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -62,7 +68,7 @@ ReservePixels = Callable[[int], AbstractContextManager[object]]
 
 
 def decode_picture(data: bytes, limits: PictureLimits = PictureLimits(), enough: int | None = None) -> Image.Image:
-    """Decode JPEG, PNG, WebP or AVIF bytes to an upright RGB picture.
+    """Decode JPEG, PNG, WebP or AVIF bytes, and HEIC with the extra `heic`, to an upright RGB picture.
 
     EXIF orientation and a colour profile are applied; transparency becomes white; 16-bit greys keep their high
     byte; of an animation the first frame is taken. With `enough`, libjpeg may scale a JPEG down while decoding to
@@ -105,7 +111,8 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
     width, height = image.size
     _check_size(width, height, limits)
     _check_scans(found, width, height, limits)
-    # What it turns a picture by, an AVIF says in boxes of its own, and Pillow as EXIF that it makes.
+    # What it turns a picture by, an AVIF says in boxes of its own, and Pillow as EXIF that it makes. HEIC is turned
+    # by its decoder.
     turn = orientation(found.exif or image.info.get("exif"), found.xmp)
     if image.format == "JPEG":
         # Its decoder gets all of it at once, rather than 64 KiB at a time with a wait for the interpreter between.

@@ -1,4 +1,4 @@
-"""The boxes of an AVIF (ISO/IEC 14496-12, 23008-12): how much its decoder would have to do, and no metadata.
+"""The boxes of an AVIF or HEIC (ISO/IEC 14496-12, 23008-12): how much its decoder would do, and no metadata.
 
 Its decoder takes memory for as many pixels as the coded frames say, whatever the file says of its size, and decodes
 every frame of an item, shown or not. So all of them are counted before. Boxes stay where they are, because others
@@ -9,6 +9,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from model.jpeg_segments import check_count
 
@@ -21,18 +22,23 @@ MOST_FRAMES = 8
 
 _KEPT = (b"ftyp", b"meta", b"mdat")
 _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
+_SEQUENCE_SET = 33
 
 
-def is_avif(data: bytes) -> bool:
-    """Whether one of the file's brands is AVIF's."""
-    end = int.from_bytes(data[:4], "big")
-    brands = data[8:12] + data[16 : min(end, 256)]
-    return data[4:8] == b"ftyp" and any(
-        brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4)
-    )
+_AVIF = {b"avif", b"avis"}
+_HEIC = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
 
 
-def avif_pixels(data: bytes) -> tuple[bytes, tuple[int, int]]:
+def brand_of(data: bytes) -> Literal["AVIF", "HEIF"] | None:
+    """Whether one of the file's brands is AVIF's, or else one of those of HEIC, which iPhones write."""
+    if data[4:8] != b"ftyp":
+        return None
+    listed = data[8:12] + data[16 : min(int.from_bytes(data[:4], "big"), 256)]
+    brands = {listed[at : at + 4] for at in range(0, len(listed), 4)}
+    return "AVIF" if brands & _AVIF else "HEIF" if brands & _HEIC else None
+
+
+def box_pixels(data: bytes) -> tuple[bytes, tuple[int, int]]:
     """The file without metadata and animation, and the largest size that is in it, (0, 0) where there is none.
 
     Of a broken file what can be read: refusing it is the decoder's task. Raises PictureTooLargeError for more
@@ -48,7 +54,8 @@ def avif_pixels(data: bytes) -> tuple[bytes, tuple[int, int]]:
             _read(data, start + 4, end, found, made)
         elif kind not in _KEPT:
             _leave_out(made, start, kind)
-    sizes, work = list(found.sizes), 0
+    hevc = [found.hevc_size(item) for item in found.hevc]
+    sizes, work = found.sizes + hevc, sum(width * height for width, height in hevc)
     for item in found.coded:
         coded = _coded(data, item, found)
         sizes += coded
@@ -64,12 +71,24 @@ class _Found:
     units: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
     coded: list[int] = field(default_factory=list)
+    hevc: list[int] = field(default_factory=list)
+    """Items of HEIC, each a frame."""
+    hevc_sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """The size that the frames have, by the number of the property that says it."""
+    properties: dict[int, list[int]] = field(default_factory=dict)
+    """The properties of an item, by their numbers."""
     uses: Counter[int] = field(default_factory=Counter)
     """How often an item is a tile of another."""
     extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """Where the bytes of an item are: start and length, for each piece."""
     in_data_box: set[int] = field(default_factory=set)
     data_box: int = 0
+
+    def hevc_size(self, item: int) -> tuple[int, int]:
+        """The largest size that the item's frame may have; of all, where nothing says which is its own."""
+        own = [self.hevc_sizes[number] for number in self.properties.get(item, []) if number in self.hevc_sizes]
+        sizes = own or list(self.hevc_sizes.values())
+        return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
 
 
 def _boxes(data: bytes, at: int, end: int, found: _Found) -> Iterator[tuple[bytes, int, int]]:
@@ -99,12 +118,13 @@ def _read(data: bytes, start: int, end: int, found: _Found, made: bytearray) -> 
         if kind == b"iprp":
             for inner, first, last in _boxes(data, at, after, found):
                 if inner == b"ipco":
-                    kinds = _boxes(data, first, last, found)
-                    found.sizes += [
-                        struct.unpack_from(">II", data, place + 4)
-                        for name, place, stop in kinds
-                        if name == b"ispe" and stop - place >= 12
-                    ]
+                    for number, (name, place, stop) in enumerate(_boxes(data, first, last, found), 1):
+                        if name == b"ispe" and stop - place >= 12:
+                            found.sizes.append(struct.unpack_from(">II", data, place + 4))
+                        elif name == b"hvcC":
+                            found.hevc_sizes[number] = _hevc_size(data[place:stop])
+                elif inner == b"ipma":
+                    _read_properties(_Reader(data[first:last]), found)
         elif kind == b"idat":
             found.data_box = at
         elif kind == b"iinf":
@@ -125,8 +145,9 @@ def _read_items(data: bytes, start: int, end: int, found: _Found, made: bytearra
         if name != b"infe" or place + 4 > after:
             continue
         kind = data[place : place + 4]
-        if kind == b"av01":
-            found.coded.append(int.from_bytes(data[at + 4 : at + 4 + wide], "big"))
+        if kind in (b"av01", b"hvc1"):
+            coded = found.coded if kind == b"av01" else found.hevc
+            coded.append(int.from_bytes(data[at + 4 : at + 4 + wide], "big"))
         elif kind in (b"Exif", b"mime", b"uri "):
             made[place : place + 4] = b"none"
 
@@ -148,8 +169,59 @@ class _Reader:
         whole = int.from_bytes(self._data[first:last].ljust(last - first, b"\0"), "big")
         return whole >> (8 * last - self._bit) & ((1 << count) - 1)
 
+    def number(self) -> int:
+        """A number of as many bits as there are zeros before it (ISO/IEC 23008-2, 9.2)."""
+        zeros = 0
+        while zeros < 32 and not self.bits(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.bits(zeros)
+
     def over(self) -> bool:
         return self._bit >= 8 * len(self._data)
+
+
+def _read_properties(reader: _Reader, found: _Found) -> None:
+    version, flags = reader.bits(8), reader.bits(24)
+    for _ in range(reader.bits(32)):
+        if reader.over():
+            return
+        own = found.properties.setdefault(reader.bits(32 if version else 16), [])
+        for _ in range(reader.bits(8)):
+            found.boxes += 1
+            check_count("properties", found.boxes, MOST_BOXES)
+            reader.bits(1)
+            own.append(reader.bits(15 if flags & 1 else 7))
+
+
+def _hevc_size(data: bytes) -> tuple[int, int]:
+    """The largest size of the frames to which these settings of a decoder belong (ISO/IEC 14496-15, 8.3.3)."""
+    sizes = [(0, 0)]
+    at = 23
+    for _ in range(data[22] if len(data) > 22 else 0):
+        kind, units = data[at : at + 1], int.from_bytes(data[at + 1 : at + 3], "big")
+        at += 3
+        while units and at < len(data):
+            units -= 1
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            if kind and kind[0] & 63 == _SEQUENCE_SET:
+                # Zeros that would look like the beginning of a unit are broken up by a 3.
+                sizes.append(_hevc_frame(_Reader(data[at + 4 : min(end, at + 1024)].replace(b"\0\0\3", b"\0\0"))))
+            at = end
+    return max(sizes, key=lambda size: size[0] * size[1])
+
+
+def _hevc_frame(reader: _Reader) -> tuple[int, int]:
+    """Width and height from a sequence parameter set (ISO/IEC 23008-2, 7.3.2.2)."""
+    reader.bits(4)
+    layers = reader.bits(3)
+    reader.bits(1 + 96)
+    present = [(reader.bits(1), reader.bits(1)) for _ in range(8 if layers else 0)]
+    for profile, level in present[:layers]:
+        reader.bits(88 * profile + 8 * level)
+    reader.number()
+    if reader.number() == 3:  # as many colours as greys
+        reader.bits(1)
+    return reader.number(), reader.number()
 
 
 def _read_places(reader: _Reader, found: _Found) -> None:

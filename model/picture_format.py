@@ -11,11 +11,13 @@ function here, and its reader in `picture`.
 
 import zlib
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Literal
 
 from model.errors import PictureError, PictureFormatError
 from model.jpeg_segments import SCAN, check_count, scans, segments
-from model.picture_boxes import avif_pixels, is_avif
+from model.picture_boxes import box_pixels, brand_of
 from model.pointers import pointer_in, text_in
 
 
@@ -43,7 +45,7 @@ MOST_METADATA = 2**20
 MOST_PROFILE = 2**22
 """Bytes of a colour profile, after inflating. Those of cameras have some hundred, of presses up to 3 million."""
 
-Format = Literal["JPEG", "PNG", "WEBP", "AVIF"]
+Format = Literal["JPEG", "PNG", "WEBP", "AVIF", "HEIF"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Structure:
     `scans`: of a JPEG in several scans, whose decoder goes over all pixels in each scan and keeps all coefficients,
     also when it scales the picture down; 0 for files that are decoded row by row.
     `size`: width and height of a WebP (its decoder takes memory as soon as it is opened) and of the largest picture
-    in an AVIF, None for others.
+    in an AVIF or HEIC, None for others.
     `exif`, `xmp`: the first of each, at most MOST_METADATA bytes, None where there is none.
     `profile`: the colour profile, None where there is none or one of more than MOST_PROFILE bytes.
     """
@@ -80,15 +82,19 @@ def structure_of(data: bytes) -> Structure:
         return _png(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _webp(data)
-    if is_avif(data):
-        pixels, size = avif_pixels(data)
+    brand = brand_of(data)
+    if brand == "AVIF" or (brand == "HEIF" and reads_heic()):
+        pixels, size = box_pixels(data)
         if not all(size):
             raise PictureError("the picture is broken or cut short: nothing in it has a size")
-        return Structure("AVIF", pixels, size=size)
+        return Structure(brand, pixels, size=size)
     raise PictureFormatError(f"not a JPEG, PNG, WebP or AVIF picture; {_advice(data)}")
 
 
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+@cache
+def reads_heic() -> bool:
+    """Whether HEIC is read: its decoder comes with the extra `heic`."""
+    return find_spec("pi_heif") is not None
 
 
 def _advice(data: bytes) -> str:
@@ -96,8 +102,11 @@ def _advice(data: bytes) -> str:
     instead = pointer_in(data) or text_in(data)
     if instead is not None:
         return f"it is {instead}"
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
-        return "this is HEIC, which iPhones save: share or export it as JPEG and use that"
+    if brand_of(data) == "HEIF":
+        return (
+            "this is HEIC, which iPhones save: share or export it as JPEG and use that (Thud reads HEIC where it is "
+            "installed with the extra heic)"
+        )
     return "convert it to one of these and use that"
 
 

@@ -86,6 +86,10 @@ def test_the_bundle_comes_with_it(install: Path, folder: Path) -> None:
     answer = json.loads(done.stdout)
     assert answer["model"] == load_bundle(ROOT / "model" / "pretrained").id
     assert len(answer["materials"]) == 17
+    heic = ROOT / "tests" / "model" / "heic" / "gradient.heic"
+    done = run(install, "recommend", heic, "--index", folder / "index-pretrained")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "this is HEIC, which iPhones save" in done.stderr
 
 
 def test_index_recommend_and_serve(install: Path, folder: Path) -> None:

@@ -97,6 +97,6 @@ def test_what_is_broken() -> None:
 
 
 def test_what_is_not_avif() -> None:
-    for data in (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"\0\0\0\x14ftypisom\0\0\0\0mp42"):
+    for data in (b"\0\0\0\x18ftypMSNV\0\0\0\0isomMSNV", b"\0\0\0\x14ftypisom\0\0\0\0mp42"):
         with pytest.raises(PictureFormatError):
             decode_picture(data)

@@ -182,6 +182,20 @@ def other(kind: type[Recommender], library: Library) -> Recommender:
     return kind(TowerRuntime(library.bundle), None, index, PictureLimits(), PixelBudget(10**9))
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
+def test_a_picture_of_an_iphone_is_told_what_to_do(
+    library: Library, monkeypatch: pytest.MonkeyPatch, brand: bytes
+) -> None:
+    monkeypatch.setattr("model.picture_format.reads_heic", lambda: False)
+    picture = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + b"x" * 500
+
+    async def ask() -> httpx.Response:
+        async with started(library) as (client, _):
+            return await client.post("/recommend", files={"image": picture})
+
+    check_problem(asyncio.run(ask()), 415, "JPEG, PNG, WebP or AVIF", "HEIC", "iPhone", "as JPEG")
+
+
 def test_a_service_that_hangs_is_not_ready_but_alive(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.readiness.PROBE_SECONDS", 0.1)
 

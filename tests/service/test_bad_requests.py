@@ -79,13 +79,6 @@ def test_not_a_picture(client: httpx.Client, data: bytes, in_form: bool) -> None
     check_problem(response, 415, "JPEG, PNG, WebP or AVIF", "convert")
 
 
-@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
-def test_a_picture_of_an_iphone_is_told_what_to_do(client: httpx.Client, brand: bytes) -> None:
-    response = client.post("/recommend", files={"image": b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + b"x" * 500})
-
-    check_problem(response, 415, "JPEG, PNG, WebP or AVIF", "HEIC", "iPhone", "as JPEG")
-
-
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("keep", [0.5, 0.9])
 def test_a_truncated_picture(client: httpx.Client, encode: Encode, kind: str, keep: float) -> None:

@@ -175,8 +175,6 @@ def test_what_is_no_picture_to_touch(client: httpx.Client, encode: Encode) -> No
     small = client.post(ADDRESS, content=encode("PNG", size=(40, 20)))
     check_problem(small, 422, "13x13", "at least 16 pixels")
     check_problem(client.post(ADDRESS, content=b"no picture at all"), 415, "JPEG, PNG, WebP or AVIF")
-    heic = client.post(ADDRESS, content=b"\0\0\0\x18ftypheic" + bytes(20))
-    check_problem(heic, 415, "HEIC")
     check_problem(client.post(ADDRESS, content=b""), 422)
     cut = encode("JPEG", size=(640, 480))[:600]
     check_problem(client.post(ADDRESS, content=cut), 422, "broken or cut short")
