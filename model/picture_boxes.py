@@ -116,15 +116,7 @@ def _leave_out(made: bytearray, start: int, kind: bytes) -> None:
 def _read(data: bytes, start: int, end: int, found: _Found, made: bytearray) -> None:
     for kind, at, after in _boxes(data, start, end, found):
         if kind == b"iprp":
-            for inner, first, last in _boxes(data, at, after, found):
-                if inner == b"ipco":
-                    for number, (name, place, stop) in enumerate(_boxes(data, first, last, found), 1):
-                        if name == b"ispe" and stop - place >= 12:
-                            found.sizes.append(struct.unpack_from(">II", data, place + 4))
-                        elif name == b"hvcC":
-                            found.hevc_sizes[number] = _hevc_size(data[place:stop])
-                elif inner == b"ipma":
-                    _read_properties(_Reader(data[first:last]), found)
+            _read_all_properties(data, at, after, found)
         elif kind == b"idat":
             found.data_box = at
         elif kind == b"iinf":
@@ -136,6 +128,18 @@ def _read(data: bytes, start: int, end: int, found: _Found, made: bytearray) -> 
                     found.uses.update(_numbers(data[first + wide + 2 : last], wide))
         elif kind == b"iloc":
             _read_places(_Reader(data[at:after]), found)
+
+
+def _read_all_properties(data: bytes, start: int, end: int, found: _Found) -> None:
+    for kind, at, after in _boxes(data, start, end, found):
+        if kind == b"ipco":
+            for number, (name, place, stop) in enumerate(_boxes(data, at, after, found), 1):
+                if name == b"ispe" and stop - place >= 12:
+                    found.sizes.append(struct.unpack_from(">II", data, place + 4))
+                elif name == b"hvcC":
+                    found.hevc_sizes[number] = _hevc_size(data[place:stop])
+        elif kind == b"ipma":
+            _read_properties(_Reader(data[at:after]), found)
 
 
 def _read_items(data: bytes, start: int, end: int, found: _Found, made: bytearray) -> None:

@@ -104,8 +104,8 @@ def _advice(data: bytes) -> str:
         return f"it is {instead}"
     if brand_of(data) == "HEIF":
         return (
-            "this is HEIC, which iPhones save: share or export it as JPEG and use that (Thud reads HEIC where it is "
-            "installed with the extra heic)"
+            "this is HEIC, which iPhones save: share or export it as JPEG and use that (with the extra heic, Thud "
+            "reads it)"
         )
     return "convert it to one of these and use that"
 

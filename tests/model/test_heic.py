@@ -1,7 +1,7 @@
 """HEIC, with the extra: decoded within the limits of the other formats, which hold before its decoder sees it.
 
-The pictures in the folder heic were written by libheif and x265 (pillow-heif 1.8.1), from `gradient(200, 150)`, from
-it with an EXIF orientation of 6, and from one colour in Display P3.
+The pictures in the folder heic were written by libheif and x265 (pillow-heif 1.8.1): `gradient(200, 150)`, the same
+with an orientation of 6, and one colour in Display P3.
 """
 
 import struct
@@ -79,5 +79,5 @@ def test_what_is_broken(data: bytes) -> None:
 
 def test_without_the_extra_it_is_named(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_format, "reads_heic", lambda: False)
-    with pytest.raises(PictureFormatError, match="this is HEIC, .* as JPEG .* the extra heic"):
+    with pytest.raises(PictureFormatError, match=r"this is HEIC, .* as JPEG .* the extra heic"):
         decode_picture(data)
