@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.service.conftest import Library, Server, running
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 ROOT = Path(__file__).parents[2]
 KEY = "a-key-0123456789"
