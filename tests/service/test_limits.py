@@ -25,6 +25,7 @@ SLOW = 500
 def hasty(library: Library) -> Iterator[Server]:
     """A server that waits for nobody for long."""
     flags = ["--header-seconds", "3", "--deadline-seconds", "6", "--send-seconds", "1", "--linger-seconds", "2"]
+    flags += ["--keep-alive-seconds", "3"]
     with running(library, *flags) as server:
         yield server
 
