@@ -49,6 +49,12 @@ def thud(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> subp
         return subprocess.CompletedProcess(command, code, said, complained)
 
 
+def thud_text(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As `thud`, with text for what it has said."""
+    done = thud(*arguments, **environment)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
 def _run(folder: Path, words: list[str], environment: dict[str, str], here: Path) -> None:
     """`thud` with the files 0, 1 and 2 of the folder as its standard streams."""
     for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_CREAT)):

@@ -12,20 +12,12 @@ from pathlib import Path
 import pytest
 
 from model.bundle import Bundle
+from tests.index.commands import THUD, thud_text
 from tests.index.conftest import Strike
-
-THUD = [sys.executable, str(Path(__file__).parents[2] / "thud.py"), "index"]
 
 
 def thud(*arguments: str | Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*THUD, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env=os.environ | environment,
-    )
+    done = thud_text("index", *arguments, **environment)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -253,7 +245,10 @@ def test_a_log_has_lines_and_no_bars(tiny_bundle: Bundle, sounds: Path, tmp_path
     for number in range(3):
         (sounds / f"bad{number}.wav").write_bytes(b"no sound" * 10)
     done = subprocess.run(
-        [*THUD, tiny_bundle.folder, sounds, tmp_path / "index"], capture_output=True, check=True, timeout=120
+        [*THUD, "index", tiny_bundle.folder, sounds, tmp_path / "index"],
+        capture_output=True,
+        check=True,
+        timeout=120,
     )
     assert [line for line in done.stderr.split(b"\n") if line.startswith(b"skipped")] == [
         line for line in done.stderr.split(b"\n") if b"bad" in line

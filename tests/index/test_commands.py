@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,9 @@ from model.terminal import printable
 from tests.index.commands import PROJECT, THUD, thud
 from tests.index.conftest import Strike
 from tests.tiny_bundle import tiny_heads, write_tiny_bundle
+from tests.waiting import within
 
-LISTED = 1500
+LISTED = 900
 
 
 @pytest.fixture
@@ -126,24 +126,33 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, strike: Strike) -> Path:
-    """A folder of 1500 sounds."""
+    """A folder of many sounds."""
     folder = tmp_path_factory.mktemp("many")
     for number in range(LISTED):
         strike(folder / f"{number:04}.wav", 100 + number, seconds=0.06, rate=8000)
     return folder
 
 
+@pytest.fixture(scope="module")
+def at_once(tiny_bundle: Bundle, many: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of the index of `many` that was made at once."""
+    return build_index(tiny_bundle, many, tmp_path_factory.mktemp("once") / "index").spec.id
+
+
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_index_goes_on_where_it_stopped(
-    tiny_bundle: Bundle, many: Path, tmp_path: Path, sent: signal.Signals
+    tiny_bundle: Bundle, many: Path, at_once: str, tmp_path: Path, sent: signal.Signals
 ) -> None:
     target = tmp_path / "index"
     command = ["index", str(tiny_bundle.folder), str(many), str(target)]
     with subprocess.Popen([*THUD, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         finished = target / CACHE_FILE
         # The first 256 sounds take about 300 kB: past that they are committed and the next are being written.
-        while running.poll() is None and not (finished.exists() and finished.stat().st_size > 450_000):
-            time.sleep(0.001)
+        within(
+            60,
+            lambda: running.poll() is not None or (finished.exists() and finished.stat().st_size > 450_000),
+            every=0.001,
+        )
         running.send_signal(sent)
         _, told = running.communicate(timeout=60)
     assert running.returncode == (-signal.SIGKILL if sent == signal.SIGKILL else 130)
@@ -155,9 +164,8 @@ def test_a_stopped_index_goes_on_where_it_stopped(
     summary = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in _counts(again.stdout)}
     assert summary["reused"] >= 256
     assert summary["reused"] + summary["embedded"] == summary["indexed"] == LISTED
-    whole = build_index(tiny_bundle, many, tmp_path / "at once").spec
     index = SoundIndex.open(target, tiny_bundle)
-    assert index.id == whole.id
+    assert index.id == at_once
     index.close()
 
 

@@ -2,8 +2,6 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,9 +13,8 @@ from index.library.facts import Facts, facts_of
 from index.library.finding import LibrarySound, find_library
 from index.library.tags import read_tags
 from model.bundle import Bundle
+from tests.index.commands import thud_text
 from tests.index.tagged import bext, comments, flac, id3, ixml, mp3, wav
-
-THUD = [sys.executable, str(Path(__file__).parents[2] / "thud.py")]
 
 
 def known(root: Path) -> dict[str, Facts]:
@@ -132,8 +129,7 @@ def test_by_command_a_library_without_a_manifest_is_labelled_all_the_same(
     mp3(root / "x.mp3", id3(("TPE1", b"\0Ann"), ("TIT2", b"\0Plank")))
     wav(root / "y.wav", b"JUNK\2\0\0\0ef")
     (root / "y.wav.json").write_text('{"material": "tile", "licence": "CC0", "author": "Bo"}')
-    command = [*THUD, "index", *map(str, (tiny_bundle.folder, root, tmp_path / "index"))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = thud_text("index", tiny_bundle.folder, root, tmp_path / "index")
     assert done.returncode == 0, done.stderr
     assert "labels: folder 1, tag 3, name 2" in done.stderr
     (catalogue,) = (tmp_path / "index").rglob(CATALOGUE)

@@ -4,8 +4,6 @@ import csv
 import errno
 import io
 import os
-import subprocess
-import sys
 import tempfile
 import unicodedata
 from pathlib import Path
@@ -17,9 +15,8 @@ from hypothesis import strategies as st
 from index.library.finding import Library, find_library
 from model.bundle import Bundle
 from model.errors import ManifestError
+from tests.index.commands import thud_text
 from tests.index.conftest import Strike
-
-THUD = [sys.executable, str(Path(__file__).parents[2] / "thud.py")]
 
 
 def library_of(root: Path, manifest: str | bytes, *paths: str) -> Library:
@@ -175,17 +172,17 @@ def test_labels_that_cannot_be_read_end_the_run_and_no_manifest_goes_on(
 ) -> None:
     strike(tmp_path / "sounds" / "metal" / "a.wav", 400)
     (tmp_path / "sounds" / "manifest.csv").write_text("datei;stoff\nmetal/a.wav;glass\n")
-    command = [*THUD, "index", *map(str, (tiny_bundle.folder, tmp_path / "sounds", tmp_path / "index"))]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ("index", tiny_bundle.folder, tmp_path / "sounds", tmp_path / "index")
+    refused = thud_text(*command)
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert "no column named material (columns found: path, stoff)" in line
     assert not (tmp_path / "index" / "current").exists()
-    done = subprocess.run([*command, "--no-manifest"], capture_output=True, text=True, check=False)
+    done = thud_text(*command, "--no-manifest")
     assert done.returncode == 0, done.stderr
     assert "labels: folder 1" in done.stderr
-    both = [*command, "--no-manifest", "--manifest", str(tmp_path / "sounds" / "manifest.csv")]
-    assert subprocess.run(both, capture_output=True, check=False).returncode == 2
+    both = ("--no-manifest", "--manifest", tmp_path / "sounds" / "manifest.csv")
+    assert thud_text(*command, *both).returncode == 2
 
 
 def test_a_manifest_is_found_in_a_folder_that_cannot_be_listed(

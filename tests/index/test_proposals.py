@@ -2,8 +2,6 @@
 
 import csv
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,15 +22,11 @@ from model.bundle import HEADS, Bundle
 from model.errors import BundleError, LibraryError
 from model.materials import MATERIALS, material_named
 from model.runtime import TowerRuntime
+from tests.index.commands import thud_text as thud
 from tests.index.conftest import Strike
 from tests.tiny_bundle import tiny_heads, write_tiny_bundle
 
-THUD = [sys.executable, str(Path(__file__).parents[2] / "thud.py")]
 MEASURED = {"left_out": {"recommended": {"P@10": 0.173, "P@10 labelled": 0.529}}}
-
-
-def thud(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*THUD, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
 
 
 def bundle_with_heads(folder: Path, **fields: Any) -> Bundle:

@@ -2,8 +2,6 @@
 
 import csv
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +9,9 @@ import pytest
 from index.library.finding import find_library
 from model.bundle import Bundle
 from model.errors import ManifestError
+from tests.index.commands import thud_text
 from tests.index.conftest import Strike
 
-THUD = [sys.executable, str(Path(__file__).parents[2] / "thud.py")]
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 345678\n"
 ANNEX = "/annex/objects/SHA256E-s1234--" + "0" * 64 + ".wav\n"
 
@@ -111,9 +109,7 @@ def test_a_folder_of_all_there_is(tiny_bundle: Bundle, strike: Strike, tmp_path:
     odd = os.fsencode(root) + b"/\xff.wav"
     Path(os.fsdecode(odd)).write_bytes(good)
     left_out.add("\\udcff.wav")
-    done = subprocess.run(
-        [*THUD, "index", tiny_bundle.folder, root, tmp_path / "index"], capture_output=True, text=True, check=False
-    )
+    done = thud_text("index", tiny_bundle.folder, root, tmp_path / "index")
     assert done.returncode == 0, done.stderr
     with (tmp_path / "index" / "skipped.tsv").open(encoding="utf-8", newline="") as handle:
         rows = list(csv.reader(handle, delimiter="\t"))[1:]

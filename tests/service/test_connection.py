@@ -26,6 +26,7 @@ from service.state import state_of
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_limits import answer_to
+from tests.waiting import within
 
 MEGABYTE = 2**20
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -140,8 +141,7 @@ def test_the_head_of_a_further_request_does_not_cut_the_answer(library: Library,
         socket.create_connection(address, timeout=30) as connection,
     ):
         connection.sendall(upload(len(picture)) + picture + b"GET /livez HTTP/1.1\r\nHo")
-        while not state_of(app).queue.waiting:
-            time.sleep(0.01)
+        within(30, lambda: state_of(app).queue.waiting > 0)
         check_problem(httpx.get(f"http://127.0.0.1:{address[1]}/sounds", timeout=60), 503, "connections")
         go_on.set()
         assert read_answer(connection)[0] == 200
@@ -281,8 +281,7 @@ def test_what_a_full_queue_refuses_is_not_counted_as_asked(library: Library, enc
                 queue.submit(lambda: None)
             assert client.post("/recommend", content=picture).status_code == 503
             go_on.set()
-            while queue.full:
-                time.sleep(0.01)
+            within(30, lambda: not queue.full)
             assert [client.post("/recommend", content=picture).status_code for _ in range(2)] == [200, 429]
 
 

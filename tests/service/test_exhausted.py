@@ -20,8 +20,9 @@ from service.load import PictureQueue
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_app import other, started
 from tests.service.test_bad_requests import check_problem
-from tests.service.test_metrics import read_metrics, value, within
+from tests.service.test_metrics import read_metrics, value
 from tests.service.test_queue import Hanging
+from tests.waiting import within
 
 
 async def until(client: httpx.AsyncClient, status: int) -> httpx.Response:

@@ -13,7 +13,7 @@ from index.building.build import build_index
 from tests.service.conftest import Encode, Library, running
 from tests.service.labelled import SOUNDS, make_labelled_library
 from tests.service.test_bad_requests import check_problem
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 Record = dict[str, Any]
 Query = list[tuple[str, Any]]

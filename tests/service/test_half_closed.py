@@ -10,6 +10,7 @@ import pytest
 from service.state import state_of
 from tests.service.conftest import Encode, Library, Server
 from tests.service.test_connection import CHUNKED, LIVEZ, read_answer, stalled, upload
+from tests.waiting import within
 
 OLD = b"GET /livez HTTP/1.0\r\n\r\n"
 
@@ -70,10 +71,8 @@ def test_nothing_is_computed_for_one_that_has_left(library: Library, encode: Enc
     with stalled(library, queue_seconds=60) as (address, app, go_on):
         with socket.create_connection(address, timeout=30) as connection:
             connection.sendall((upload(len(picture)) + picture).replace(b"HTTP/1.1", version))
-            while not state_of(app).queue.waiting:
-                pass
-        while state_of(app).queue.waiting:  # its thread is at work all the time
-            pass
+            within(30, lambda: state_of(app).queue.waiting > 0)
+        within(30, lambda: state_of(app).queue.waiting == 0)  # its thread is at work all the time
         assert not go_on.is_set()
 
 

@@ -25,8 +25,9 @@ from tests.model.test_files import NO_FILES, Put
 from tests.service.conftest import Encode, Library, Server, make_library, open_files, running
 from tests.service.test_app import started
 from tests.service.test_bad_requests import check_problem
-from tests.service.test_metrics import read_metrics, value, within
+from tests.service.test_metrics import read_metrics, value
 from tests.tiny_bundle import write_tiny_bundle
+from tests.waiting import within
 
 
 @pytest.fixture

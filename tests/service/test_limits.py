@@ -16,6 +16,7 @@ import pytest
 from service.settings import Settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
+from tests.waiting import within
 
 SLOW = 500
 
@@ -23,7 +24,7 @@ SLOW = 500
 @pytest.fixture(scope="module")
 def hasty(library: Library) -> Iterator[Server]:
     """A server that waits for nobody for long."""
-    flags = ["--header-seconds", "3", "--deadline-seconds", "10", "--send-seconds", "1", "--linger-seconds", "8"]
+    flags = ["--header-seconds", "3", "--deadline-seconds", "8", "--send-seconds", "1", "--linger-seconds", "4"]
     flags += ["--keep-alive-seconds", "3"]
     with running(library, *flags) as server:
         yield server
@@ -212,15 +213,17 @@ def test_line_ends_do_not_keep_a_connection(hasty: Server) -> None:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(65_536)
         connection.settimeout(0.2)
-        while True:
+
+        def closed() -> bool:
             try:
                 connection.sendall(b"\r\n")
-                if not connection.recv(65_536):
-                    break
+                return not connection.recv(65_536)
             except TimeoutError:
-                pass
+                return False
             except OSError:
-                break
+                return True
+
+        within(30, closed)
 
 
 def test_a_client_that_does_not_read_its_answers(hasty: Server) -> None:
@@ -268,6 +271,7 @@ def test_hundreds_of_slow_clients(hasty: Server, encode: Encode) -> None:
                 for path in ("/livez", "/readyz", "/sounds"):
                     assert (await client.get(path)).status_code == 200
                 assert (await client.post("/recommend", files={"image": encode()})).status_code == 200
+                await asyncio.sleep(0.1)
         return [one.result() for one in clients]
 
     assert set(asyncio.run(crowd())) == {b"HTTP/1.1 408 Request Timeout\r\n"}

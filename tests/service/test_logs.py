@@ -13,7 +13,8 @@ import pytest
 
 from service.logs import LineWriter
 from tests.service.conftest import Library
-from tests.service.test_metrics import read_metrics, value, within
+from tests.service.test_metrics import read_metrics, value
+from tests.waiting import within
 
 
 class Pipe:

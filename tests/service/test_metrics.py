@@ -5,8 +5,6 @@ import json
 import re
 import socket
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import ClassVar
@@ -18,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server, running
 from tests.service.test_limits import answer_to
 from tests.service.test_queue import slow_picture
+from tests.waiting import within
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -36,14 +35,6 @@ def read_metrics(client: httpx.Client) -> Samples:
 
 def value(samples: Samples, name: str, **labels: str) -> float:
     return samples.get((name, frozenset(labels.items())), 0.0)
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> None:
-    """Wait until it holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never held"
-        time.sleep(0.02)
 
 
 def test_requests_are_counted_by_route(library: Library, encode: Encode) -> None:

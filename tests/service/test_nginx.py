@@ -20,7 +20,7 @@ import pytest
 from model.picture_format import PictureLimits
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.nginx import NGINX, Proxy, proxying
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 pytestmark = pytest.mark.skipif(
     NGINX is None and not os.environ.get("CI"), reason="the web server nginx is not installed"

@@ -13,7 +13,7 @@ import pytest
 
 from service.observability import Logged
 from tests.service.conftest import Library, Server, running
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 KEYS = ("first-key-0123456789", "first-key-0123456789-longer", "clé-à-0123456789abc", "with space 0123456789")
 

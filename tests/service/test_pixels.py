@@ -23,6 +23,7 @@ from tests.service.conftest import Library, Server, running
 from tests.service.test_app import started
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_queue import slow_picture
+from tests.waiting import within
 
 LARGE = SMALL + 1
 
@@ -112,8 +113,7 @@ def test_the_largest_is_not_passed_over() -> None:
         first = pool.submit(hold)
         begun.wait(30)
         largest = pool.submit(take, 3 * LARGE)
-        while not budget._turn.locked():
-            pass
+        within(30, budget._turn.locked)
         later = pool.submit(take, LARGE)
         go_on.set()
         for one in (first, largest, later):

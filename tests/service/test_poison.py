@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_good_do_not_notice_the_poison(tmp_path: Path) -> None:
     found = tmp_path / "poison.json"
-    script = [sys.executable, "-m", "benchmarks.poison", "--seconds", "5", "--json", str(found)]
+    script = [sys.executable, "-m", "benchmarks.poison", "--seconds", "3", "--json", str(found)]
 
     ended = subprocess.run(script, capture_output=True, text=True, timeout=240, check=False, cwd=ROOT)
 

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.server.proxies import TrustedProxies
 from tests.service.conftest import Library, running
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 
 def seen_from(proxies: TrustedProxies, address: str, seen: list[str]) -> str:

@@ -8,7 +8,8 @@ from service.access import Buckets
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_edge import KEYS
-from tests.service.test_metrics import read_metrics, value, within
+from tests.service.test_metrics import read_metrics, value
+from tests.waiting import within
 
 # So slow that nothing comes back while a test runs, on whatever machine.
 SLOWLY = ["--rate", "0.001", "--burst", "3"]

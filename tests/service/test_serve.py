@@ -17,8 +17,8 @@ from model.errors import ThudError
 from service.server.workers import ListenError, _listening
 from service.settings import Settings, SettingsError, read_settings
 from tests.service.conftest import Encode, Library, Server, running
-from tests.service.test_metrics import within
 from tests.tiny_bundle import write_tiny_bundle
+from tests.waiting import within
 
 
 def serve(*flags: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -228,8 +228,7 @@ def test_it_stops_when_told_to_and_finishes_what_it_has_begun(
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(picture[:100])
         server.process.send_signal(number)
-        while takes_requests(server):
-            pass
+        within(30, lambda: not takes_requests(server))
         connection.sendall(picture[100:])
         answer = b""
         while part := connection.recv(65536):

@@ -18,7 +18,8 @@ from model.runtime import TowerRuntime
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, running
 from tests.service.test_app import other, started
 from tests.service.test_bad_requests import check_problem
-from tests.service.test_metrics import read_metrics, value, within
+from tests.service.test_metrics import read_metrics, value
+from tests.waiting import within
 
 MEGABYTE = 2**20
 

@@ -16,7 +16,7 @@ from model.materials import MATERIALS
 from tests.service.conftest import LIBRARY_SIZE, SOUNDS_EACH, UNLABELLED, Library, running
 from tests.service.conftest import MATERIALS as LABELS
 from tests.service.test_bad_requests import ODD, check_problem
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ from service.problems import ProblemError
 from service.readiness import SoundsFolder
 from tests.service.conftest import Library, Server, running
 from tests.service.test_bad_requests import check_problem
-from tests.service.test_metrics import read_metrics, value, within
+from tests.service.test_metrics import read_metrics, value
 from tests.tiny_bundle import write_tiny_bundle
+from tests.waiting import within
 
 LONG = "long.wav"
 

@@ -13,7 +13,7 @@ from select import select
 import pytest
 
 from tests.service.conftest import Library
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nothing shows what is caught")
 
@@ -70,8 +70,14 @@ def test_told_to_stop_while_it_starts(
 def test_a_hangup_while_it_starts(library: Library, workers: str) -> None:
     with starting(library, workers) as process:
         assert process.stdout is not None
-        while not select([process.stdout], [], [], 0.1)[0]:
+
+        def listens() -> bool:
+            if select([process.stdout], [], [], 0.1)[0]:
+                return True
             os.killpg(process.pid, signal.SIGHUP)
+            return False
+
+        within(60, listens)
         assert "listens on" in process.stdout.readline()
         process.terminate()
         process.wait(timeout=60)

@@ -21,7 +21,7 @@ from service.settings import Settings
 from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_connection import LIVEZ
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 
 def ask_until_refused(server: Server, picture: bytes) -> list[int]:

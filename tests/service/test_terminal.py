@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.service.conftest import Library
-from tests.service.test_metrics import within
+from tests.waiting import within
 
 # A session of its own, whose terminal is the one on standard input; with setsid it has none.
 IN_TERMINAL = """

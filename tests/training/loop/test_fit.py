@@ -39,7 +39,7 @@ from training.train_commands import evaluate as evaluate_command
 
 def test_a_seeded_run_repeats_and_another_seed_differs(dataset: Dataset, tmp_path: Path) -> None:
     def trained(name: str, seed: int) -> dict[str, bytes]:
-        return weights(train(dataset, recipe(EVERYTHING, epochs=1), tmp_path / name, seed=seed))
+        return weights(train(dataset, recipe(EVERYTHING, epochs=1), tmp_path / name, seed=seed, steps=2))
 
     first = trained("first", 1)
     assert trained("again", 1) == first
@@ -65,10 +65,10 @@ def gpu_says_so(step: object) -> torch.Tensor:
 def test_out_of_memory_says_what_to_lower(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[[object], torch.Tensor]
 ) -> None:
-    kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run"))
+    kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run", steps=1))
     monkeypatch.setattr(fit_module.Objective, "forward", lambda _self, step: fail(step))
     with pytest.raises(TrainingError, match=r"ran out of memory; lower batch_size \(now 16\) in the recipe"):
-        train(dataset, recipe(PAIRS), tmp_path / "run")
+        train(dataset, recipe(PAIRS), tmp_path / "run", steps=1)
     assert weights(load_checkpoint(tmp_path / "run")) == kept
     with pytest.raises(TrainingError, match=r"batch_size \(now 16\) or pictures_per_batch \(12\) in the recipe"):
         train(dataset, recipe(GRID), tmp_path / "grid")
@@ -84,7 +84,7 @@ def test_another_error_of_the_device_stays_itself(
 
 def test_a_loss_that_is_no_number_stops_with_advice(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1: lower learning_rate \(now 3e\+38\)"):
-        train(dataset, recipe(PAIRS, learning_rate=3e38), tmp_path / "run")
+        train(dataset, recipe(PAIRS, learning_rate=3e38), tmp_path / "run", steps=3)
     assert not (tmp_path / "run" / CHECKPOINT_FILE).exists()
 
 
@@ -134,11 +134,11 @@ def broken_outputs(*_: object, **__: object) -> NoReturn:
 def test_weights_that_validation_finds_broken_are_not_kept(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run"))
+    kept = weights(train(dataset, recipe(PAIRS, epochs=1), tmp_path / "run", steps=1))
     with monkeypatch.context() as patched:
         patched.setattr("training.measures.evaluate.measure_pairs", broken_outputs)
         with pytest.raises(TrainingError, match=r"weights are broken: lower learning_rate .* is kept here$"):
-            train(dataset, recipe(PAIRS, epochs=2), tmp_path / "run")
+            train(dataset, recipe(PAIRS, epochs=2), tmp_path / "run", steps=1)
         assert weights(load_checkpoint(tmp_path / "run")) == kept
         evaluated = CliRunner().invoke(evaluate_command, [str(tmp_path / "run"), str(dataset.folder)])
     assert "weights are broken" in str(evaluated.exception)

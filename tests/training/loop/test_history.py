@@ -27,11 +27,11 @@ def test_it_stops_when_validation_is_no_longer_better(dataset: Dataset, tmp_path
     # So slow that validation says the same after every epoch: the first is the best of equals.
     chosen = recipe(GRID, epochs=9, patience=2, optimizer="sgd", learning_rate=1e-12, dropout=0.0)
     chosen = chosen.model_copy(update={"image_network": "squeezenet1_1", "sound_network": "squeezenet1_1"})
-    checkpoint = train(dataset, chosen, tmp_path / "run")
+    checkpoint = train(dataset, chosen, tmp_path / "run", steps=1)
     assert (checkpoint.epoch, best_epoch(checkpoint.history)) == (3, 1)
     assert load_checkpoint(tmp_path / "run", BEST_FILE).epoch == 1
     said: list[str] = []
-    assert train(dataset, chosen, tmp_path / "run", said.append).epoch == 3
+    assert train(dataset, chosen, tmp_path / "run", said.append, steps=1).epoch == 3
     assert [line for line in said if "epoch" in line] == ["going on after epoch 3 of 9"]
 
 
@@ -62,7 +62,7 @@ def test_curves_that_cannot_be_written_end_no_run(
     run = tmp_path / "run"
     run.mkdir()
     (run / FOLDER).write_text("a file where the folder would be")
-    assert train(dataset, recipe(PAIRS, epochs=2), run, said.append).epoch == 2
+    assert train(dataset, recipe(PAIRS, epochs=2), run, said.append, steps=1).epoch == 2
     assert load_checkpoint(run).epoch == 2
     (line,) = [line for line in said if "cannot be written" in line]
     assert line == f"{run / FOLDER} cannot be written (File exists): is the disk full? The curves end here"
@@ -71,7 +71,7 @@ def test_curves_that_cannot_be_written_end_no_run(
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
         with pytest.raises(TrainingError, match=r"\.pt cannot be written .*is the disk full\?"):
-            train(dataset, recipe(PAIRS, epochs=2), tmp_path / "full", said.append)
+            train(dataset, recipe(PAIRS, epochs=2), tmp_path / "full", said.append, steps=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "Traceback" not in capfd.readouterr().err
@@ -156,7 +156,7 @@ def test_without_validation_it_says_so_once_and_goes_on(
     dataset: Dataset, tmp_path: Path, change: Callable[[Dataset], Dataset]
 ) -> None:
     said: list[str] = []
-    checkpoint = train(change(dataset), recipe(GRID, patience=1), tmp_path / "run", said.append)
+    checkpoint = train(change(dataset), recipe(GRID, patience=1), tmp_path / "run", said.append, steps=1)
     (line,) = [line for line in said if line.startswith("no validation")]
     assert "the val split has no picture with both a clip of its materials" in line
     assert sum(line.startswith("epoch ") for line in said) == 3

@@ -3,7 +3,6 @@
 import os
 import resource
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tests.training.tiny import (
     weights,
     write_recipe,
 )
+from tests.waiting import within
 from training.data.dataset import Dataset
 from training.loop import fit as fit_module
 from training.loop.checkpoint import BEST_FILE, CHECKPOINT_FILE, load_checkpoint, load_judged, save_checkpoint
@@ -38,24 +38,23 @@ CORRECTED: dict[str, Any] = GRID | {"name": "corrected", "loss": "softmax", "log
 def test_killed_and_resumed_it_ends_in_the_same_weights(
     dataset: Dataset, tmp_path: Path, keys: dict[str, Any]
 ) -> None:
-    keys = keys | {"epochs": 4}
+    keys = keys | {"epochs": 3}
     file = write_recipe(tmp_path / "mine.toml", keys)
     run = tmp_path / "killed"
-    arguments = ["--recipe", file, "--seed", 3, "--device", "cpu"]
+    arguments = ["--recipe", file, "--seed", 3, "--steps", 2, "--device", "cpu"]
     with start("-m", "thud", "train", dataset.folder, run, *arguments) as process:
-        while process.poll() is None and not (run / CHECKPOINT_FILE).exists():
-            time.sleep(0.002)
+        within(60, lambda: process.poll() is not None or (run / CHECKPOINT_FILE).exists(), every=0.002)
         os.kill(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
     assert process.returncode == -signal.SIGKILL, output
     before = load_checkpoint(run).epoch
-    assert 1 <= before < 4
-    resumed = command(dataset, run, *arguments[:4], "--resume")
-    assert f"going on after epoch {before} of 4" in resumed.output
-    assert f"epoch {before + 1}/4: loss" in resumed.output
-    assert f"epoch {before}/4: loss" not in resumed.output
+    assert 1 <= before < 3
+    resumed = command(dataset, run, *arguments[:6], "--resume")
+    assert f"going on after epoch {before} of 3" in resumed.output
+    assert f"epoch {before + 1}/3: loss" in resumed.output
+    assert f"epoch {before}/3: loss" not in resumed.output
     found = load_checkpoint(run)
-    whole = train(dataset, recipe(keys), tmp_path / "whole", seed=3)
+    whole = train(dataset, recipe(keys), tmp_path / "whole", seed=3, steps=2)
     assert weights(found) == weights(whole)
     assert load_checkpoint(run, BEST_FILE).id == load_checkpoint(tmp_path / "whole", BEST_FILE).id
     kept = ("epoch", "step", "loss", "val")
@@ -95,7 +94,7 @@ def test_interrupted_it_says_how_to_go_on(
         return validate(trainer)
 
     monkeypatch.setattr(fit_module.Trainer, "_validate", interrupted)
-    result = command(dataset, tmp_path / "run", "--recipe", file)
+    result = command(dataset, tmp_path / "run", "--recipe", file, "--steps", 1)
     assert result.exit_code == 130
     assert "thud: interrupted; run the same command again to go on from here" in result.output
     assert load_checkpoint(tmp_path / "run").epoch == 1
@@ -131,13 +130,13 @@ def test_killed_between_its_two_files_it_still_has_its_best(
 
 def test_a_finished_run_is_left_alone_and_goes_on_for_more_epochs(dataset: Dataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    short = train(dataset, recipe(PAIRS, epochs=2), run)
+    short = train(dataset, recipe(PAIRS, epochs=2), run, steps=2)
     before = (run / CHECKPOINT_FILE).read_bytes()
-    assert weights(train(dataset, recipe(PAIRS, epochs=2), run)) == weights(short)
+    assert weights(train(dataset, recipe(PAIRS, epochs=2), run, steps=2)) == weights(short)
     assert (run / CHECKPOINT_FILE).read_bytes() == before
-    longer = train(dataset, recipe(PAIRS, epochs=3), run)
+    longer = train(dataset, recipe(PAIRS, epochs=3), run, steps=2)
     assert (longer.epoch, [record["epoch"] for record in longer.history]) == (3, [1, 2, 3])
-    assert weights(longer) == weights(train(dataset, recipe(PAIRS, epochs=3), tmp_path / "whole"))
+    assert weights(longer) == weights(train(dataset, recipe(PAIRS, epochs=3), tmp_path / "whole", steps=2))
 
 
 def test_a_scheduled_run_does_not_go_on_for_more_epochs(dataset: Dataset, tmp_path: Path) -> None:
@@ -207,7 +206,7 @@ def test_a_broken_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
 
 def test_a_full_disk_keeps_the_checkpoint_before(dataset: Dataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    kept = weights(train(dataset, recipe(PAIRS, epochs=1), run))
+    kept = weights(train(dataset, recipe(PAIRS, epochs=1), run, steps=1))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         # The system refuses to write more than this into one file, as it does where no more fits.
@@ -215,22 +214,22 @@ def test_a_full_disk_keeps_the_checkpoint_before(dataset: Dataset, tmp_path: Pat
         with pytest.raises(
             TrainingError, match=r"\.pt cannot be written .*is the disk full\? the one before it is kept"
         ):
-            train(dataset, recipe(PAIRS, epochs=9), run)
+            train(dataset, recipe(PAIRS, epochs=9), run, steps=1)
         with pytest.raises(TrainingError, match="nothing is kept of this run"):
-            train(dataset, recipe(PAIRS, epochs=1), tmp_path / "new")
+            train(dataset, recipe(PAIRS, epochs=1), tmp_path / "new", steps=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert weights(load_checkpoint(run)) == kept
     assert sorted(file.name for file in run.iterdir()) == [BEST_FILE, CHECKPOINT_FILE, FOLDER]
-    assert train(dataset, recipe(PAIRS, epochs=2), run).epoch == 2
+    assert train(dataset, recipe(PAIRS, epochs=2), run, steps=1).epoch == 2
 
 
 def test_the_best_epoch_is_used_where_a_recipe_stops_early(dataset: Dataset, tmp_path: Path) -> None:
-    plain = train(dataset, recipe(GRID, epochs=2), tmp_path / "plain")
+    plain = train(dataset, recipe(GRID, epochs=2), tmp_path / "plain", steps=1)
     assert load_judged(tmp_path / "plain").epoch == plain.epoch == 2
     chosen = recipe(GRID, epochs=9, patience=2, optimizer="sgd", learning_rate=1e-12)
     chosen = chosen.model_copy(update=SQUEEZENET)
-    assert train(dataset, chosen, tmp_path / "patient").epoch == 3
+    assert train(dataset, chosen, tmp_path / "patient", steps=1).epoch == 3
     assert [load_judged(tmp_path / "patient", best).epoch for best in (None, True, False)] == [1, 1, 3]
     (tmp_path / "patient" / BEST_FILE).unlink()  # as where validation never judged
     assert load_judged(tmp_path / "patient").epoch == 3

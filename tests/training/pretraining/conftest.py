@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.pretraining_data import PretrainingData, gather
 from training.synthesis.demo_library import write_library
 
 COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
@@ -46,3 +47,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             source = ("charts", "first")[number // 3]
             table.writerow(("image", f"nothing-{number}.png", "nothing", source, LICENCES["first"], 1))
     return folder
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the features of `data` are kept, once `found` has computed them."""
+    return tmp_path_factory.mktemp("features")
+
+
+@pytest.fixture(scope="session")
+def found(data: Path, work: Path) -> PretrainingData:
+    """What is gathered from `data`."""
+    return gather(data, work, SMALL)

@@ -1,16 +1,17 @@
 """`thud pretrain` on what people get wrong: bad rows are skipped and counted, the rest ends in one line."""
 
-import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
-from model.bundle import load_bundle
+from model.errors import TrainingError
 from tests.training.pretraining.conftest import SMALL
+from training.pretraining import pretraining_data as gathered
 from training.pretraining.pretrain_commands import pretrain
 
 NEVER_READABLE = Path("/proc/self/mem")
@@ -36,56 +37,6 @@ def refused(data: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypat
     assert (ended.value.code, said.out) == (1, "")
     (line,) = said.err.splitlines()
     return line
-
-
-def test_bad_rows_are_skipped_and_counted_and_a_source_of_one_file_is_fine(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = rows_of(data)
-    picture, sound = Path(rows[0][1]), Path(rows[-1][1])
-    broken = {
-        "empty.png": b"",
-        "cut.png": picture.read_bytes()[:200],
-        "page.jpg": b"<!doctype html>",
-        "drawing.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        "empty.wav": b"",
-        "cut.flac": sound.read_bytes()[:30],
-    }
-    for name, content in broken.items():
-        (tmp_path / name).write_bytes(content)
-        rows.append(["sound" if name.endswith(("wav", "flac")) else "image", name, "wood", "first", "CC0", "1"])
-    (tmp_path / "nothing.png").write_bytes(b"no picture")
-    (tmp_path / "white.png").write_bytes(picture.read_bytes())
-    write_manifest(
-        tmp_path,
-        [["image", name, "nothing", "charts", "CC0", "1"] for name in ("nothing.png", "white.png")],
-        "nothing.csv",
-    )
-    unreadable = len(broken) + 1
-    if NEVER_READABLE.exists():
-        for name, kind in (("locked.png", "image"), ("locked.wav", "sound")):
-            (tmp_path / name).symlink_to(NEVER_READABLE)
-            rows.append([kind, name, "wood", "first", "CC0", "1"])
-            unreadable += 1
-    rows += [
-        ["image", str(picture), "wood", "lone", "CC0", "1"],
-        ["sound", str(sound), "wood", "alone", "CC0", "1"],
-        ["image", str(picture), "lava", "first", "CC0", "1"],
-        ["image", str(picture), "", "first", "CC0", "1"],
-        ["sound", str(sound), "wood;metal", "first", "CC0", "1"],
-        ["sound", str(sound), "voice", "third", "CC0", "1"],
-    ]
-    write_manifest(tmp_path, rows)
-    monkeypatch.setattr("training.pretraining.pretrain_recipe.PretrainingRecipe", lambda: SMALL)
-    result = CliRunner().invoke(pretrain, [str(tmp_path), str(tmp_path / "out"), "--threads", "1"])
-    assert result.exit_code == 0, result.output
-    assert "skipped: 4 rows without exactly one of the 17 materials" in result.output
-    assert re.search(rf"cannot be read, left out: {unreadable} files, the first .*empty\.png", result.output)
-    training = load_bundle(tmp_path / "out").spec.training
-    assert training["pictures"] == {"first": 11, "lone": 1, "second": 11}
-    assert training["sounds"]["alone"] == 1
-    assert "third" not in training["sounds"]
-    assert training["nothing"] == {"charts": 1}
 
 
 @pytest.mark.parametrize(
@@ -137,3 +88,75 @@ def test_a_network_that_is_not_installed_is_one_line_before_anything_is_computed
     )
     # The lock of a folder stays beside it (model/atomic.py).
     assert [one.name for one in tmp_path.iterdir()] == [".out.work.lock"]
+
+
+def with_broken(data: Path, folder: Path, *rows: str) -> None:
+    """A manifest in `folder` with the rows of `data`, and `rows`, each of a file that cannot be read."""
+    head, *kept = (data / "manifest.csv").read_text().splitlines()
+    for row in rows:
+        (folder / row.split(",")[1]).write_bytes(b"neither")
+    there = [row.replace(",", f",{data}/", 1) for row in kept]
+    (folder / "manifest.csv").write_text("\n".join([head, *rows, *there]) + "\n")
+
+
+def test_files_that_cannot_be_read_are_left_out_and_counted(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_broken(
+        data, tmp_path, "image,a.png,wood,first,CC0-1.0,1", "sound,b.wav,wood,lone,CC0-1.0,1",
+        "image,c.png,lava,first,CC0-1.0,1", "image,d.png,wood,lone,CC0-1.0,1",
+    )  # fmt: skip
+    found = gathered.gather(tmp_path, tmp_path / "work", SMALL)
+    assert [path.name for path in found.unreadable] == ["a.png", "d.png", "b.wav"]
+    assert (len(found.pictures), found.pictures.skipped) == (36, 1)
+    assert len(found.picture_features) == 36
+    assert len(found.sounds) == len(found.sound_features)
+    assert torch.isfinite(found.picture_features).all()
+    assert torch.isfinite(found.sound_features).all()
+    assert "lone" not in {*found.pictures.source.tolist(), *found.sounds.source.tolist()}
+    again = gathered.gather(tmp_path, tmp_path / "work", SMALL)
+    assert again.unreadable == found.unreadable
+
+
+def test_pictures_none_of_which_can_be_read_are_one_line(data: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+    rows = [f"image,{number}.png,wood,{'ab'[number % 2]},CC0,1" for number in range(4)]
+    head, *kept = (data / "manifest.csv").read_text().splitlines()
+    sounds = [row.replace(",", f",{data}/", 1) for row in kept if row.startswith("sound")]
+    (tmp_path / "manifest.csv").write_text("\n".join([head, *rows, *sounds]) + "\n")
+    result = CliRunner().invoke(pretrain, [str(tmp_path), str(tmp_path / "out"), "--threads", "1"])
+    assert isinstance(result.exception, TrainingError)
+    assert str(result.exception) == "none of the 4 pictures can be read"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("secnd", "no file of the source 'secnd'; there are closed, first, second"),
+        ("second", "fewer than 2 groups of sources"),
+    ],
+)
+def test_an_impossible_source_to_leave_out_is_refused_before_anything_is_read(
+    data: Path, tmp_path: Path, source: str, reason: str
+) -> None:
+    result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "bundle"), "--leave-out", source])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, TrainingError)
+    assert reason in str(result.exception)
+    assert not list(tmp_path.iterdir()), "neither features nor a lock"
+
+
+def test_open_data_of_one_source_alone_is_too_little(data: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "bundle"), "--open-only"])
+    assert isinstance(result.exception, TrainingError)
+    assert "pictures that may be fitted on come from fewer than 2 groups" in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_nothing_csv_there_are_the_drawn_ones_alone(data: Path, tmp_path: Path) -> None:
+    with_broken(data, tmp_path)
+    found = gathered.gather_pictures(tmp_path, tmp_path / "work", SMALL.model_copy(update={"nothing": 9}))
+    assert len(found.nothing) == 9
+    assert found.nothing.drawn.all()

@@ -1,18 +1,16 @@
 """The benchmark of recipes for pictures: its means and intervals, on logits that are known."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.quality.picture_recipes import NEW, Measured, held_out_logits, variants
 from tests.training.pretraining.conftest import SMALL
-from training.pretraining.pretraining_data import gather
+from training.pretraining.pretraining_data import PretrainingData
 
 
-def test_a_better_recipe_is_better_in_every_resample_and_the_same_one_is_not(data: Path, tmp_path: Path) -> None:
-    found = gather(data, tmp_path, SMALL)
+def test_a_better_recipe_is_better_in_every_resample_and_the_same_one_is_not(found: PretrainingData) -> None:
     count = 840
     # Ten groups of equal weight, each with 2 sources, with the same materials in each.
     group = np.array([f"group {row % 10}" for row in range(count)])
@@ -32,10 +30,9 @@ def test_a_better_recipe_is_better_in_every_resample_and_the_same_one_is_not(dat
     assert 0 < worse.interval[0] < worse.shipped_minus_this < worse.interval[1] < 1
 
 
-def test_every_recipe_is_another(data: Path, tmp_path: Path) -> None:
+def test_every_recipe_is_another(found: PretrainingData) -> None:
     recipes = [recipe.model_dump_json() + str(sources) for recipe, sources in variants().values()]
     assert len(set(recipes)) == len(recipes)
-    found = gather(data, tmp_path, SMALL)
     own = str(found.pictures.source[0])
     alone = held_out_logits(found, SMALL, (own,))
     assert alone.shape == (len(found.pictures), 17)

@@ -71,8 +71,12 @@ def test_features_and_tower_pool_alike_and_without_a_centre_as_ever(network: Poo
 
 
 @pytest.fixture(scope="module")
-def bundle(network: PooledNetwork, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    tower = CentredNetwork(network.features, projection(network), CENTRE)
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tower of a small network, which is exported sooner than the one that ships: see test_pretrain.py."""
+    torch.manual_seed(1)
+    middle = [layer for _ in range(4) for layer in (nn.Conv2d(16, 16, 1), nn.ReLU6())]
+    features = nn.Sequential(nn.Conv2d(3, 16, 8, 8), nn.ReLU6(), *middle, nn.Conv2d(16, 64, 4, 4), nn.ReLU6())
+    tower = CentredNetwork(features, nn.Linear(64, EMBEDDING_SIZE), CENTRE)
     return exported(tower, tmp_path_factory.mktemp("centred") / "bundle")
 
 

@@ -1,33 +1,37 @@
 """`thud pretrain` from labelled files to a bundle that answers, on files made here."""
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from model.bundle import Bundle, load_bundle
-from model.errors import TrainingError
+from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle, load_bundle, write_bundle
 from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.objects import imagenet_classes
 from model.queries import load_queries
 from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
+from tests.training.pretraining.test_bad_input import NEVER_READABLE, rows_of, write_manifest
 from training.pretraining import pretraining_data as gathered
 from training.pretraining.fit_heads import left_out
 from training.pretraining.held_out import (
+    HeldOut,
     calibrate,
     fit_whole_pictures,
     fit_whole_sounds,
     hold_out,
-    hold_out_sounds,
 )
 from training.pretraining.imagenet_head import ImagenetHead
 from training.pretraining.pooling import pool
 from training.pretraining.pretrain_commands import pretrain
+from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.query_pictures import choose_queries
 from training.pretraining.score import score_left_out
 from training.pretraining.space import TOUCHABLE, picture_projection
@@ -35,11 +39,43 @@ from training.pretraining.towers import sound_projection
 
 
 @pytest.fixture(scope="module")
-def made(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+def made(
+    data: Path, found: PretrainingData, work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Result]:
     out = tmp_path_factory.mktemp("made") / "bundle"
+    assert len(found.pictures) == 36
+    shutil.copytree(work, out.with_name("bundle.work"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.pretraining.pretrain_recipe.PretrainingRecipe", lambda: SMALL)
         return out, CliRunner().invoke(pretrain, [str(data), str(out), "--threads", "1"])
+
+
+@pytest.fixture(scope="module")
+def held_out(found: PretrainingData) -> HeldOut:
+    return hold_out(found, SMALL)
+
+
+@pytest.fixture
+def with_towers_made_before(made: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs export no towers and take those of `made`, of few files' parity; all that is fitted is their own."""
+    before = load_bundle(made[0].with_name("bundle.work") / "fp32")
+    files = {name: before.file(name) for name in (IMAGE_TOWER, SOUND_TOWER)}
+    same = {
+        name: getattr(before.spec, name) for name in ("embedding_size", "cells", "materials", "picture_columns")
+    }
+
+    def exported(_towers: object, target: Path, **fields: Any) -> tuple[Bundle, float]:
+        return write_bundle(target, files, metrics={}, **fields, **same), 1.0
+
+    def in_8_bits(floats: Path, target: Path, *_: object) -> None:
+        shutil.copy(made[0] / floats.name, target)
+
+    build = "training.pretraining.build."
+    monkeypatch.setattr(f"{build}export_bundle", exported)
+    for name in ("quantise_tower", "store_in_8_bits"):
+        monkeypatch.setattr(build + name, in_8_bits)
+    for name in ("_PARITY_PICTURES", "_PARITY_SOUNDS"):
+        monkeypatch.setattr(build + name, 4)
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +148,8 @@ def test_it_recognises_what_it_was_fitted_on(bundle: Bundle, data: Path) -> None
 
 
 def test_its_queries_are_photographs_that_it_was_not_fitted_on(
-    made: tuple[Path, Result], bundle: Bundle, data: Path
+    made: tuple[Path, Result], bundle: Bundle, found: PretrainingData
 ) -> None:
-    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
     assert found.pictures.source[found.queries].tolist() == ["first", "second"]
     assert not found.pictures.fitted[found.queries].any()
     of_open = found.open_only()
@@ -129,9 +164,7 @@ def test_its_queries_are_photographs_that_it_was_not_fitted_on(
     assert "2 pictures are held back" in made[1].output
 
 
-def test_queries_have_no_part_in_the_calibration(made: tuple[Path, Result], data: Path) -> None:
-    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
-    held_out = hold_out(found, SMALL)
+def test_queries_have_no_part_in_the_calibration(found: PretrainingData, held_out: HeldOut) -> None:
     junk = held_out.pictures.clone()
     junk[torch.from_numpy(found.queries)] *= -1
     heads, other = (calibrate(found, one, SMALL) for one in (held_out, replace(held_out, pictures=junk)))
@@ -173,47 +206,7 @@ def test_features_are_read_from_the_cache(
     assert found.picture_features.shape == (36, 1280)
 
 
-def with_broken(data: Path, folder: Path, *rows: str) -> None:
-    """A manifest in `folder` with the rows of `data`, and `rows`, each of a file that cannot be read."""
-    head, *kept = (data / "manifest.csv").read_text().splitlines()
-    for row in rows:
-        (folder / row.split(",")[1]).write_bytes(b"neither")
-    there = [row.replace(",", f",{data}/", 1) for row in kept]
-    (folder / "manifest.csv").write_text("\n".join([head, *rows, *there]) + "\n")
-
-
-def test_files_that_cannot_be_read_are_left_out_and_counted(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_broken(
-        data, tmp_path, "image,a.png,wood,first,CC0-1.0,1", "sound,b.wav,wood,lone,CC0-1.0,1",
-        "image,c.png,lava,first,CC0-1.0,1", "image,d.png,wood,lone,CC0-1.0,1",
-    )  # fmt: skip
-    found = gathered.gather(tmp_path, tmp_path / "work", SMALL)
-    assert [path.name for path in found.unreadable] == ["a.png", "d.png", "b.wav"]
-    assert (len(found.pictures), found.pictures.skipped) == (36, 1)
-    assert len(found.picture_features) == 36
-    assert len(found.sounds) == len(found.sound_features)
-    assert torch.isfinite(found.picture_features).all()
-    assert torch.isfinite(found.sound_features).all()
-    assert "lone" not in {*found.pictures.source.tolist(), *found.sounds.source.tolist()}
-    again = gathered.gather(tmp_path, tmp_path / "work", SMALL)
-    assert again.unreadable == found.unreadable
-
-
-def test_pictures_none_of_which_can_be_read_are_one_line(data: Path, tmp_path: Path) -> None:
-    for number in range(4):
-        (tmp_path / f"{number}.png").write_bytes(b"no picture")
-    rows = [f"image,{number}.png,wood,{'ab'[number % 2]},CC0,1" for number in range(4)]
-    head, *kept = (data / "manifest.csv").read_text().splitlines()
-    sounds = [row.replace(",", f",{data}/", 1) for row in kept if row.startswith("sound")]
-    (tmp_path / "manifest.csv").write_text("\n".join([head, *rows, *sounds]) + "\n")
-    result = CliRunner().invoke(pretrain, [str(tmp_path), str(tmp_path / "out"), "--threads", "1"])
-    assert isinstance(result.exception, TrainingError)
-    assert str(result.exception) == "none of the 4 pictures can be read"
-    assert not (tmp_path / "out").exists()
-
-
+@pytest.mark.usefixtures("with_towers_made_before")
 def test_a_source_that_is_left_out_is_not_measured_on(
     made: tuple[Path, Result], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,35 +221,18 @@ def test_a_source_that_is_left_out_is_not_measured_on(
     assert "| closed |" in (made[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
-        ("secnd", "no file of the source 'secnd'; there are closed, first, second"),
-        ("second", "fewer than 2 groups of sources"),
-    ],
-)
-def test_an_impossible_source_to_leave_out_is_refused_before_anything_is_read(
-    data: Path, tmp_path: Path, source: str, reason: str
+def test_a_held_out_source_is_embedded_as_if_it_had_never_been_there(
+    found: PretrainingData, held_out: HeldOut
 ) -> None:
-    result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "bundle"), "--leave-out", source])
-    assert result.exit_code == 1
-    assert isinstance(result.exception, TrainingError)
-    assert reason in str(result.exception)
-    assert not list(tmp_path.iterdir()), "neither features nor a lock"
-
-
-def test_a_held_out_source_is_embedded_as_if_it_had_never_been_there(made: tuple[Path, Result], data: Path) -> None:
-    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
     without = found.without("second")
     fitted = fit_whole_sounds(without, SMALL, without.sounds.fitted)
     rows = torch.from_numpy(found.sounds.source == "second")
     expected = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
-    torch.testing.assert_close(hold_out_sounds(found, SMALL)[rows][:, : len(MATERIALS)], expected.detach())
+    torch.testing.assert_close(held_out.sounds[rows][:, : len(MATERIALS)], expected.detach())
 
 
-def test_a_group_is_left_out_as_a_whole(made: tuple[Path, Result], data: Path) -> None:
+def test_a_group_is_left_out_as_a_whole(found: PretrainingData) -> None:
     """Two sources of one group: neither is embedded by heads that saw the other."""
-    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
     joined = np.where(found.pictures.source == "closed", "closed", "together")
     whole = replace(found, pictures=replace(found.pictures, group=joined))
     asked: list[set[str]] = []
@@ -275,18 +251,11 @@ def test_a_group_is_left_out_as_a_whole(made: tuple[Path, Result], data: Path) -
     np.testing.assert_array_equal(heads.picture_weights, other.picture_weights)
 
 
-def test_open_data_of_one_source_alone_is_too_little(data: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(pretrain, [str(data), str(tmp_path / "bundle"), "--open-only"])
-    assert isinstance(result.exception, TrainingError)
-    assert "pictures that may be fitted on come from fewer than 2 groups" in str(result.exception)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_source_of_nothing_and_a_drawn_kind_are_left_out_in_turn(made: tuple[Path, Result], data: Path) -> None:
-    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
+def test_a_source_of_nothing_and_a_drawn_kind_are_left_out_in_turn(
+    found: PretrainingData, held_out: HeldOut
+) -> None:
     assert found.nothing.kind.tolist()[:7] == ["charts"] * 3 + ["first"] * 3 + ["drawn text"]
     assert found.nothing.drawn.sum() == SMALL.nothing
-    held_out = hold_out(found, SMALL)
     for group in ("charts", "drawn noise"):
         kept = found.nothing.group != group
         rows = np.concatenate([found.pictures.fitted, kept])
@@ -301,15 +270,7 @@ def test_a_source_of_nothing_and_a_drawn_kind_are_left_out_in_turn(made: tuple[P
     assert found.open_only().nothing.fitted.all()
 
 
-def test_without_nothing_csv_there_are_the_drawn_ones_alone(data: Path, tmp_path: Path) -> None:
-    with_broken(data, tmp_path)
-    found = gathered.gather(tmp_path, tmp_path / "work", SMALL.model_copy(update={"nothing": 9}))
-    assert len(found.nothing) == 9
-    assert found.nothing.drawn.all()
-
-
-def test_a_group_of_one_file_is_measured_like_the_others(made: tuple[Path, Result], data: Path) -> None:
-    found = gathered.gather(data, made[0].with_name("bundle.work"), SMALL)
+def test_a_group_of_one_file_is_measured_like_the_others(found: PretrainingData) -> None:
     lone = replace(
         found,
         pictures=replace(found.pictures, group=np.array(["lone", *found.pictures.group[1:]])),
@@ -320,3 +281,54 @@ def test_a_group_of_one_file_is_measured_like_the_others(made: tuple[Path, Resul
     assert scores.sounds is not None
     assert len(scores.pictures.material) == len(scores.sounds.material) == 1
     assert np.isnan(scores.pictures.numbers["top-1 macro"])
+
+
+@pytest.mark.usefixtures("with_towers_made_before")
+def test_bad_rows_are_skipped_and_counted_and_a_source_of_one_file_is_fine(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = rows_of(data)
+    picture, sound = Path(rows[0][1]), Path(rows[-1][1])
+    broken = {
+        "empty.png": b"",
+        "cut.png": picture.read_bytes()[:200],
+        "page.jpg": b"<!doctype html>",
+        "drawing.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "empty.wav": b"",
+        "cut.flac": sound.read_bytes()[:30],
+    }
+    for name, content in broken.items():
+        (tmp_path / name).write_bytes(content)
+        rows.append(["sound" if name.endswith(("wav", "flac")) else "image", name, "wood", "first", "CC0", "1"])
+    (tmp_path / "nothing.png").write_bytes(b"no picture")
+    (tmp_path / "white.png").write_bytes(picture.read_bytes())
+    write_manifest(
+        tmp_path,
+        [["image", name, "nothing", "charts", "CC0", "1"] for name in ("nothing.png", "white.png")],
+        "nothing.csv",
+    )
+    unreadable = len(broken) + 1
+    if NEVER_READABLE.exists():
+        for name, kind in (("locked.png", "image"), ("locked.wav", "sound")):
+            (tmp_path / name).symlink_to(NEVER_READABLE)
+            rows.append([kind, name, "wood", "first", "CC0", "1"])
+            unreadable += 1
+    rows += [
+        ["image", str(picture), "wood", "lone", "CC0", "1"],
+        ["sound", str(sound), "wood", "alone", "CC0", "1"],
+        ["image", str(picture), "lava", "first", "CC0", "1"],
+        ["image", str(picture), "", "first", "CC0", "1"],
+        ["sound", str(sound), "wood;metal", "first", "CC0", "1"],
+        ["sound", str(sound), "voice", "third", "CC0", "1"],
+    ]
+    write_manifest(tmp_path, rows)
+    monkeypatch.setattr("training.pretraining.pretrain_recipe.PretrainingRecipe", lambda: SMALL)
+    result = CliRunner().invoke(pretrain, [str(tmp_path), str(tmp_path / "out"), "--threads", "1"])
+    assert result.exit_code == 0, result.output
+    assert "skipped: 4 rows without exactly one of the 17 materials" in result.output
+    assert re.search(rf"cannot be read, left out: {unreadable} files, the first .*empty\.png", result.output)
+    training = load_bundle(tmp_path / "out").spec.training
+    assert training["pictures"] == {"first": 11, "lone": 1, "second": 11}
+    assert training["sounds"]["alone"] == 1
+    assert "third" not in training["sounds"]
+    assert training["nothing"] == {"charts": 1}

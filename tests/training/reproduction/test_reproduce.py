@@ -1,8 +1,8 @@
 """`thud reproduce`: a suite of small runs, one of which fails; interrupted it goes on; the report is written."""
 
 import json
+import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from click.testing import CliRunner, Result
 
 from model.errors import TrainingError
 from tests.training.tiny import GRID, STEPS, start, write_recipe
+from tests.waiting import within
+from thud import cli
 from training.data.dataset import Dataset
 from training.measures.results import RESULT_FILE, load_result, write_result
-from training.reproduction.reproduce import RUNS
+from training.reproduction.reproduce import LOG_FILE, RUNS
 from training.reproduction.reproduce_commands import reproduce
 
 
@@ -36,33 +38,41 @@ def reproduced(dataset: Dataset, target: Path, suite: Path, *options: str) -> Re
     return CliRunner().invoke(reproduce, [str(argument) for argument in arguments])
 
 
-def interrupted(dataset: Dataset, target: Path, suite: Path, ending: signal.Signals) -> Path:
-    """Run the suite, and interrupt it after its first run, whose folder this is."""
-    sound = target / RUNS / "small-sound.recording.0"
-    # One after the other, so that none but the first is done when it is interrupted.
+def interrupted(dataset: Dataset, target: Path, suite: Path, ending: signal.Signals, first: str) -> None:
+    """Run the suite, and interrupt it in the first run that it begins."""
+    # One after the other, so that none is done when it is interrupted.
     arguments = [dataset.folder, target, "--suite", suite, "--tiny", "--device", "cpu", "--jobs", 1]
+    log = target / RUNS / f"{first}.recording.0" / LOG_FILE
     with start("-m", "thud", "reproduce", *arguments) as process:
-        while process.poll() is None and not (sound / RESULT_FILE).exists():
-            time.sleep(0.01)
+        within(120, lambda: process.poll() is not None or log.exists())
         process.send_signal(ending)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "thud: interrupted; run the same command again to go on from here" in output
     assert not (target / RUNS / "small-towers.recording.0" / RESULT_FILE).exists()
     assert not (target / "report").exists()
-    return sound
+
+
+def in_this_process(_children: object, arguments: list[str], *_: object) -> int:
+    """A run's command without a process of its own, where only its result matters."""
+    return CliRunner().invoke(cli, arguments).exit_code
 
 
 def test_sigterm_interrupts_it_too(dataset: Dataset, tmp_path: Path, suite: Path) -> None:
-    interrupted(dataset, tmp_path / "target", suite, signal.SIGTERM)
+    interrupted(dataset, tmp_path / "target", suite, signal.SIGTERM, "small-sound")
 
 
 def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
-    dataset: Dataset, tmp_path: Path, suite: Path
+    dataset: Dataset, tmp_path: Path, suite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "target"
-    sound = interrupted(dataset, target, suite, signal.SIGINT)
+    sound = target / RUNS / "small-sound.recording.0"
+    with monkeypatch.context() as patched:
+        patched.setattr("training.reproduction.reproduce._Children._call", in_this_process)
+        assert reproduced(dataset, target, suite, "--tiny", "--only", "*sound*").exit_code == 0
+    shutil.rmtree(target / "report")
     written = (sound / RESULT_FILE).stat().st_mtime_ns
+    interrupted(dataset, target, suite, signal.SIGINT, "broken")
 
     result = reproduced(dataset, target, suite, "--tiny")
     assert result.exit_code == 1
@@ -89,8 +99,9 @@ def test_interrupted_it_goes_on_and_a_run_that_fails_stops_no_other(
 
 
 def test_a_result_of_something_else_is_not_taken_for_the_runs(
-    dataset: Dataset, tmp_path: Path, suite: Path
+    dataset: Dataset, tmp_path: Path, suite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("training.reproduction.reproduce._Children._call", in_this_process)
     target = tmp_path / "target"
     arguments = (
         "--only",

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -15,6 +14,7 @@ import pytest
 import soundfile
 
 from model.errors import TrainingError
+from tests.waiting import within
 from training.data.greatest_hits import Event
 from training.synthesis.greatest_hits_media import synthesize_greatest_hits
 from training.synthesis.videos import (
@@ -127,9 +127,8 @@ def test_an_interrupted_run_leaves_no_partial_video(annotations: Path, tmp_path:
     # A group of its own, so that the signal reaches the workers too, as Ctrl-C does.
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
-            while not list(out.glob("*_times.txt")):
-                assert process.poll() is None
-                time.sleep(0.02)
+            within(60, lambda: process.poll() is not None or any(out.glob("*_times.txt")))
+            assert process.poll() is None
             os.killpg(process.pid, signal.SIGINT)
             _, errors = process.communicate(timeout=120)
         finally:
