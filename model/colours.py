@@ -94,7 +94,8 @@ def _is_whole(table: bytes) -> bool:
         return False
     inputs, outputs = table[8], table[9]
     if table[:4] in (b"mft1", b"mft2"):
-        return table[10] ** inputs * outputs <= len(table)
+        points: int = table[10] ** inputs
+        return points * outputs <= len(table)
     if table[:4] != b"mAB ":
         return False
     (at,) = struct.unpack_from(">I", table, 24)

@@ -128,14 +128,14 @@ class Report:
                 for (of, side, concurrency), cell in self.cells.items()
                 if (of, side) == (kind, SHIPPED)
             }
-            for concurrency, bound in OF_BEST.items():
+            for concurrency, least in OF_BEST.items():
                 if concurrency in rates:
                     measured = rates[concurrency] / max(rates.values())
                     yield Goal(
                         f"requests/s at {concurrency} clients, of the best",
                         f"{SHIPPED}, {kind}",
                         measured,
-                        bound,
+                        least,
                         True,
                     )
         for kind, found in self.limits.items():

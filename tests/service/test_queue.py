@@ -195,7 +195,12 @@ def test_what_waits_for_too_long_is_not_begun() -> None:
     """Also where the last pieces took no time, and this one does."""
     queue, go_on, begun = PictureQueue(threads=1, seconds=0.2), threading.Event(), threading.Event()
     queue._seconds = 0.0
-    alone = queue.submit(lambda: (begun.set(), go_on.wait(60)))
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(60)
+
+    alone = queue.submit(work)
     begun.wait(60)
     others = [queue.submit(lambda: None) for _ in range(3)]
     time.sleep(0.3)

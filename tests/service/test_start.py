@@ -69,16 +69,17 @@ def test_told_to_stop_while_it_starts(
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_hangup_while_it_starts(library: Library, workers: str) -> None:
     with starting(library, workers) as process:
-        assert process.stdout is not None
+        stdout = process.stdout
+        assert stdout is not None
 
         def listens() -> bool:
-            if select([process.stdout], [], [], 0.1)[0]:
+            if select([stdout], [], [], 0.1)[0]:
                 return True
             os.killpg(process.pid, signal.SIGHUP)
             return False
 
         within(60, listens)
-        assert "listens on" in process.stdout.readline()
+        assert "listens on" in stdout.readline()
         process.terminate()
         process.wait(timeout=60)
         assert process.stderr is not None
