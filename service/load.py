@@ -251,7 +251,8 @@ class PictureQueue:
 
 _HELD_SECONDS = (0.03, 0.5, 1.0, 2.0)
 _AT_ONCE_SECONDS = 0.1
-_MOST_REFUSALS_A_SECOND = 2000
+_HELD_BY_CROWD = 1 / 350_000
+"""Times the square of how many are held: 30 ms for a hundred, 1.4 s for 700, which are 500 refusals a second."""
 _MOST_REMEMBERED = 10_000
 
 
@@ -260,7 +261,7 @@ class RefusalPace:
 
     Such clients would else be refused thousands of times a second, on the CPUs that compute the answers to others
     (docs/performance.md). One that asks within 0.1 s of its refusal is held for half a second, the next time for a
-    second, and from then on for two. All together there are at most 2,000 refusals a second.
+    second, and from then on for two. In a crowd each is held for longer.
     """
 
     def __init__(self) -> None:
@@ -276,7 +277,7 @@ class RefusalPace:
         seconds = _HELD_SECONDS[min(times, len(_HELD_SECONDS) - 1)]
         self._held += 1
         try:
-            await asyncio.sleep(max(seconds, self._held / _MOST_REFUSALS_A_SECOND))
+            await asyncio.sleep(max(seconds, self._held**2 * _HELD_BY_CROWD))
         finally:
             self._held -= 1
             self._refused[client] = (monotonic(), times + 1)
