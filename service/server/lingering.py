@@ -26,7 +26,7 @@ class Lingering(HttpToolsProtocol):
     """
 
     settings: Settings
-    waiting: "dict[Lingering, None]"
+    waiting: "dict[Lingering, float]"
 
     discarding = False
     """Whether what arrives is thrown away."""
@@ -57,7 +57,7 @@ class Lingering(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if may_give_way:
-            self.waiting[self] = None
+            self.waiting[self] = self.loop.time()
         self.start_timer(seconds, self.transport.abort)
 
     def answer_half_closed(self) -> bool:
@@ -81,7 +81,7 @@ class Lingering(HttpToolsProtocol):
         """Close once all that is written has been sent, at the latest after `send_seconds`."""
         self.transport.close()
         if self.transport.get_write_buffer_size():
-            self.waiting[self] = None
+            self.waiting[self] = self.loop.time()
             self.start_timer(self.settings.send_seconds, self.transport.abort)
 
     def discard(self, size: int) -> None:

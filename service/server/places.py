@@ -23,6 +23,9 @@ _PROBE_SECONDS = 1.0
 
 _TURNED_AWAY_SECONDS = 2.0
 
+_IDLE_SECONDS = 0.2
+"""A connection counts as idle when it has waited for its next request for so long."""
+
 _FAIR_SHARE = 10
 """A client that has more than one in so many of the places is the first that gives way."""
 
@@ -111,8 +114,16 @@ class Placed(Lingering):
         return True
 
     def _longest_waiting(self) -> Lingering | None:
-        """Of the client with most connections that wait, the one that has waited longest."""
-        waiting = [(one, network(cast("Placed", one).client_host)) for one in self.waiting]
+        """Of the client with most connections that wait, the one that has waited longest.
+
+        One that has just had its answer may have sent its next request already.
+        """
+        before = self.loop.time() - _IDLE_SECONDS
+        waiting = [
+            (one, network(cast("Placed", one).client_host))
+            for one, since in self.waiting.items()
+            if since <= before
+        ]
         counts = Counter(client for _, client in waiting)
         return max(waiting, key=lambda pair: counts[pair[1]], default=(None, ""))[0]
 

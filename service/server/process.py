@@ -36,8 +36,6 @@ from service.server.signals import EarlySignals
 from service.settings import Settings
 from service.state import state_of
 
-_log = logging.getLogger("thud")
-
 NEEDED: dict[type, tuple[str, ...]] = {
     HttpToolsProtocol: (
         *("connection_made", "connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing"),
@@ -102,8 +100,6 @@ _SWITCH_SECONDS = 0.0001
 """How long a thread may keep Python to itself while another waits for it. Python's own 5 ms are a third of a
 picture's time: a thread that is back from the network would stand still for them while the event loop works."""
 _DATE_SECONDS = 1.0
-_ACCEPTED_AT_ONCE = 100
-_ACCEPT_AGAIN_SECONDS = 1.0
 _OTHER_FILES = 256
 """Files that may be open besides the connections: audio that is sent, the index, the log."""
 
@@ -214,13 +210,9 @@ class _Server(uvicorn.Server):
         self._settings = settings
         self._started = started
         self._told_to_stop = asyncio.Event()
-        self._connecting: set[asyncio.Task[object]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup([])
-        for listener in sockets or []:
-            listener.setblocking(False)
-            self._listen(listener)
+        await super().startup(sockets)
         # What was made so far stays, and looking through all of it for garbage would stop every request for 15 ms
         # and more, again and again (docs/studies.md).
         gc.collect()
@@ -238,15 +230,12 @@ class _Server(uvicorn.Server):
         state_of(self.app).draining = True
         await asyncio.sleep(self._settings.drain_seconds)
         self._protocol.stopping = True
-        for listener in sockets or []:
-            asyncio.get_running_loop().remove_reader(listener)
-            # What the kernel has made and nobody has accepted; closing would break it off.
-            while self._accept(listener):
-                pass
-            listener.close()
-        while self._connecting:
-            await asyncio.wait(self._connecting)
-        await super().shutdown([])
+        listeners = [listener.dup() for listener in sockets or []]
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            await self._accept_the_rest(listener)
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop. A second signal changes nothing: the supervisor and this process often get both."""
@@ -258,34 +247,17 @@ class _Server(uvicorn.Server):
         self.should_exit = True
         self._told_to_stop.set()
 
-    def _listen(self, listener: socket.socket) -> None:
-        if listener.fileno() >= 0:  # not closed meanwhile
-            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
-
-    def _accept(self, listener: socket.socket) -> bool:
-        """Take connections that have been made; whether there may be more.
-
-        uvloop's own server takes one in each round of its loop: behind hundreds of uploads, a probe would wait for
-        seconds.
-        """
+    async def _accept_the_rest(self, listener: socket.socket) -> None:
+        """Take the connections that the kernel has made and nobody has accepted; closing would break them off."""
         loop = asyncio.get_running_loop()
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                connection, _ = listener.accept()
-            except BlockingIOError:
-                return False
-            except ConnectionError:  # its client has left
-                continue
-            except OSError as error:  # no more files
-                _log.warning("no connection can be accepted for a second: %s", error)
-                loop.remove_reader(listener)
-                loop.call_later(_ACCEPT_AGAIN_SECONDS, self._listen, listener)
-                return False
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = loop.create_task(loop.connect_accepted_socket(self._connection, connection))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
-        return True
+        listener.setblocking(False)
+        with listener:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # there are no more
+                    return
+                await loop.connect_accepted_socket(self._connection, connection)
 
     def _connection(self) -> Connection:
         return self._protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)

@@ -169,7 +169,7 @@ class Connection(Placed):
         if self._refusal is not None:
             self._send_refusal(self._refusal)
             return
-        self.waiting[self] = None
+        self.waiting[self] = self.loop.time()
         if self._in_message:
             self._unset_keepalive_if_required()
             if not self._in_head:  # the rest of a body that nobody reads may come for a while
@@ -254,7 +254,7 @@ class Connection(Placed):
     def _await_head(self) -> None:
         self._in_head = True
         if not self.answering():
-            self.waiting[self] = None
+            self.waiting[self] = self.loop.time()
         self.start_timer(self.settings.header_seconds, self._head_is_late)
 
     def _head_is_late(self) -> None:
