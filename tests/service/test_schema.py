@@ -83,7 +83,7 @@ def test_the_service_does_what_its_document_says(server: Server, tmp_path: Path)
 
 
 def test_so_it_does_with_real_pictures(server: Server, tmp_path: Path) -> None:
-    answers = answers_to_schemathesis(server, tmp_path, 10, env=_WITH_PICTURES)
+    answers = answers_to_schemathesis(server, tmp_path, 15, env=_WITH_PICTURES)
 
     assert answers["POST /recommend 200"] > 5
     assert answers["POST /recommend 415"] > 0
