@@ -19,9 +19,9 @@ from index.answers.store import NO_SHARES, Fit, Query, Ranking, VectorId, Vector
 from index.catalogue import Catalogue, Page, SoundRecord
 from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.filters import SoundFilter
-from index.generation import CATALOGUE, Generation, open_generation
+from index.generation import CATALOGUE, Generation, IndexSpec, open_generation
 from index.nearest.vectors import VectorIndex, Vectors
-from index.private import let_go, private_content, private_file
+from index.private import Content, let_go, private_content, private_file
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, FilterError, LibraryError
 
@@ -64,7 +64,8 @@ class SoundIndex:
         with ThreadPoolExecutor(1) as pool:
             opening = pool.submit(_catalogue, generation)
             try:
-                vectors = _vectors(generation, threads)
+                contents = _contents(generation)
+                vectors = _vectors(contents, spec, threads)
                 catalogue = opening.result()
             except BaseException:
                 if opening.exception() is None:
@@ -80,7 +81,7 @@ class SoundIndex:
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
                 f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
             )
-        store = FileStore(catalogue, vectors)  # the choice of an engine: there is one
+        store = FileStore(catalogue, vectors, list(contents.values()))  # the choice of an engine: there is one
         return cls(generation, root.resolve(), catalogue, store)
 
     @property
@@ -299,9 +300,12 @@ def _diversified(block: Ranking, diversity: float, most: int, before: list[int])
     return order
 
 
-def _vectors(generation: Generation, threads: int) -> VectorIndex:
-    spec = generation.spec
-    contents = {name: private_content(generation.folder / name, spec.files[name]) for name in spec.search.files}
+def _contents(generation: Generation) -> dict[str, Content]:
+    files = generation.spec.files
+    return {name: private_content(generation.folder / name, files[name]) for name in generation.spec.search.files}
+
+
+def _vectors(contents: Mapping[str, Content], spec: IndexSpec, threads: int) -> VectorIndex:
     found = VectorIndex.load(contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None)
     for content in contents.values():
         let_go(content)  # all of it was read to be checked

@@ -59,7 +59,7 @@ def has_sounds_of(index_folder: Path, root: Path, paths: set[str]) -> bool:
 def _catalogue_of(index_folder: Path) -> Iterator[Catalogue]:
     generation = current_generation(index_folder)
     with private_file(generation.folder / CATALOGUE, generation.spec.files[CATALOGUE]) as source:
-        catalogue = Catalogue(source)
+        catalogue = Catalogue(source, every_row=True)
     with closing(catalogue):
         yield catalogue
 
