@@ -42,8 +42,11 @@ _CACHE_LINE = 64
 Content = memoryview | mmap.mmap
 
 
-def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
-    """The content of a generation's file, block by block. Raises LibraryError where its hash is another."""
+def checked(path: Path, record: FileRecord) -> Iterator[memoryview]:
+    """The content of a generation's file, block by block, each valid until the next.
+
+    Raises LibraryError where its hash is another.
+    """
     try:
         yield from checked_blocks(path, record)
     except OSError as error:
@@ -130,8 +133,8 @@ def _mapped(file: FileIO | BinaryIO) -> mmap.mmap:
     return mapped
 
 
-def _write(out: BinaryIO, block: bytes) -> None:
-    rest = memoryview(block)
+def _write(out: BinaryIO, block: memoryview) -> None:
+    rest = block
     while rest:
         rest = rest[out.write(rest) :]
 
