@@ -22,9 +22,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from model.atomic import claimed_file
 from model.errors import LibraryError
@@ -36,10 +37,12 @@ IN_MEMORY_BYTES = 64 * 2**20
 
 _PATIENCE_SECONDS = 60.0
 _LET_GO_BYTES = 8 * 2**20
+_SMALL_BYTES = 2**20
 
 _CACHE_LINE = 64
 
 Content = memoryview | mmap.mmap
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def checked(path: Path, record: FileRecord) -> Iterator[memoryview]:
@@ -69,6 +72,19 @@ def private_content(path: Path, record: FileRecord) -> Content:
             return found
         with _copy(path, record) as copy, copy.open("rb") as handle:
             return _mapped(handle)
+
+
+def put_aside(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """A large array, mapped from a file without a name, so that the system can have its memory back.
+
+    On the heap it would leave a hole, which a picture's memory takes in part, so that the next one finds no room in
+    it. A small array, or one for which there is no file, is returned as it is.
+    """
+    if array.nbytes > _SMALL_BYTES:
+        with suppress(OSError), tempfile.TemporaryFile(buffering=0) as file:
+            _write(file, array.data.cast("B"))
+            return np.frombuffer(_mapped(file), array.dtype).reshape(array.shape)
+    return array
 
 
 def let_go(content: Content) -> None:

@@ -1,4 +1,4 @@
-"""A row of a large catalogue that turns out to be damaged while it is served, and indexes opened beside requests."""
+"""A row of a large catalogue that turns out to be damaged while it is served; opening an index beside requests."""
 
 import asyncio
 import os
