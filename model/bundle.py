@@ -257,7 +257,10 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def _checked(folder: Path, name: str, record: FileRecord) -> Iterator[memoryview]:
-    """The content of a file of the bundle, in blocks, each valid until the next. Raises BundleError where it differs from `record`."""
+    """The content of a file of the bundle, in blocks, each valid until the next.
+
+    Raises BundleError where it differs from `record`.
+    """
     try:
         yield from checked_blocks(folder / name, record)
     except OSError as error:

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -33,7 +32,7 @@ from model.picture_format import PictureLimits
 from model.region import PLACE_SIZE, Grid, Spot
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
-from model.threads import available_cpus, with_lower_priority
+from model.threads import available_cpus
 
 
 class Recommender:
@@ -91,16 +90,14 @@ class Recommender:
         `pixel_bound` limits the memory that decoding takes; without it nothing does. `object_weight` (0 to 1): the
         most that is added to the score of a sound that names an object in the picture. `diversity` (0 to 1): how
         much the sounds of an answer differ, see `index.answers.diversity`. `before`: one that this is to replace,
-        whose towers, opened with as many `threads`, are used again where the bundle is still the same. The index is
-        opened with lower priority then, so that those whom it answers wait no longer.
+        whose towers, opened with as many `threads`, are used again where the bundle is still the same, and beside
+        which the index is opened.
 
         Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
         """
         opened = Bundle.open(bundle)
         heads = MaterialHeads.load(opened)
-        opening = partial(SoundIndex.open, index, opened, threads=1, sounds=sounds)
-        # The towers are opened at the usual priority: threads that they start stay.
-        library = opening() if before is None else with_lower_priority(opening)
+        library = SoundIndex.open(index, opened, threads=1, sounds=sounds, beside=before is not None)
         try:
             if before is not None and before.bundle == opened:
                 towers = before.towers

@@ -48,11 +48,14 @@ class SoundIndex:
         bundle: Bundle,
         threads: int = 1,
         sounds: str | PathLike[str] | None = None,
+        *,
+        beside: bool = False,
     ) -> Self:
         """Open the current generation of the index at `folder`, which `bundle` must have made.
 
         `threads` is the number of threads of one search: a single query over a flat index is fastest with 1.
-        `sounds` is the sound folder, if it has moved since it was indexed. Raises LibraryError as `open_generation`
+        `sounds` is the sound folder, if it has moved since it was indexed. `beside`: another index answers
+        meanwhile, and files are copied with lower priority. Raises LibraryError as `open_generation`
         does, if a file is damaged or there is no space for a copy of it, and if `sounds` is not a folder.
         """
         generation = open_generation(Path(folder), bundle.id)
@@ -62,9 +65,9 @@ class SoundIndex:
             raise LibraryError(f"{root} is not a folder")
         # At the same time: of a million sounds both take seconds, almost all of it outside of Python.
         with ThreadPoolExecutor(1) as pool:
-            opening = pool.submit(_catalogue, generation)
+            opening = pool.submit(_catalogue, generation, beside)
             try:
-                contents = _contents(generation)
+                contents = _contents(generation, beside)
                 vectors = _vectors(contents, spec, threads)
                 catalogue = opening.result()
             except BaseException:
@@ -300,9 +303,9 @@ def _diversified(block: Ranking, diversity: float, most: int, before: list[int])
     return order
 
 
-def _contents(generation: Generation) -> dict[str, Content]:
-    files = generation.spec.files
-    return {name: private_content(generation.folder / name, files[name]) for name in generation.spec.search.files}
+def _contents(generation: Generation, beside: bool) -> dict[str, Content]:
+    folder, spec = generation.folder, generation.spec
+    return {name: private_content(folder / name, spec.files[name], beside=beside) for name in spec.search.files}
 
 
 def _vectors(contents: Mapping[str, Content], spec: IndexSpec, threads: int) -> VectorIndex:
@@ -312,8 +315,9 @@ def _vectors(contents: Mapping[str, Content], spec: IndexSpec, threads: int) -> 
     return found
 
 
-def _catalogue(generation: Generation) -> Catalogue:
-    with private_file(generation.folder / CATALOGUE, generation.spec.files[CATALOGUE]) as source:
+def _catalogue(generation: Generation, beside: bool) -> Catalogue:
+    record = generation.spec.files[CATALOGUE]
+    with private_file(generation.folder / CATALOGUE, record, beside=beside) as source:
         return Catalogue(source)
 
 

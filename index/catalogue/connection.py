@@ -13,8 +13,8 @@ _STEPS = 1000
 """Of SQLite's virtual machine, between two looks at the time: 0.1 s in a search for a common word."""
 
 _CACHED_PAGES = 64
-"""By each connection to a file, 256 KiB: the system keeps the file's pages too, and 2 MB of SQLite's own pages, spread
-over the heap, would keep more of it from being given back."""
+"""By each connection to a file, 256 KiB: the system keeps the file's pages too, and 2 MB of SQLite's own pages,
+spread over the heap, would keep more of it from being given back."""
 
 
 class Connection:

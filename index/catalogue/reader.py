@@ -284,7 +284,9 @@ class Catalogue:
 
     def _look(self, *, whole: bool) -> None:
         """Look at all rows, or at a sample. Raises DamagedIndexError unless each is there, as Thud writes it."""
-        wanted, possible = (self._sounds, self._possible_rows()) if whole else (_LOOKED_AT, self._possible_of_sample())
+        wanted, possible = (
+            (self._sounds, self._possible_rows()) if whole else (_LOOKED_AT, self._possible_of_sample())
+        )
         if possible != wanted:
             strange = self._database.fetch(f"SELECT row FROM sounds WHERE ({POSSIBLE}) IS NOT TRUE LIMIT 1")  # noqa: S608
             raise _not_written(strange[0][0]) if strange else _rows_missing()

@@ -1,18 +1,18 @@
-"""A row of a large catalogue that turns out to be damaged while it is served; opening an index beside requests."""
+"""A row of a large catalogue that proves damaged while it is served; how an index is opened beside requests."""
 
 import asyncio
 import os
 import sys
-import threading
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from index.answers.search import SoundIndex
+from index import private
 from index.building.build import build_index
 from index.catalogue import reader
+from model.files import FileRecord
 from tests.index.catalogues import damage_row
 from tests.service.conftest import Encode, Library, make_library
 from tests.service.test_app import started
@@ -74,27 +74,29 @@ def test_a_row_that_turns_out_to_be_damaged(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
-def test_an_index_is_opened_beside_requests_with_lower_priority(
+def test_the_files_of_an_index_are_copied_with_lower_priority_beside_requests(
     own: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[int] = []
-    opening = SoundIndex.open
+    copied: list[tuple[str, int]] = []
+    fill = private._fill
 
-    def noting(*given: Any, **named: Any) -> SoundIndex:
-        opened.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return opening(*given, **named)
+    def noting(out: FileIO, path: Path, record: FileRecord) -> None:
+        copied.append((path.name, os.getpriority(os.PRIO_PROCESS, 0)))
+        fill(out, path, record)
 
-    monkeypatch.setattr(SoundIndex, "open", noting)
+    monkeypatch.setattr(private, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(private, "_fill", noting)
     usual = os.getpriority(os.PRIO_PROCESS, 0)
+    lower = min(19, usual + 10)
 
     async def swap() -> None:
         async with started(own, watch_seconds=0.05) as (client, _):
+            # A start is what everybody waits for.
+            assert sorted(copied) == [("catalogue.sqlite", usual), ("vectors.f32", usual)]
+            copied.clear()
             next(iter(sorted(own.sounds.rglob("*.wav")))).unlink()
             assert await ready_with(client, build_index(own.bundle, own.sounds, own.index).spec.id)
-            # None of the threads that answer has been lowered.
-            on_a_thread = asyncio.to_thread(os.getpriority, os.PRIO_PROCESS, 0)
-            assert await on_a_thread == usual
+            assert sorted(copied) == [("catalogue.sqlite", lower), ("vectors.f32", lower)]
+            assert await asyncio.to_thread(os.getpriority, os.PRIO_PROCESS, 0) == usual
 
     asyncio.run(swap())
-    # The first index is what a start waits for.
-    assert opened == [usual, min(19, usual + 10)]
