@@ -13,7 +13,9 @@ import fcntl
 import hashlib
 import mmap
 import os
+import shutil
 import stat
+import sys
 import tempfile
 import time
 import weakref
@@ -22,27 +24,34 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from model.atomic import claimed_file
 from model.errors import LibraryError
 from model.files import FileRecord, checked_blocks, open_regular
-from model.threads import run_aside
+from model.threads import run_aside, with_lower_priority
 
 IN_MEMORY_BYTES = 64 * 2**20
 """Larger files are copied: 100,000 vectors of 128 numbers take 51 MB."""
 
 _PATIENCE_SECONDS = 60.0
+_LET_GO_BYTES = 8 * 2**20
+_SMALL_BYTES = 2**20
 
 _CACHE_LINE = 64
 
 Content = memoryview | mmap.mmap
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
-    """The content of a generation's file, block by block. Raises LibraryError where its hash is another."""
+def checked(path: Path, record: FileRecord) -> Iterator[memoryview]:
+    """The content of a generation's file, block by block, each valid until the next.
+
+    Raises LibraryError where its hash is another.
+    """
     try:
         yield from checked_blocks(path, record)
     except OSError as error:
@@ -51,11 +60,12 @@ def checked(path: Path, record: FileRecord) -> Iterator[bytes]:
         raise LibraryError(f"{path} is damaged: {error} in index.json; run thud index again") from error
 
 
-def private_content(path: Path, record: FileRecord) -> Content:
+def private_content(path: Path, record: FileRecord, *, beside: bool = False) -> Content:
     """The content of a file, in memory or mapped from a copy that has no name.
 
-    In memory, it begins a cache line. Raises LibraryError where the hash is not that of `record`, or where there is
-    no space for the copy.
+    In memory, it begins a cache line. `beside`: others are at work meanwhile, and a copy is made with lower
+    priority than theirs. Raises LibraryError where the hash is not that of `record`, or where there is no space for
+    the copy.
     """
     if record.bytes <= IN_MEMORY_BYTES:
         return _in_memory(path, record)
@@ -63,18 +73,33 @@ def private_content(path: Path, record: FileRecord) -> Content:
         found = _of_another_process(record)
         if found is not None:
             return found
-        with _copy(path, record) as copy, copy.open("rb") as handle:
+        with _copy(path, record, beside) as copy, copy.open("rb") as handle:
             return _mapped(handle)
+
+
+def put_aside(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """A large array, mapped from a file without a name, so that the system can have its memory back.
+
+    On the heap it would leave a hole, which a picture's memory takes in part, so that the next one finds no room in
+    it. A small array, or one for which there is no file, is returned as it is.
+    """
+    if array.nbytes > _SMALL_BYTES:
+        with suppress(OSError), tempfile.TemporaryFile(buffering=0) as file:
+            _write(file, array.data.cast("B"))
+            return np.frombuffer(_mapped(file), array.dtype).reshape(array.shape)
+    return array
 
 
 def let_go(content: Content) -> None:
     """Take a mapped copy out of this process's memory. What is read of it comes back, from the system's memory."""
     if isinstance(content, mmap.mmap):
-        content.madvise(mmap.MADV_DONTNEED)
+        # Piece by piece: no other thread can run Python during a call, and for all of a large copy it takes 10 ms.
+        for start in range(0, len(content), _LET_GO_BYTES):
+            content.madvise(mmap.MADV_DONTNEED, start, min(_LET_GO_BYTES, len(content) - start))
 
 
 @contextmanager
-def private_file(path: Path, record: FileRecord) -> Iterator[Path | memoryview]:
+def private_file(path: Path, record: FileRecord, *, beside: bool = False) -> Iterator[Path | memoryview]:
     """Like `private_content`, for a file that must be opened by its name: the content in memory, or a copy's path.
 
     The name is removed at the end of the context; who has the file open can read on. This copy is not shared.
@@ -82,7 +107,7 @@ def private_file(path: Path, record: FileRecord) -> Iterator[Path | memoryview]:
     if record.bytes <= IN_MEMORY_BYTES:
         yield _in_memory(path, record)
     else:
-        with _copy(path, record) as copy:
+        with _copy(path, record, beside) as copy:
             yield copy
 
 
@@ -98,21 +123,53 @@ def _in_memory(path: Path, record: FileRecord) -> memoryview:
 
 
 @contextmanager
-def _copy(path: Path, record: FileRecord) -> Iterator[Path]:
-    """A copy of a file, checked while it is made. Its name, with the file's hash, is removed at the end."""
+def _copy(path: Path, record: FileRecord, beside: bool) -> Iterator[Path]:
+    """A copy of a file, checked when it is made. Its name, with the file's hash, is removed at the end."""
     folder: Path | str = "the folder for temporary files"
     try:
         folder = Path(tempfile.gettempdir())
         with claimed_file(folder, _prefix(record)) as copy:
-            with copy.open("wb", buffering=0) as out:
-                for block in checked(path, record):
-                    _write(out, block)
+            # Emptied when it is opened: file systems write such a file to the disk when it is closed, rather than
+            # half a minute later, and the system can have its pages back from then on.
+            with copy.open("w+b", buffering=0) as out:
+                with_lower_priority(partial(_fill, out, path, record)) if beside else _fill(out, path, record)
             yield copy
     except OSError as error:
         raise LibraryError(
             f"{folder} has no room for a copy of {path}, {record.bytes:,} bytes: {error.strerror or error}; "
             "let TMPDIR name a folder that has"
         ) from error
+
+
+def _fill(out: FileIO, path: Path, record: FileRecord) -> None:
+    """Copy a file and check what was copied. Raises OSError where there is no room, LibraryError for other files.
+
+    In two calls, outside of Python: whoever waits for Python is not held up by a thread of lower priority that has
+    just got hold of it and gets no CPU.
+    """
+    try:
+        handle = open_regular(path)
+    except OSError as error:
+        raise LibraryError(f"{path} cannot be read: {error.strerror or error}") from error
+    with handle:
+        if os.fstat(handle.fileno()).st_size != record.bytes:
+            raise _damaged(path, "its size")
+        if sys.platform == "linux":
+            while (left := record.bytes - out.tell()) and os.sendfile(out.fileno(), handle.fileno(), None, left):
+                pass
+        else:  # it sends to sockets alone
+            shutil.copyfileobj(handle, out)
+    if out.tell() != record.bytes:
+        raise _damaged(path, "its size")
+    with mmap.mmap(out.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        digest = hashlib.sha256(mapped).hexdigest()
+        let_go(mapped)
+    if digest != record.sha256:
+        raise _damaged(path, "its SHA-256")
+
+
+def _damaged(path: Path, what: str) -> LibraryError:
+    return LibraryError(f"{path} is damaged: {what} is not the one in index.json; run thud index again")
 
 
 def _mapped(file: FileIO | BinaryIO) -> mmap.mmap:
@@ -127,8 +184,8 @@ def _mapped(file: FileIO | BinaryIO) -> mmap.mmap:
     return mapped
 
 
-def _write(out: BinaryIO, block: bytes) -> None:
-    rest = memoryview(block)
+def _write(out: BinaryIO, block: memoryview) -> None:
+    rest = block
     while rest:
         rest = rest[out.write(rest) :]
 

@@ -14,6 +14,7 @@ float32 [B, rows, columns, 128]. Objects are probabilities of everyday objects, 
 """
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -176,7 +177,9 @@ class Bundle(_Spec):
 
         Raises BundleError where it is gone or has changed.
         """
-        return b"".join(_checked(self.folder, name, self.spec.files[name]))
+        content = io.BytesIO()
+        content.writelines(_checked(self.folder, name, self.spec.files[name]))
+        return content.getvalue()
 
 
 def bundle_id(files: dict[str, FileRecord], picture: PictureSpec, clip: ClipSpec) -> str:
@@ -253,8 +256,11 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(folder=folder, spec=spec)
 
 
-def _checked(folder: Path, name: str, record: FileRecord) -> Iterator[bytes]:
-    """The content of a file of the bundle, in blocks. Raises BundleError where it differs from `record`."""
+def _checked(folder: Path, name: str, record: FileRecord) -> Iterator[memoryview]:
+    """The content of a file of the bundle, in blocks, each valid until the next.
+
+    Raises BundleError where it differs from `record`.
+    """
     try:
         yield from checked_blocks(folder / name, record)
     except OSError as error:

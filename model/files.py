@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-_BLOCK = 2**20
+_BLOCK = 2**18
+"""Bytes that are read at a time: they stay in the cache of a core while they are hashed and written."""
 _DEEPEST = 64
 
 
@@ -64,20 +65,21 @@ def read_bounded(path: Path, most: int) -> bytes:
     return content
 
 
-def checked_blocks(path: Path, record: FileRecord) -> Iterator[bytes]:
-    """The content of a file, block by block.
+def checked_blocks(path: Path, record: FileRecord) -> Iterator[memoryview]:
+    """The content of a file, block by block; each is valid until the next is asked for.
 
     Raises OSError where it cannot be read, and ValueError, possibly only after the last block, where it differs
     from `record`. The caller adds to the message where the record came from.
     """
     digest, left = hashlib.sha256(), record.bytes
+    buffer = memoryview(bytearray(_BLOCK))
     with open_regular(path) as handle:
         if os.fstat(handle.fileno()).st_size != record.bytes:
             raise ValueError("its size is not the one")
-        while left and (block := handle.read(min(_BLOCK, left))):
-            left -= len(block)
-            digest.update(block)
-            yield block
+        while left and (read := handle.readinto(buffer[: min(_BLOCK, left)])):
+            left -= read
+            digest.update(buffer[:read])
+            yield buffer[:read]
     if left or digest.hexdigest() != record.sha256:
         raise ValueError("its SHA-256 is not the one")
 

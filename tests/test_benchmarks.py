@@ -230,15 +230,18 @@ def test_swaps_measures_start_memory_and_every_swap(tmp_path: Path) -> None:
     out = tmp_path / "swaps.json"
     small = ("--sounds", "300", "--swaps", "2", "--starts", "1", "--quiet-seconds", "0", "--requests", "8")
     options = (*small, "--bundle", str(tmp_path / "bundle"), "--json", str(out))
-    result = run("benchmarks.swaps", str(tmp_path), str(tmp_path / "work"), *options)
-    found = json.loads(out.read_text())
-    assert (found["sounds"], found["vectors"]) == (300, 350)  # one sound of twelve has three hits
+    result = run("benchmarks.swaps", str(tmp_path), str(tmp_path / "work"), *options, "--rounds", "2")
+    facts = json.loads(out.read_text())
+    assert (facts["sounds"], facts["vectors"]) == (300, 350)  # one sound of twelve has three hits
+    noise = [one["without a swap"]["p99 ms"] for one in facts["rounds"]]
+    assert noise[facts["quietest"]] == min(noise) <= noise[1]
+    found = facts["rounds"][facts["quietest"]]
     assert len(found["ready s"]) == 1 < len(found["taking over s"]) == 2
     assert list(found["memory"]) == ["ready", "8 requests", "swap 1", "swap 2"]
     for workers in found["memory"].values():
         (worker,) = workers
-        assert worker["private"] == pytest.approx(worker["anonymous"] + worker["mapped"])
-        assert worker["anonymous"] > 10
+        assert min(worker["dirty"], worker["anonymous"]) > 10
+        assert worker["clean"] >= 0
     for name in ("without a swap", "over a swap"):
         row = found[name]
         assert row["failed"] == 0 < row["p50 ms"] <= row["p99 ms"] <= row["greatest ms"]
@@ -255,5 +258,11 @@ def test_swaps_measures_start_memory_and_every_swap(tmp_path: Path) -> None:
     (index,) = (tmp_path / "work").glob("index-*")
     generations = {one.name: one.stat().st_mtime_ns for one in (index / "generations").iterdir()}
     assert len(generations) == 2
-    run("benchmarks.swaps", str(tmp_path), str(tmp_path / "work"), *options, "--swaps", "1")
+    run(
+        "benchmarks.swaps",
+        str(tmp_path),
+        str(tmp_path / "work"),
+        *options,
+        *("--swaps", "1", "--rounds", "1", "--rate", "0"),
+    )
     assert {one.name: one.stat().st_mtime_ns for one in (index / "generations").iterdir()} == generations

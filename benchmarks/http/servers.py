@@ -23,16 +23,17 @@ _STOP_WITHIN = 30.0
 
 @dataclass(frozen=True)
 class Worker:
-    """Megabytes of a process that serves.
+    """Megabytes of a process that serves, after /proc/PID/smaps_rollup.
 
-    `private` are those that no other process has mapped too: the `anonymous` ones, which it has allocated, and
-    `mapped` pages of files, which the system takes back where memory is short.
+    `dirty` (Private_Dirty) is what it really takes. `clean` (Private_Clean) are pages of files that no other
+    process has mapped, which the system takes back where memory is short. `anonymous` is what it has allocated,
+    `shared` what other processes have mapped too.
     """
 
     process: int
-    private: float
+    dirty: float
+    clean: float
     anonymous: float
-    mapped: float
     shared: float
 
 
@@ -155,9 +156,8 @@ def _family(process: int) -> Iterator[int]:
 def _worker(process: int) -> Worker:
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
     sizes = {name: int(size.split()[0]) * 1024 / 1e6 for name, size in (line.split(":") for line in lines)}
-    private = sizes["Private_Clean"] + sizes["Private_Dirty"]
     shared = sizes["Shared_Clean"] + sizes["Shared_Dirty"]
-    return Worker(process, private, sizes["Anonymous"], private - sizes["Anonymous"], shared)
+    return Worker(process, sizes["Private_Dirty"], sizes["Private_Clean"], sizes["Anonymous"], shared)
 
 
 def _resident(process: int) -> int:

@@ -1,4 +1,4 @@
-"""Requests without pause at a service whose index is swapped: each one timed, and when which index answered it."""
+"""Requests at a service whose index is swapped: each one timed, and when which index answered it."""
 
 import asyncio
 import math
@@ -29,16 +29,16 @@ _TAKEN = re.compile(rb'^thud_swaps_total\{result="taken"\} (\d+)', re.MULTILINE)
 
 
 class Asked(NamedTuple):
-    """One request: when it was sent, of `time.perf_counter`, its milliseconds, and whether it was answered."""
+    """A request: when it was due, of `time.perf_counter`, its milliseconds from then on, and if it was answered."""
 
-    sent: float
+    due: float
     milliseconds: float
     well: bool
 
     @property
     def over(self) -> float:
         """When it was answered."""
-        return self.sent + self.milliseconds / 1000
+        return self.due + self.milliseconds / 1000
 
 
 @dataclass
@@ -67,17 +67,22 @@ class Swaps:
 
 
 class Clients:
-    """So many clients, each of which sends a picture when it has the answer to the one before."""
+    """So many clients, each of which sends a picture when it has the answer to the one before.
 
-    def __init__(self, port: int, pictures: list[bytes], clients: int) -> None:
+    With a `rate`, they send so many a second together, evenly; a request that is sent late because the one before
+    was answered late counts from when it was due.
+    """
+
+    def __init__(self, port: int, pictures: list[bytes], clients: int, rate: float = 0.0) -> None:
         self._requests = [request(form(picture)) for picture in pictures]
         self._port, self._clients = port, clients
+        self._every = clients / rate if rate else 0.0
         self._asked: list[Asked] = []
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
-        """Ask without pause until the context ends."""
-        tasks = [asyncio.ensure_future(self._ask(number)) for number in range(self._clients)]
+        """Ask until the context ends."""
+        tasks = [asyncio.ensure_future(self._ask(number, self._every)) for number in range(self._clients)]
         try:
             yield
         finally:
@@ -86,16 +91,16 @@ class Clients:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def several(self, requests: int) -> None:
-        """Ask so many times."""
-        await asyncio.gather(*(self._ask(number, requests) for number in range(self._clients)))
+        """Ask so many times, without pause."""
+        await asyncio.gather(*(self._ask(number, 0.0, requests) for number in range(self._clients)))
 
     def within(self, began: float, ended: float) -> Window:
-        """The requests that were sent and answered in this time."""
-        return self._window(began, ended, [one for one in self._asked if began < one.sent and one.over < ended])
+        """The requests that were due and answered in this time."""
+        return self._window(began, ended, [one for one in self._asked if began < one.due and one.over < ended])
 
     def beside(self, began: float, ended: float) -> Window:
         """The requests of which any part was in this time."""
-        return self._window(began, ended, [one for one in self._asked if one.sent < ended and one.over > began])
+        return self._window(began, ended, [one for one in self._asked if one.due < ended and one.over > began])
 
     @staticmethod
     def _window(began: float, ended: float, inside: list[Asked]) -> Window:
@@ -105,26 +110,29 @@ class Clients:
             sum(not one.well for one in inside),
         )
 
-    async def _ask(self, number: int, most: float = math.inf) -> None:
+    async def _ask(self, number: int, every: float, most: float = math.inf) -> None:
         connection = Connection(self._port, _TIMEOUT)
+        due = time.perf_counter() + every * number / self._clients
         try:
             while number < most:
-                sent = time.perf_counter()
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 try:
                     well = (await connection.ask(self._requests[number % len(self._requests)])).status == 200
                 except NoAnswerError:
                     well = False
-                self._asked.append(Asked(sent, 1000 * (time.perf_counter() - sent), well))
+                now = time.perf_counter()
+                self._asked.append(Asked(due, 1000 * (now - due), well))
+                due = due + every if every else now
                 number += self._clients
         finally:
             connection.close()
 
 
 async def swap_often(
-    server: Server, index: TwoGenerations, pictures: list[bytes], clients: int, swaps: int, quiet_seconds: float
+    server: Server, index: TwoGenerations, load: Clients, swaps: int, quiet_seconds: float
 ) -> Swaps:
     """Swap the two generations so many times while clients ask; before each they ask for a while without one."""
-    load, found = Clients(server.port, pictures, clients), Swaps()
+    found = Swaps()
     workers = len(server.workers())
     looking = Connection(server.port, _TIMEOUT)
     taken = await _taken(looking)

@@ -11,6 +11,7 @@ from index.catalogue import Catalogue, SoundRecord
 from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
 from index.nearest.vectors import VectorIndex, Vectors
+from index.private import Content, let_go
 from model.errors import DamagedIndexError
 
 
@@ -57,10 +58,13 @@ class FileRanking:
 
 
 class FileStore:
-    """A `VectorStore` of the `vectors` of one machine and the catalogue of their sounds, which it closes."""
+    """A `VectorStore` of the `vectors` of one machine and the catalogue of their sounds, which it closes.
 
-    def __init__(self, catalogue: Catalogue, vectors: VectorIndex) -> None:
-        self._catalogue, self._vectors = catalogue, vectors
+    `contents`: those that the vectors lie in, which it lets go of when it is closed.
+    """
+
+    def __init__(self, catalogue: Catalogue, vectors: VectorIndex, contents: Sequence[Content] = ()) -> None:
+        self._catalogue, self._vectors, self._contents = catalogue, vectors, contents
 
     def __len__(self) -> int:
         return len(self._catalogue)
@@ -99,6 +103,7 @@ class FileStore:
 
     def health(self) -> None:
         """See `VectorStore`."""
+        self._catalogue.check()
         (first,) = self._catalogue.rows([0])
         if not np.isfinite(self.vectors([VectorId(first.id, 0)])).all():
             raise DamagedIndexError("the vectors of the index are not what Thud writes; run thud index again")
@@ -106,6 +111,9 @@ class FileStore:
     def close(self) -> None:
         """See `VectorStore`."""
         self._catalogue.close()
+        # Whoever forgets the vectors last would unmap all of their pages at once.
+        for content in self._contents:
+            let_go(content)
 
     def _vector_row(self, wanted: VectorId) -> int:
         row = self._catalogue.row_of(wanted.sound)

@@ -90,13 +90,14 @@ class Recommender:
         `pixel_bound` limits the memory that decoding takes; without it nothing does. `object_weight` (0 to 1): the
         most that is added to the score of a sound that names an object in the picture. `diversity` (0 to 1): how
         much the sounds of an answer differ, see `index.answers.diversity`. `before`: one that this is to replace,
-        whose towers, opened with as many `threads`, are used again where the bundle is still the same.
+        whose towers, opened with as many `threads`, are used again where the bundle is still the same, and beside
+        which the index is opened.
 
         Raises BundleError or LibraryError where one of the folders is missing or broken, or where they do not fit.
         """
         opened = Bundle.open(bundle)
         heads = MaterialHeads.load(opened)
-        library = SoundIndex.open(index, opened, threads=1, sounds=sounds)
+        library = SoundIndex.open(index, opened, threads=1, sounds=sounds, beside=before is not None)
         try:
             if before is not None and before.bundle == opened:
                 towers = before.towers

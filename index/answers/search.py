@@ -19,9 +19,9 @@ from index.answers.store import NO_SHARES, Fit, Query, Ranking, VectorId, Vector
 from index.catalogue import Catalogue, Page, SoundRecord
 from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.filters import SoundFilter
-from index.generation import CATALOGUE, Generation, open_generation
+from index.generation import CATALOGUE, Generation, IndexSpec, open_generation
 from index.nearest.vectors import VectorIndex, Vectors
-from index.private import let_go, private_content, private_file
+from index.private import Content, let_go, private_content, private_file
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, FilterError, LibraryError
 
@@ -48,11 +48,14 @@ class SoundIndex:
         bundle: Bundle,
         threads: int = 1,
         sounds: str | PathLike[str] | None = None,
+        *,
+        beside: bool = False,
     ) -> Self:
         """Open the current generation of the index at `folder`, which `bundle` must have made.
 
         `threads` is the number of threads of one search: a single query over a flat index is fastest with 1.
-        `sounds` is the sound folder, if it has moved since it was indexed. Raises LibraryError as `open_generation`
+        `sounds` is the sound folder, if it has moved since it was indexed. `beside`: another index answers
+        meanwhile, and files are copied with lower priority. Raises LibraryError as `open_generation`
         does, if a file is damaged or there is no space for a copy of it, and if `sounds` is not a folder.
         """
         generation = open_generation(Path(folder), bundle.id)
@@ -62,9 +65,10 @@ class SoundIndex:
             raise LibraryError(f"{root} is not a folder")
         # At the same time: of a million sounds both take seconds, almost all of it outside of Python.
         with ThreadPoolExecutor(1) as pool:
-            opening = pool.submit(_catalogue, generation)
+            opening = pool.submit(_catalogue, generation, beside)
             try:
-                vectors = _vectors(generation, threads)
+                contents = _contents(generation, beside)
+                vectors = _vectors(contents, spec, threads)
                 catalogue = opening.result()
             except BaseException:
                 if opening.exception() is None:
@@ -80,7 +84,7 @@ class SoundIndex:
                 f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
                 f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
             )
-        store = FileStore(catalogue, vectors)  # the choice of an engine: there is one
+        store = FileStore(catalogue, vectors, list(contents.values()))  # the choice of an engine: there is one
         return cls(generation, root.resolve(), catalogue, store)
 
     @property
@@ -299,17 +303,21 @@ def _diversified(block: Ranking, diversity: float, most: int, before: list[int])
     return order
 
 
-def _vectors(generation: Generation, threads: int) -> VectorIndex:
-    spec = generation.spec
-    contents = {name: private_content(generation.folder / name, spec.files[name]) for name in spec.search.files}
+def _contents(generation: Generation, beside: bool) -> dict[str, Content]:
+    folder, spec = generation.folder, generation.spec
+    return {name: private_content(folder / name, spec.files[name], beside=beside) for name in spec.search.files}
+
+
+def _vectors(contents: Mapping[str, Content], spec: IndexSpec, threads: int) -> VectorIndex:
     found = VectorIndex.load(contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None)
     for content in contents.values():
         let_go(content)  # all of it was read to be checked
     return found
 
 
-def _catalogue(generation: Generation) -> Catalogue:
-    with private_file(generation.folder / CATALOGUE, generation.spec.files[CATALOGUE]) as source:
+def _catalogue(generation: Generation, beside: bool) -> Catalogue:
+    record = generation.spec.files[CATALOGUE]
+    with private_file(generation.folder / CATALOGUE, record, beside=beside) as source:
         return Catalogue(source)
 
 

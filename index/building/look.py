@@ -26,14 +26,14 @@ _AGAIN_SECONDS = 1.0
 
 def records_of(index_folder: Path) -> Iterator[SoundRecord]:
     """All records of the current generation by row. Raises LibraryError where it cannot be read."""
-    with _catalogue_of(index_folder) as catalogue:
+    with _catalogue_of(current_generation(index_folder)) as catalogue:
         for start in range(0, len(catalogue), _AT_ONCE):
             yield from catalogue.rows(range(start, min(start + _AT_ONCE, len(catalogue))))
 
 
 def indexed_paths(index_folder: Path) -> set[str]:
     """The paths of all files that the current generation has, copies among them. Raises LibraryError."""
-    with _catalogue_of(index_folder) as catalogue:
+    with _catalogue_of(current_generation(index_folder)) as catalogue:
         return catalogue.paths()
 
 
@@ -56,10 +56,10 @@ def has_sounds_of(index_folder: Path, root: Path, paths: set[str]) -> bool:
 
 
 @contextmanager
-def _catalogue_of(index_folder: Path) -> Iterator[Catalogue]:
-    generation = current_generation(index_folder)
+def _catalogue_of(generation: Generation) -> Iterator[Catalogue]:
+    """The catalogue of a generation, of which every row was checked."""
     with private_file(generation.folder / CATALOGUE, generation.spec.files[CATALOGUE]) as source:
-        catalogue = Catalogue(source)
+        catalogue = Catalogue(source, every_row=True)
     with closing(catalogue):
         yield catalogue
 
@@ -126,11 +126,19 @@ def stats_of(index_folder: Path) -> dict[str, Any]:
 
 
 def _of_generation(generation: Generation) -> Iterator[str]:
+    whole = True
     for name, record in generation.spec.files.items():
         try:
             for _ in checked(generation.folder / name, record):
                 pass
         except LibraryError as error:
+            whole = False
+            yield str(error)
+    if whole:
+        try:
+            with _catalogue_of(generation):
+                pass
+        except LibraryError as error:  # a hash says only that a file is as it was written
             yield str(error)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from index.catalogue.filters import WORDS, SoundFilter, folded, folder_of
 from index.catalogue.writer import COLUMNS_KEPT
+from index.private import put_aside
 from model.errors import DamagedIndexError
 from model.materials import MATERIALS
 
@@ -26,7 +27,8 @@ _LARGEST_KEPT = 250_000  # rows; 2 MB
 class Facets:
     """Answers filters over `sounds` rows. Safe to use from several threads.
 
-    It keeps 9 bytes a sound, from the first filter by number on 17, and the rows of the last few filters.
+    It keeps 9 bytes a sound, from the first filter by number on 17, put aside where they are many, and the rows of
+    the last few filters.
     """
 
     def __init__(self, fetch: Fetch, sounds: int) -> None:
@@ -122,7 +124,7 @@ class Facets:
         kind = np.dtype(COLUMNS_KEPT[name])
         if not found or not isinstance(found[0][0], bytes) or len(found[0][0]) != kind.itemsize * self._sounds:
             raise _damaged("columns")
-        return np.frombuffer(found[0][0], kind)
+        return put_aside(np.frombuffer(found[0][0], kind))
 
 
 def _damaged(what: str) -> DamagedIndexError:

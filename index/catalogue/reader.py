@@ -25,8 +25,11 @@ from model.errors import DamagedIndexError, LibraryError
 from model.materials import MATERIALS
 
 EVERYTHING = SoundFilter()
+EVERY_ROW_UP_TO = 20_000
+"""Sounds of which all are looked at when a catalogue is opened: 0.1 s of CPU."""
+_LOOKED_AT = 10_000
+"""Of more sounds so many are looked at, spread over all of them; the others when they are read."""
 _ANCHORS = 16
-_RECORDS = f"SELECT {COLUMNS} FROM sounds"  # noqa: S608
 # FTS5 makes the tables `words_…` itself, and not the same in all its versions.
 _TABLES = r"SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'words\_%' ESCAPE '\' AND sql NOT NULL"
 _FOREIGN = r"SELECT 1 FROM sqlite_master WHERE name LIKE 'words\_%' ESCAPE '\' AND type != 'table' AND sql NOT NULL"
@@ -47,15 +50,23 @@ class Catalogue:
 
     All threads share one connection, behind a lock, and a second one for text search. They stay open, so that the
     file can be read after its name is gone. Every query raises DamagedIndexError where the database is broken.
+
+    Up to `EVERY_ROW_UP_TO` sounds, and with `every_row` always, each row is looked at when it is opened: it holds
+    values that Thud writes. Of more sounds a sample is, and any row again when it is read. One that turns out to be
+    damaged then raises DamagedIndexError, and from then on `check` does.
     """
 
-    def __init__(self, source: Path | memoryview) -> None:
+    def __init__(self, source: Path | memoryview, *, every_row: bool = False) -> None:
+        self._damaged: int | None = None  # a row
         self._texts = self._database = Connection(source)
         try:
             if isinstance(source, Path):
                 # Looking for a common word among a million sounds takes long enough to be in the way of others.
                 self._texts = Connection(source)
-            self._sounds = self._validated()
+            self._sounds = self._counted()
+            whole = every_row or self._sounds <= EVERY_ROW_UP_TO
+            self._possible = "1" if whole else POSSIBLE  # SQL that is true of a row which can be read
+            self._look(whole=whole)
             self._facets = Facets(self._database.fetch, self._sounds)
             self.vectors = self._count_vectors()
             """How many vectors the sounds have together."""
@@ -104,13 +115,16 @@ class Catalogue:
         """For each of these vectors the row of its sound, and which of its hits it is, from 0."""
         if self.vectors == self._sounds:
             return vectors, np.zeros_like(vectors)
-        rows = np.searchsorted(self._facets.first, vectors, "right") - 1
-        return rows, vectors - self._facets.first[rows]
+        first = self._facets.first
+        # In its own type: NumPy would turn all of it into the other, 8 MB for a million sounds.
+        rows = np.searchsorted(first, vectors.astype(first.dtype), "right") - 1
+        return rows, vectors - first[rows]
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
-        found = self._database.fetch(f"{_RECORDS} WHERE id = ?", sound_id)
-        return from_row(found[0]) if found else None
+        query = f"SELECT row, {self._possible}, {COLUMNS} FROM sounds WHERE id = ?"  # noqa: S608
+        found = self._database.fetch(query, sound_id)
+        return from_row(self._as_written(found[0])) if found else None
 
     def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
         """The sounds at these rows of the index, in the given order. Every row must exist."""
@@ -156,20 +170,36 @@ class Catalogue:
     def _row_after(self, condition: str, path: str) -> int:
         """How many sounds meet a condition on their paths that the first ones meet."""
         low, high = 0, self._sounds
-        query = f"SELECT {condition} FROM sounds WHERE row = ?"  # noqa: S608
+        query = f"SELECT row, {self._possible}, {condition} FROM sounds WHERE row = ?"  # noqa: S608
         while low < high:
             middle = (low + high) // 2
             found = self._database.fetch(query, path, middle)
-            low, high = (middle + 1, high) if found and found[0][0] else (low, middle)
+            low, high = (middle + 1, high) if found and self._as_written(found[0])[0] else (low, middle)
         return low
 
     def _at(self, columns: str, rows: Sequence[int]) -> list[tuple[Any, ...]]:
-        query = f"SELECT row, {columns} FROM sounds WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
-        found = {row: values for row, *values in self._database.fetch(query, json.dumps(list(rows)))}
+        query = (
+            f"SELECT row, {self._possible}, {columns} FROM sounds "  # noqa: S608
+            "WHERE row IN (SELECT value FROM json_each(?))"
+        )
+        found = {values[0]: values for values in self._database.fetch(query, json.dumps(list(rows)))}
         try:
-            return [tuple(found[row]) for row in rows]
+            return [self._as_written(found[row]) for row in rows]
         except KeyError as error:
             raise DamagedIndexError(f"the catalogue has no row {error}; run thud index again") from error
+
+    def _as_written(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What follows a row's number and whether it is possible. Raises DamagedIndexError where it is not."""
+        row, possible, *rest = values
+        if possible != 1:
+            self._damaged = row
+            raise _not_written(row)
+        return tuple(rest)
+
+    def check(self) -> None:
+        """Raise DamagedIndexError where a row that was read was not what Thud writes."""
+        if self._damaged is not None:
+            raise _not_written(self._damaged)
 
     def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """Up to `limit` (at least 1) sounds that meet a filter, in the order of their paths.
@@ -242,29 +272,42 @@ class Catalogue:
         self._database.close()
         self._texts.close()
 
-    def _validated(self) -> int:
+    def _counted(self) -> int:
         """How many sounds there are. Raises DamagedIndexError where the file is not what Thud writes."""
         # A view or a trigger, in a file that somebody else wrote, could compute without end.
         if set(self._database.fetch(_TABLES)) != _expected_tables() or self._database.fetch(_FOREIGN):
             raise DamagedIndexError("the catalogue does not have the tables that Thud writes; run thud index again")
-        (last,) = self._database.fetch("SELECT (SELECT MIN(row) FROM sounds), (SELECT MAX(row) FROM sounds)")
-        sounds = 0 if last == (None, None) else int(last[1]) + 1
-        if self._possible(sounds) != sounds or last[0] not in (0, None):
-            strange = self._database.fetch(f"SELECT row FROM sounds WHERE ({POSSIBLE}) IS NOT TRUE LIMIT 1")  # noqa: S608
-            what = f"row {strange[0][0]} of the catalogue is" if strange else "the rows of the catalogue are"
-            raise DamagedIndexError(f"{what} not what Thud writes; run thud index again")
-        return sounds
+        (ends,) = self._database.fetch("SELECT (SELECT MIN(row) FROM sounds), (SELECT MAX(row) FROM sounds)")
+        if ends[0] not in (0, None):
+            raise _rows_missing()
+        return 0 if ends[1] is None else int(ends[1]) + 1
 
-    def _possible(self, sounds: int) -> int:
-        """How many of the rows 0 to `sounds` - 1 are as Thud writes them.
+    def _look(self, *, whole: bool) -> None:
+        """Look at all rows, or at a sample. Raises DamagedIndexError unless each is there, as Thud writes it."""
+        wanted, possible = (
+            (self._sounds, self._possible_rows()) if whole else (_LOOKED_AT, self._possible_of_sample())
+        )
+        if possible != wanted:
+            strange = self._database.fetch(f"SELECT row FROM sounds WHERE ({POSSIBLE}) IS NOT TRUE LIMIT 1")  # noqa: S608
+            raise _not_written(strange[0][0]) if strange else _rows_missing()
+
+    def _possible_of_sample(self) -> int:
+        """How many of a sample, which is spread over all rows, are as Thud writes them."""
+        sample = np.linspace(0, self._sounds - 1, _LOOKED_AT).astype(np.int64).tolist()
+        query = f"SELECT COUNT(*) FROM sounds WHERE row IN (SELECT value FROM json_each(?)) AND {POSSIBLE}"  # noqa: S608
+        ((possible,),) = self._database.fetch(query, json.dumps(sample))
+        return int(possible)
+
+    def _possible_rows(self) -> int:
+        """How many of all rows are as Thud writes them.
 
         Each connection looks through half of them, both at the same time where there are two: this takes 4 s of CPU
         for a million sounds.
         """
         query = f"SELECT COUNT(*) FROM sounds WHERE row >= ? AND row < ? AND {POSSIBLE}"  # noqa: S608
-        middle = sounds // 2
+        middle = self._sounds // 2
         with ThreadPoolExecutor(1) as pool:
-            second = pool.submit(self._texts.fetch, query, middle, sounds)
+            second = pool.submit(self._texts.fetch, query, middle, self._sounds)
             ((first,),) = self._database.fetch(query, 0, middle)
             return int(first) + int(second.result()[0][0])
 
@@ -277,6 +320,14 @@ class Catalogue:
 
 def _after(sound: SoundRecord, value: float = math.inf) -> RankPlace:
     return RankPlace.after(0, value, sound.path, sound.id)
+
+
+def _not_written(row: int) -> DamagedIndexError:
+    return DamagedIndexError(f"row {row} of the catalogue is not what Thud writes; run thud index again")
+
+
+def _rows_missing() -> DamagedIndexError:
+    return DamagedIndexError("the rows of the catalogue are not what Thud writes; run thud index again")
 
 
 def _check_limit(limit: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.nearest.vector_file import Content, Rows, VectorFile, Vectors
+from index.private import put_aside
 from model.errors import LibraryError
 
 _ROUNDS = 10
@@ -70,7 +71,7 @@ class InvertedLists:
             raise LibraryError("FAISS cannot read the lists of the index; run thud index again") from error
         if list_of is None:
             raise LibraryError("the lists of the index are not what Thud writes; run thud index again")
-        read = cls(index, list_of, threads)
+        read = cls(index, put_aside(list_of), threads)
         read._content = stored
         return read
 

@@ -1,6 +1,8 @@
 """Records of sounds that do not exist, and catalogues of them."""
 
 import hashlib
+import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
@@ -9,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from index.catalogue import Catalogue, SoundRecord, write_catalogue
+from model.files import file_record
 
 
 @cache
@@ -62,3 +65,14 @@ def catalogue_of(records: Sequence[SoundRecord]) -> Iterator[Catalogue]:
         write_catalogue(Path(folder, "catalogue.sqlite"), records)
         with closing(Catalogue(Path(folder, "catalogue.sqlite"))) as catalogue:
             yield catalogue
+
+
+def damage_row(index: Path, row: int) -> None:
+    """Make a row of an index one that Thud does not write, as if it had been when its file's hash was taken."""
+    generation = index / "generations" / (index / "current").read_text().strip()
+    catalogue = generation / "catalogue.sqlite"
+    with closing(sqlite3.connect(catalogue)) as database, database:
+        database.execute("UPDATE sounds SET bytes = 'many' WHERE row = ?", [row])
+    spec = json.loads((generation / "index.json").read_text())
+    spec["files"]["catalogue.sqlite"] = file_record(catalogue).model_dump()
+    (generation / "index.json").write_text(json.dumps(spec))

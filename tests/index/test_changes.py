@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from index.catalogue import Catalogue, reader
 from model.bundle import Bundle
+from tests.index.catalogues import damage_row
 from tests.index.commands import THUD, thud_text
 from tests.index.conftest import Strike
 
@@ -190,6 +192,20 @@ def test_verify_and_stats(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> 
     catalogue = next(index.glob("generations/*/catalogue.sqlite"))
     catalogue.write_bytes(catalogue.read_bytes()[:-1])
     assert "catalogue.sqlite is damaged" in thud("verify", index, code=1).stdout
+
+
+def test_verify_checks_every_row(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "index"
+    thud(tiny_bundle.folder, sounds, index)
+    damage_row(index, 3)
+    monkeypatch.setattr(reader, "EVERY_ROW_UP_TO", 0)  # `thud` is forked
+    monkeypatch.setattr(reader, "_LOOKED_AT", 3)
+    Catalogue(next(index.glob("generations/*/catalogue.sqlite"))).close()
+    wrong = thud("verify", index, code=1)
+    assert wrong.stdout == "row 3 of the catalogue is not what Thud writes; run thud index again\n"
+    assert wrong.stderr.startswith("thud: 1 problem")
 
 
 def test_watch_without_its_extra_says_what_to_install(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:

@@ -194,3 +194,24 @@ def test_a_copy_that_is_not_what_it_says_is_not_shared(built: Path, large: Path)
         handle.flush()
         false.unlink()
         assert private.private_content(file, record)[:] == file.read_bytes()
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.float32])
+def test_a_large_array_is_put_aside(temporary: Path, kind: type[np.generic]) -> None:
+    array = np.arange(2**21).astype(kind).reshape(2, -1)
+    aside = private.put_aside(array)
+    assert np.array_equal(aside, array)
+    assert (aside.dtype, aside.shape, aside.flags.writeable) == (array.dtype, array.shape, False)
+    assert list(temporary.iterdir()) == []
+    if (maps := Path("/proc/self/maps")).exists():
+        assert str(temporary) in maps.read_text()
+        del aside
+        assert str(temporary) not in maps.read_text()
+    few = np.arange(5)
+    assert private.put_aside(few) is few
+
+
+def test_an_array_stays_where_there_is_no_folder_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    array = np.arange(2**20)
+    assert private.put_aside(array) is array

@@ -1,11 +1,13 @@
-"""The CPUs of a container are those of its quota."""
+"""The CPUs of a container are those of its quota; work that leaves them to others."""
 
 import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from model.threads import ThreadShares, available_cpus, share_threads
+from model.threads import ThreadShares, available_cpus, share_threads, with_lower_priority
 
 
 def affinity() -> int:
@@ -121,3 +123,31 @@ def test_numbers_below_1_are_refused() -> None:
     for cpus, workers in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="cannot share"):
             share_threads(cpus, workers)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
+def test_work_of_lower_priority_lowers_nobody_elses() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def priorities() -> list[int]:
+        found = [priority()]
+        started = threading.Thread(target=lambda: found.append(priority()))
+        started.start()
+        started.join()
+        return found
+
+    before = priority()
+    lower = min(19, before + 10)
+    assert with_lower_priority(priorities) == [lower, lower]
+    assert priorities() == [before, before]
+
+
+def test_work_of_lower_priority_is_done_where_the_system_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert with_lower_priority(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        with_lower_priority(lambda: 1 // 0)
