@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 from PIL import Image
 
+from benchmarks import crowd
 from benchmarks.http.servers import serving, thud
 from benchmarks.quality.left_out import cells, macro, means
 from benchmarks.serve import __main__ as serve
@@ -104,6 +106,15 @@ def test_serve_runs_the_code_of_the_other_checkout(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("sys.argv", ["serve", "--before", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit, match="2"):
         serve.main()
+
+
+def test_crowd_counts_what_everyone_is_answered() -> None:
+    done = CliRunner().invoke(crowd.main, ["--clients", "20", "--seconds", "1"])
+    assert done.exit_code == 0, done.output
+    now = json.loads(done.stdout)["now"]
+    assert now["answered a second"] > 0
+    assert now["failed"] == 0
+    assert {answer.rpartition(" ")[2] for answer in now["others"]} == {"200"}
 
 
 def test_label_coverage_counts_what_the_drawn_clips_name(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import itertools
 import re
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -180,6 +182,21 @@ async def started(library: Library, **settings: Any) -> AsyncIterator[tuple[http
 def other(kind: type[Recommender], library: Library) -> Recommender:
     index = SoundIndex.open(library.index, library.bundle)
     return kind(TowerRuntime(library.bundle), None, index, PictureLimits(), PixelBudget(10**9))
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    library: Library, encode: Encode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask() -> list[int]:
+        async with started(library, rate=0.001, burst=3) as (client, _):
+            statuses, now = [], time.time()
+            for seconds in (0.0, 1e9, -1e9, 0.0):
+                monkeypatch.setattr(time, "time", partial(float, now + seconds))
+                statuses.append((await client.post("/recommend", content=encode())).status_code)
+                statuses.append((await client.get("/readyz")).status_code)
+            return statuses
+
+    assert asyncio.run(ask()) == [200, 200, 200, 200, 200, 200, 429, 200]
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"mif1"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -122,6 +123,19 @@ def answers(url: str) -> bool:
         return httpx.get(f"{url}/livez", timeout=5).status_code == 200
     except httpx.TransportError:
         return False
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no file that is always full")
+def test_a_full_disk_costs_lines_and_nothing_else() -> None:
+    lost: list[int] = []
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    writer = LineWriter(descriptor)
+    writer.on_lost = lost.append
+    for number in range(3):
+        writer.put(f"line {number}")
+    within(60, lambda: sum(lost) >= 3)
+    assert writer.flush(60)
+    os.close(descriptor)
 
 
 def test_a_full_log_pipe_stops_nothing_and_the_service_stops(library: Library) -> None:
