@@ -51,7 +51,7 @@ def thud(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> subp
 
 def thud_text(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """As `thud`, with text for what it has said."""
-    done = thud(*arguments, **environment)
+    done = thud(*arguments, stdin=b"", **environment)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

@@ -70,9 +70,10 @@ def test_told_to_stop_while_it_starts(
 def test_a_hangup_while_it_starts(library: Library, workers: str) -> None:
     with starting(library, workers) as process:
         assert process.stdout is not None
+        number = process.stdout.fileno()
 
         def listens() -> bool:
-            if select([process.stdout], [], [], 0.1)[0]:
+            if select([number], [], [], 0.1)[0]:
                 return True
             os.killpg(process.pid, signal.SIGHUP)
             return False
