@@ -69,7 +69,7 @@ if _IS_COMMAND:
     )
     # A title that the terminal's encoding lacks is shown with escapes.
     for _stream in (sys.stdout, sys.stderr):
-        if isinstance(_stream, io.TextIOWrapper):
+        if isinstance(_stream, io.TextIOWrapper) and _stream.errors == "strict":
             _stream.reconfigure(errors="backslashreplace")
 
 import click  # noqa: E402

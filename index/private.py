@@ -9,6 +9,7 @@ The processes of one service share one copy of the vectors, so that it takes spa
 SQLite cannot open a file without a name, so that each process has its own copy of a large catalogue.
 """
 
+import errno
 import fcntl
 import hashlib
 import mmap
@@ -40,6 +41,8 @@ IN_MEMORY_BYTES = 64 * 2**20
 _PATIENCE_SECONDS = 60.0
 _LET_GO_BYTES = 8 * 2**20
 _SMALL_BYTES = 2**20
+
+_NOT_READ = (errno.EIO, errno.ESTALE, errno.ENXIO)
 
 _CACHE_LINE = 64
 
@@ -135,8 +138,11 @@ def _copy(path: Path, record: FileRecord, beside: bool) -> Iterator[Path]:
                 with_lower_priority(partial(_fill, out, path, record)) if beside else _fill(out, path, record)
             yield copy
     except OSError as error:
+        why = error.strerror or str(error)
+        if error.errno in _NOT_READ:
+            raise LibraryError(f"{path} cannot be read, or not be copied to {folder}: {why}") from error
         raise LibraryError(
-            f"{folder} has no room for a copy of {path}, {record.bytes:,} bytes: {error.strerror or error}; "
+            f"{folder} has no room for a copy of {path}, {record.bytes:,} bytes: {why}; "
             "let TMPDIR name a folder that has"
         ) from error
 
@@ -154,11 +160,7 @@ def _fill(out: FileIO, path: Path, record: FileRecord) -> None:
     with handle:
         if os.fstat(handle.fileno()).st_size != record.bytes:
             raise _damaged(path, "its size")
-        if sys.platform == "linux":
-            while (left := record.bytes - out.tell()) and os.sendfile(out.fileno(), handle.fileno(), None, left):
-                pass
-        else:  # it sends to sockets alone
-            shutil.copyfileobj(handle, out)
+        _send(handle, out, record.bytes)
     if out.tell() != record.bytes:
         raise _damaged(path, "its size")
     with mmap.mmap(out.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
@@ -166,6 +168,17 @@ def _fill(out: FileIO, path: Path, record: FileRecord) -> None:
         let_go(mapped)
     if digest != record.sha256:
         raise _damaged(path, "its SHA-256")
+
+
+def _send(handle: BinaryIO, out: FileIO, size: int) -> None:
+    try:
+        while sys.platform == "linux" and (left := size - out.tell()):  # elsewhere it sends to sockets alone
+            if not os.sendfile(out.fileno(), handle.fileno(), None, left):
+                break
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):  # some file systems cannot
+            raise
+    shutil.copyfileobj(handle, out)
 
 
 def _damaged(path: Path, what: str) -> LibraryError:

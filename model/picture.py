@@ -101,7 +101,12 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
         raise PictureTooLargeError(
             f"the picture has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted"
         )
-    found = structure_of(data)
+    try:
+        found = structure_of(data)
+    except (PictureError, MemoryError):
+        raise
+    except Exception as error:  # whatever a hostile file makes of reading it
+        raise _failure(error, 0) from error
     if found.size is not None:
         _check_size(*found.size, limits)
     try:
@@ -122,7 +127,8 @@ def _opened(data: bytes, limits: PictureLimits, enough: int | None) -> _Opened:
             image.draft("RGB", (enough, enough))
         except Exception as error:  # as above
             raise _failure(error, 0) from error
-    pixels = width * height if found.scans else image.width * image.height
+    # A coded frame may be larger than what the boxes of an AVIF say, and is scaled after it is decoded.
+    pixels = width * height if found.scans else max(image.width * image.height, math.prod(found.size or (0,)))
     return _Opened(image, pixels, turn, _colours(found.profile or image.info.get("icc_profile"), image.mode))
 
 

@@ -54,9 +54,9 @@ def box_pixels(data: bytes) -> tuple[bytes, tuple[int, int]]:
             _read(data, start + 4, end, found, made)
         elif kind not in _KEPT:
             _leave_out(made, start, kind)
-    hevc = [found.hevc_size(item) for item in found.hevc]
+    hevc = [found.hevc_size(item) for item in sorted(found.hevc)]
     sizes, work = found.sizes + hevc, sum(width * height for width, height in hevc)
-    for item in found.coded:
+    for item in sorted(found.coded):
         coded = _coded(data, item, found)
         sizes += coded
         work += sum(width * height for width, height in coded) * max(1, found.uses[item])
@@ -69,9 +69,10 @@ def box_pixels(data: bytes) -> tuple[bytes, tuple[int, int]]:
 class _Found:
     boxes: int = 0
     units: int = 0
+    bytes: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
-    coded: list[int] = field(default_factory=list)
-    hevc: list[int] = field(default_factory=list)
+    coded: set[int] = field(default_factory=set)
+    hevc: set[int] = field(default_factory=set)
     """Items of HEIC, each a frame."""
     hevc_sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     """The size that the frames have, by the number of the property that says it."""
@@ -84,6 +85,11 @@ class _Found:
     in_data_box: set[int] = field(default_factory=set)
     data_box: int = 0
 
+    def count(self, parts: int = 1) -> None:
+        """Count boxes, or parts of a box. Raises PictureTooLargeError where there are too many."""
+        self.boxes += parts
+        check_count("boxes", self.boxes, MOST_BOXES)
+
     def hevc_size(self, item: int) -> tuple[int, int]:
         """The largest size that the item's frame may have; of all, where nothing says which is its own."""
         own = [self.hevc_sizes[number] for number in self.properties.get(item, []) if number in self.hevc_sizes]
@@ -94,8 +100,7 @@ class _Found:
 def _boxes(data: bytes, at: int, end: int, found: _Found) -> Iterator[tuple[bytes, int, int]]:
     """Each box: its name, where its content begins, and where it ends."""
     while at + 8 <= end:
-        found.boxes += 1
-        check_count("boxes", found.boxes, MOST_BOXES)
+        found.count()
         size, kind = struct.unpack_from(">I4s", data, at)
         start = at + 8
         if size == 1 and at + 16 <= end:
@@ -122,9 +127,10 @@ def _read(data: bytes, start: int, end: int, found: _Found, made: bytearray) -> 
         elif kind == b"iinf":
             _read_items(data, at, after, found, made)
         elif kind == b"iref":
-            wide = 4 if data[at] else 2
+            wide = 4 if data[at : at + 1] > b"\0" else 2
             for name, first, last in _boxes(data, at + 4, after, found):
                 if name == b"dimg":
+                    found.count((last - first) // wide)
                     found.uses.update(_numbers(data[first + wide + 2 : last], wide))
         elif kind == b"iloc":
             _read_places(_Reader(data[at:after]), found)
@@ -137,21 +143,21 @@ def _read_all_properties(data: bytes, start: int, end: int, found: _Found) -> No
                 if name == b"ispe" and stop - place >= 12:
                     found.sizes.append(struct.unpack_from(">II", data, place + 4))
                 elif name == b"hvcC":
-                    found.hevc_sizes[number] = _hevc_size(data[place:stop])
+                    found.hevc_sizes[number] = _hevc_size(data[place:stop], found)
         elif kind == b"ipma":
             _read_properties(_Reader(data[at:after]), found)
 
 
 def _read_items(data: bytes, start: int, end: int, found: _Found, made: bytearray) -> None:
-    for name, at, after in _boxes(data, start + (8 if data[start] else 6), end, found):
-        wide = 4 if data[at] >= 3 else 2
+    for name, at, after in _boxes(data, start + (8 if data[start : start + 1] > b"\0" else 6), end, found):
+        wide = 4 if data[at : at + 1] >= b"\3" else 2
         place = at + 4 + wide + 2
         if name != b"infe" or place + 4 > after:
             continue
         kind = data[place : place + 4]
         if kind in (b"av01", b"hvc1"):
             coded = found.coded if kind == b"av01" else found.hevc
-            coded.append(int.from_bytes(data[at + 4 : at + 4 + wide], "big"))
+            coded.add(int.from_bytes(data[at + 4 : at + 4 + wide], "big"))
         elif kind in (b"Exif", b"mime", b"uri "):
             made[place : place + 4] = b"none"
 
@@ -176,7 +182,7 @@ class _Reader:
     def number(self) -> int:
         """A number of as many bits as there are zeros before it (ISO/IEC 23008-2, 9.2)."""
         zeros = 0
-        while zeros < 32 and not self.bits(1):
+        while zeros < 32 and not self.over() and not self.bits(1):
             zeros += 1
         return (1 << zeros) - 1 + self.bits(zeros)
 
@@ -189,27 +195,30 @@ def _read_properties(reader: _Reader, found: _Found) -> None:
     for _ in range(reader.bits(32)):
         if reader.over():
             return
+        found.count()
         own = found.properties.setdefault(reader.bits(32 if version else 16), [])
         for _ in range(reader.bits(8)):
-            found.boxes += 1
-            check_count("properties", found.boxes, MOST_BOXES)
+            found.count()
             reader.bits(1)
             own.append(reader.bits(15 if flags & 1 else 7))
 
 
-def _hevc_size(data: bytes) -> tuple[int, int]:
+def _hevc_size(data: bytes, found: _Found) -> tuple[int, int]:
     """The largest size of the frames to which these settings of a decoder belong (ISO/IEC 14496-15, 8.3.3)."""
     sizes = [(0, 0)]
     at = 23
     for _ in range(data[22] if len(data) > 22 else 0):
-        kind, units = data[at : at + 1], int.from_bytes(data[at + 1 : at + 3], "big")
+        units = int.from_bytes(data[at + 1 : at + 3], "big")
         at += 3
         while units and at < len(data):
             units -= 1
+            found.count()
             end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-            if kind and kind[0] & 63 == _SEQUENCE_SET:
+            unit = data[at + 2 : min(end, at + 1024)]
+            # What kind it is, the unit says itself, whatever is said of it before.
+            if len(unit) > 16 and unit[0] >> 1 & 63 == _SEQUENCE_SET:
                 # Zeros that would look like the beginning of a unit are broken up by a 3.
-                sizes.append(_hevc_frame(_Reader(data[at + 4 : min(end, at + 1024)].replace(b"\0\0\3", b"\0\0"))))
+                sizes.append(_hevc_frame(_Reader(unit[2:].replace(b"\0\0\3", b"\0\0"))))
             at = end
     return max(sizes, key=lambda size: size[0] * size[1])
 
@@ -235,6 +244,7 @@ def _read_places(reader: _Reader, found: _Found) -> None:
     for _ in range(reader.bits(32 if version == 2 else 16)):
         if reader.over():
             return
+        found.count()
         item = reader.bits(32 if version == 2 else 16)
         if version and reader.bits(16) & 15 == 1:
             found.in_data_box.add(item)
@@ -244,8 +254,7 @@ def _read_places(reader: _Reader, found: _Found) -> None:
         for _ in range(reader.bits(16)):
             if reader.over():
                 return
-            found.boxes += 1
-            check_count("pieces", found.boxes, MOST_BOXES)
+            found.count()
             if version:
                 reader.bits(index)
             pieces.append((begin + reader.bits(offset), reader.bits(length)))
@@ -254,10 +263,12 @@ def _read_places(reader: _Reader, found: _Found) -> None:
 def _coded(data: bytes, item: int, found: _Found) -> list[tuple[int, int]]:
     """The size of each frame in the item."""
     before = found.data_box if item in found.in_data_box else 0
-    pieces = [
-        data[before + at : before + at + length if length else None] for at, length in found.extents.get(item, [])
-    ]
-    check_count("bytes in an item", sum(map(len, pieces)), len(data))
+    pieces = []
+    for at, length in found.extents.get(item, []):
+        start = before + at
+        pieces.append(data[start : start + length if length else None])
+        found.bytes += len(pieces[-1])
+        check_count("bytes in its items", found.bytes, len(data))
     content = b"".join(pieces)
     sizes = []
     size = (0, 0)

@@ -6,6 +6,7 @@ In the order in which a picture meets them. What does not fit waits or is refuse
 import asyncio
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -124,11 +125,11 @@ _MARGIN = 0.8
 
 
 class PictureQueue:
-    """Work on `threads` threads of its own, first come, first served; none waits for longer than `seconds`.
+    """Work on `threads` threads of its own, first come, first served, as long as its turn should come in time.
 
     Bounded by time, not by places: how long a picture takes depends on the machine and on what people send. From
-    what the last pieces took, it is known when the turn of another would come. Where pieces turn out to take
-    longer, those that have waited for too long are not begun. A piece of cost n takes as long as n others.
+    what the last pieces of each kind took, it is known when the turn of another would come. Where they turn out to
+    take longer, whoever waits gives up after `longest` seconds. A piece of cost n takes as long as n others.
     `changed` is called with how many wait and how many run. A piece counts until its thread is done with it, also
     where nobody waits for the result any more, as nobody does `deadline` seconds after it began.
     """
@@ -143,13 +144,15 @@ class PictureQueue:
         self._changed = changed
         self._deadline = deadline
         self._threads = threads
-        self._longest = seconds
+        self.longest = seconds
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
         self._lock = threading.Lock()
-        self._inside = 0
         self._pieces = 0
+        self._inside: Counter[str] = Counter()
+        """By kind, the cost of all pieces that wait or run."""
         self._began: dict[int, float] = {}
-        self._seconds = _FIRST_GUESS
+        self._seconds: dict[str, float] = {}
+        """By kind, what a piece of cost 1 takes."""
         self._start(threading.Barrier(threads))
 
     @property
@@ -174,44 +177,47 @@ class PictureQueue:
         """Seconds after which the turn of a piece should come that is submitted now."""
         if self._pieces < self._threads:
             return 0.0
-        return self._seconds * (self._inside - self._threads + 1) / self._threads
+        return self._ahead * (self._pieces - self._threads + 1) / (self._pieces * self._threads)
 
     @property
     def full(self) -> bool:
         """Whether `submit` would refuse any piece."""
-        return self.wait > _MARGIN * self._longest
+        return self.wait > _MARGIN * self.longest
 
     @property
     def retry_after(self) -> int:
         """Whole seconds in which the work that is inside now should be done."""
-        return max(1, math.ceil(self._seconds * self._inside / self._threads))
+        return max(1, math.ceil(self._ahead / self._threads))
+
+    @property
+    def _ahead(self) -> float:
+        return sum(cost * self._seconds.get(kind, _FIRST_GUESS) for kind, cost in list(self._inside.items()))
 
     def refusal(self) -> ProblemError:
         """The problem for a piece of work that would wait for too long, or has."""
         return ProblemError(
             503,
-            f"the service is busy: a request would wait for longer than {self._longest:g} s; "
+            f"the service is busy: a request would wait for longer than {self.longest:g} s; "
             f"try again in {self.retry_after} s",
             reason="queue_full",
             headers={"Retry-After": str(self.retry_after)},
         )
 
-    def submit(self, work: Callable[[], T], cost: int = 1) -> "Future[T]":
+    def submit(self, work: Callable[[], T], cost: int = 1, kind: str = "picture") -> "Future[T]":
         """Let a thread do `work`. Cancelling the future takes it out of the queue, if it still waits there.
 
-        Raises ProblemError (503) where it would wait for too long; its future raises the same where it has.
+        Raises ProblemError (503) where it would wait for too long.
         """
         with self._lock:
             if self.full:
                 raise self.refusal()
-            longest = self._longest if self._pieces >= self._threads else math.inf
-            self._inside += cost
+            self._inside[kind] += cost
             self._pieces += 1
             self._changed(self.waiting, self.running)
         # The pool keeps cancelled work until a thread comes to it; what the work holds, a picture, must go at once.
         held = [work]
-        future = self._pool.submit(self._run, held, cost, perf_counter() + longest)
-        future.add_done_callback(lambda _: self._leave(held, cost))
+        future = self._pool.submit(self._run, held, cost, kind)
+        future.add_done_callback(lambda _: self._leave(held, cost, kind))
         return future
 
     def close(self) -> None:
@@ -227,24 +233,28 @@ class PictureQueue:
             barrier.abort()
             raise MemoryError(f"there is not enough memory for {self._threads} threads") from error
 
-    def _run(self, held: list[Callable[[], T]], cost: int, until: float) -> T:
+    def _run(self, held: list[Callable[[], T]], cost: int, kind: str) -> T:
         began = perf_counter()
-        if began > until:
-            raise self.refusal()
         with self._lock:
             self._began[threading.get_ident()] = began
             self._changed(self.waiting, self.running)
         try:
-            return held.pop()()
-        finally:
+            result = held.pop()()
+        except BaseException:
             with self._lock:
                 del self._began[threading.get_ident()]
-                self._seconds += _WEIGHT * ((perf_counter() - began) / cost - self._seconds)
+            raise
+        with self._lock:
+            del self._began[threading.get_ident()]
+            # What was refused says nothing of how long others take.
+            before = self._seconds.get(kind, _FIRST_GUESS)
+            self._seconds[kind] = before + _WEIGHT * ((perf_counter() - began) / cost - before)
+        return result
 
-    def _leave(self, held: list[Callable[[], T]], cost: int) -> None:
+    def _leave(self, held: list[Callable[[], T]], cost: int, kind: str) -> None:
         held.clear()
         with self._lock:
-            self._inside -= cost
+            self._inside[kind] -= cost
             self._pieces -= 1
             self._changed(self.waiting, self.running)
 
@@ -257,11 +267,12 @@ _MOST_REMEMBERED = 10_000
 
 
 class RefusalPace:
-    """Holds the refusals of a full queue back: for 30 ms, and for longer where the client asks again at once.
+    """Holds the refusals of a full queue back: for 30 ms, and for up to 2 s where the client asks again at once.
 
     Such clients would else be refused thousands of times a second, on the CPUs that compute the answers to others
     (docs/performance.md). One that asks within 0.1 s of its refusal is held for half a second, the next time for a
-    second, and from then on for two. In a crowd each is held for longer.
+    second, and from then on for two. In a crowd each is held for longer. A client is a connection, and behind a
+    trusted proxy an address.
     """
 
     def __init__(self) -> None:
@@ -270,14 +281,14 @@ class RefusalPace:
         """When a client was refused, and how often in a row; the last ones."""
 
     async def hold(self, client: object) -> None:
-        """Return when the refusal may be sent to this client, which is a connection."""
+        """Return when the refusal may be sent to this client."""
         before, times = self._refused.pop(client, (-math.inf, 0))
         if monotonic() - before >= _AT_ONCE_SECONDS:
             times = 0
         seconds = _HELD_SECONDS[min(times, len(_HELD_SECONDS) - 1)]
         self._held += 1
         try:
-            await asyncio.sleep(max(seconds, self._held**2 * _HELD_BY_CROWD))
+            await asyncio.sleep(max(seconds, min(self._held**2 * _HELD_BY_CROWD, _HELD_SECONDS[-1])))
         finally:
             self._held -= 1
             self._refused[client] = (monotonic(), times + 1)

@@ -166,10 +166,11 @@ def _wrong_host(scope: Scope) -> str | None:
 
 
 class Prefix:
-    """Middleware that gives every request's path the prefix, whether the proxy took it away or left it.
+    """Middleware that gives every request's path the prefix under which the service is published.
 
-    It is `root_path`, and where that is empty what a trusted proxy says. ASGI wants the path with its `root_path`;
-    mounted applications are only found that way.
+    It is `root_path`, whether the proxy took it away or left it, and where that is empty what a trusted proxy says
+    that it took away: a proxy that passes on what a client says of it must not be led past its own rules for paths.
+    ASGI wants the path with its `root_path`; mounted applications are only found that way.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
@@ -181,11 +182,13 @@ class Prefix:
         root_path = self.root_path or scope.get("root_path", "")
         if scope["type"] == "http" and root_path:
             path = scope["path"]
-            if path == root_path:
+            if not self.root_path:
+                path = root_path + path
+            elif path == root_path:
                 # The page's own addresses are relative to the slash.
                 await RedirectResponse(f"{root_path}/")(scope, receive, send)
                 return
-            if not path.startswith(f"{root_path}/"):
+            elif not path.startswith(f"{root_path}/"):
                 path = root_path + path
             # In place: what stands around this learns from the same scope which route was taken.
             scope.update(root_path=root_path, path=path)
@@ -235,9 +238,9 @@ class Backpressure:
         """Refuse the request or pass it on."""
         cost = searches(scope)
         if cost and self.queue.full:
+            await self.pace.hold(scope.get("client"))
             refusal = self.queue.refusal()
             scope.setdefault("state", {})["refused"] = refusal.reason
-            await self.pace.hold(scope.get("client"))
             await problem_response(503, refusal.detail, headers=refusal.headers)(scope, receive, send)
             return
         await self.app(scope, receive, send)

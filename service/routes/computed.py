@@ -72,14 +72,16 @@ class Computing:
                 upload = await receive_upload(request, kind, share)
                 received()
                 return await self._answer(
-                    request, lambda recommender: compute(recommender, upload.content(self._settings), until)
+                    request,
+                    kind.noun,
+                    lambda recommender: compute(recommender, upload.content(self._settings), until),
                 )
 
     async def of_query(self, request: Request, compute: Callable[[Recommender], Answer]) -> Response:
         """The answer that `compute` makes of the recommender, for a request without a body. Raises the same."""
         async with self._deadline("request") as received:
             received()
-            return await self._answer(request, compute)
+            return await self._answer(request, "sound of the library", compute)
 
     @asynccontextmanager
     async def _deadline(self, noun: str) -> AsyncIterator[Callable[[], None]]:
@@ -104,7 +106,7 @@ class Computing:
                 reason="deadline",
             ) from None
 
-    async def _answer(self, request: Request, compute: Callable[[Recommender], Answer]) -> Response:
+    async def _answer(self, request: Request, kind: str, compute: Callable[[Recommender], Answer]) -> Response:
         state = state_of(request.app)
         root_path = request.scope.get("root_path", "")
         submitted = perf_counter()
@@ -117,11 +119,25 @@ class Computing:
             return _Computed(answer.json(root_path), {"queue": waited} | vars(answer.stages))
 
         try:
-            submitted_work = self._queue.submit(work, searches(request.scope))
+            submitted_work = self._queue.submit(work, searches(request.scope), kind)
         except ProblemError:
             await self._pace.hold(request.scope.get("client"))
             raise
-        computed = await _unless_gone(request, asyncio.wrap_future(submitted_work))
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = submitted_work.cancel()  # False where a thread is at it
+
+        timer = asyncio.get_running_loop().call_later(self._queue.longest, give_up)
+        try:
+            computed = await _unless_gone(request, asyncio.wrap_future(submitted_work))
+        except asyncio.CancelledError:
+            if late:
+                raise self._queue.refusal() from None
+            raise
+        finally:
+            timer.cancel()
         for stage, seconds in computed.seconds.items():
             state.metrics.stage(stage, seconds)
         return Response(computed.body, media_type="application/json", headers={"Server-Timing": computed.timing})

@@ -28,7 +28,7 @@ _PREFIX = re.compile(rb"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 class TrustedProxies:
     """uvicorn's middleware for X-Forwarded-For and X-Forwarded-Proto, which also knows proxies by host name.
 
-    X-Forwarded-Prefix, where it is a path, is the prefix under which this request is published.
+    X-Forwarded-Prefix, where it is a path, is the prefix that was taken away from the path of this request.
 
     `trusted` holds addresses, networks and host names; `*` trusts everybody. In a network of containers an address
     changes and a name does not: names are looked up again and again by `watch`.
@@ -47,9 +47,10 @@ class TrustedProxies:
         """Pass the request on, from its client."""
         middleware: Any = self._middleware
         if scope["type"] == "http" and (scope["client"] or [""])[0] in middleware.trusted_hosts:
-            prefix = next((value for name, value in scope["headers"] if name == b"x-forwarded-prefix"), b"")
-            # Of several proxies, the first says where clients are, and the others append.
-            found = _PREFIX.fullmatch(prefix.partition(b",")[0].strip().rstrip(b"/"))
+            said = [value for name, value in scope["headers"] if name == b"x-forwarded-prefix"]
+            # Of several proxies each has taken its own away, the first from the front.
+            parts = [part.strip().rstrip(b"/") for part in b",".join(said).split(b",")]
+            found = _PREFIX.fullmatch(b"".join(parts))
             if found is not None:
                 scope["root_path"] = found[0].decode()
         await middleware(scope, receive, send)

@@ -80,6 +80,38 @@ def test_too_many_parts() -> None:
         decode_picture(many)
 
 
+def hostile(*boxes: bytes) -> bytes:
+    return box(b"ftyp", b"avif\0\0\0\0avifmif1") + box(b"meta", b"\0\0\0\0" + b"".join(boxes))
+
+
+@pytest.mark.parametrize("kind", [b"iref", b"iinf", b"iloc", b"iprp", b"idat", b"pitm"])
+def test_boxes_without_content(kind: bytes) -> None:
+    for data in (hostile(box(kind, b"")), hostile(box(b"iinf", bytes(6) + box(b"infe", b"")))):
+        with pytest.raises(PictureError, match="broken or cut short"):
+            decode_picture(data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        box(b"iloc", b"\2\0\0\0\x44\0" + struct.pack(">I", 500_000) + bytes(3_000_000)),
+        box(b"iprp", box(b"ipma", bytes(4) + struct.pack(">I", 500_000) + bytes(1_500_000))),
+        box(b"iref", bytes(4) + box(b"dimg", b"\0\1\xff\xff" + bytes(2_000_000))),
+        box(
+            b"iprp",
+            box(
+                b"ipco",
+                box(b"hvcC", bytes(22) + b"\xff" + (b"\x21" + struct.pack(">H", 1000) + bytes(2000)) * 255),
+            ),
+        ),
+    ],
+    ids=["places", "properties", "references", "units"],
+)
+def test_more_parts_than_a_picture_has(content: bytes) -> None:
+    with pytest.raises(PictureTooLargeError, match="boxes"):
+        decode_picture(hostile(content))
+
+
 def test_what_is_broken() -> None:
     data = avif(gradient(200, 150))
     for broken in (data[:100], data[: len(data) // 2], data[:32], data[:300]):

@@ -202,8 +202,8 @@ def test_a_map_counts_as_its_places_in_the_queue(library: Library) -> None:
             await asyncio.to_thread(hanging.begun.wait)
             refused = await client.post("/recommend", content=b"2")
             hanging.go_on.set()
-            second = await client.post("/recommend", content=b"3")
-            return refused, [(await first).status_code, second.status_code]
+            done = await first
+            return refused, [done.status_code, (await client.post("/recommend", content=b"3")).status_code]
 
     refused, statuses = asyncio.run(ask())
 
@@ -220,7 +220,7 @@ def test_the_queue_counts_what_costs_more() -> None:
         begun.set()
         release.wait(30)
 
-    queue._seconds = 10.0
+    queue._seconds["picture"] = 10.0
     one = queue.submit(work, 4)
     begun.wait(30)
     assert (queue.running, queue.waiting, queue.full, queue.wait) == (1, 0, False, 40.0)

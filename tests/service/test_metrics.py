@@ -87,8 +87,9 @@ def test_the_queue_is_measured(library: Library) -> None:
             samples = read_metrics(client)
             seen.append((value(samples, "thud_queue_length"), value(samples, "thud_computing")))
         refused = sum(one.result().status_code == 503 for one in asked)
-        # Pictures turn out to take longer than was thought, and some that wait have had their time.
-        assert {computing for waiting, computing in seen if waiting} == {1}
+        # Between two pictures none is computed for a moment.
+        assert {computing for _, computing in seen} <= {0, 1}
+        assert any(waiting and computing for waiting, computing in seen)
         within(10, lambda: value(read_metrics(client), "thud_computing") == 0)
         assert value(read_metrics(client), "thud_rejected_total", reason="queue_full") == refused > 0
 

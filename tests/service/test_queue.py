@@ -21,7 +21,6 @@ from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from model.errors import BundleError
 from service.load import PictureQueue, RefusalPace
-from service.problems import ProblemError
 from service.state import state_of
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_app import other, started
@@ -191,46 +190,70 @@ def test_the_memory_of_all_uploads_is_bounded(library: Library, encode: Encode) 
     assert after.status_code == 200
 
 
-def test_what_waits_for_too_long_is_not_begun() -> None:
-    """Also where the last pieces took no time, and this one does."""
-    queue, go_on, begun = PictureQueue(threads=1, seconds=0.2), threading.Event(), threading.Event()
-    queue._seconds = 0.0
+def test_nobody_waits_for_too_long(library: Library) -> None:
+    """Also where the last pictures took no time, and the one that is computed does not end."""
+
+    async def ask() -> tuple[list[httpx.Response], list[bytes]]:
+        async with started(library, threads=1, queue_seconds=0.5) as (client, current):
+            hanging = Hanging.instead_of(library)
+            current.replace(hanging)
+            first = asyncio.ensure_future(client.post("/recommend", content=b"1"))
+            await asyncio.to_thread(hanging.begun.wait)
+            refused = await asyncio.gather(*(client.post("/recommend", content=b"2") for _ in range(3)))
+            assert not first.done()
+            hanging.go_on.set()
+            return [*refused, await first, await client.post("/recommend", content=b"3")], hanging.seen
+
+    answers, seen = asyncio.run(ask())
+    for answer in answers[:3]:
+        check_problem(answer, 503, "would wait for longer than 0.5 s", "try again")
+        assert int(answer.headers["retry-after"]) >= 1
+    assert [answer.status_code for answer in answers[3:]] == [500, 500]  # what the stand-in answers
+    assert seen == [b"1", b"3"]
+
+
+def test_each_kind_of_work_has_its_own_time() -> None:
+    queue, go_on, begun = PictureQueue(threads=1, seconds=60), threading.Event(), threading.Event()
 
     def work() -> None:
         begun.set()
         go_on.wait(60)
 
-    alone = queue.submit(work)
+    def fail() -> None:
+        raise BundleError("nothing is computed")
+
+    queue._seconds |= {"picture": 20.0, "sound": 10.0}
+    for _ in range(20):
+        queue.submit(lambda: None, kind="sound").result(60)
+        with pytest.raises(BundleError):
+            queue.submit(fail).result(60)
+    running = queue.submit(work)
     begun.wait(60)
-    others = [queue.submit(lambda: None) for _ in range(3)]
-    time.sleep(0.3)
+    assert queue.wait == 20.0  # neither sounds nor what fails say how long a picture takes
+    waiting = queue.submit(lambda: None, kind="sound")
+    assert 20.0 < queue.wait < 22.0
     go_on.set()
-    alone.result(60)
-    for one in others:
-        with pytest.raises(ProblemError, match=r"would wait for longer than 0\.2 s; try again in") as refused:
-            one.result(60)
-        assert (refused.value.status_code, refused.value.reason) == (503, "queue_full")
-    assert (queue.running, queue.waiting, queue.full) == (0, 0, False)
-    queue.submit(lambda: None).result(60)
+    running.result(60)
+    waiting.result(60)
     queue.close()
 
 
 def test_what_would_wait_for_too_long_is_refused_at_once() -> None:
-    queue, go_on, begun = PictureQueue(threads=2, seconds=1.0), threading.Event(), threading.Barrier(3)
+    queue, go_on, begun = PictureQueue(threads=2, seconds=60), threading.Event(), threading.Barrier(3)
 
     def work() -> None:
         begun.wait(60)
         go_on.wait(60)
 
-    queue._seconds = 0.1
+    queue._seconds["picture"] = 6.0
     running = [queue.submit(work) for _ in range(2)]
     begun.wait(60)
-    assert queue.wait == pytest.approx(0.05)
+    assert queue.wait == pytest.approx(3.0)
     waiting = []
     while not queue.full:
         waiting.append(queue.submit(lambda: None))
-    assert len(waiting) == 16  # 0.8 s of work for two threads
-    queue._seconds = 0.01
+    assert len(waiting) == 16  # 48 s of work for two threads
+    queue._seconds["picture"] = 0.6
     assert not queue.full
     go_on.set()
     for one in (*running, *waiting):
@@ -246,10 +269,12 @@ def test_refusals_are_held_back_the_more_there_are() -> None:
 
     assert asyncio.run(held(1)) >= 0.03
     assert asyncio.run(held(700)) >= 1.4
+    assert asyncio.run(held(3000)) < 30  # there is an end to it
 
 
 def test_who_asks_again_at_once_is_held_back_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
+    now = 1000.0
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
@@ -259,10 +284,11 @@ def test_who_asks_again_at_once_is_held_back_for_longer(monkeypatch: pytest.Monk
         for _ in range(8):
             await pace.hold(("127.0.0.1", 1))
         await pace.hold(("127.0.0.1", 2))
-        monkeypatch.setattr("service.load._AT_ONCE_SECONDS", 0.0)  # it waited
+        monkeypatch.setattr("service.load.monotonic", lambda: now + 1)  # it waited
         await pace.hold(("127.0.0.1", 1))
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr("service.load.monotonic", lambda: now)
     asyncio.run(ask())
     assert slept == pytest.approx([0.03, 0.5, 1, 2, 2, 2, 2, 2, 0.03, 0.03])
 
@@ -279,7 +305,7 @@ def test_only_the_last_refusals_are_remembered(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_queue_counts() -> None:
     queue = PictureQueue(threads=1, seconds=60)
-    queue._seconds = 40.0
+    queue._seconds["picture"] = 40.0
     go_on, begun = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -303,7 +329,7 @@ def one_may_wait(client: httpx.AsyncClient) -> None:
     """As if pictures had taken two thirds of the time for which one may wait."""
     transport = client._transport
     assert isinstance(transport, httpx.ASGITransport)
-    state_of(transport.app).queue._seconds = 40.0  # type: ignore[arg-type]
+    state_of(transport.app).queue._seconds["picture"] = 40.0  # type: ignore[arg-type]
 
 
 class Hanging(Recommender):

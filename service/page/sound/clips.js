@@ -35,7 +35,8 @@ export async function loadClips(sounds, signal) {
       } catch (error) {
         if (signal.aborted) return;
         failed += 1;
-        if (error instanceof Problem && !(error.status >= 400 && error.status < 500)) away = error;
+        // Of these the service says that this sound has none; with all else, asking again may help.
+        if (error instanceof Problem && ![404, 410, 415, 422].includes(error.status)) away = error;
       }
     }
   });
