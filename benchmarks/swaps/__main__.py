@@ -231,6 +231,7 @@ def main(
         facts["rounds"].append(found)
     noise = [one["without a swap"]["p99 ms"] for one in facts["rounds"]]
     facts["quietest"] = noise.index(min(noise))
+    facts["load average after"] = round(os.getloadavg()[0], 1)
     print_tables(facts["rounds"][facts["quietest"]])
     if out is not None:
         out.write_text(json.dumps(facts, indent=2) + "\n")

@@ -143,7 +143,8 @@ async def swap_often(
             settled = time.perf_counter()
             await asyncio.sleep(quiet_seconds - quiet_seconds / 4)
             pointed = await _enough(load.within, settled)
-            _point_to(index.folder, index.ids[(number + 1) % 2])
+            # Not here: it waits for the disk, and no request would be sent meanwhile.
+            await asyncio.to_thread(_point_to, index.folder, index.ids[(number + 1) % 2])
             os.kill(server.process, signal.SIGHUP)
             while await _taken(looking) < taken + workers:
                 if time.perf_counter() - pointed > _LONGEST_SWAP:
