@@ -187,7 +187,8 @@ def _failure(error: Exception, pixels: int) -> Exception:
             short = True
     if short:
         return MemoryError("there is not enough memory to decode the picture")
-    return PictureError(f"the picture is broken or cut short: {error}")
+    why = f": {error}" if str(error) else ""  # Pillow's checks of its own have no words
+    return PictureError(f"the picture is broken or cut short{why}")
 
 
 def fit_picture(

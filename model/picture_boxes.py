@@ -21,6 +21,9 @@ MOST_FRAMES = 8
 """How often all pixels may be gone over: a picture, its transparency and its layers."""
 
 _KEPT = (b"ftyp", b"meta", b"mdat")
+_COMPOSED = (b"grid", b"iden", b"iovl")
+"""Items that are pictures made of others. All that is no picture gets another name: a decoder would read it whole,
+and that of HEIC dies of names that are no UTF-8."""
 _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
 _SEQUENCE_SET = 33
 
@@ -54,6 +57,9 @@ def box_pixels(data: bytes) -> tuple[bytes, tuple[int, int]]:
             _read(data, start + 4, end, found, made)
         elif kind not in _KEPT:
             _leave_out(made, start, kind)
+    # Decoders put the pieces of an item together, however often they are the same bytes.
+    pieces = [piece for item in found.extents for piece in _pieces(data, item, found)]
+    check_count("bytes in its items", sum(stop - start for start, stop in pieces), len(data))
     hevc = [found.hevc_size(item) for item in sorted(found.hevc)]
     sizes, work = found.sizes + hevc, sum(width * height for width, height in hevc)
     for item in sorted(found.coded):
@@ -69,7 +75,6 @@ def box_pixels(data: bytes) -> tuple[bytes, tuple[int, int]]:
 class _Found:
     boxes: int = 0
     units: int = 0
-    bytes: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
     coded: set[int] = field(default_factory=set)
     hevc: set[int] = field(default_factory=set)
@@ -158,7 +163,7 @@ def _read_items(data: bytes, start: int, end: int, found: _Found, made: bytearra
         if kind in (b"av01", b"hvc1"):
             coded = found.coded if kind == b"av01" else found.hevc
             coded.add(int.from_bytes(data[at + 4 : at + 4 + wide], "big"))
-        elif kind in (b"Exif", b"mime", b"uri "):
+        elif kind not in _COMPOSED and data[at : at + 1] >= b"\2":  # before, an item had no type
             made[place : place + 4] = b"none"
 
 
@@ -260,16 +265,19 @@ def _read_places(reader: _Reader, found: _Found) -> None:
             pieces.append((begin + reader.bits(offset), reader.bits(length)))
 
 
-def _coded(data: bytes, item: int, found: _Found) -> list[tuple[int, int]]:
-    """The size of each frame in the item."""
+def _pieces(data: bytes, item: int, found: _Found) -> list[tuple[int, int]]:
+    """Where each piece of the item begins and ends in the file."""
     before = found.data_box if item in found.in_data_box else 0
     pieces = []
     for at, length in found.extents.get(item, []):
-        start = before + at
-        pieces.append(data[start : start + length if length else None])
-        found.bytes += len(pieces[-1])
-        check_count("bytes in its items", found.bytes, len(data))
-    content = b"".join(pieces)
+        start = min(before + at, len(data))
+        pieces.append((start, min(start + length, len(data)) if length else len(data)))
+    return pieces
+
+
+def _coded(data: bytes, item: int, found: _Found) -> list[tuple[int, int]]:
+    """The size of each frame in the item."""
+    content = b"".join(data[start:stop] for start, stop in _pieces(data, item, found))
     sizes = []
     size = (0, 0)
     at = 0

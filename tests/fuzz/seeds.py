@@ -3,12 +3,15 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import soundfile
 from PIL import Image
 
 from tests.model.sounds import flac_in_ogg
+
+_HEIC = Path(__file__).parents[1] / "model" / "heic" / "turned.heic"
 
 _WIDTH, _HEIGHT = 96, 72
 
@@ -43,6 +46,9 @@ def picture_seeds() -> dict[str, bytes]:
         "lossy.webp": _encode(scene, "WEBP", exif=exif),
         "lossless.webp": _encode(scene, "WEBP", lossless=True),
         "alpha.webp": _encode(clear, "WEBP", icc_profile=profile),
+        "plain.avif": _encode(scene, "AVIF", speed=10, exif=exif),
+        "alpha.avif": _encode(clear, "AVIF", speed=10, icc_profile=profile),
+        "turned.heic": _HEIC.read_bytes(),
         "animated.webp": _encode(scene, "WEBP", save_all=True, append_images=frames, duration=50),
     }
 

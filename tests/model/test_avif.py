@@ -112,6 +112,13 @@ def test_more_parts_than_a_picture_has(content: bytes) -> None:
         decode_picture(hostile(content))
 
 
+def test_bytes_that_are_taken_again_and_again() -> None:
+    pieces = struct.pack(">HHH", 1, 0, 3) + 3 * struct.pack(">II", 0, 0)  # each from the beginning to the end
+    places = box(b"iloc", b"\0\0\0\0\x44\0" + struct.pack(">H", 1) + pieces)
+    with pytest.raises(PictureTooLargeError, match="bytes in its items"):
+        decode_picture(hostile(places))
+
+
 def test_what_is_broken() -> None:
     data = avif(gradient(200, 150))
     for broken in (data[:100], data[: len(data) // 2], data[:32], data[:300]):

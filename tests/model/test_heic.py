@@ -77,6 +77,13 @@ def test_what_is_broken(data: bytes) -> None:
             continue
 
 
+def test_metadata_of_any_name_is_left_out() -> None:
+    data = (FOLDER / "turned.heic").read_bytes()
+    at = data.index(b"Exif")
+    for name in (b"\xffxif", b"E\xffif", b"\x80\x80\x80\x80", b"abcd"):
+        assert decode_picture(data[:at] + name + data[at + 4 :]).size == (150, 200)
+
+
 def test_without_the_extra_it_is_named(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_format, "reads_heic", lambda: False)
     with pytest.raises(PictureFormatError, match=r"this is HEIC, .* as JPEG .* the extra heic"):
