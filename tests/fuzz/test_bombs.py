@@ -105,7 +105,7 @@ def test_metadata_costs_next_to_nothing(name: str, monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(decode_picture(bomb), decode_picture(clean))
 
 
-# In boxes, metadata stays where it is, under a name that decoders pass over (tests/model/test_avif.py, test_heic.py).
+# In boxes, metadata stays where it is, under a name that decoders pass over (tests/model/test_avif.py).
 @pytest.mark.parametrize("name", [name for name in SEEDS if not name.endswith((".avif", ".heic"))])
 def test_the_decoder_gets_nothing_but_pixels(name: str) -> None:
     found = structure_of(SEEDS[name])
