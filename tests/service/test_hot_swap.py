@@ -260,6 +260,7 @@ def test_an_index_that_was_replaced_is_given_back(own: Library) -> None:
             # As the server does it when it has started: what a cycle holds from here on, nothing frees any more.
             gc.collect()
             gc.freeze()
+            gc.disable()
             try:
                 first = weakref.ref(current.recommender), weakref.ref(current.recommender.index._store)
                 after = more_sounds(own)
@@ -267,8 +268,13 @@ def test_an_index_that_was_replaced_is_given_back(own: Library) -> None:
                     if (await client.get("/readyz")).json()["index"] == after:
                         break
                     await asyncio.sleep(0.02)
+                for _ in range(1000):  # it is closed aside
+                    if all(one() is None for one in first):
+                        break
+                    await asyncio.sleep(0.01)
                 return tuple(one() for one in first)
             finally:
+                gc.enable()
                 gc.unfreeze()
 
     assert asyncio.run(swap()) == (None, None)
