@@ -86,7 +86,11 @@ def wait_until(page: Page, expression: str, why: str) -> None:
 
 
 def wait_until_heard(page: Page) -> None:
-    wait_until(page, "document.querySelector('#player').currentTime > 0", "the sound was never heard")
+    # Before anything of the sound is there, currentTime is where it is to begin.
+    heard = (
+        "(({ readyState, currentTime }) => readyState > 1 && currentTime > 0)(document.querySelector('#player'))"
+    )
+    wait_until(page, heard, "the sound was never heard")
 
 
 def expect_accessible(page: Page, complaints: list[str]) -> None:
