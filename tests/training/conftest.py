@@ -1,5 +1,6 @@
 """A small recorded dataset in the Greatest Hits layout: real WAV and MP4 files with made-up labels."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -78,6 +79,13 @@ def dataset(greatest_hits: Path, tmp_path_factory: pytest.TempPathFactory) -> Da
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Runs in this process and in others are compared bit by bit: they must add in the same order."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_again() -> Iterator[None]:
+    """A command that was run in this process may have set another number."""
+    yield
     torch.set_num_threads(1)
 
 
