@@ -15,7 +15,8 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from service.access import ApiKeys, RateLimit
 from service.excerpts import Excerpts
 from service.hot_swap import ServedRecommender, Watcher, fingerprint, open_proved
-from service.load import PictureQueue, PixelBudget, RefusalPace
+from service.load.pixels import PixelBudget
+from service.load.queue import PictureQueue, RefusalPace
 from service.methods import Head, Options
 from service.metrics import Metrics
 from service.middleware import (

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.load import PictureQueue, RefusalPace
+from service.load.queue import PictureQueue, RefusalPace
 from service.problems import ProblemError, problem_response
 from service.request import Headers, application_path, new_request_id, searches, set_request_id, with_headers
 

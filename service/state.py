@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI, Request
 from index.answers.recommender import Recommender
 from service.excerpts import Excerpts
 from service.hot_swap import ServedRecommender, Watcher
-from service.load import PictureQueue
+from service.load.queue import PictureQueue
 from service.metrics import Metrics
 from service.played import PlayedCopies
 from service.readiness import Prober, SoundsFolder

@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from model.sound_format.formats import FORMATS
-from service.load import UploadShare
+from service.load.uploads import UploadShare
 from service.problems import ProblemError
 from service.settings import Settings
 

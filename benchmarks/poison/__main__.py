@@ -35,7 +35,7 @@ from benchmarks.poison.verdict import POLL_SECONDS, Poisoned, Watch
 from model import PRETRAINED
 from model.bundle import load_bundle
 from model.threads import available_cpus
-from service.load import SMALL
+from service.load.pixels import SMALL
 from service.settings import Settings
 
 SOUNDS = 2000

@@ -12,7 +12,8 @@ from starlette.requests import ClientDisconnect
 
 from index.answers.recommendation import Stages
 from index.answers.recommender import Recommender
-from service.load import PictureQueue, RefusalPace, UploadMemory
+from service.load.queue import PictureQueue, RefusalPace
+from service.load.uploads import UploadMemory
 from service.problems import ProblemError
 from service.request import searches
 from service.settings import Settings

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import cast
 
 from service.access import network
-from service.pace import Pace, slowest
+from service.load.pace import Pace, slowest
 from service.server.lingering import Lingering
 from service.server.refusal import RefusalError
 

@@ -13,8 +13,8 @@ import httptools
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from service.load.pace import Pace
 from service.observability import OnRefused
-from service.pace import Pace
 from service.problems import ProblemError
 from service.server.parser import Parser, with_path
 from service.server.places import Placed, too_many

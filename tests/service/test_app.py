@@ -23,7 +23,7 @@ from model.picture_format import PictureLimits
 from model.runtime import TowerRuntime
 from service.app import create_app
 from service.hot_swap import ServedRecommender
-from service.load import PixelBudget
+from service.load.pixels import PixelBudget
 from service.metrics import Metrics
 from service.settings import Settings
 from service.state import state_of

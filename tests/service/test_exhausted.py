@@ -16,7 +16,7 @@ from PIL import Image
 from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from model.errors import PictureError
-from service.load import PictureQueue
+from service.load.queue import PictureQueue
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_app import other, started
 from tests.service.test_bad_requests import check_problem

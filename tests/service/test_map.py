@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from index.answers.picture_map import PictureMap
 from model.region import Grid
-from service.load import PictureQueue
+from service.load.queue import PictureQueue
 from service.problems import ProblemError
 from service.request import searches
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server, running

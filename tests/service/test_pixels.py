@@ -17,7 +17,7 @@ from PIL import Image
 from model.errors import BusyError, PictureError
 from model.picture import picture_array
 from model.picture_format import PictureLimits, structure_of
-from service.load import SMALL, PixelBudget
+from service.load.pixels import SMALL, PixelBudget
 from service.settings import SettingsError, read_settings
 from tests.service.conftest import Library, Server, running
 from tests.service.test_app import started

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from service import pace
-from service.pace import Pace, slowest
+from service.load import pace
+from service.load.pace import Pace, slowest
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_connection import read_answer, stalled, upload

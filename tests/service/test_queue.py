@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import io
+import sys
 import threading
 import time
 import weakref
@@ -20,7 +21,7 @@ from index.answers.picture_map import PictureMap
 from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
 from model.errors import BundleError
-from service.load import PictureQueue, RefusalPace
+from service.load.queue import PictureQueue, RefusalPace
 from service.state import state_of
 from tests.service.conftest import Encode, Library, running
 from tests.service.test_app import other, started
@@ -284,11 +285,11 @@ def test_who_asks_again_at_once_is_held_back_for_longer(monkeypatch: pytest.Monk
         for _ in range(8):
             await pace.hold(("127.0.0.1", 1))
         await pace.hold(("127.0.0.1", 2))
-        monkeypatch.setattr("service.load.monotonic", lambda: now + 1)  # it waited
+        monkeypatch.setattr("service.load.queue.monotonic", lambda: now + 1)  # it waited
         await pace.hold(("127.0.0.1", 1))
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    monkeypatch.setattr("service.load.monotonic", lambda: now)
+    monkeypatch.setattr("service.load.queue.monotonic", lambda: now)
     asyncio.run(ask())
     assert slept == pytest.approx([0.03, 0.5, 1, 2, 2, 2, 2, 2, 0.03, 0.03])
 
@@ -299,7 +300,7 @@ def test_only_the_last_refusals_are_remembered(monkeypatch: pytest.MonkeyPatch) 
         await asyncio.gather(*(pace.hold(number) for number in range(9)))
         return pace
 
-    monkeypatch.setattr("service.load._MOST_REMEMBERED", 4)
+    monkeypatch.setattr("service.load.queue._MOST_REMEMBERED", 4)
     assert len(asyncio.run(ask())._refused) == 4
 
 
@@ -323,6 +324,30 @@ def test_the_queue_counts() -> None:
     queue.close()
     with pytest.raises(RuntimeError):
         queue.submit(work)
+
+
+def test_whether_it_is_full_can_be_asked_while_threads_finish() -> None:
+    queue, ended = PictureQueue(threads=1, seconds=60), threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            assert 0 <= queue.wait < 60
+            assert not queue.full
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(ask) for _ in range(2)]
+            for _ in range(2000):
+                queue.submit(lambda: None).result(60)
+            ended.set()
+            for one in asked:
+                one.result(60)
+    finally:
+        ended.set()
+        sys.setswitchinterval(before)
+        queue.close()
 
 
 def one_may_wait(client: httpx.AsyncClient) -> None:

@@ -246,7 +246,7 @@ def test_a_share_that_does_not_answer_holds_nobody_up(
 
 def test_an_index_whose_sounds_are_not_there_is_not_served(own: Library, tmp_path: Path) -> None:
     from service.hot_swap import open_proved
-    from service.load import PixelBudget
+    from service.load.pixels import PixelBudget
     from service.settings import Settings
 
     (tmp_path / "empty").mkdir()

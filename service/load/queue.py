@@ -1,122 +1,17 @@
-"""How much the service takes on at once: bytes of uploads, pictures in the queue, pixels that are decoded.
-
-In the order in which a picture meets them. What does not fit waits or is refused, and the slowest gives way.
-"""
+"""Pictures that wait for a thread, for a bounded time; and the pace at which others are refused."""
 
 import asyncio
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import TypeVar
 
-from starlette.requests import Request
-from starlette.types import Message
-
-from model.errors import BusyError
-from service.pace import Pace, slowest
 from service.problems import ProblemError
 
 T = TypeVar("T")
-
-# Bytes of uploads
-
-
-class UploadMemory:
-    """The bytes that all uploads together may take, counted as they arrive.
-
-    Bytes are counted, not requests: many that send next to nothing take next to nothing away from the others. Where
-    there is no room, one that has become slow gives way.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._coming: dict[UploadShare, None] = {}
-        self.used = 0
-
-    @contextmanager
-    def share(self, client_host: str = "") -> Iterator["UploadShare"]:
-        """The share of one request, given back at the end."""
-        share = UploadShare(self, client_host)
-        self._coming[share] = None
-        try:
-            yield share
-        finally:
-            self.whole(share)
-            self.used -= share.used
-
-    def whole(self, share: "UploadShare") -> None:
-        """All of the upload has come: it does not give way any more."""
-        self._coming.pop(share, None)
-
-    def take(self, size: int) -> None:
-        """Count `size` more bytes. Raises ProblemError (503) where there is no room for them."""
-        if self.used + size > self._most:
-            slow = slowest(one for one in self._coming if one.used >= size)
-            if slow is None:
-                raise _no_room()
-            slow.give_way()
-        self.used += size
-
-
-@dataclass(eq=False)
-class UploadShare:
-    """What one request takes of the upload memory."""
-
-    memory: UploadMemory
-    client_host: str = ""
-    used: int = 0
-    pace: Pace = field(default_factory=Pace)
-    gave_way: bool = False
-    _task: "asyncio.Task[object] | None" = None
-
-    def take(self, size: int) -> None:
-        """Count `size` more bytes of this request. Raises ProblemError as `UploadMemory.take`."""
-        self.pace.count(size)
-        self.memory.take(size)
-        if self.gave_way:  # it was the slowest itself
-            self.memory.used -= size
-            raise _no_room()
-        self.used += size
-
-    async def next_message(self, request: Request) -> Message:
-        """What comes next of this request's body. Raises ProblemError (503) where the upload has given way."""
-        if self.gave_way:
-            raise _no_room()
-        self._task = asyncio.current_task()
-        try:
-            return await request.receive()
-        except asyncio.CancelledError:
-            if self.gave_way and self._task is not None and not self._task.uncancel():
-                raise _no_room() from None
-            raise
-        finally:
-            self._task = None
-
-    def give_way(self) -> None:
-        """Give back what is used, and end the upload."""
-        self.memory.whole(self)
-        self.memory.used -= self.used
-        self.used = 0
-        self.gave_way = True
-        if self._task is not None:
-            self._task.cancel()
-
-
-def _no_room() -> ProblemError:
-    return ProblemError(
-        503,
-        "too many uploads are under way; try again in 1 s",
-        headers={"Retry-After": "1"},
-        reason="upload_memory",
-    )
-
-
-# Pictures in the queue
 
 _FIRST_GUESS = 0.05
 _WEIGHT = 0.1
@@ -175,9 +70,10 @@ class PictureQueue:
     @property
     def wait(self) -> float:
         """Seconds after which the turn of a piece should come that is submitted now."""
-        if self._pieces < self._threads:
+        pieces = self._pieces  # read once: threads that end change it meanwhile
+        if pieces < self._threads:
             return 0.0
-        return self._ahead * (self._pieces - self._threads + 1) / (self._pieces * self._threads)
+        return self._ahead * (pieces - self._threads + 1) / (pieces * self._threads)
 
     @property
     def full(self) -> bool:
@@ -294,52 +190,3 @@ class RefusalPace:
             self._refused[client] = (monotonic(), times + 1)
             if len(self._refused) > _MOST_REMEMBERED:
                 del self._refused[next(iter(self._refused))]
-
-
-SMALL = 1_000_000
-"""A picture of so many pixels takes some megabytes and waits for no other: photographs, which are scaled down while
-they are decoded, and the probe."""
-
-
-class PixelBudget:
-    """At most `most` pixels are decoded at the same time, by all threads together. Large pictures wait in turn.
-
-    A picture waits on the thread that is to decode it, so that smaller ones may wait behind it in the queue.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._used = 0
-        self._changed = threading.Condition()
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def take(self, pixels: int, until: float) -> Iterator[None]:
-        """Held while a picture is decoded. Raises BusyError where it would wait beyond `until`, of `monotonic`."""
-        if pixels <= SMALL:
-            yield
-            return
-        self._wait(pixels, until)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._used -= pixels
-                self._changed.notify()
-
-    def _wait(self, pixels: int, until: float) -> None:
-        # One at a time waits for pixels, so that a large picture is not passed over by smaller ones for ever.
-        if not self._turn.acquire(timeout=min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))):
-            raise _busy()
-        try:
-            with self._changed:
-                left = min(threading.TIMEOUT_MAX, max(0.0, until - monotonic()))
-                if not self._changed.wait_for(lambda: self._used + pixels <= self._most, left):
-                    raise _busy()
-                self._used += pixels
-        finally:
-            self._turn.release()
-
-
-def _busy() -> BusyError:
-    return BusyError("too many large pictures are decoded at the moment; try again in 5 s", retry_after=5)
