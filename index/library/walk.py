@@ -41,6 +41,12 @@ class Walked:
     notes: list[str] = field(default_factory=list)
 
 
+def is_no_library(name: str) -> bool:
+    """Whether a folder of this name has what was deleted, earlier versions or previews."""
+    low = name.lower()
+    return low in _NO_LIBRARIES or low.startswith(_BEGINNINGS)
+
+
 def walk(root: Path) -> Walked:
     """Walk through the folder `root`, an absolute path without links, and following no link to a folder.
 
@@ -115,8 +121,7 @@ class _Walker:
         return notes
 
     def _enters(self, name: str, path: str) -> bool:
-        low = name.lower()
-        if low in _NO_LIBRARIES or low.startswith(_BEGINNINGS):
+        if is_no_library(name):
             self._bins += 1
             self._skip(path, "a recycle bin, snapshot or the like, not entered")
             return False

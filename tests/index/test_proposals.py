@@ -18,6 +18,7 @@ from index.building.proposals import COLUMNS, Proposals, guess_materials
 from index.generation import open_generation
 from index.library.finding import LibrarySound, find_library
 from index.library.manifests import read_manifest
+from index.library.walk import is_no_library
 from model.bundle import HEADS, Bundle
 from model.errors import BundleError, LibraryError
 from model.materials import MATERIALS, material_named
@@ -138,9 +139,9 @@ def test_what_was_labelled_stays_and_so_do_the_other_columns(bundle: Bundle, sou
     assert tables[0].read_bytes() == tables[1].read_bytes()
 
 
-# No slash and no NUL, as in any file name; a name of a hidden file would be left out.
+# No slash and no NUL, as in any file name; hidden files, and folders of recycle bins, would be left out.
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=40).filter(
-    lambda name: not name.startswith(".")
+    lambda name: not name.startswith(".") and not is_no_library(name)
 )
 
 
