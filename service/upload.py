@@ -84,6 +84,13 @@ class Upload:
         return data
 
 
+def _of_text(sent: str) -> str:
+    """What to do with a text: browsers declare one where a script sends a data: address."""
+    if not sent.startswith("text/"):
+        return ""
+    return "; of a data: address or base64, decode it and send those bytes"
+
+
 async def receive_upload(request: Request, kind: UploadKind, share: UploadShare) -> Upload:
     """Receive the body, counted in `share`; parsing it is for the thread that computes.
 
@@ -105,7 +112,8 @@ async def receive_upload(request: Request, kind: UploadKind, share: UploadShare)
         raise ProblemError(
             415,
             f"a body of type {sent} is not accepted; send a {kind.formats} {kind.noun} as multipart/form-data in "
-            f"the field {kind.field}, or as the body with Content-Type {', '.join(others)} or {last}",
+            f"the field {kind.field}, or as the body with Content-Type {', '.join(others)} or {last}"
+            f"{_of_text(sent)}",
         )
     chunks: list[bytes] = []
     more = True
@@ -230,7 +238,8 @@ def file_in_form(body: bytes, content_type: str, kind: UploadKind, settings: Set
         raise ProblemError(422, f"the field {field} is text; send the {noun} as a file", kind.place)
     sent = media_type(part.header(b"content-type"))
     if not kind.accepts(sent):
-        raise ProblemError(415, f"a file of type {sent} is not accepted; send a {kind.formats} {noun}", kind.place)
+        detail = f"a file of type {sent} is not accepted; send a {kind.formats} {noun}{_of_text(sent)}"
+        raise ProblemError(415, detail, kind.place)
     data = _without_coding(part, kind)
     if not data:
         raise ProblemError(422, f"the {noun} is empty (0 bytes)", kind.place)

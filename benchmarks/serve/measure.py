@@ -44,6 +44,7 @@ from model.threads import available_cpus
 
 K = 10
 _OPEN_CONNECTIONS = 256
+"""At a rate, at least; or as many as requests are sent in a second: so many may wait for a second."""
 
 Rounds = dict[Key, list[Cell]]
 
@@ -149,9 +150,8 @@ def _limits(server: Server, pictures: list[str], plan: Plan, capacity: float) ->
 
     def found(rate: float, evenly: bool = False, timeout: float = Load.timeout) -> Measured:
         seconds = 3 * plan.seconds
-        return apply_load(
-            Load(server.port, pictures, _OPEN_CONNECTIONS, seconds, rate, evenly, 0, plan.warm_up, timeout)
-        )
+        connections = max(_OPEN_CONNECTIONS, math.ceil(rate))
+        return apply_load(Load(server.port, pictures, connections, seconds, rate, evenly, 0, plan.warm_up, timeout))
 
     return Limits.of(
         capacity, found(0.8 * capacity), found(0.8 * capacity, evenly=True), found(4 * capacity, timeout=30.0)

@@ -155,20 +155,22 @@ class PictureQueue:
             self._changed(self.waiting, self.running)
 
 
-_HELD_SECONDS = (0.03, 0.5, 1.0, 2.0)
+_HELD_SECONDS = (0.03, 0.25, 0.5)
+"""The first refusal of a client, the second and all others. No longer: a connection may carry many clients."""
 _AT_ONCE_SECONDS = 0.1
 _HELD_BY_CROWD = 1 / 350_000
 """Times the square of how many are held: 30 ms for a hundred, 1.4 s for 700, which are 500 refusals a second."""
+_LONGEST_HELD_SECONDS = 2.0
 _MOST_REMEMBERED = 10_000
 
 
 class RefusalPace:
-    """Holds the refusals of a full queue back: for 30 ms, and for up to 2 s where the client asks again at once.
+    """Holds the refusals of a full queue back: for 30 ms, and for longer where the client asks again at once.
 
     Such clients would else be refused thousands of times a second, on the CPUs that compute the answers to others
-    (docs/performance.md). One that asks within 0.1 s of its refusal is held for half a second, the next time for a
-    second, and from then on for two. In a crowd each is held for longer. A client is a connection, and behind a
-    trusted proxy an address.
+    (docs/performance.md). One that asks within 0.1 s of its refusal is held for a quarter of a second, and from
+    then on for half a second. In a crowd each is held for up to 2 s. A client is a connection, and behind a trusted
+    proxy an address.
     """
 
     def __init__(self) -> None:
@@ -184,7 +186,7 @@ class RefusalPace:
         seconds = _HELD_SECONDS[min(times, len(_HELD_SECONDS) - 1)]
         self._held += 1
         try:
-            await asyncio.sleep(max(seconds, min(self._held**2 * _HELD_BY_CROWD, _HELD_SECONDS[-1])))
+            await asyncio.sleep(max(seconds, min(self._held**2 * _HELD_BY_CROWD, _LONGEST_HELD_SECONDS)))
         finally:
             self._held -= 1
             self._refused[client] = (monotonic(), times + 1)

@@ -58,6 +58,17 @@ def test_a_part_of_text_is_none(client: httpx.Client, encode: Encode) -> None:
         check_problem(answer, 422, "is text")
 
 
+def test_a_text_that_stands_for_a_picture_is_told_what_to_do(client: httpx.Client, encode: Encode) -> None:
+    address = b"data:image/png;base64," + base64.b64encode(encode())
+    as_text = {"content-type": "text/plain;charset=UTF-8"}  # what browsers declare where a script sends a text
+    refused = client.post("/recommend", content=address, headers=as_text)
+    check_problem(refused, 415, "type text/plain is not accepted", "of a data: address or base64, decode it")
+    refused = client.post("/recommend", files={"image": ("picture.txt", address, "text/plain")})
+    check_problem(refused, 415, "a file of type text/plain", "of a data: address or base64, decode it")
+    refused = client.post("/recommend", content=b"%PDF", headers={"content-type": "application/pdf"})
+    assert "base64" not in refused.json()["detail"]
+
+
 def test_a_part_in_base64(client: httpx.Client, encode: Encode) -> None:
     packed = base64.encodebytes(encode())
     coding = "Content-Transfer-Encoding: Base64"

@@ -291,7 +291,7 @@ def test_who_asks_again_at_once_is_held_back_for_longer(monkeypatch: pytest.Monk
     monkeypatch.setattr(asyncio, "sleep", sleep)
     monkeypatch.setattr("service.load.queue.monotonic", lambda: now)
     asyncio.run(ask())
-    assert slept == pytest.approx([0.03, 0.5, 1, 2, 2, 2, 2, 2, 0.03, 0.03])
+    assert slept == pytest.approx([0.03, 0.25, *[0.5] * 6, 0.03, 0.03])
 
 
 def test_only_the_last_refusals_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
