@@ -43,8 +43,8 @@ from model.runtime import TowerRuntime
 from model.threads import available_cpus
 
 K = 10
-_OPEN_CONNECTIONS = 256
-"""At a rate, at least; or as many as requests are sent in a second: so many may wait for a second."""
+_OPEN_CONNECTIONS = 900
+"""At a rate: more than may wait for an answer, fewer than the service takes."""
 
 Rounds = dict[Key, list[Cell]]
 
@@ -150,8 +150,8 @@ def _limits(server: Server, pictures: list[str], plan: Plan, capacity: float) ->
 
     def found(rate: float, evenly: bool = False, timeout: float = Load.timeout) -> Measured:
         seconds = 3 * plan.seconds
-        connections = max(_OPEN_CONNECTIONS, math.ceil(rate))
-        return apply_load(Load(server.port, pictures, connections, seconds, rate, evenly, 0, plan.warm_up, timeout))
+        load = Load(server.port, pictures, _OPEN_CONNECTIONS, seconds, rate, evenly, 0, plan.warm_up, timeout)
+        return apply_load(load)
 
     return Limits.of(
         capacity, found(0.8 * capacity), found(0.8 * capacity, evenly=True), found(4 * capacity, timeout=30.0)
