@@ -84,13 +84,6 @@ class Upload:
         return data
 
 
-def _of_text(sent: str) -> str:
-    """What to do with a text: browsers declare one where a script sends a data: address."""
-    if not sent.startswith("text/"):
-        return ""
-    return "; of a data: address or base64, decode it and send those bytes"
-
-
 async def receive_upload(request: Request, kind: UploadKind, share: UploadShare) -> Upload:
     """Receive the body, counted in `share`; parsing it is for the thread that computes.
 
@@ -113,7 +106,7 @@ async def receive_upload(request: Request, kind: UploadKind, share: UploadShare)
             415,
             f"a body of type {sent} is not accepted; send a {kind.formats} {kind.noun} as multipart/form-data in "
             f"the field {kind.field}, or as the body with Content-Type {', '.join(others)} or {last}"
-            f"{_of_text(sent)}",
+            f"{_advice_for(sent)}",
         )
     chunks: list[bytes] = []
     more = True
@@ -142,6 +135,14 @@ def media_type(header: str | None) -> str:
         return ""
     kind = header.partition(";")[0].strip().lower()
     return kind if kind.count("/") == 1 else "invalid"
+
+
+_OF_TEXT = "; if it is a data: URL or in base64, decode it and send the bytes"
+
+
+def _advice_for(sent: str) -> str:
+    """What else to say of this media type: browsers declare `text/plain` where a script sends a data: URL."""
+    return _OF_TEXT if sent == "text/plain" else ""
 
 
 @dataclass
@@ -235,10 +236,10 @@ def file_in_form(body: bytes, content_type: str, kind: UploadKind, settings: Set
         raise ProblemError(422, f"the form has {len(parts)} fields {field}; send one {noun} a request", kind.place)
     part = parts[0]
     if not part.is_file:
-        raise ProblemError(422, f"the field {field} is text; send the {noun} as a file", kind.place)
+        raise ProblemError(422, f"the field {field} is text; send the {noun} as a file{_OF_TEXT}", kind.place)
     sent = media_type(part.header(b"content-type"))
     if not kind.accepts(sent):
-        detail = f"a file of type {sent} is not accepted; send a {kind.formats} {noun}{_of_text(sent)}"
+        detail = f"a file of type {sent} is not accepted; send a {kind.formats} {noun}{_advice_for(sent)}"
         raise ProblemError(415, detail, kind.place)
     data = _without_coding(part, kind)
     if not data:

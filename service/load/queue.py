@@ -112,7 +112,11 @@ class PictureQueue:
             self._changed(self.waiting, self.running)
         # The pool keeps cancelled work until a thread comes to it; what the work holds, a picture, must go at once.
         held = [work]
-        future = self._pool.submit(self._run, held, cost, kind)
+        try:
+            future = self._pool.submit(self._run, held, cost, kind)
+        except BaseException:
+            self._leave(held, cost, kind)
+            raise
         future.add_done_callback(lambda _: self._leave(held, cost, kind))
         return future
 
@@ -170,7 +174,8 @@ class RefusalPace:
     Such clients would else be refused thousands of times a second, on the CPUs that compute the answers to others
     (docs/performance.md). One that asks within 0.1 s of its refusal is held for a quarter of a second, and from
     then on for half a second. In a crowd each is held for up to 2 s. A client is a connection, and behind a trusted
-    proxy an address.
+    proxy an address: of several requests that it has at once, one counts as asking again, because an address may be
+    many people's.
     """
 
     def __init__(self) -> None:
@@ -189,6 +194,7 @@ class RefusalPace:
             await asyncio.sleep(max(seconds, min(self._held**2 * _HELD_BY_CROWD, _LONGEST_HELD_SECONDS)))
         finally:
             self._held -= 1
+            self._refused.pop(client, None)  # so that the last ones stand last
             self._refused[client] = (monotonic(), times + 1)
             if len(self._refused) > _MOST_REMEMBERED:
                 del self._refused[next(iter(self._refused))]

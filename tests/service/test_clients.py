@@ -55,16 +55,16 @@ def test_parts_of_every_kind(client: httpx.Client, encode: Encode, headers: tupl
 def test_a_part_of_text_is_none(client: httpx.Client, encode: Encode) -> None:
     for headers in ((NAMED,), (NAMED, "Content-Type: text/plain")):
         answer = client.post("/recommend", content=form(encode(), *headers), headers=FORM)
-        check_problem(answer, 422, "is text")
+        check_problem(answer, 422, "is text", "if it is a data: URL or in base64, decode it")
 
 
 def test_a_text_that_stands_for_a_picture_is_told_what_to_do(client: httpx.Client, encode: Encode) -> None:
     address = b"data:image/png;base64," + base64.b64encode(encode())
     as_text = {"content-type": "text/plain;charset=UTF-8"}  # what browsers declare where a script sends a text
     refused = client.post("/recommend", content=address, headers=as_text)
-    check_problem(refused, 415, "type text/plain is not accepted", "of a data: address or base64, decode it")
+    check_problem(refused, 415, "type text/plain is not accepted", "if it is a data: URL or in base64, decode it")
     refused = client.post("/recommend", files={"image": ("picture.txt", address, "text/plain")})
-    check_problem(refused, 415, "a file of type text/plain", "of a data: address or base64, decode it")
+    check_problem(refused, 415, "a file of type text/plain", "if it is a data: URL or in base64, decode it")
     refused = client.post("/recommend", content=b"%PDF", headers={"content-type": "application/pdf"})
     assert "base64" not in refused.json()["detail"]
 

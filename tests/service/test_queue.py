@@ -324,6 +324,7 @@ def test_the_queue_counts() -> None:
     queue.close()
     with pytest.raises(RuntimeError):
         queue.submit(work)
+    assert (queue.running, queue.waiting, queue.wait) == (0, 0, 0.0)
 
 
 def test_whether_it_is_full_can_be_asked_while_threads_finish() -> None:
@@ -336,18 +337,17 @@ def test_whether_it_is_full_can_be_asked_while_threads_finish() -> None:
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool:
+        try:
             asked = [pool.submit(ask) for _ in range(2)]
             for _ in range(2000):
                 queue.submit(lambda: None).result(60)
+        finally:
             ended.set()
-            for one in asked:
-                one.result(60)
-    finally:
-        ended.set()
-        sys.setswitchinterval(before)
-        queue.close()
+            sys.setswitchinterval(before)
+            queue.close()
+        for one in asked:
+            one.result(60)
 
 
 def one_may_wait(client: httpx.AsyncClient) -> None:

@@ -80,7 +80,6 @@ def test_a_killed_worker_is_replaced_and_the_metrics_stay_right(library: Library
             return one not in now and len(now) == 2
 
         within(120, replaced)
-        assert broken <= 1
         with httpx.Client(base_url=server.url, timeout=30) as other:
             # What the dead one had counted stays, also where its answer was lost on the way.
             assert len(answered) <= requests(other) <= len(answered) + 32 * broken
