@@ -64,21 +64,23 @@ SOUND = UploadKind(
 
 @dataclass(frozen=True)
 class Upload:
-    """The body of a request as it arrived."""
+    """The body of a request as it arrived; `parameters` are those that its address takes."""
 
     kind: UploadKind
     content_type: str | None
     chunks: list[bytes] = field(repr=False)
+    parameters: frozenset[str] = frozenset()
 
     def content(self, settings: Settings) -> bytes:
         """The bytes of the picture or sound; parses the form where it came in one.
 
         Raises ProblemError: 400 for a broken form, 413 for one of too many parts, 415 for a part of a type that
-        cannot be of this kind, 422 where there is none, an empty one, or more than one.
+        cannot be of this kind, 422 where there is none, an empty one, or more than one, and for a parameter in the
+        form.
         """
         data = b"".join(self.chunks)
         if media_type(self.content_type) == "multipart/form-data":
-            return file_in_form(data, self.content_type or "", self.kind, settings)
+            return file_in_form(data, self.content_type or "", self.kind, settings, self.parameters)
         if not data:
             raise ProblemError(422, f"the request has no {self.kind.noun}: its body is empty", "body")
         return data
@@ -120,7 +122,7 @@ async def receive_upload(request: Request, kind: UploadKind, share: UploadShare)
             chunks.append(chunk)
         more = message.get("more_body", False)
     share.memory.whole(share)
-    return Upload(kind, header, chunks)
+    return Upload(kind, header, chunks, getattr(request.scope.get("route"), "parameters", frozenset()))
 
 
 async def client_gone(request: Request) -> None:
@@ -159,10 +161,11 @@ class _Part:
 
 
 class _Form:
-    """Collects the parts of the field of `kind`, and passes over the others without keeping them."""
+    """Collects the parts of the field of `kind`; of the others it keeps only their names."""
 
     def __init__(self, boundary: bytes, kind: UploadKind, settings: Settings) -> None:
         self.found: list[_Part] = []
+        self.others: set[str] = set()
         self.ended = False
         self._kind = kind
         self._settings = settings
@@ -213,6 +216,8 @@ class _Form:
         self._part.is_file = bool(_FILENAME.search(disposition)) or (kind != "" and self._kind.accepts(kind))
         if self._part.name == self._kind.field:
             self.found.append(self._part)
+        else:
+            self.others.add(self._part.name)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._part.name == self._kind.field and self._part.is_file:
@@ -222,14 +227,26 @@ class _Form:
         self.ended = True
 
 
-def file_in_form(body: bytes, content_type: str, kind: UploadKind, settings: Settings) -> bytes:
+def file_in_form(
+    body: bytes,
+    content_type: str,
+    kind: UploadKind,
+    settings: Settings,
+    parameters: frozenset[str] = frozenset(),
+) -> bytes:
     """The bytes of the file in the field of `kind` of a multipart body.
 
     Raises ProblemError: 400 for a broken form, 413 for one of too many parts, 415 for a file of a type that
-    cannot be of this kind, 422 where there is none, an empty one, or more than one.
+    cannot be of this kind, 422 where there is none, an empty one, or more than one, and for a field that is named
+    like one of the address's `parameters`, which would be passed over.
     """
     field, noun = kind.field, kind.noun
-    parts = _parts(body, content_type, kind, settings) if body else []
+    parts, others = _parts(body, content_type, kind, settings) if body else ([], set())
+    if misplaced := sorted(others & parameters):
+        name = misplaced[0]
+        raise ProblemError(
+            422, f"{name} stands in the form; it belongs in the address, as ?{name}=...", f"body.{name}"
+        )
     if not parts:
         raise ProblemError(422, f"the form has no field {field}; send the {noun} in it", kind.place)
     if len(parts) > 1:
@@ -268,7 +285,8 @@ def _without_coding(part: _Part, kind: UploadKind) -> bytes:
     )
 
 
-def _parts(body: bytes, content_type: str, kind: UploadKind, settings: Settings) -> list[_Part]:
+def _parts(body: bytes, content_type: str, kind: UploadKind, settings: Settings) -> tuple[list[_Part], set[str]]:
+    """The parts of the field of `kind`, and the names of the others."""
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
@@ -280,7 +298,7 @@ def _parts(body: bytes, content_type: str, kind: UploadKind, settings: Settings)
         raise ProblemError(400, f"the form cannot be read: {error}") from error
     if not form.ended:
         raise ProblemError(400, "the form is cut short: its last boundary is missing")
-    return form.found
+    return form.found, form.others
 
 
 def _without_preamble(body: bytes, boundary: bytes) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import FilterError
+from model.sound_format.formats import EXTENSIONS
 
 MOST_WORDS = 32
 
@@ -30,12 +31,13 @@ SELECT * FROM (
 def query_of(text: str) -> str | None:
     """The FTS5 query for sounds that have every word of `text`, each at least as the beginning of a word.
 
-    Words that punctuation joins must stand side by side. Nothing in `text` is FTS5's syntax. What begins another
+    Words that punctuation joins must stand side by side. The ending of a sound's file is not looked for: paths are
+    stored without it. Nothing in `text` is FTS5's syntax. What begins another
     word of `text` says nothing more and is left out, because each word takes time. None where `text` has no word.
     Raises FilterError for more than 32 words.
     """
     readable = text.replace("\0", " ").encode("utf-8", "replace").decode()
-    words = [word for word in readable.split() if any(sign.isalnum() for sign in word)]
+    words = [_without_ending(word) for word in readable.split() if any(sign.isalnum() for sign in word)]
     if len(words) > MOST_WORDS:
         raise FilterError(f"the text has {len(words)} words; at most {MOST_WORDS} can be looked for", "q")
     folded = [_folded(word) for word in words]
@@ -49,6 +51,12 @@ def query_of(text: str) -> str | None:
     ]
     quoted = (f'"{word.replace(chr(34), chr(34) * 2)}" *' for word in words)
     return " ".join(quoted) or None
+
+
+def _without_ending(word: str) -> str:
+    """The path or name of a sound file without its ending; any other word as it is."""
+    stem, dot, ending = word.rpartition(".")
+    return stem if f"{dot}{ending}".lower() in EXTENSIONS and any(sign.isalnum() for sign in stem) else word
 
 
 def _folded(word: str) -> str:

@@ -19,6 +19,10 @@ def percent(probability: float) -> str:
     return ">99%" if probability > 0.99 else f"{100 * probability:.0f}%"
 
 
+_NARROW, _VERY_NARROW = 100, 60
+"""In a terminal of fewer columns the title is left out, which is mostly in the path; then all but one measure."""
+
+
 def plain_console() -> "Console":
     """Where tables are printed."""
     from rich.console import Console
@@ -39,36 +43,45 @@ def print_answer(answer: "Recommendation", sounds: Path) -> None:
     if answer.objects:
         shown = ", ".join(f"{printable(one.name)} {percent(one.probability)}" for one in answer.objects)
         console.print(f"objects: {shown}", markup=False)
-    console.print(_table(answer))
+    console.print(_table(answer, console.width))
     console.print(printable(f"{answer.returned} of {answer.library:,} sounds in {sounds}"), markup=False)
 
 
-def _table(answer: "Recommendation") -> "Table":
+def _table(answer: "Recommendation", width: int) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     with_match = answer.materials is not None
     with_object = any(sound.object is not None for sound in answer.results)
-    for heading in ("rank", *(["match"] if with_match else []), "score", "similarity"):
-        table.add_column(heading, justify="right")
-    table.add_column("material")
+    measures = [*(["match"] if with_match else []), "score", "similarity"]
+    with_title, with_seconds = width >= _NARROW, width >= _VERY_NARROW
+    if not with_seconds:
+        del measures[1:]
+    for heading in ("rank", *measures):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("material", no_wrap=True)
     if with_object:
         table.add_column("because")
-    table.add_column("seconds", justify="right")
-    table.add_column("title", overflow="fold")
+    if with_seconds:
+        table.add_column("seconds", justify="right", no_wrap=True)
+    if with_title:
+        table.add_column("title", overflow="fold")
     table.add_column("path", overflow="fold")
     for sound in answer.results:
+        shown = {
+            "match": "-" if sound.match is None else percent(sound.match),
+            "score": f"{sound.score:.3f}",
+            "similarity": f"{sound.similarity:+.3f}",
+        }
         table.add_row(
             str(sound.rank),
-            *(["-" if sound.match is None else percent(sound.match)] if with_match else []),
-            f"{sound.score:.3f}",
-            f"{sound.similarity:+.3f}",
+            *(shown[heading] for heading in measures),
             sound.material.name if sound.material else "-",
             *([f"{sound.because}: {sound.object}" if sound.object else sound.because or ""] if with_object else []),
-            f"{sound.duration:.2f}",
             # Text, because a plain string would be read as rich's markup.
-            Text(printable(sound.title)),
+            *([f"{sound.duration:.2f}"] if with_seconds else []),
+            *([Text(printable(sound.title))] if with_title else []),
             Text(printable(sound.path)),
         )
     return table

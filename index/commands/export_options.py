@@ -47,11 +47,17 @@ class Export:
 
 
 def export_of(options: dict[str, Any]) -> Export:
-    """What the options say, which are taken out of `options`. Raises LibraryError for a file that is there."""
+    """What the options say, which are taken out of `options`.
+
+    Raises LibraryError for a file that is there, or that both name.
+    """
     export = Export(options.pop("zip_file"), options.pop("csv_file"))
     for file in (export.zip_file, export.csv_file):
         if file is not None and os.path.lexists(file):
             raise LibraryError(f"{file} is there already and is not replaced; name another file, or remove it")
+    resolved = [file.resolve() for file in (export.zip_file, export.csv_file) if file is not None]
+    if len(set(resolved)) < len(resolved):
+        raise LibraryError(f"--zip and --csv both name {export.csv_file}; name another file for one of them")
     return export
 
 

@@ -118,6 +118,10 @@ def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest |
             ) from error
         notes.append(f"{error} and is not used")
         return None
+    if not table.entries:
+        notes.append(f"{file} has no row with a path: no labels are taken from it")
+        notes.extend(table.notes)
+        return None
     if given is None and not any(path.startswith(f"{root}/") for path in table.entries):
         if file.parent.resolve() == root:
             raise ManifestError(_lists_nothing(table, root))

@@ -37,6 +37,11 @@ class StrictRoute(APIRoute):
                 fields[parameter.alias] = parameter.field_info
         self._lists = {name: get_origin(field.annotation) is list for name, field in fields.items()}
 
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The names of its query parameters."""
+        return frozenset(self._lists)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises RequestValidationError for parameters that there are not."""
         if scope["query_string"] and scope["method"] in (self.methods or ()):

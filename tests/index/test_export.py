@@ -91,6 +91,10 @@ def test_a_file_that_is_gone_is_said_and_one_that_cannot_be_written(
         assert (refused.returncode, refused.stderr.count(b"\n")) == (1, 1)
         assert b"sounds.zip is there already and is not replaced" in refused.stderr
         assert packed.read_bytes() == before
+    refused = thud(*asked, "--zip", packed.parent / "both", "--csv", packed.parent / "." / "x" / ".." / "both")
+    assert (refused.returncode, refused.stderr.count(b"\n")) == (1, 1)
+    assert b"--zip and --csv both name" in refused.stderr
+    assert not (packed.parent / "both").exists()
     refused = thud(*asked, "--zip", picture / "sounds.zip")
     assert (refused.returncode, refused.stderr.count(b"\n")) == (1, 1)
     assert b"sounds.zip cannot be written" in refused.stderr

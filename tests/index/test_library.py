@@ -184,6 +184,16 @@ def test_a_manifest_of_other_folders_is_left_alone_and_refused_if_it_is_given(tm
     assert labels(find_library(root, tmp_path / "manifest.csv")) == {"metal/a.wav": "metal"}
 
 
+@pytest.mark.parametrize("text", ["path,material\n", "path,material\n,wood\n", "material,path\nwood\n"])
+def test_a_manifest_without_a_path_labels_nothing_and_is_said(tmp_path: Path, text: str) -> None:
+    root = touch(tmp_path / "sounds", "metal/a.wav")
+    (root / "manifest.csv").write_text(text, encoding="utf-8")
+    for given in (None, root / "manifest.csv"):
+        library = find_library(root, given)
+        assert labels(library) == {"metal/a.wav": "metal"}
+        assert f"{root / 'manifest.csv'} has no row with a path: no labels are taken from it" in library.notes
+
+
 def test_a_manifest_in_the_folder_that_lists_none_of_its_sounds_is_refused(tmp_path: Path) -> None:
     root = touch(tmp_path / "sounds", "metal/a.wav")
     (root / "manifest.csv").write_text("path,material\nD:\\Sounds\\metal\\a.wav,wood\n", encoding="utf-8")

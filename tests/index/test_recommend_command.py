@@ -144,14 +144,10 @@ def test_recommend_takes_its_folders_from_the_environment(index: Path, tiny_bund
     assert (answer["k"], answer["returned"], len(answer["results"])) == (1000, 9, 9)
 
 
-def test_recommend_in_a_terminal_keeps_odd_names_harmless(
-    tiny_bundle: Bundle, sounds: Path, strike: Strike, picture: Path, tmp_path: Path
-) -> None:
-    strike(sounds / "glass" / "[bold]\x1b[2J:boom:.wav", 4000)
-    build_index(tiny_bundle, sounds, tmp_path / "index")
+def in_a_terminal(columns: int, *command: str | Path) -> str:
+    """What the command shows in a terminal of so many columns."""
     ours, theirs = pty.openpty()
-    command = ["recommend", str(picture), "--bundle", str(tiny_bundle.folder), "--index", str(tmp_path / "index")]
-    terminal = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
+    terminal = os.environ | {"COLUMNS": str(columns), "TERM": "xterm"}
     output = b""
     with subprocess.Popen([*THUD, *command], stdout=theirs, stderr=theirs, env=terminal) as running:
         os.close(theirs)
@@ -161,6 +157,37 @@ def test_recommend_in_a_terminal_keeps_odd_names_harmless(
     os.close(ours)
     shown = output.decode()
     assert running.returncode == 0, shown
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        (40, ["rank", "score", "material", "path"]),
+        (80, ["rank", "score", "similarity", "material", "seconds", "path"]),
+        (120, ["rank", "score", "similarity", "material", "seconds", "title", "path"]),
+    ],
+)
+def test_numbers_are_whole_in_a_narrow_terminal(
+    index: Path, tiny_bundle: Bundle, picture: Path, columns: int, headings: list[str]
+) -> None:
+    shown = in_a_terminal(
+        columns, "recommend", picture, "--bundle", tiny_bundle.folder, "--index", index, "-k", "3"
+    )
+    plain = re.sub(r"\x1b\[\d*m", "", shown)
+    assert "…" not in plain
+    heading, *rows = plain.splitlines()
+    assert heading.split() == headings
+    assert re.match(r" +1 +\d\.\d{3} ", rows[0])
+    assert all(len(row.rstrip()) <= columns for row in (heading, *rows[:3]))
+
+
+def test_recommend_in_a_terminal_keeps_odd_names_harmless(
+    tiny_bundle: Bundle, sounds: Path, strike: Strike, picture: Path, tmp_path: Path
+) -> None:
+    strike(sounds / "glass" / "[bold]\x1b[2J:boom:.wav", 4000)
+    build_index(tiny_bundle, sounds, tmp_path / "index")
+    shown = in_a_terminal(120, "recommend", picture, "--bundle", tiny_bundle.folder, "--index", tmp_path / "index")
     assert "glass/[bold]\\x1b[2J:boom:.wav" in shown
     assert "\x1b[2J" not in shown
 

@@ -179,10 +179,13 @@ def test_the_limits_of_forms_are_settings(strict: Server, encode: Encode) -> Non
     check_problem(send(note + b"B: " + b"x" * 300 + b"\r\n\r\nx", picture), 400, "header")
 
 
-def test_other_fields_of_a_form_are_passed_over(client: httpx.Client, encode: Encode) -> None:
+def test_other_fields_of_a_form_are_passed_over_but_for_parameters(client: httpx.Client, encode: Encode) -> None:
     answer = client.post("/recommend", data={"note": "x" * 100_000}, files={"image": encode()})
 
     assert answer.status_code == 200
+    for path, data in (("/recommend", {"k": "3"}), ("/recommend/map", {"material": "wood", "note": "x"})):
+        answer = client.post(path, data=data, files={"image": encode()})
+        check_problem(answer, 422, f"{next(iter(data))} stands in the form; it belongs in the address")
 
 
 def test_a_head_that_does_not_end(hasty: Server) -> None:
