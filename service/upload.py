@@ -69,7 +69,7 @@ class Upload:
     kind: UploadKind
     content_type: str | None
     chunks: list[bytes] = field(repr=False)
-    parameters: frozenset[str] = frozenset()
+    parameters: frozenset[str]
 
     def content(self, settings: Settings) -> bytes:
         """The bytes of the picture or sound; parses the form where it came in one.
@@ -86,8 +86,12 @@ class Upload:
         return data
 
 
-async def receive_upload(request: Request, kind: UploadKind, share: UploadShare) -> Upload:
+async def receive_upload(
+    request: Request, kind: UploadKind, share: UploadShare, parameters: frozenset[str]
+) -> Upload:
     """Receive the body, counted in `share`; parsing it is for the thread that computes.
+
+    `parameters` are those of the address, which may not stand in a form.
 
     Raises ProblemError, 415 for a content type that cannot be of this `kind` or a body that is compressed, 503
     where all uploads together are too large, and ClientDisconnect.
@@ -122,7 +126,7 @@ async def receive_upload(request: Request, kind: UploadKind, share: UploadShare)
             chunks.append(chunk)
         more = message.get("more_body", False)
     share.memory.whole(share)
-    return Upload(kind, header, chunks, getattr(request.scope.get("route"), "parameters", frozenset()))
+    return Upload(kind, header, chunks, parameters)
 
 
 async def client_gone(request: Request) -> None:
@@ -232,7 +236,7 @@ def file_in_form(
     content_type: str,
     kind: UploadKind,
     settings: Settings,
-    parameters: frozenset[str] = frozenset(),
+    parameters: frozenset[str],
 ) -> bytes:
     """The bytes of the file in the field of `kind` of a multipart body.
 

@@ -12,6 +12,8 @@ from model.errors import FilterError
 from model.sound_format.formats import EXTENSIONS
 
 MOST_WORDS = 32
+_AFTER_A_NAME = "\"'`,;:!?)]}>"
+"""What may follow a file's name that is pasted from a text."""
 
 # How much a word counts by where it stands: title, tags, path, material, description. The smaller the value, the
 # better a sound fits (FTS5's sign). SQLite sorts: a word that a third of a million sounds have takes 0.2 s of CPU.
@@ -37,7 +39,9 @@ def query_of(text: str) -> str | None:
     Raises FilterError for more than 32 words.
     """
     readable = text.replace("\0", " ").encode("utf-8", "replace").decode()
-    words = [_without_ending(word) for word in readable.split() if any(sign.isalnum() for sign in word)]
+    words = [word for word in readable.split() if _has_letters(word)]
+    # Of a name like `drum .wav` nothing but the ending is left of a word.
+    words = [word for word in map(_without_ending, words) if _has_letters(word)] or words
     if len(words) > MOST_WORDS:
         raise FilterError(f"the text has {len(words)} words; at most {MOST_WORDS} can be looked for", "q")
     folded = [_folded(word) for word in words]
@@ -53,10 +57,14 @@ def query_of(text: str) -> str | None:
     return " ".join(quoted) or None
 
 
+def _has_letters(word: str) -> bool:
+    return any(sign.isalnum() for sign in word)
+
+
 def _without_ending(word: str) -> str:
     """The path or name of a sound file without its ending; any other word as it is."""
-    stem, dot, ending = word.rpartition(".")
-    return stem if f"{dot}{ending}".lower() in EXTENSIONS and any(sign.isalnum() for sign in stem) else word
+    stem, dot, ending = word.rstrip(_AFTER_A_NAME).rpartition(".")
+    return stem if f"{dot}{ending}".lower() in EXTENSIONS else word
 
 
 def _folded(word: str) -> str:

@@ -20,7 +20,7 @@ def percent(probability: float) -> str:
 
 
 _NARROW, _VERY_NARROW = 100, 60
-"""In a terminal of fewer columns the title is left out, which is mostly in the path; then all but one measure."""
+"""In a terminal of fewer columns what else tells of a sound is left out, so that numbers and paths can be read."""
 
 
 def plain_console() -> "Console":
@@ -54,8 +54,9 @@ def _table(answer: "Recommendation", width: int) -> "Table":
     table = Table(box=None, pad_edge=False)
     with_match = answer.materials is not None
     with_object = any(sound.object is not None for sound in answer.results)
-    measures = [*(["match"] if with_match else []), "score", "similarity"]
     with_title, with_seconds = width >= _NARROW, width >= _VERY_NARROW
+    with_object = with_object and with_title
+    measures = [*(["match"] if with_match else []), "score", *(["similarity"] if with_title else [])]
     if not with_seconds:
         del measures[1:]
     for heading in ("rank", *measures):

@@ -119,6 +119,7 @@ def _manifest_of(root: Path, given: Path | None, notes: list[str]) -> Manifest |
         notes.append(f"{error} and is not used")
         return None
     if not table.entries:
+        table.check_labels()
         notes.append(f"{file} has no row with a path: no labels are taken from it")
         notes.extend(table.notes)
         return None

@@ -16,6 +16,7 @@ from service.load.queue import PictureQueue, RefusalPace
 from service.load.uploads import UploadMemory
 from service.problems import ProblemError
 from service.request import searches
+from service.routes.strict import StrictRoute
 from service.settings import Settings
 from service.state import state_of
 from service.upload import UploadKind, client_gone, receive_upload
@@ -70,7 +71,9 @@ class Computing:
         client = request.client.host if request.client else ""
         async with self._deadline(kind.noun) as received:
             with self._memory.share(client) as share:
-                upload = await receive_upload(request, kind, share)
+                route = request.scope["route"]
+                assert isinstance(route, StrictRoute)
+                upload = await receive_upload(request, kind, share, route.parameters)
                 received()
                 return await self._answer(
                     request,

@@ -23,7 +23,7 @@ _LONGEST_NAME = 64
 class StrictRoute(APIRoute):
     """FastAPI's route, which only takes the query parameters that it documents.
 
-    A parameter may be given once, unless its type is a list.
+    A parameter may be given once, unless its type is a list. `parameters` are their names.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -36,11 +36,7 @@ class StrictRoute(APIRoute):
             else:
                 fields[parameter.alias] = parameter.field_info
         self._lists = {name: get_origin(field.annotation) is list for name, field in fields.items()}
-
-    @property
-    def parameters(self) -> frozenset[str]:
-        """The names of its query parameters."""
-        return frozenset(self._lists)
+        self.parameters = frozenset(self._lists)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises RequestValidationError for parameters that there are not."""

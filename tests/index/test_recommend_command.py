@@ -164,7 +164,8 @@ def in_a_terminal(columns: int, *command: str | Path) -> str:
     ("columns", "headings"),
     [
         (40, ["rank", "score", "material", "path"]),
-        (80, ["rank", "score", "similarity", "material", "seconds", "path"]),
+        (60, ["rank", "score", "material", "seconds", "path"]),
+        (99, ["rank", "score", "material", "seconds", "path"]),
         (120, ["rank", "score", "similarity", "material", "seconds", "title", "path"]),
     ],
 )
@@ -180,6 +181,22 @@ def test_numbers_are_whole_in_a_narrow_terminal(
     assert heading.split() == headings
     assert re.match(r" +1 +\d\.\d{3} ", rows[0])
     assert all(len(row.rstrip()) <= columns for row in (heading, *rows[:3]))
+
+
+@pytest.mark.parametrize("columns", [40, 60, 99, 100])
+def test_so_are_they_where_materials_and_objects_are_told(
+    sounds: Path, picture: Path, tmp_path: Path, columns: int
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", with_objects=True)
+    build_index(bundle, sounds, tmp_path / "index")
+    shown = in_a_terminal(
+        columns, "recommend", picture, "--bundle", bundle.folder, "--index", tmp_path / "index", "-k", "3"
+    )
+    plain = re.sub(r"\x1b\[\d*m", "", shown)
+    assert "…" not in plain
+    heading = next(line for line in plain.splitlines() if line.startswith("rank"))
+    assert len(heading.rstrip()) <= columns
+    assert columns - heading.index("path") >= 14
 
 
 def test_recommend_in_a_terminal_keeps_odd_names_harmless(
