@@ -9,6 +9,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples on every machine and in each run, as where CI is set.
+settings.load_profile("ci")
 
 # A shell starts its background jobs with SIGINT ignored, and what ignores it passes that on to the processes that
 # tests interrupt.

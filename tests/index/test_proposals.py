@@ -21,7 +21,7 @@ from index.library.manifests import read_manifest
 from index.library.walk import is_no_library
 from model.bundle import HEADS, Bundle
 from model.errors import BundleError, LibraryError
-from model.materials import MATERIALS, material_named
+from model.materials import MATERIALS, material_called, material_named
 from model.runtime import TowerRuntime
 from tests.index.commands import thud_text as thud
 from tests.index.conftest import Strike
@@ -139,9 +139,10 @@ def test_what_was_labelled_stays_and_so_do_the_other_columns(bundle: Bundle, sou
     assert tables[0].read_bytes() == tables[1].read_bytes()
 
 
-# No slash and no NUL, as in any file name; hidden files, and folders of recycle bins, would be left out.
+# No slash and no NUL, as in any file name; hidden files, and folders of recycle bins, would be left out, and a
+# folder that is named like a material is a label.
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=40).filter(
-    lambda name: not name.startswith(".") and not is_no_library(name)
+    lambda name: not name.startswith(".") and not is_no_library(name) and material_called(name) is None
 )
 
 
