@@ -1,13 +1,13 @@
-"""Parts of a picture: a region or a spot, which a user may choose, and the places of a picture to touch."""
+"""Parts of a picture: a region or a spot, which a user may choose, and the squares that one to touch is seen in."""
 
 import math
 from dataclasses import dataclass
 from typing import Self
 
 PLACE_SIZE = 0.5
-"""The size of the square around a point where a user does not say, and the least of a place."""
-MOST_PLACES = 6
-"""Places that a picture has at most."""
+"""The size of the square around a point where a user does not say, and the least of those of a `Grid`."""
+MOST_SQUARES = 6
+"""Squares that a picture is seen in at most, where it is touched."""
 
 LEAST_SIZE = 0.05
 
@@ -32,6 +32,11 @@ class Region:
         # Numbers computed from pixels may be too large by rounding.
         if self.x < 0 or self.y < 0 or self.x + self.width > 1 + 1e-6 or self.y + self.height > 1 + 1e-6:
             raise ValueError("the part is not within the picture, which reaches from 0 to 1 both ways")
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a point, in fractions of the picture's sides, lies in it or on its edge, but for rounding."""
+        across, down = x - self.x, y - self.y
+        return -1e-6 <= across <= self.width + 1e-6 and -1e-6 <= down <= self.height + 1e-6
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Left, top, right and bottom in a picture of `width` x `height` pixels."""
@@ -66,16 +71,16 @@ class Spot:
 
 @dataclass(frozen=True)
 class Grid:
-    """The places of a picture, squares in `columns` and `rows` that together cover it; see `Spot` for their `size`.
+    """Squares in `columns` and `rows` that together cover a picture, and may overlap; see `Spot` for their `size`.
 
-    They may overlap: a point of the picture belongs to the place whose centre is nearest.
+    `squares` are row by row, and `regions` are the same in fractions of the picture's sides.
     """
 
     columns: int
     rows: int
     size: float
-    places: tuple[Spot, ...]
-    """Row by row."""
+    squares: tuple[Spot, ...]
+    regions: tuple[Region, ...]
 
     @classmethod
     def of(cls, width: int, height: int) -> Self:
@@ -84,7 +89,7 @@ class Grid:
         def side(shape: tuple[int, int]) -> float:
             return max(width / shape[0], height / shape[1])
 
-        shapes = [(columns, MOST_PLACES // columns) for columns in range(1, MOST_PLACES + 1)] + [(2, 2), (1, 1)]
+        shapes = [(columns, MOST_SQUARES // columns) for columns in range(1, MOST_SQUARES + 1)] + [(2, 2), (1, 1)]
         best = min(shapes, key=lambda shape: (side(shape), shape[0] * shape[1]))
         # A picture longer than six squares is not covered: squares as large as its shorter side are spread over it.
         size = min(1.0, side(best) / min(width, height))
@@ -92,7 +97,13 @@ class Grid:
             _spread(count, size * min(width, height) / full)
             for count, full in zip(best, (width, height), strict=True)
         )
-        return cls(*best, size, tuple(Spot(x, y, size) for y in down for x in across))
+        squares = tuple(Spot(x, y, size) for y in down for x in across)
+        return cls(*best, size, squares, tuple(square.region(width, height) for square in squares))
+
+    def nearest(self, x: float, y: float) -> int:
+        """The number of the square whose centre is nearest to a point, in fractions of the picture's sides."""
+        distances = [(abs(square.x - x), abs(square.y - y)) for square in self.squares]
+        return distances.index(min(distances))
 
 
 def _spread(count: int, share: float) -> list[float]:

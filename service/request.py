@@ -11,7 +11,7 @@ from random import getrandbits
 from starlette.datastructures import QueryParams
 from starlette.types import Message, Scope, Send
 
-from model.region import MOST_PLACES
+from model.region import MOST_SQUARES
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -48,7 +48,7 @@ _TEXT = "q"
 
 
 def searches(scope: Scope) -> int:
-    """How many searches it is, by vectors or by words, 0 where it is none; a map is one for each of its places.
+    """How many searches it is, by vectors or by words, 0 where it is none; a map is one for each of its squares.
 
     For middlewares, which see the request before it is routed.
     """
@@ -59,7 +59,7 @@ def searches(scope: Scope) -> int:
         return int(bool(QueryParams(scope["query_string"]).get(_TEXT, "").strip()))
     if _SEARCH.fullmatch(f"{scope['method']} {path}") is None:
         return 0
-    return MOST_PLACES if path == _MAP else 1
+    return MOST_SQUARES if path == _MAP else 1
 
 
 def with_headers(send: Send, change: Callable[[Headers], Headers]) -> Send:

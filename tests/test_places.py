@@ -1,15 +1,20 @@
 """The benchmark of places: where composed pictures are touched, and what the ways to tell it look at."""
 
 import io
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from benchmarks.places.__main__ import chosen_without, lines, table
 from benchmarks.places.composed import LAYOUTS, Composed, compose
+from benchmarks.places.maps import SERVED
 from benchmarks.places.told import Told
-from benchmarks.places.variants import MAPPED, SERVED, VARIANTS
+from benchmarks.places.variants import MAPPED, SQUARES, VARIANTS
 from training.pretraining.material_files import MaterialFiles
 
 _EACH = 12
@@ -63,9 +68,25 @@ def test_every_way_looks_at_the_point(composed: list[Composed]) -> None:
             for variant in VARIANTS:
                 (region, weight), *_ = variant.regions(width, height, (touch.x, touch.y))
                 assert weight == 1
-                if variant in (*MAPPED[1:], SERVED) and "0.33" not in variant.name and "0.4" not in variant.name:
+                if variant in (*MAPPED[1:], SQUARES) and "0.33" not in variant.name and "0.4" not in variant.name:
                     assert region.x - 1e-9 <= touch.x <= region.x + region.width + 1e-9
                     assert region.y - 1e-9 <= touch.y <= region.y + region.height + 1e-9
+
+
+def test_what_is_served_tells_what_is_touched(files: MaterialFiles, composed: list[Composed]) -> None:
+    """By a network that sees colours alone."""
+
+    def features(pictures: Tensor) -> Tensor:
+        return adaptive_avg_pool2d(pictures, 6)
+
+    network = SimpleNamespace(normalise=lambda pictures: pictures.permute(0, 3, 1, 2).float(), features=features)
+    data: Any = SimpleNamespace(picture_network=network)
+    colours = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5**0.5, 0.5**0.5, 0]])
+    for one in composed:
+        if one.layout.startswith("two"):
+            seen = SERVED.embeddings(data, lambda maps: pad(maps, (0, 125)), one, one.middles, 48)
+            told = (seen[:, :3].numpy() @ colours.T).argmax(axis=1)
+            assert told.tolist() == [int(files.material[touch.photograph]) for touch in one.middles]
 
 
 def test_the_best_on_other_groups_answers_for_a_group() -> None:

@@ -9,7 +9,7 @@ has. The weight was chosen on the sources marked *; the others are new to it.
 - *shown*: the share of pictures in which the object is among those that the answer lists.
 - *named*: the share of pictures of which a sound among the first ten names the object; *of ten*: how many do.
 - *P@10*: the share of the first ten that are of the picture's material.
-- *recall*: the share of the first ten by scoring each sound of the index that the answer has.
+- *recall*: the share of the first ten that the answer has, where every sound of the index is ranked.
 """
 
 import json
@@ -26,7 +26,6 @@ from benchmarks.machine import machine
 from benchmarks.objects.library import write_library
 from benchmarks.objects.pictures import CHOSEN_ON, Picture, known_pictures
 from index import OBJECT_WEIGHT
-from index.answers.matches import Match
 from index.answers.objects import MaterialFit, shares, shown_objects
 from index.answers.recommendation import PictureObject
 from index.answers.search import SoundIndex
@@ -35,7 +34,6 @@ from index.nearest.vectors import Vectors
 from model.atomic import atomic_file
 from model.bundle import Bundle
 from model.heads import MaterialHeads
-from model.materials import material_named
 from model.runtime import TowerRuntime
 
 K = 10
@@ -105,7 +103,6 @@ def _measure(
     scored: bool,
 ) -> list[Row]:
     """One row for each weight."""
-    everything = index.search(embedding, len(index)) if scored else []
     rows = []
     for weight in WEIGHTS:
         gains = shares(shown, weight)
@@ -120,24 +117,10 @@ def _measure(
             "P@10": np.mean([one.record.material == picture.material.name for one in matches]),
         }
         if scored:
-            best = {one.record.id for one in sorted(everything, key=lambda one: _place(one, gains, fit))[:K]}
+            best = {one.record.id for one in index.search(embedding, len(index), gains, fit)[:K]}
             row["recall"] = np.mean([one.record.id in best for one in matches])
         rows.append(row)
     return rows
-
-
-def _place(match: Match, gains: Mapping[str, float], fit: MaterialFit) -> tuple[float, str]:
-    """What sounds are sorted by: the score and the largest share, highest first, and then the path."""
-    gain = max((gains.get(name, 0.0) for name in match.record.objects), default=0.0)
-    if gain > 0:
-        material = material_named(match.record.material or "")
-        bare = (
-            np.zeros((0, fit.heads.embedding_size), np.float32)
-            if match.embedding is None
-            else match.embedding[None]
-        )
-        gain *= float(fit(np.array([-1 if material is None else material.id]), bare)[0])
-    return -round((match.similarity + 1.0) / 2.0 + gain, 6), match.record.path
 
 
 def _by_source(rows: Sequence[Row], weight: float) -> dict[str, dict[str, float]]:

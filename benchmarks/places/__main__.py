@@ -1,12 +1,13 @@
 """How well touching a picture tells what is there: places of pictures composed of photographs.
 
-    python -m benchmarks.places DATA WORK [--pictures N] [--json FILE]
+    python -m benchmarks.places DATA WORK [--pictures N] [--brief] [--json FILE]
 
 DATA and WORK are those of `thud pretrain`. For each group of sources (training/pretraining/left_out_groups.toml)
 the classifier of pictures is fitted without it on frozen features, and N pictures are composed of the group's
 photographs. A photograph is told alone and where it is touched in its picture, in its middle and anywhere. The map
 that is best on the other groups, of those that run the tower at most six times, answers for a group ("chosen
-elsewhere"). Intervals are a bootstrap over composed pictures.
+elsewhere"). Intervals are a bootstrap over composed pictures. With --brief only what is served is measured, and the
+squares that its places are of.
 """
 
 import json
@@ -19,9 +20,9 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.places.composed import compose
-from benchmarks.places.maps import MAPS
+from benchmarks.places.maps import MAPS, SERVED
 from benchmarks.places.told import Right, Teller, Told, told
-from benchmarks.places.variants import MAPPED, VARIANTS
+from benchmarks.places.variants import MAPPED, SQUARES, VARIANTS
 from model.atomic import atomic_file
 from training.measures.bootstrap import Resamples
 from training.pretraining.held_out import fit_whole_pictures, fitted_pictures
@@ -70,7 +71,8 @@ def chosen_without(group: str, touched: str, measured: dict[str, Told], runs: di
     Maps by one run of a larger picture are not among them: the tower that ships takes one size.
     """
     others = [one for name, one in measured.items() if name != group]
-    names = [one.name for one in MAPPED if runs[one.name] <= MOST_RUNS]
+    told = next(iter(measured.values())).middle
+    names = [one.name for one in (SERVED, *MAPPED) if one.name in told and runs[one.name] <= MOST_RUNS]
     return max(names, key=lambda name: float(np.mean([getattr(one, touched)[name].mean() for one in others])))
 
 
@@ -115,12 +117,14 @@ def table(found: list[Line]) -> str:
 @click.argument("work", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--pictures", default=60, show_default=True, type=click.IntRange(1), help="composed pictures a group")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--brief", is_flag=True, help="measure what is served, and the squares that its places are of, alone")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="write the numbers here, too")
-def main(data: Path, work: Path, pictures: int, seed: int, file: Path | None) -> None:
+def main(data: Path, work: Path, pictures: int, seed: int, brief: bool, file: Path | None) -> None:
     """Print the table."""
     recipe = PretrainingRecipe()
     found = gather_pictures(data, work, recipe)
     measured: dict[str, Told] = {}
+    variants, maps = ((SQUARES,), ()) if brief else (VARIANTS, MAPS)
     for group in left_out_groups("image"):
         rows = np.flatnonzero(found.pictures.group == group.name)
         composed = compose(found.pictures, rows, pictures, seed)
@@ -128,15 +132,17 @@ def main(data: Path, work: Path, pictures: int, seed: int, file: Path | None) ->
             groups = np.concatenate([found.pictures.group, found.nothing.group])
             fitted = fit_whole_pictures(found, recipe, fitted_pictures(found) & (groups != group.name))
             teller = Teller(found, fitted, recipe)
-            measured[group.name] = told(found, teller, composed, VARIANTS, MAPS, recipe.picture.size)
+            measured[group.name] = told(found, teller, composed, variants, maps, recipe.picture.size)
     if not measured:
         raise click.ClickException(f"{data} has no group with photographs of several materials to compose")
-    runs = {one.name: one.runs for one in VARIANTS} | {one.name: one.runs for one in MAPS}
+    runs = {one.name: one.runs for one in (SERVED, *variants, *maps)}
     result = lines(measured, runs)
     print(f"{machine()}\n\n{table(result)}")
     if file is not None:
         saved: dict[str, Any] = {
-            "command": f"python -m benchmarks.places DATA WORK --pictures {pictures} --seed {seed} --json {file}",
+            "command": f"python -m benchmarks.places DATA WORK --pictures {pictures} --seed {seed}"
+            + (" --brief" if brief else "")
+            + f" --json {file}",
             "composed": {group: int(one.picture.max()) + 1 for group, one in measured.items()},
             "lines": [vars(one) for one in result],
         }

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.places.composed import Composed, Touch
-from benchmarks.places.maps import CellMap, feature_map
+from benchmarks.places.maps import SERVED, CellMap, feature_map
 from benchmarks.places.variants import Variant, Weighed
 from model.materials import MATERIALS
 from model.picture import picture_arrays
@@ -19,6 +19,7 @@ from model.progress import progress
 from model.region import Region
 from training.pretraining.fit_heads import PictureClassifier
 from training.pretraining.imagenet_head import ImagenetHead
+from training.pretraining.pooling import pool
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PictureData
 from training.pretraining.space import picture_projection
@@ -46,12 +47,20 @@ class Teller:
 
     def __init__(self, data: PictureData, classifier: PictureClassifier, recipe: PretrainingRecipe) -> None:
         self._projection = picture_projection(classifier)
+        self._centre = recipe.centre
         self._head = ImagenetHead(data.imagenet_rows, data.imagenet_bias, recipe)
 
     def embed(self, features: Tensor) -> Tensor:
         """Embeddings `[B, 128]` of features `[B, F]`."""
         with torch.inference_mode():
             return normalize(self._projection(features) + self._head(features)[1], dim=1)
+
+    def cells(self, maps: Tensor) -> Tensor:
+        """Cells `[B, rows, columns, 128]` of last maps `[B, rows, columns, F]`, as the image tower gives them."""
+        with torch.inference_mode():
+            added = self._head(pool(maps, self._centre))[1]
+            cells: Tensor = self._projection(maps) + added[:, None, None]
+            return cells
 
 
 def told(
@@ -62,11 +71,11 @@ def told(
     maps: Sequence[CellMap],
     size: int,
 ) -> Told:
-    """Measure all variants and maps on the pictures of one group."""
+    """Measure all variants and maps, and what is served, on the pictures of one group."""
     number, layouts, whole = [], [], []
     every: list[Variant | CellMap] = [*variants, *maps]
-    middle: dict[str, list[bool]] = {one.name: [] for one in every}
-    anywhere: dict[str, list[bool]] = {one.name: [] for one in every if one.anywhere}
+    middle: dict[str, list[bool]] = {SERVED.name: [], **{one.name: [] for one in every}}
+    anywhere: dict[str, list[bool]] = {SERVED.name: [], **{one.name: [] for one in every if one.anywhere}}
     alone = teller.embed(data.picture_features)
     with progress("composed pictures", len(pictures), "picture") as bar:
         for count, picture in enumerate(pictures):
@@ -75,6 +84,8 @@ def told(
             width, height = picture.size
             last = {runs: feature_map(data, picture, runs, size) for runs in {one.runs for one in maps}}
             for answers, touches in ((middle, picture.middles), (anywhere, picture.anywhere)):
+                seen = SERVED.embeddings(data, teller.cells, picture, touches, size)
+                answers[SERVED.name] += [_right(data, *pair) for pair in zip(touches, seen, strict=True)]
                 for one in (one for one in maps if one.name in answers):
                     windows = [
                         one.features(last[one.runs], touch, data.picture_network.centre) for touch in touches

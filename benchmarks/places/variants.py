@@ -36,9 +36,7 @@ def around(size: float, *, anywhere: bool = True) -> Variant:
 
 def _squares(width: int, height: int, point: Point) -> Weighed:
     grid = Grid.of(width, height)
-    nearest = min(grid.places, key=lambda spot: (abs(spot.x - point[0]), abs(spot.y - point[1])))
-    nearest = min((spot for spot in grid.places if spot.x == nearest.x), key=lambda spot: abs(spot.y - point[1]))
-    return [(nearest.region(width, height), 1.0)]
+    return [(grid.regions[grid.nearest(*point)], 1.0)]
 
 
 def rectangles(longer: int, shorter: int, size: float, *, neighbours: float = 0.0, whole: float = 0.0) -> Variant:
@@ -80,7 +78,7 @@ def _rectangle(columns: int, rows: int, across: int, down: int, size: float) -> 
     return Region(min(max(0.0, x - size / 2), 1 - size), min(max(0.0, y - size / 2), 1 - size), size, size)
 
 
-SERVED = Variant("the nearest of at most six squares", 6, _squares)
+SQUARES = Variant("the nearest of at most six squares", 6, _squares)
 
 ALONE = (
     Variant("the whole picture", 1, lambda width, height, point: [(WHOLE, 1.0)], anywhere=False),
@@ -92,7 +90,7 @@ ALONE = (
 """No maps."""
 
 MAPPED = (
-    SERVED,
+    SQUARES,
     rectangles(2, 2, 0.5),
     rectangles(3, 2, 0.4),
     rectangles(3, 2, 0.5),

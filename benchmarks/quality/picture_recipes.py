@@ -1,11 +1,9 @@
 """Recipes for pictures beside each other, on groups of sources that were left out of fitting.
 
-    python -m benchmarks.quality.picture_recipes DATA WORK [--json FILE]
+    python -m benchmarks.quality.picture_recipes DATA WORK [--only RECIPE ...] [--json FILE]
 
 DATA and WORK are those of `thud pretrain`. Each recipe is fitted without each group in turn and measured on it; the
-numbers are means over groups, by their weights. The interval of a difference is a bootstrap in two stages: groups
-are drawn, and within each group its sources, 2,000 times (Davison & Hinkley, Bootstrap Methods and their
-Application, 1997, section 3.8). With five groups it is wide.
+numbers are means over groups, by their weights; intervals of differences: `benchmarks.quality.paired`.
 """
 
 import json
@@ -18,6 +16,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.quality.paired import paired_interval
 from model.atomic import atomic_file
 from model.materials import MATERIALS
 from training.measures.means import mean_over
@@ -35,7 +34,6 @@ OLD_RECIPE: Mapping[str, Any] = {
     "centre": 0.0, "knowledge": 3.0, "picture_source_power": 1.0, "class_materials": 0.0, "class_nothing": 0.0
 }  # fmt: skip
 """What the recipe of version 0.5 had in place of today's values."""
-RESAMPLES = 2000
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,6 +62,8 @@ def variants() -> dict[str, tuple[PretrainingRecipe, tuple[str, ...] | None]]:
         "source weights in between": {"picture_source_power": 0.5},
         "knowledge 3": {"knowledge": 3.0},
         "knowledge 1": {"knowledge": 1.0},
+        "knowledge 1, drawn pictures of another seed": {"knowledge": 1.0, "seed": 1},
+        "knowledge 1, drawn pictures of a third seed": {"knowledge": 1.0, "seed": 2},
         "no logarithms of ImageNet's classes": {"class_materials": 0.0},
         "logarithms of ImageNet's classes 0.1": {"class_materials": 0.1},
         "logarithms of ImageNet's classes 0.25": {"class_materials": 0.25},
@@ -135,40 +135,10 @@ class Measured:
         return Scored(found.numbers, found.each, found.material, found.counted, weight=weight)
 
     def _interval(self, name: str) -> tuple[float, float]:
-        """The 95 % interval of the difference of top-1 macro, groups and their sources drawn with replacement."""
         if name == NEW:
             return 0.0, 0.0
-        right = {one: self._logits[one].argmax(axis=1) == self._material for one in (NEW, name)}
-        # Per source and material: how many pictures, and how many each recipe gets right.
-        sources = {group: sorted(set(self._source[self._group == group].tolist())) for group in self._groups}
-        counts = {
-            source: np.stack(
-                [
-                    np.bincount(self._material[rows], weights, len(MATERIALS))
-                    for weights in (np.ones(rows.sum()), right[NEW][rows] * 1.0, right[name][rows] * 1.0)
-                ]
-            )
-            for source in set(self._source.tolist())
-            for rows in (self._source == source,)
-        }
-        random, found = np.random.default_rng(0), []
-        kept = np.ones(len(MATERIALS), np.bool_)
-        kept[list(self._rare)] = False
-        for _ in range(RESAMPLES):
-            total = weights = 0.0
-            for group in random.choice(self._groups, len(self._groups)):
-                drawn = random.choice(sources[group], len(sources[group]))
-                number, new, other = np.sum([counts[source] for source in drawn], axis=0)
-                enough = kept & (number >= LEAST_FILES)
-                if enough.any():
-                    total += group_weight(group) * float(((new - other)[enough] / number[enough]).mean())
-                    weights += group_weight(group)
-            if weights:
-                found.append(total / weights)
-        if not found:
-            return np.nan, np.nan
-        low, high = np.quantile(found, (0.025, 0.975))
-        return float(low), float(high)
+        new, other = (self._logits[one].argmax(axis=1) == self._material for one in (NEW, name))
+        return paired_interval(new, other, self._material, self._source, self._group)
 
 
 def softmax(logits: Floats) -> Floats:
@@ -181,11 +151,13 @@ def softmax(logits: Floats) -> Floats:
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.argument("work", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--only", multiple=True, type=click.Choice(tuple(variants())), help="this one, and the shipped one")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="write the numbers here, too")
-def main(data: Path, work: Path, file: Path | None) -> None:
+def main(data: Path, work: Path, only: tuple[str, ...], file: Path | None) -> None:
     """Print the table."""
     found, logits = None, {}
-    for name, (recipe, sources) in variants().items():
+    wanted = {name: one for name, one in variants().items() if not only or name in (*only, NEW)}
+    for name, (recipe, sources) in wanted.items():
         found = gather(data, work, recipe)
         logits[name] = held_out_logits(found, recipe, sources)
     assert found is not None

@@ -4,34 +4,37 @@ from collections.abc import Sequence
 
 from index.answers.matches import Match, Matches
 from index.answers.picture_map import MOST_MATERIALS, MapSound, PictureMap, Place, material_shares
+from index.answers.places import Places
 from index.answers.recommendation import MaterialName, PictureMaterial, sound_url
 from index.answers.search import SoundIndex
 from index.answers.seen import Seen
 from model.materials import MATERIALS
-from model.region import Grid
 
 
 def picture_map(
-    model: str, index: SoundIndex, grid: Grid, places: Sequence[Seen], matches: Sequence[Matches]
+    model: str, index: SoundIndex, places: Places, alike: Sequence[Sequence[int]], matches: Sequence[Matches]
 ) -> PictureMap:
-    """The map of a picture by the bundle with the id `model`: what is seen at its `places`, and their `matches`."""
+    """The map of a picture by the bundle with the id `model`: its `places`, and the `matches` of those `alike`."""
     numbers: dict[str, int] = {}
     sounds: list[MapSound] = []
-    answered = []
-    for spot, seen, found in zip(grid.places, places, matches, strict=True):
+    of_place: dict[int, list[int]] = {}
+    for its, found in zip(alike, matches, strict=True):
         for match in found:
             if match.record.id not in numbers:
                 numbers[match.record.id] = len(sounds)
                 sounds.append(_sound(match))
-        its = [numbers[match.record.id] for match in found]
-        answered.append(Place(round(spot.x, 6), round(spot.y, 6), seen.recognised, _likeliest(seen), its))
+        of_place |= {place: [numbers[match.record.id] for match in found] for place in its}
+    answered = [
+        Place(round(x, 6), round(y, 6), seen.recognised, _likeliest(seen), of_place[number])
+        for number, ((x, y), seen) in enumerate(zip(places.centres, places.seen, strict=True))
+    ]
     return PictureMap(
         model=model,
         index=index.id,
         library=len(index),
-        columns=grid.columns,
-        rows=grid.rows,
-        size=round(grid.size, 6),
+        columns=places.columns,
+        rows=places.rows,
+        size=round(places.size, 6),
         materials=None if any(place.materials is None for place in answered) else material_shares(answered),
         places=answered,
         sounds=sounds,

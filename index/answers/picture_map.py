@@ -97,8 +97,8 @@ class PictureMap:
         Field(
             gt=0,
             le=1,
-            description="How wide and high a place is, a square, as a share of the picture's shorter side. Places "
-            "may overlap; a point belongs to the place whose centre is nearest.",
+            description="How wide and high the square around a place's centre is that tells what is there, as a "
+            "share of the picture's shorter side. A point belongs to the place whose centre is nearest.",
         ),
     ]
     materials: Annotated[

@@ -19,6 +19,7 @@ from index.answers.mapping import picture_map
 from index.answers.objects import shares
 from index.answers.picture_map import MAP_K, PictureMap
 from index.answers.pixel_room import PixelBound, Room, Unbounded
+from index.answers.places import places_of
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.search import SoundIndex
 from index.answers.seen import seen
@@ -197,8 +198,8 @@ class Recommender:
     ) -> PictureMap:
         """What is at each place of `picture`, and the `k` sounds nearest to each, best first: for touching it.
 
-        Each place is answered as `recommend` answers about its region alone, from one decoding and one run of the
-        image tower; the rest as there. Raises as `recommend`, PictureError also where a place has too few pixels.
+        All places are told from one decoding and one run of the image tower, on at most six squares (`places_of`);
+        the rest as in `recommend`. Raises as that, PictureError also where a square has too few pixels.
         """
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
@@ -208,15 +209,16 @@ class Recommender:
         room = Room(self.pixel_bound, until)
         grids: list[Grid] = []
 
-        def places(width: int, height: int) -> tuple[Spot, ...]:
+        def squares(width: int, height: int) -> tuple[Spot, ...]:
             grids.append(Grid.of(width, height))
-            return grids[-1].places
+            return grids[-1].squares
 
         began = perf_counter()
-        pixels = picture_arrays(data, spec.size, spec.resize, self._limits, PLACE_SIZE, places, room.reserve)
+        pixels = picture_arrays(data, spec.size, spec.resize, self._limits, PLACE_SIZE, squares, room.reserve)
         decoded = perf_counter()
-        found = seen(self.towers, self._heads, pixels)
+        places = places_of(self.towers, self._heads, pixels, grids[-1])
         embedded = perf_counter()
+        alike = places.alike()
         matches = [
             self.index.search(
                 one.embedding,
@@ -226,9 +228,9 @@ class Recommender:
                 only=only,
                 diversity=self._diversity if diversity is None else diversity,
             )
-            for one in found
+            for one in map(places.together, alike)
         ]
-        answer = picture_map(self.bundle.id, self.index, grids[-1], found, matches)
+        answer = picture_map(self.bundle.id, self.index, places, alike, matches)
         answer.stages = room.stages(began, decoded, embedded)
         return answer
 

@@ -10,6 +10,7 @@ from index.answers.answer import Shown, rounded
 from index.answers.objects import MaterialFit, shown_objects
 from index.answers.recommendation import PictureObject
 from index.nearest.vectors import Vectors
+from model.bundle import BundleSpec
 from model.heads import MaterialHeads
 from model.picture import has_contrast
 from model.runtime import TowerRuntime
@@ -36,18 +37,31 @@ def seen(
     towers: TowerRuntime, heads: MaterialHeads | None, pictures: Sequence[npt.NDArray[np.uint8]]
 ) -> list[Seen]:
     """What the bundle tells of each of `pictures`, uint8 `[size, size, 3]`, from one run of the image tower."""
-    spec = towers.bundle.spec
     found = towers.embed_pictures(np.stack(pictures))
+    return told(towers.bundle.spec, heads, found.embedding, found.objects, pictures)
+
+
+def told(
+    spec: BundleSpec,
+    heads: MaterialHeads | None,
+    embeddings: Vectors,
+    objects: Vectors | None,
+    pictures: Sequence[npt.NDArray[np.uint8]],
+) -> list[Seen]:
+    """What the bundle tells of each of the `embeddings [n, 128]` of pictures, or parts of some, uint8 `[h, w, 3]`.
+
+    `objects [n, O]`: the probabilities of the objects of `spec`, None where it has none.
+    """
     materials: list[Shown | None] = [None] * len(pictures)
     recognised: list[bool | None] = [None] * len(pictures)
     if heads is not None:
-        materials = list(rounded(heads.pictures(found.embedding)))
+        materials = list(rounded(heads.pictures(embeddings)))
         if spec.calibration is not None:
-            clear = heads.recognised(found.embedding, spec.calibration.recognised)
+            clear = heads.recognised(embeddings, spec.calibration.recognised)
             # In a picture without contrast nothing is recognised, whatever its embedding.
             recognised = [has_contrast(one) and bool(its) for one, its in zip(pictures, clear, strict=True)]
-    objects = [
-        shown_objects(None if found.objects is None else found.objects[number : number + 1], spec.objects)
+    shown = [
+        shown_objects(None if objects is None else objects[number : number + 1], spec.objects)
         for number in range(len(pictures))
     ]
-    return [Seen(*one) for one in zip(found.embedding, materials, recognised, objects, strict=True)]
+    return [Seen(*one) for one in zip(embeddings, materials, recognised, shown, strict=True)]

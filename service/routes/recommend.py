@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from index.answers.picture_map import MAP_K, PictureMap
 from index.answers.recommendation import Recommendation
 from index.answers.recommender import Recommender
-from model.region import MOST_PLACES
+from model.region import MOST_SQUARES
 from model.sound import SoundLimits
 from service.problems import problem_responses
 from service.routes.computed import Computing
@@ -176,7 +176,7 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             summary="Recommend sounds for each place of a picture",
             description="For touching a picture: divides it into places, which overlap, and returns for each of "
             "them what it may be of and the `k` sounds that are nearest, best first, as `/recommend` does for "
-            f"a part of a picture. It takes as long as {MOST_PLACES} pictures, and counts as so many in the queue "
+            f"a part of a picture. It takes as long as {MOST_SQUARES} pictures, and counts as so many in the queue "
             f"and the rate. The picture may be as there. {_BUSY}",
             response_description="What is at each place, and the sounds.",
             **_of_upload(PICTURE, PictureMap),

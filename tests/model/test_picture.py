@@ -250,5 +250,5 @@ def test_the_pixels_of_all_regions_are_reserved_once() -> None:
         return nullcontext()
 
     data = quarters(640, 480)
-    picture_arrays(data, 64, "crop", PictureLimits(), 0.5, lambda *size: Grid.of(*size).places, reserve)
+    picture_arrays(data, 64, "crop", PictureLimits(), 0.5, lambda *size: Grid.of(*size).squares, reserve)
     assert reserved == [640 * 480]

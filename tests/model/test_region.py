@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.region import MOST_PLACES, PLACE_SIZE, Grid, Region, Spot
+from model.region import MOST_SQUARES, PLACE_SIZE, Grid, Region, Spot
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_a_size_that_is_none(size: float) -> None:
 @given(st.integers(16, 20_000), st.integers(16, 20_000))
 def test_the_places_cover_a_picture_as_far_as_six_can(width: int, height: int) -> None:
     grid = Grid.of(width, height)
-    assert len(grid.places) == grid.columns * grid.rows <= MOST_PLACES
+    assert len(grid.squares) == grid.columns * grid.rows <= MOST_SQUARES
     assert PLACE_SIZE - 1e-9 <= grid.size <= 1
-    centres = [(spot.x, spot.y) for spot in grid.places]
+    centres = [(spot.x, spot.y) for spot in grid.squares]
     assert centres == sorted(centres, key=lambda one: (one[1], one[0])), "row by row"
-    first, last = (grid.places[number].region(width, height) for number in (0, -1))
+    first, last = (grid.squares[number].region(width, height) for number in (0, -1))
     for count, begin, end, share in (
         (grid.columns, first.x, last.x + last.width, first.width),
         (grid.rows, first.y, last.y + last.height, first.height),
@@ -64,7 +64,7 @@ def test_the_places_cover_a_picture_as_far_as_six_can(width: int, height: int) -
         if count > 1:
             assert (begin, end) == pytest.approx((0, 1))
         # Pictures that are longer than six squares are not covered.
-        assert count * share >= min(1, MOST_PLACES * min(width, height) / max(width, height)) - 1e-9
+        assert count * share >= min(1, MOST_SQUARES * min(width, height) / max(width, height)) - 1e-9
 
 
 @pytest.mark.parametrize(

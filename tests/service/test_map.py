@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 from pydantic import TypeAdapter
@@ -48,7 +49,7 @@ def halves(left: object, right: object, width: int = 600, height: int = 400) -> 
     return picture
 
 
-def mapped(client: httpx.Client, picture: bytes, **query: str | int) -> PictureMap:
+def mapped(client: httpx.Client, picture: bytes, **query: str | float) -> PictureMap:
     answer = client.post(ADDRESS, params=query, files={"image": picture})
     assert answer.status_code == 200, answer.text
     return TypeAdapter(PictureMap).validate_json(answer.content, strict=True, extra="forbid")
@@ -69,25 +70,34 @@ def test_an_answer_is_what_the_document_says(seeing: httpx.Client, encode: Encod
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (500, 500), (1200, 200)])
-def test_a_place_is_answered_as_its_region_is_alone(
+def test_a_bundle_without_cells_tells_squares_as_they_are_told_alone(
     seeing: httpx.Client, encode: Encode, size: tuple[int, int]
 ) -> None:
     picture = encode("PNG", size=size)
     found = mapped(seeing, picture, k=5)
 
-    spots = Grid.of(*size).places
-    assert [place.x for place in found.places] == pytest.approx([spot.x for spot in spots], abs=1e-6)
-    assert [place.y for place in found.places] == pytest.approx([spot.y for spot in spots], abs=1e-6)
+    grid = Grid.of(*size)
+    assert (found.columns, found.rows) == (grid.columns, grid.rows)
+    centres = [(place.x, place.y) for place in found.places]
+    assert np.array(centres) == pytest.approx(np.array([(square.x, square.y) for square in grid.squares]), abs=1e-6)
     for place in found.places:
         asked: dict[str, str | float] = {"k": 5, "at": f"{place.x},{place.y}", "size": found.size}
         alone = seeing.post("/recommend", params=asked, files={"image": picture}).json()
-        assert (found.model, found.index, found.library) == (alone["model"], alone["index"], alone["library"])
         assert [found.sounds[number].id for number in place.sounds] == [one["id"] for one in alone["results"]]
         assert place.recognised == alone["recognised"]
         assert place.materials is not None
         for told, other in zip(place.materials, alone["materials"], strict=False):
             assert told.name == other["name"]
             assert told.probability == pytest.approx(other["probability"], abs=1e-4)
+
+
+def test_what_is_the_same_everywhere_is_told_everywhere_as_of_the_whole(client: httpx.Client) -> None:
+    same = png(halves("orange", "orange"))
+    found = mapped(client, same, k=5)
+    whole = client.post("/recommend?k=5", content=same).json()
+    assert (found.model, found.index, found.library) == (whole["model"], whole["index"], whole["library"])
+    for place in found.places:
+        assert found.sounds[place.sounds[0]].id == whole["results"][0]["id"]
 
 
 def test_the_places_of_a_picture_differ(client: httpx.Client) -> None:
@@ -137,16 +147,13 @@ def test_filters(client: httpx.Client, encode: Encode) -> None:
     assert mapped(client, encode(), tag="no such tag").sounds == []
 
 
-def test_variety_and_objects_are_weighed_as_for_a_part(seeing: httpx.Client, encode: Encode) -> None:
-    answers = []
-    for asked in ({"diversity": 0, "object_weight": 0}, {"diversity": 1, "object_weight": 1}):
-        found = mapped(seeing, encode(size=(640, 480)), k=8, **asked)
-        place = found.places[0]
-        part: dict[str, str | float] = {"k": 8, "at": f"{place.x},{place.y}", "size": found.size, **asked}
-        alone = seeing.post("/recommend", params=part, content=encode(size=(640, 480))).json()["results"]
-        answers.append([found.sounds[number].id for number in place.sounds])
-        assert answers[-1] == [one["id"] for one in alone]
-    assert answers[0] != answers[1]
+def test_variety_and_objects_are_weighed(seeing: httpx.Client, encode: Encode) -> None:
+    picture = encode(size=(640, 480))
+    first, other, again = (
+        mapped(seeing, picture, k=8, diversity=weight, object_weight=weight) for weight in (0, 1, 0)
+    )
+    assert first == again
+    assert first.sounds != other.sounds
 
 
 @pytest.mark.parametrize(

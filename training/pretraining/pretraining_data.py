@@ -188,8 +188,9 @@ def sound_features(
     )
     if not variants:
         return plain, plain.new_zeros((len(files), 0, plain.shape[1]))
+    seed = f"-seed-{recipe.seed}" if recipe.seed else ""
     varied = cached(
-        work / f"{what}-{recipe.sound_network}-varied-{variants}.npz",
+        work / f"{what}-{recipe.sound_network}-varied-{variants}{seed}.npz",
         {**identity, "variants": variants, "seed": recipe.seed},
         lambda: features_of(
             hear,

@@ -11,6 +11,8 @@ from training.pretraining.space import CONSTANT, TOUCHABLE
 
 MOST_NOTHING, LEAST_RECOGNISED = 0.25, 0.90
 """At most so many pictures of nothing are to be taken for a material, while so many photographs are recognised."""
+_FITTED_RECOGNISED = 0.92
+"""So many of the photographs that the bounds are fitted to: of sources that they are not fitted to it is fewer."""
 _COUNT = len(MATERIALS)
 _STEPS = np.linspace(0.0, 1.0, 21)
 
@@ -46,16 +48,16 @@ def group_shares(group: npt.NDArray[np.str_]) -> Scores:
 def fit_recognition(pictures: Embeddings, share: Scores, nothing: Embeddings) -> Recognition:
     """Bounds that separate held-out `pictures [N, d]` from pictures of `nothing [M, d]`; `share [N]` sums to 1.
 
-    Of the pairs of bounds by which `LEAST_RECOGNISED` of the pictures are recognised, it is the one that takes the
+    Of the pairs of bounds by which `_FITTED_RECOGNISED` of the pictures are recognised, it is the one that takes the
     fewest pictures of nothing for a material. What resembles no picture that was fitted on has a
     small logit of every material; what resembles pictures of nothing has a small logit of something to touch.
     """
     seen, empty = _scores(pictures), _scores(nothing)
     best = (np.inf, -np.inf, -np.inf, -np.inf)
-    for lost in _STEPS * (1.0 - LEAST_RECOGNISED):
+    for lost in _STEPS * (1.0 - _FITTED_RECOGNISED):
         touchable = _bound(seen[0], share, lost)
         kept = seen[0] >= touchable
-        material = _bound(np.where(kept, seen[1], np.inf), share, 1.0 - LEAST_RECOGNISED - share[~kept].sum())
+        material = _bound(np.where(kept, seen[1], np.inf), share, 1.0 - _FITTED_RECOGNISED - share[~kept].sum())
         recognised = share[kept & (seen[1] >= material)].sum()
         taken = ((empty[0] >= touchable) & (empty[1] >= material)).mean() if len(nothing) else 0.0
         best = min(best, (float(taken), -float(recognised), touchable, material))
