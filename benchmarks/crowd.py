@@ -34,10 +34,10 @@ _PATIENCE_SECONDS = 10.0
 _PAUSE_SECONDS = 0.5
 
 
-async def others_of(server: Server, enough: threading.Event) -> tuple[Counter[str], float]:
-    """What the others are answered until it is `enough`, and the seconds of the slowest answer."""
+async def others_of(server: Server, enough: threading.Event) -> tuple[Counter[str], list[float]]:
+    """What the others are answered until it is `enough`, and the seconds of each answer."""
     answers: Counter[str] = Counter()
-    slowest = 0.0
+    seconds: list[float] = []
     while not enough.is_set():
         for path in _OTHERS:
             began = time.monotonic()
@@ -47,9 +47,10 @@ async def others_of(server: Server, enough: threading.Event) -> tuple[Counter[st
             except httpx.HTTPError as error:
                 status = type(error).__name__
             answers[f"{path.partition('?')[0]} {status}"] += 1
-            slowest = max(slowest, time.monotonic() - began)
+            seconds.append(time.monotonic() - began)
+
         await asyncio.sleep(_PAUSE_SECONDS)
-    return answers, slowest
+    return answers, seconds
 
 
 def crowd(server: Server, pictures: list[str], clients: int, seconds: float) -> dict[str, object]:
@@ -65,7 +66,7 @@ def crowd(server: Server, pictures: list[str], clients: int, seconds: float) -> 
 
     thread = threading.Thread(target=load)
     thread.start()
-    answers, slowest = asyncio.run(others_of(server, enough))
+    answers, others = asyncio.run(others_of(server, enough))
     thread.join()
     (found,) = measured
     took = found.milliseconds.get("200", [float("nan")])
@@ -75,7 +76,9 @@ def crowd(server: Server, pictures: list[str], clients: int, seconds: float) -> 
         "failed": sum(count for status, count in found.in_time.items() if status not in ("200", "503")),
         "answers, p99 ms": round(float(np.quantile(took, 0.99))),
         "others": dict(answers),
-        "others, slowest s": round(slowest, 2),
+        "others, median s": round(float(np.median(others)), 2),
+        "others, p95 s": round(float(np.quantile(others, 0.95)), 2),
+        "others, slowest s": round(max(others), 2),
         "memory MB": round(server.resident_mb()),
     }
 

@@ -6,6 +6,7 @@ uvicorn's `limit_concurrency` refuses whoever comes last, so that a few slow cli
 """
 
 from collections import Counter
+from functools import partial
 from typing import cast
 
 from service.access import network
@@ -16,6 +17,17 @@ from service.server.refusal import RefusalError
 SPARE_CONNECTIONS = 200
 """Connections over the limit. Half of them may ask for a probe, which is always answered; the others are kept open
 until their clients have read that there are too many."""
+
+CROWD_CONNECTIONS = 10_000
+"""As many more that are kept waiting before they are refused, as far as the process may have so many files open.
+
+Who is refused at once connects again at once; thousands of such clients would take all the time there is.
+"""
+
+_REFUSED_A_SECOND = 500
+_LONGEST_WAIT_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 0.1
+"""Where no connection gives way, it is not looked for another one before: it would be looked for all the time."""
 
 _PROBES = frozenset({b"livez", b"readyz", b"metrics"})
 _PROBE_SECONDS = 1.0
@@ -36,6 +48,11 @@ class Placed(Lingering):
     turned_away: "set[Placed]"
     probing: "dict[Placed, None]"
 
+    most_in_crowd = CROWD_CONNECTIONS
+    """How many of those in `turned_away` may be kept waiting. Set in the class, as the next."""
+    no_room_until = 0.0
+    """Until when no connection is asked to give way."""
+
     pace: Pace | None = None
     """The pace of the body that arrives, or of the answer that waits for its reader, else None. With a pace, the
     connection may have to give way."""
@@ -49,8 +66,12 @@ class Placed(Lingering):
     def take_place(self) -> bool:
         """Take a place, for which another may have to go. False without one: only a probe may be asked for then."""
         taken = len(self.connections) - len(self.turned_away) - len(self.probing)
-        if taken <= self.settings.max_connections or self._make_room():
+        if taken <= self.settings.max_connections:
             return True
+        if self.loop.time() >= self.no_room_until:
+            if self._make_room():
+                return True
+            type(self).no_room_until = self.loop.time() + _LOOK_AGAIN_SECONDS
         if len(self.probing) >= SPARE_CONNECTIONS // 2:
             undecided = next((one for one in self.probing if not one.finished and not one.answering()), None)
             if undecided is not None:
@@ -67,16 +88,23 @@ class Placed(Lingering):
         return self not in self.probing or url.partition(b"?")[0].rpartition(b"/")[2] in _PROBES
 
     def turn_away(self) -> None:
-        """Refuse the connection, which has sent no request yet."""
+        """Refuse the connection, which has sent no request yet: in a crowd later, so that it is few a second."""
         self._without_place()
-        self.refuse(too_many())
+        crowd = len(self.turned_away) - SPARE_CONNECTIONS // 2
+        if 0 < crowd <= self.most_in_crowd:
+            self.discarding = True
+            self.flow.pause_reading()
+            seconds = min(crowd / _REFUSED_A_SECOND, _LONGEST_WAIT_SECONDS)
+            self.start_timer(seconds, partial(self.refuse, too_many()))
+        else:
+            self.refuse(too_many())
 
     def linger_in_place(self, *, sending: bool) -> None:
         """Linger, and only for a moment where there is no place."""
         if self in self.probing:  # others may ask now
             self._without_place()
         if self in self.turned_away:
-            few = len(self.turned_away) <= SPARE_CONNECTIONS // 2
+            few = len(self.turned_away) <= SPARE_CONNECTIONS // 2 + self.most_in_crowd
             self.linger(sending=sending and few, seconds=_TURNED_AWAY_SECONDS, may_give_way=False)
         else:
             self.linger(sending=sending, seconds=self.settings.linger_seconds)

@@ -29,7 +29,8 @@ from service.logs import line_writer, start_logging
 from service.metrics import Metrics
 from service.observability import log_refusals
 from service.routes.audio import on_disk
-from service.server.places import SPARE_CONNECTIONS
+from service.server import BACKLOG
+from service.server.places import CROWD_CONNECTIONS, SPARE_CONNECTIONS
 from service.server.protocol import Connection, connection_class
 from service.server.proxies import TrustedProxies
 from service.server.signals import EarlySignals
@@ -100,6 +101,7 @@ _SWITCH_SECONDS = 0.0001
 """How long a thread may keep Python to itself while another waits for it. Python's own 5 ms are a third of a
 picture's time: a thread that is back from the network would stand still for them while the event loop works."""
 _DATE_SECONDS = 1.0
+_MOST_ACCEPTED_AT_ONCE = 16
 _OTHER_FILES = 256
 """Files that may be open besides the connections: audio that is sent, the index, the log."""
 
@@ -119,7 +121,8 @@ def serve(
     where uvicorn is of a version that cannot.
     """
     check_uvicorn()
-    _allow_files(settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES)
+    needed = settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES
+    most_in_crowd = max(0, _allow_files(needed + CROWD_CONNECTIONS) - needed)
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_freed_memory(settings.threads)
     start_logging(as_json=settings.log_format == "json")
@@ -129,6 +132,7 @@ def serve(
         line_writer(descriptor).on_lost = partial(metrics.lines_dropped, stream)
     proxies = TrustedProxies(app, settings.proxies)
     protocol = connection_class(settings, log_refusals(metrics))
+    protocol.most_in_crowd = min(CROWD_CONNECTIONS, most_in_crowd)
     config = uvicorn.Config(
         proxies,
         http=protocol,
@@ -136,6 +140,7 @@ def serve(
         lifespan="off",
         log_config=None,
         access_log=False,  # service/observability.py logs requests, with their ids
+        backlog=BACKLOG,
         server_header=False,
         proxy_headers=False,  # `proxies` sees to them
         timeout_keep_alive=settings.keep_alive_seconds,
@@ -143,16 +148,28 @@ def serve(
     )
     server = _Server(config, protocol, app, settings, started)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, proxies, listener, signals, parent, settings.longest_stop_seconds))
+        runner.run(_serve(server, proxies, listener, signals, parent, settings))
 
 
-def _allow_files(wanted: int) -> None:
-    """Raise the number of files that the process may have open, as far as it may, where it is lower."""
+def _allow_files(wanted: int) -> int:
+    """Raise the number of files that the process may have open, as far as it may, where it is lower; the number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+def _accepted_at_once(settings: Settings) -> int:
+    """How often the loop listens on the socket: it accepts one connection each time, and then all others wait.
+
+    In a crowd the connections of probes wait behind those of others, and where too many wait, the system takes no
+    more. Few beside the places: the client behind a proxy is not known before its request, and those of one client
+    that are more than a tenth give way. Of several processes none should take all connections that come together.
+    """
+    return max(1, min(_MOST_ACCEPTED_AT_ONCE, settings.max_connections // 50)) if settings.workers == 1 else 1
 
 
 async def _serve(
@@ -161,7 +178,7 @@ async def _serve(
     listener: socket.socket,
     signals: EarlySignals,
     parent: int,
-    longest_stop_seconds: float,
+    settings: Settings,
 ) -> None:
     loop = asyncio.get_running_loop()
     app = server.app
@@ -169,7 +186,7 @@ async def _serve(
     def orphaned() -> None:
         loop.remove_reader(parent)
         # Nobody is left who would end this process by force, so the system is asked to.
-        signal.alarm(math.ceil(longest_stop_seconds))
+        signal.alarm(math.ceil(settings.longest_stop_seconds))
         server.stop()
 
     # Entered here rather than by uvicorn, which would print a traceback where the bundle is missing.
@@ -182,7 +199,7 @@ async def _serve(
         loop.add_reader(parent, orphaned)
         watching = asyncio.ensure_future(proxies.watch())
         try:
-            await server.serve(sockets=[listener])
+            await server.serve(sockets=[listener, *(listener.dup() for _ in range(1, _accepted_at_once(settings)))])
         finally:
             watching.cancel()
             loop.remove_reader(parent)
@@ -230,10 +247,10 @@ class _Server(uvicorn.Server):
         state_of(self.app).draining = True
         await asyncio.sleep(self._settings.drain_seconds)
         self._protocol.stopping = True
-        listeners = [listener.dup() for listener in sockets or []]
+        listener = sockets[0].dup() if sockets else None  # the others are the same
         for server in self.servers:
             server.close()
-        for listener in listeners:
+        if listener is not None:
             await self._accept_the_rest(listener)
         await super().shutdown(sockets)
 

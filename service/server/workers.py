@@ -26,6 +26,7 @@ from model.errors import ThudError
 from model.threads import no_thread_left
 from service.environment import METRICS_FOLDER
 from service.logs import line_writer, start_logging
+from service.server import BACKLOG
 from service.server.signals import early_signals, held_back
 from service.settings import Settings
 
@@ -300,7 +301,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         # So that :: takes IPv4 too, whatever the system's default is.
         both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        listener = socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
+        listener = socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except UnicodeError as error:
         raise ListenError(f"cannot listen on {settings.host!r}: that can be no host") from error
     except OSError as error:

@@ -1,10 +1,11 @@
 """When places run out: probes have theirs, and the slowest gives way."""
 
 import contextlib
+import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -125,6 +126,22 @@ def test_a_crowd_of_one_client_takes_no_place_from_who_waits_between_requests(li
                     assert read_answer(connection)[0] == 503
                 kept.sendall(b"GET /materials HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert read_answer(kept)[0] == 200
+
+
+def test_all_of_a_crowd_read_that_there_are_too_many(library: Library) -> None:
+    """Also those that are kept waiting: nobody's connection is broken off with something unread."""
+    request = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000
+    with running(library, "--max-connections", "5") as server, ExitStack() as stack:
+        places = [stack.enter_context(socket.create_connection(server.address, timeout=30)) for _ in range(5)]
+        for one in places:
+            one.sendall(request[:1000])
+        crowd = [stack.enter_context(socket.create_connection(server.address, timeout=30)) for _ in range(500)]
+        for one in crowd:
+            one.sendall(request)
+        assert httpx.get(f"{server.url}/livez", timeout=30).status_code == 200
+        answers = [read_answer(one) for one in crowd]
+    assert {status for status, _ in answers} == {503}
+    assert {json.loads(problem)["detail"] for _, problem in answers} == {"too many connections; try again in 1 s"}
 
 
 def test_among_slow_uploads_of_many_clients_the_slowest_gives_way(
