@@ -48,9 +48,9 @@ def group_shares(group: npt.NDArray[np.str_]) -> Scores:
 def fit_recognition(pictures: Embeddings, share: Scores, nothing: Embeddings) -> Recognition:
     """Bounds that separate held-out `pictures [N, d]` from pictures of `nothing [M, d]`; `share [N]` sums to 1.
 
-    Of the pairs of bounds by which `_FITTED_RECOGNISED` of the pictures are recognised, it is the one that takes the
-    fewest pictures of nothing for a material. What resembles no picture that was fitted on has a
-    small logit of every material; what resembles pictures of nothing has a small logit of something to touch.
+    Of the pairs of bounds by which `_FITTED_RECOGNISED` of the pictures are recognised, it is the one that takes
+    the fewest pictures of nothing for a material. What resembles no picture that was fitted on has a small logit of
+    every material; what resembles pictures of nothing has a small logit of something to touch.
     """
     seen, empty = _scores(pictures), _scores(nothing)
     best = (np.inf, -np.inf, -np.inf, -np.inf)
