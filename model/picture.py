@@ -295,10 +295,12 @@ def picture_arrays(
 
 def _check_region(region: Region, image: Image.Image, limits: PictureLimits) -> None:
     left, top, right, bottom = region.box(*image.size)
-    if min(right - left, bottom - top) < limits.min_side:
+    sides = (right - left, bottom - top)
+    # Sides that were computed from fractions may be too small by rounding.
+    if min(sides) < limits.min_side - 1e-6:
+        shown = "x".join(f"{side:.0f}" if round(side) != limits.min_side else f"{side:.1f}" for side in sides)
         raise PictureError(
-            f"the part of the picture is {right - left:.0f}x{bottom - top:.0f}; "
-            f"each side must have at least {limits.min_side} pixels"
+            f"the part of the picture is {shown}; each side must have at least {limits.min_side} pixels"
         )
 
 

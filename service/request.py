@@ -48,9 +48,10 @@ _TEXT = "q"
 
 
 def searches(scope: Scope) -> int:
-    """How many searches it is, by vectors or by words, 0 where it is none; a map is one for each of its squares.
+    """How many searches it is, by vectors or by words, 0 where it is none.
 
-    For middlewares, which see the request before it is routed.
+    A map counts as the squares that the network sees for it. For middlewares, which see the request before it is
+    routed.
     """
     if scope["type"] != "http":
         return 0

@@ -165,6 +165,13 @@ def test_what_is_answered(folder: Path, recommender: Recommender) -> None:
     assert part.materials != answer.materials
 
 
+@pytest.mark.parametrize("k", [0, -1, 2.5, float("nan"), float("inf")])
+def test_k_is_a_whole_number(folder: Path, recommender: Recommender, k: float) -> None:
+    for ask in (recommender.recommend, recommender.map):
+        with pytest.raises(ValueError, match="it must be a whole number of at least 1"):
+            ask(folder / "photo.jpg", k)  # type: ignore[arg-type]
+
+
 def test_a_map_has_the_sounds_of_each_place(folder: Path, recommender: Recommender) -> None:
     found = recommender.map(folder / "photo.jpg", k=2)
     assert (found.model, found.index, found.library) == (recommender.bundle.id, recommender.index.id, SOUNDS)
@@ -289,7 +296,7 @@ def test_a_file_that_is_too_large_is_not_read(folder: Path, tmp_path: Path) -> N
 
 
 def test_other_arguments_that_are_wrong(folder: Path, recommender: Recommender) -> None:
-    with pytest.raises(ValueError, match="k is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="k is 0; it must be a whole number of at least 1"):
         recommender.recommend(folder / "photo.jpg", k=0)
     with pytest.raises(TypeError, match="ndarray"):
         recommender.recommend(np.zeros((64, 64, 3), np.uint8))  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.answers.ranking import RankedRows, rank
-from index.answers.store import Numbers, Query, VectorId
+from index.answers.store import Numbers, Query, VectorId, check_k
 from index.catalogue import Catalogue, SoundRecord
 from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
@@ -78,8 +78,7 @@ class FileStore:
         without: Sequence[str] = (),
     ) -> FileRanking:
         """See `VectorStore`. As far as `VectorIndex.search` is exact, so is this."""
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
+        check_k(k)
         among = self._catalogue.rows_of(where)
         start = 0 if after is None else self._catalogue.row_after(after)
         left_out = [row for one in without if (row := self._catalogue.row_of(one)) is not None]

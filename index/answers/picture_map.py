@@ -98,7 +98,8 @@ class PictureMap:
             gt=0,
             le=1,
             description="How wide and high the square around a place's centre is that tells what is there, as a "
-            "share of the picture's shorter side. A point belongs to the place whose centre is nearest.",
+            "share of the picture's shorter side; near an edge it is moved inside. A point belongs to the place "
+            "whose centre is nearest.",
         ),
     ]
     materials: Annotated[

@@ -19,7 +19,7 @@ from model.heads import MaterialHeads
 from model.region import Grid, Region
 from model.runtime import TowerRuntime
 
-_TIMES = 2
+_PLACES_A_SIDE = 2
 """Places for each square, along each side of the picture."""
 _WINDOW = 2 / 3
 """How much of the side of a square is looked at around a place."""
@@ -44,16 +44,21 @@ class Places:
     seen: list[Seen]
 
     def alike(self) -> list[list[int]]:
-        """The places that share their sounds: of one square, with the same likeliest material; each place once.
+        """The places that share their sounds, at most twelve lists; each place is in one.
 
-        Where these are more than twelve, of the whole picture.
+        Those of one square that have the same likeliest material; where that makes too many lists, those of the
+        whole picture that have; and where the picture has too many materials for that, those of one square.
         """
-        for of_squares in (True, False):
+        for by_square, by_material in ((True, True), (False, True), (True, False)):
             found: dict[tuple[int, int, bool | None], list[int]] = {}
             for number, one in enumerate(self.seen):
-                material = -1 if one.materials is None else int(one.materials.argmax())
-                square = self.square[number] if of_squares or one.materials is None else -1
-                found.setdefault((square, material, one.recognised), []).append(number)
+                told = one.materials is not None
+                key = (
+                    self.square[number] if by_square or not told else -1,
+                    int(one.materials.argmax()) if one.materials is not None and by_material else -1,
+                    one.recognised if by_material else None,
+                )
+                found.setdefault(key, []).append(number)
             if len(found) <= _MOST_SEARCHES:
                 break
         return list(found.values())
@@ -104,7 +109,7 @@ def places_of(
 
 def centres_of(grid: Grid) -> tuple[int, int, list[tuple[float, float]]]:
     """How many columns and rows of places a picture is divided into, and their centres, row by row."""
-    columns, rows = _TIMES * grid.columns, _TIMES * grid.rows
+    columns, rows = _PLACES_A_SIDE * grid.columns, _PLACES_A_SIDE * grid.rows
     return columns, rows, [((x + 0.5) / columns, (y + 0.5) / rows) for y in range(rows) for x in range(columns)]
 
 

@@ -23,6 +23,7 @@ from index.answers.places import places_of
 from index.answers.recommendation import Recommendation, Stages
 from index.answers.search import SoundIndex
 from index.answers.seen import seen
+from index.answers.store import check_k
 from index.catalogue.filters import SoundFilter
 from model import PRETRAINED
 from model.bundle import Bundle
@@ -144,10 +145,9 @@ class Recommender:
         Raises PictureError for a picture that cannot be used (as `model.picture.decode_picture`), BusyError for one
         that waited in vain, FilterError for a cursor, a material or an id that is none and for `shows` with a
         bundle that has no heads, DamagedIndexError where the index cannot be read, MemoryError, and ValueError for
-        a `k` below 1.
+        a `k` that is not whole or below 1.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
+        check_k(k)
         weight = self._weight(object_weight)
         feedback, told = Feedback.of(more, less), told_materials(shows)
         if told and self._heads is None:
@@ -201,8 +201,7 @@ class Recommender:
         All places are told from one decoding and one run of the image tower, on at most six squares (`places_of`);
         the rest as in `recommend`. Raises as that, PictureError also where a square has too few pixels.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
+        check_k(k)
         weight = self._weight(object_weight)
         data = picture_data(picture, self._limits)
         spec = self.bundle.spec.picture
@@ -254,8 +253,7 @@ class Recommender:
 
         Raises SoundError for a sound that cannot be used, and otherwise as `recommend`.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
+        check_k(k)
         began = perf_counter()
         embedding = self.towers.embed_main_hit(sound if isinstance(sound, bytes) else Path(sound), limits)
         embedded = perf_counter()

@@ -15,7 +15,7 @@ from index.answers.feedback import NO_FEEDBACK, Feedback, rocchio
 from index.answers.file_store import FileStore
 from index.answers.matches import Matches, matches_of
 from index.answers.sound_files import SAMPLE, SoundFile, SoundFiles
-from index.answers.store import NO_SHARES, Fit, Query, Ranking, VectorId, VectorStore
+from index.answers.store import NO_SHARES, Fit, Query, Ranking, VectorId, VectorStore, check_k
 from index.catalogue import Catalogue, Page, SoundRecord
 from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.filters import SoundFilter
@@ -258,8 +258,7 @@ class SoundIndex:
         cursor: str | None,
         without: Sequence[str],
     ) -> Matches:
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be at least 1")
+        check_k(k)
         strength = diversity or 0.0
         if not 0 <= strength <= 1:
             raise ValueError(f"diversity is {diversity}; it must be from 0 to 1")

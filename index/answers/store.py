@@ -48,6 +48,12 @@ class Query:
         return sorted(((name, share) for name, share in self.shares.items() if share > 0), key=lambda one: one[1])
 
 
+def check_k(k: int) -> None:
+    """Raise ValueError unless `k` is a whole number of at least 1; it may be of any type of number."""
+    if not k >= 1 or k % 1:  # NaN and infinity, too
+        raise ValueError(f"k is {k}; it must be a whole number of at least 1")
+
+
 class VectorId(NamedTuple):
     """A vector: the id of its sound, and which of the sound's hits it is of, from 0."""
 
@@ -144,7 +150,8 @@ class VectorStore(Protocol):
         their paths. An engine whose search is not exact may miss sounds; values and similarities are exact, and
         the order is that of the sounds that it finds.
 
-        Raises ValueError for `k` below 1 and for an embedding of another size or with values that are not finite.
+        Raises ValueError for `k` as `check_k`, and for an embedding of another size or with values that are not
+        finite.
         """
         ...
 

@@ -174,9 +174,9 @@ def search_routes(settings: Settings, computing: Computing) -> list[StrictRoute]
             "/recommend/map",
             recommend_map,
             summary="Recommend sounds for each place of a picture",
-            description="For touching a picture: divides it into places, which overlap, and returns for each of "
-            "them what it may be of and the `k` sounds that are nearest, best first, as `/recommend` does for "
-            f"a part of a picture. It takes as long as {MOST_SQUARES} pictures, and counts as so many in the queue "
+            description="For touching a picture: divides it into places, and returns for each of them what it may "
+            "be of and the `k` sounds that are nearest, best first. Places beside each other that show the same "
+            f"share their sounds. It takes as long as {MOST_SQUARES} pictures, and counts as so many in the queue "
             f"and the rate. The picture may be as there. {_BUSY}",
             response_description="What is at each place, and the sounds.",
             **_of_upload(PICTURE, PictureMap),

@@ -24,8 +24,8 @@ CROWD_CONNECTIONS = 10_000
 Who is refused at once connects again at once; thousands of such clients would take all the time there is.
 """
 
-_REFUSED_A_SECOND = 500
-_LONGEST_WAIT_SECONDS = 10.0
+_REFUSED_A_SECOND = 250
+_LONGEST_WAIT_SECONDS = 20.0
 _LOOK_AGAIN_SECONDS = 0.1
 """Where no connection gives way, it is not looked for another one before: it would be looked for all the time."""
 
@@ -88,16 +88,22 @@ class Placed(Lingering):
         return self not in self.probing or url.partition(b"?")[0].rpartition(b"/")[2] in _PROBES
 
     def turn_away(self) -> None:
-        """Refuse the connection, which has sent no request yet: in a crowd later, so that it is few a second."""
+        """Refuse the connection, whose request has not begun: in a crowd later, so that few are refused a second.
+
+        Until then what it sends is thrown away.
+        """
         self._without_place()
         crowd = len(self.turned_away) - SPARE_CONNECTIONS // 2
         if 0 < crowd <= self.most_in_crowd:
             self.discarding = True
-            self.flow.pause_reading()
             seconds = min(crowd / _REFUSED_A_SECOND, _LONGEST_WAIT_SECONDS)
-            self.start_timer(seconds, partial(self.refuse, too_many()))
+            self.start_timer(seconds, partial(self.refuse, TooManyError()))
         else:
-            self.refuse(too_many())
+            self.refuse(TooManyError())
+
+    def awaits_refusal(self) -> bool:
+        """Whether it has been turned away and not yet told."""
+        return self in self.turned_away and not self.finished and not self.answering()
 
     def linger_in_place(self, *, sending: bool) -> None:
         """Linger, and only for a moment where there is no place."""
@@ -168,6 +174,8 @@ class Placed(Lingering):
         self.turned_away.add(self)
 
 
-def too_many() -> RefusalError:
+class TooManyError(RefusalError):
     """The problem of a connection for which there is no place."""
-    return RefusalError(503, "too many connections; try again in 1 s", "connections")
+
+    def __init__(self) -> None:
+        super().__init__(503, "too many connections; try again in 1 s", "connections")

@@ -37,6 +37,8 @@ from service.server.signals import EarlySignals
 from service.settings import Settings
 from service.state import state_of
 
+_log = logging.getLogger("thud")
+
 NEEDED: dict[type, tuple[str, ...]] = {
     HttpToolsProtocol: (
         *("connection_made", "connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing"),
@@ -121,8 +123,6 @@ def serve(
     where uvicorn is of a version that cannot.
     """
     check_uvicorn()
-    needed = settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES
-    most_in_crowd = max(0, _allow_files(needed + CROWD_CONNECTIONS) - needed)
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_freed_memory(settings.threads)
     start_logging(as_json=settings.log_format == "json")
@@ -132,7 +132,7 @@ def serve(
         line_writer(descriptor).on_lost = partial(metrics.lines_dropped, stream)
     proxies = TrustedProxies(app, settings.proxies)
     protocol = connection_class(settings, log_refusals(metrics))
-    protocol.most_in_crowd = min(CROWD_CONNECTIONS, most_in_crowd)
+    protocol.most_in_crowd = _room_for_crowd(settings)
     config = uvicorn.Config(
         proxies,
         http=protocol,
@@ -151,6 +151,21 @@ def serve(
         runner.run(_serve(server, proxies, listener, signals, parent, settings))
 
 
+def _room_for_crowd(settings: Settings) -> int:
+    """How many files may be open beside those that are needed; a warning where these are not allowed."""
+    needed = settings.max_connections + SPARE_CONNECTIONS + _OTHER_FILES
+    allowed = _allow_files(needed + CROWD_CONNECTIONS)
+    if allowed < needed:
+        _log.warning(
+            "a process may have %d files open here (ulimit -n), and --max-connections %d needs %d: with many "
+            "connections some will be closed without an answer",
+            allowed,
+            settings.max_connections,
+            needed,
+        )
+    return max(0, allowed - needed)
+
+
 def _allow_files(wanted: int) -> int:
     """Raise the number of files that the process may have open, as far as it may, where it is lower; the number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -163,11 +178,11 @@ def _allow_files(wanted: int) -> int:
 
 
 def _accepted_at_once(settings: Settings) -> int:
-    """How often the loop listens on the socket: it accepts one connection each time, and then all others wait.
+    """How many copies of the listening socket the loop watches: for each, uvloop accepts one connection in a turn.
 
-    In a crowd the connections of probes wait behind those of others, and where too many wait, the system takes no
-    more. Few beside the places: the client behind a proxy is not known before its request, and those of one client
-    that are more than a tenth give way. Of several processes none should take all connections that come together.
+    With one alone the connections of probes wait behind those of a crowd, and where too many wait, the system takes
+    no more. Few beside the places: the client behind a proxy is not known before its request, and those of one
+    client that are more than a tenth give way. Of several processes none should take all that come together.
     """
     return max(1, min(_MOST_ACCEPTED_AT_ONCE, settings.max_connections // 50)) if settings.workers == 1 else 1
 

@@ -17,7 +17,7 @@ from service.load.pace import Pace
 from service.observability import OnRefused
 from service.problems import ProblemError
 from service.server.parser import Parser, with_path
-from service.server.places import Placed, too_many
+from service.server.places import Placed, TooManyError
 from service.server.refusal import RefusalError, answer
 from service.settings import Settings
 
@@ -78,6 +78,9 @@ class Connection(Placed):
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:
             cause = error.__context__
+            if isinstance(cause, TooManyError):
+                self.turn_away()
+                return
             malformed = RefusalError(400, "this is not a well-formed HTTP request", "malformed")
             self.refuse(cause if isinstance(cause, RefusalError) else malformed)
             return
@@ -89,6 +92,9 @@ class Connection(Placed):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Nothing more comes, and the client waits for its answers or has left. True where it may wait."""
+        if self.awaits_refusal():
+            self.refuse(TooManyError())
+            return False
         if self._in_message and not self._in_head and self.answering() and not self.discarding:
             self.refuse(RefusalError(400, "the request was broken off before its body was complete", "client_gone"))
         return self.answer_half_closed()
@@ -125,7 +131,7 @@ class Connection(Placed):
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise RefusalError(400, "too many requests were sent ahead of their answers", "pipelined")
         if not self.may_ask(self.url):
-            raise too_many()
+            raise TooManyError
         super().on_headers_complete()
         self.stop_timer()
         if self.stopping or self in self.probing:
@@ -181,6 +187,8 @@ class Connection(Placed):
             # Where the end of an answer is on its way, that has its time already.
             if not self.transport.get_write_buffer_size():
                 self.start_timer(_LAST_REQUEST_SECONDS, self.transport.abort)
+        elif self.awaits_refusal():
+            self.refuse(TooManyError())
         elif self.answering():
             super().shutdown()
         else:

@@ -100,7 +100,7 @@ def test_without_cells_the_squares_are_the_places() -> None:
     assert len(with_cells.alike()) == 6
 
 
-def seen(material: int, recognised: bool = True, objects: dict[str, float] | None = None) -> Seen:
+def seen(material: int, recognised: bool | None = True, objects: dict[str, float] | None = None) -> Seen:
     shown = None if objects is None else [PictureObject(*one) for one in objects.items()]
     return Seen(np.eye(128, dtype=np.float32)[material], np.eye(17)[material], recognised, shown)
 
@@ -115,6 +115,14 @@ def test_places_that_are_alike_share_their_sounds() -> None:
     # Of many kinds in many squares, those of the whole picture.
     many = places([seen(number % 5) for number in range(24)], [number // 2 for number in range(24)])
     assert many.alike() == [list(range(first, 24, 5)) for first in range(5)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 16), st.sampled_from([True, False, None])), min_size=1, max_size=24))
+def test_there_are_at_most_twelve_searches(found: list[tuple[int, bool | None]]) -> None:
+    its = places([seen(*one) for one in found], [number // 4 for number in range(len(found))])
+    alike = its.alike()
+    assert len(alike) <= 12
+    assert sorted(number for group in alike for number in group) == list(range(len(found)))
 
 
 def test_what_is_seen_at_places_that_are_alike() -> None:

@@ -147,11 +147,9 @@ def test_filters(client: httpx.Client, encode: Encode) -> None:
     assert mapped(client, encode(), tag="no such tag").sounds == []
 
 
-def test_variety_and_objects_are_weighed(seeing: httpx.Client, encode: Encode) -> None:
+def test_variety_is_weighed(seeing: httpx.Client, encode: Encode) -> None:
     picture = encode(size=(640, 480))
-    first, other, again = (
-        mapped(seeing, picture, k=8, diversity=weight, object_weight=weight) for weight in (0, 1, 0)
-    )
+    first, other, again = (mapped(seeing, picture, k=8, diversity=weight) for weight in (0, 1, 0))
     assert first == again
     assert first.sounds != other.sounds
 
@@ -175,6 +173,13 @@ def test_wrong_parameters(client: httpx.Client, encode: Encode, query: str, fiel
     answer = client.post(f"{ADDRESS}?{query}", content=encode())
     check_problem(answer, 422)
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("size", [(16, 97), (97, 16), (32, 34), (5000, 16)])
+def test_squares_of_just_enough_pixels(client: httpx.Client, encode: Encode, size: tuple[int, int]) -> None:
+    """Whose sides are no whole number by rounding."""
+    found = mapped(client, encode("PNG", size=size))
+    assert len(found.places) == found.columns * found.rows
 
 
 @pytest.mark.usefixtures("still_well")

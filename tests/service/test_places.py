@@ -2,21 +2,27 @@
 
 import contextlib
 import json
+import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
 from service.load import pace
 from service.load.pace import Pace, slowest
-from tests.service.conftest import Encode, Library, running
+from service.server.process import _accepted_at_once
+from service.settings import Settings
+from tests.service.conftest import Encode, Library, Server, running
 from tests.service.test_bad_requests import check_problem
 from tests.service.test_connection import read_answer, stalled, upload
 from tests.service.test_metrics import read_metrics, value
+from tests.waiting import within
 
 Address = tuple[str, int]
 PROBES = ("/livez", "/readyz", "/metrics")
@@ -128,20 +134,67 @@ def test_a_crowd_of_one_client_takes_no_place_from_who_waits_between_requests(li
                 assert read_answer(kept)[0] == 200
 
 
-def test_all_of_a_crowd_read_that_there_are_too_many(library: Library) -> None:
-    """Also those that are kept waiting: nobody's connection is broken off with something unread."""
+@pytest.mark.parametrize("at_once", [True, False], ids=["who ask at once", "who ask later"])
+@pytest.mark.parametrize("end", [False, True], ids=["", "while the service stops"])
+def test_all_of_a_crowd_read_that_there_are_too_many(library: Library, *, at_once: bool, end: bool) -> None:
+    """Also those that wait: nobody's connection is broken off with something unread."""
     request = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000
     with running(library, "--max-connections", "5") as server, ExitStack() as stack:
-        places = [stack.enter_context(socket.create_connection(server.address, timeout=30)) for _ in range(5)]
+
+        def connected() -> socket.socket:
+            return stack.enter_context(socket.create_connection(server.address, timeout=30))
+
+        places = [connected() for _ in range(5)]
         for one in places:
             one.sendall(request[:1000])
-        crowd = [stack.enter_context(socket.create_connection(server.address, timeout=30)) for _ in range(500)]
-        for one in crowd:
+        crowd = []
+        for _ in range(400):
+            crowd.append(connected())
+            if at_once:
+                crowd[-1].sendall(request)
+        for one in () if at_once else crowd:
             one.sendall(request)
         assert httpx.get(f"{server.url}/livez", timeout=30).status_code == 200
+        if end:
+            for one in places:
+                one.close()
+            server.process.send_signal(signal.SIGTERM)
         answers = [read_answer(one) for one in crowd]
-    assert {status for status, _ in answers} == {503}
-    assert {json.loads(problem)["detail"] for _, problem in answers} == {"too many connections; try again in 1 s"}
+        if end:
+            server.process.wait(30)
+    told = Counter(json.loads(problem)["detail"] for _, problem in answers)
+    assert told["too many connections; try again in 1 s"] > 300
+    # Of one client's connections some give their places to others, which are no pictures.
+    assert {status for status, _ in answers} <= {503, 415}
+
+
+def test_who_leaves_a_crowd_takes_nothing_with_him(library: Library) -> None:
+    """Not even a descriptor, for the time that he would have waited."""
+    with running(library, "--max-connections", "5") as server:
+        with ExitStack() as stack:
+            for _ in range(300):
+                stack.enter_context(socket.create_connection(server.address, timeout=30))
+            assert httpx.get(f"{server.url}/livez", timeout=30).status_code == 200
+        within(5, lambda: open_connections(server) < 20)
+        assert httpx.get(f"{server.url}/livez", timeout=30).status_code == 200
+
+
+def open_connections(server: Server) -> int:
+    """How many connections to the server the system still has."""
+    port = f":{server.address[1]:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return sum(line[1].endswith(port) and line[3] in ("01", "08") for line in lines)  # established, or half-closed
+
+
+def test_how_many_connections_are_accepted_at_once() -> None:
+    """Few beside the places, and one of several processes."""
+    bundle, index = Path("bundle"), Path("index")
+    found = [
+        _accepted_at_once(Settings(bundle=bundle, index=index, max_connections=places))
+        for places in (1, 50, 500, 1000, 10_000)
+    ]
+    assert found == [1, 1, 10, 16, 16]
+    assert _accepted_at_once(Settings(bundle=bundle, index=index, workers=2)) == 1
 
 
 def test_among_slow_uploads_of_many_clients_the_slowest_gives_way(

@@ -1,8 +1,10 @@
 """The process that serves: it needs a uvicorn whose methods are those that it overrides."""
 
 import os
+import resource
 import socket
 from importlib import metadata
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -10,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.server import process
+from service.server.places import CROWD_CONNECTIONS
 from service.server.process import NEEDED, UvicornError, check_uvicorn
 from service.server.protocol import Connection
 from service.server.signals import EarlySignals
@@ -55,3 +58,15 @@ def test_a_uvicorn_that_does_not_ask_the_parser_is_refused(monkeypatch: pytest.M
 
     with pytest.raises(UvicornError, match="no call of get_http_version, call of should_keep_alive, which"):
         check_uvicorn()
+
+
+def test_too_few_files_are_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(bundle=Path("bundle"), index=Path("index"), max_connections=50)
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    rooms = []
+    for hard in (256, 506, 800, resource.RLIM_INFINITY):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, hard=hard: (256, hard))
+        rooms.append(process._room_for_crowd(settings))
+    assert rooms == [0, 0, 294, CROWD_CONNECTIONS]
+    (said,) = caplog.messages
+    assert said.startswith("a process may have 256 files open here (ulimit -n), and --max-connections 50 needs 506")

@@ -9,7 +9,7 @@ import { materialAt } from "./places.js";
 
 const PIXELS = 160; // of the longer side; the browser smooths between them
 const [FAINTEST, STRONGEST] = [40, 150]; // how much of a colour covers the picture, out of 255
-const LEAST_NAMED = 0.05; // a smaller share of the picture has its colour, and no name on it
+const LEAST_NAMED = 0.02; // a smaller share of the picture has its colour, and no name on it
 
 const canvas = find("#overlay", HTMLCanvasElement);
 const labels = find("#labels", HTMLElement);
@@ -95,7 +95,7 @@ function draw() {
   }
   context.putImageData(image, 0, 0);
   for (const [name, { x, y, weight }] of middles) {
-    if (weight >= LEAST_NAMED * canvas.width * canvas.height) label(name, x / weight, y / weight, likely);
+    if (only || weight >= LEAST_NAMED * canvas.width * canvas.height) label(name, x / weight, y / weight, likely);
   }
 }
 

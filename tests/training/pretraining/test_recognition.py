@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.heads import MaterialHeads
-from training.pretraining.recognition import LEAST_RECOGNISED, fit_recognition, group_shares
+from training.pretraining.recognition import fit_recognition, group_shares
 from training.pretraining.space import CONSTANT, TOUCHABLE
 
 NONE = MaterialHeads(np.zeros((17, 128), np.float32), *(np.zeros(s, np.float32) for s in (17, (17, 128), 17)))
+
+FITTED = 0.92
+"""So many are to be recognised of those that the bounds are fitted to."""
 
 
 def pictures(touchable: npt.ArrayLike, material: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -33,14 +36,14 @@ def test_both_scores_tell_pictures_of_nothing() -> None:
     found = fit_recognition(good, even(100), nothing)
     heads = replace(NONE, recognition_weights=found.weights(128))
     assert not heads.recognised(nothing, 0.0).any()
-    assert heads.recognised(good, 0.0).mean() >= LEAST_RECOGNISED
+    assert heads.recognised(good, 0.0).mean() >= FITTED
 
 
 def test_where_they_cannot_be_told_apart_photographs_come_first() -> None:
     same = pictures(np.linspace(-1, 1, 50), np.linspace(1, 3, 50))
     found = fit_recognition(same, even(50), same)
     heads = replace(NONE, recognition_weights=found.weights(128))
-    assert heads.recognised(same, 0.0).mean() >= LEAST_RECOGNISED
+    assert heads.recognised(same, 0.0).mean() >= FITTED
 
 
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(2, 60), empty=st.integers(0, 30))
@@ -52,7 +55,7 @@ def test_so_many_photographs_are_recognised_whatever_the_scores(seed: int, count
     nothing = pictures(random.normal(-1, 2, empty), random.normal(2, 2, empty))
     found = fit_recognition(good, share, nothing)
     heads = replace(NONE, recognition_weights=found.weights(128))
-    assert share[heads.recognised(good, 0.0)].sum() >= LEAST_RECOGNISED - 1e-6
+    assert share[heads.recognised(good, 0.0)].sum() >= FITTED - 1e-6
 
 
 def test_each_group_has_its_weight() -> None:
