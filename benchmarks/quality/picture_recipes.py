@@ -6,9 +6,8 @@ DATA and WORK are those of `thud pretrain`. Each recipe is fitted without each g
 numbers are means over groups, by their weights; intervals of differences: `benchmarks.quality.paired`.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality.paired import paired_interval
-from model.atomic import atomic_file
+from benchmarks.quality.paired import NEW, Line, paired_interval, write_lines
 from model.materials import MATERIALS
 from training.measures.means import mean_over
 from training.measures.sources import Scored, score_pictures
@@ -27,7 +25,6 @@ from training.pretraining.material_files import MaterialFiles
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
 
-NEW = "shipped"
 OLD_SOURCES = ("trashnet", "ambientcg", "ufoai", "0ad", "sweethome3d")
 """The openly licensed sources that the bundle of version 0.5 was fitted on."""
 OLD_RECIPE: Mapping[str, Any] = {
@@ -36,19 +33,6 @@ OLD_RECIPE: Mapping[str, Any] = {
 """What the recipe of version 0.5 had in place of today's values."""
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Line:
-    """A recipe's means over groups, and the difference of the shipped recipe to it, with interval."""
-
-    name: str
-    top1_macro: float
-    top3_macro: float
-    top1: float
-    by_group: Mapping[str, float]
-    shipped_minus_this: float
-    interval: tuple[float, float]
 
 
 def variants() -> dict[str, tuple[PretrainingRecipe, tuple[str, ...] | None]]:
@@ -164,12 +148,9 @@ def main(data: Path, work: Path, only: tuple[str, ...], file: Path | None) -> No
     lines = Measured(found.pictures, logits).lines()
     print("| recipe | top-1 macro | top-3 macro | top-1 | shipped is better by |\n|---|---:|---:|---:|---:|")
     for line in lines:
-        low, high = line.interval
-        better = "" if line.name == NEW else f"{line.shipped_minus_this:+.3f} [{low:+.3f}, {high:+.3f}]"
-        print(f"| {line.name} | {line.top1_macro:.3f} | {line.top3_macro:.3f} | {line.top1:.3f} | {better} |")
+        print(f"| {line.name} | {line.top1_macro:.3f} | {line.top3_macro:.3f} | {line.top1:.3f} | {line.better} |")
     if file is not None:
-        with atomic_file(file) as aside:
-            aside.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n", encoding="utf-8")
+        write_lines(file, lines)
 
 
 if __name__ == "__main__":

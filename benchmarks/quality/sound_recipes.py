@@ -8,8 +8,7 @@ library is all recordings, without labels. Numbers are means over groups, by the
 in top-1 macro: `benchmarks.quality.paired`. Another seed: other variants of the recordings.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality.paired import paired_interval
-from model.atomic import atomic_file
+from benchmarks.quality.paired import NEW, Line, paired_interval, write_lines
 from training.measures.means import mean_over
 from training.measures.scoreboard import CHANCE, RECOMMENDED, TOLD_SOUNDS, parts
 from training.measures.sources import FoldScores
@@ -27,23 +25,15 @@ from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
 from training.pretraining.score import score_left_out
 
-NEW = "shipped"
 SECOND = "source power 0.25"
 
 
 @dataclass(frozen=True)
-class Line:
-    """A recipe's means over groups, and the difference of the shipped recipe's top-1 macro to it, with interval."""
+class SoundLine(Line):
+    """Also how many of the first ten sounds for a picture fit, and how many times as many as by chance."""
 
-    name: str
-    top1_macro: float
-    top3_macro: float
-    top1: float
     p_at_10: float
     over_chance: float
-    by_group: dict[str, float]
-    shipped_minus_this: float
-    interval: tuple[float, float]
 
 
 def variants() -> dict[str, PretrainingRecipe]:
@@ -65,7 +55,7 @@ def variants() -> dict[str, PretrainingRecipe]:
     return {name: shipped.model_copy(update=change) for name, change in changes.items()}
 
 
-def measure(data: Path, work: Path) -> list[Line]:
+def measure(data: Path, work: Path) -> list[SoundLine]:
     """A line for each recipe."""
     found = gather(data, work, PretrainingRecipe())
     pictures, nothing = hold_out_pictures(found, PretrainingRecipe())
@@ -78,12 +68,12 @@ def measure(data: Path, work: Path) -> list[Line]:
     return lines(found, scored)
 
 
-def lines(data: PretrainingData, scored: dict[str, dict[str, FoldScores]]) -> list[Line]:
+def lines(data: PretrainingData, scored: dict[str, dict[str, FoldScores]]) -> list[SoundLine]:
     """A line for each recipe, from the scores of the groups by recipe; NEW is one of them."""
     return [_line(data, name, scored[name], scored[NEW]) for name in scored]
 
 
-def _line(data: PretrainingData, name: str, its: dict[str, FoldScores], new: dict[str, FoldScores]) -> Line:
+def _line(data: PretrainingData, name: str, its: dict[str, FoldScores], new: dict[str, FoldScores]) -> SoundLine:
     of_parts = parts(its)
     told, ours = mean_over(list(of_parts[TOLD_SOUNDS].values())), mean_over(list(parts(new)[TOLD_SOUNDS].values()))
     near, chance = (mean_over(list(of_parts[part].values()))["P@10"] for part in (RECOMMENDED, CHANCE))
@@ -92,16 +82,16 @@ def _line(data: PretrainingData, name: str, its: dict[str, FoldScores], new: dic
         files = data.sounds
         low, high = paired_interval(_right(data, new), _right(data, its), files.material, files.source, files.group)
     macro = {group: round(one.numbers["top-1 macro"], 4) for group, one in of_parts[TOLD_SOUNDS].items()}
-    return Line(
+    return SoundLine(
         name,
         round(told["top-1 macro"], 4),
         round(told["top-3 macro"], 4),
         round(told["top-1"], 4),
-        round(near, 4),
-        round(near / chance, 2),
         {group: value for group, value in macro.items() if not np.isnan(value)},
         round(ours["top-1 macro"] - told["top-1 macro"], 4),
         (round(low, 4), round(high, 4)),
+        round(near, 4),
+        round(near / chance, 2),
     )
 
 
@@ -123,13 +113,10 @@ def main(data: Path, work: Path, file: Path | None) -> None:
     print("| recipe | top-1 macro | top-3 macro | top-1 | P@10 | over chance | shipped is better by |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for line in found:
-        low, high = line.interval
-        better = "" if line.name == NEW else f"{line.shipped_minus_this:+.3f} [{low:+.3f}, {high:+.3f}]"
         numbers = f"{line.top1_macro:.3f} | {line.top3_macro:.3f} | {line.top1:.3f} | {line.p_at_10:.3f}"
-        print(f"| {line.name} | {numbers} | {line.over_chance:.2f} | {better} |")
+        print(f"| {line.name} | {numbers} | {line.over_chance:.2f} | {line.better} |")
     if file is not None:
-        with atomic_file(file) as aside:
-            aside.write_text(json.dumps([asdict(line) for line in found], indent=1) + "\n", encoding="utf-8")
+        write_lines(file, found)
 
 
 if __name__ == "__main__":

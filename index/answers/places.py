@@ -52,13 +52,10 @@ class Places:
         for by_square, by_material in ((True, True), (False, True), (True, False)):
             found: dict[tuple[int, int, bool | None], list[int]] = {}
             for number, one in enumerate(self.seen):
-                told = one.materials is not None
-                key = (
-                    self.square[number] if by_square or not told else -1,
-                    int(one.materials.argmax()) if one.materials is not None and by_material else -1,
-                    one.recognised if by_material else None,
-                )
-                found.setdefault(key, []).append(number)
+                # Without materials, which a bundle tells everywhere or nowhere, the squares are few enough.
+                material = -1 if one.materials is None or not by_material else int(one.materials.argmax())
+                square = self.square[number] if by_square else -1
+                found.setdefault((square, material, one.recognised if by_material else None), []).append(number)
             if len(found) <= _MOST_SEARCHES:
                 break
         return list(found.values())

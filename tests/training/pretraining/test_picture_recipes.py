@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.quality.picture_recipes import NEW, Measured, held_out_logits, variants
+from benchmarks.quality.paired import NEW
+from benchmarks.quality.picture_recipes import Measured, held_out_logits, variants
 from tests.training.pretraining.conftest import SMALL
 from training.pretraining.pretraining_data import PretrainingData
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality import sound_recipes
-from benchmarks.quality.sound_recipes import NEW, Line, measure, variants
+from benchmarks.quality.paired import NEW
+from benchmarks.quality.sound_recipes import SoundLine, measure, variants
 from tests.training.pretraining.conftest import SMALL
 from training.pretraining.pretraining_data import PretrainingData
 
@@ -22,7 +23,7 @@ def test_recipes_are_measured_on_the_same_files(
     recipes = {NEW: SMALL, "the same": SMALL, "another": SMALL.model_copy(update={"source_power": 1.0, "seed": 1})}
     monkeypatch.setattr(sound_recipes, "variants", lambda: recipes)
     monkeypatch.setattr(sound_recipes, "PretrainingRecipe", lambda: SMALL)
-    lines: dict[str, Line] = {line.name: line for line in measure(data, work)}
+    lines: dict[str, SoundLine] = {line.name: line for line in measure(data, work)}
     assert list(lines) == list(recipes)
     first, same, other = lines.values()
     # Of so few files no material is in a macro mean.
