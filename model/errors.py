@@ -13,7 +13,8 @@ ThudError                    shown as one line, never as a traceback
 ├── LibraryError             an index or sound library that cannot be used (see index/)
 │   ├── DamagedIndexError    an index that turns out to be broken while it is in use
 │   ├── FilterError          a filter, a cursor or an id that is no such thing
-│   └── SoundsAwayError      a sound folder that cannot be reached, such as a share that is not mounted
+│   ├── SoundsAwayError      a sound folder that cannot be reached, such as a share that is not mounted
+│   └── EngineAwayError      an engine that holds an index and does not answer
 ├── FetchError               sounds that cannot be fetched from where people keep them
 ├── BusyError                more is asked at once than there is room for; ask again later
 └── TrainingError            a dataset, recipe or checkpoint that cannot be used (see training/)
@@ -79,6 +80,14 @@ class FilterError(LibraryError):
 
 class SoundsAwayError(LibraryError):
     """A sound folder that cannot be reached, or that holds none of the library's files (a share not mounted)."""
+
+
+class EngineAwayError(LibraryError):
+    """An engine that holds an index and does not answer; `retry_after` is in how many seconds to ask again."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class FetchError(ThudError):

@@ -85,7 +85,8 @@ def create_app(settings: Settings, metrics: Metrics) -> FastAPI:
         ):
             metrics.loaded(served.recommender.bundle.id, served.recommender.index.id, len(served.recommender.index))
             watcher = Watcher(settings, seen, served, metrics, prober.forget)
-            keep_state(app, State(metrics, queue, served, prober, sounds, played, Excerpts(), watcher))
+            links = settings.sounds_link_seconds
+            keep_state(app, State(metrics, queue, served, prober, sounds, played, Excerpts(), watcher, links))
             watching = asyncio.ensure_future(watcher.run())
             yield
             watching.cancel()

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from index.address import MilvusAddress
 from index.answers.pixel_room import PixelBound
 from index.answers.recommender import Recommender
 from index.generation import GENERATIONS, POINTER, pointed_to
-from model.errors import LibraryError, SoundsAwayError
+from model.errors import EngineAwayError, LibraryError, SoundsAwayError
 from model.threads import available_cpus, give_memory_back, run_aside, share_threads
 from service.metrics import Metrics
 from service.schemas import RefusedSwap
@@ -163,7 +164,10 @@ class Watcher:
         return None if math.isinf(self._again_at) else max(0.0, self._again_at - monotonic())
 
     async def _look(self) -> None:
-        seen = await asyncio.to_thread(fingerprint, self._settings)
+        try:
+            seen = await asyncio.to_thread(fingerprint, self._settings)
+        except EngineAwayError:
+            return  # requests and `/readyz` say so
         again = seen == self._seen
         if again and monotonic() < self._again_at:
             return
@@ -205,7 +209,7 @@ def open_proved(settings: Settings, pixels: PixelBound, before: Recommender | No
     shares = share_threads(available_cpus(), settings.threads * settings.workers)
     opened = Recommender.open(
         settings.bundle,
-        settings.index,
+        settings.index_at,
         sounds=settings.sounds,
         limits=settings.picture_limits,
         threads=shares.intra_op,
@@ -228,8 +232,15 @@ def open_proved(settings: Settings, pixels: PixelBound, before: Recommender | No
 
 
 def fingerprint(settings: Settings) -> Fingerprint:
-    """Changes with every file of the bundle, with the pointer, and with every file of the generation it names."""
-    bundle, index = settings.bundle, settings.index
+    """Changes with every file of the bundle, with the pointer, and with every file of the generation it names.
+
+    Raises EngineAwayError where an engine does not say which generation is current.
+    """
+    bundle, index = settings.bundle, settings.index_at
+    if isinstance(index, MilvusAddress):
+        from index.milvus.generations import current_pointer
+
+        return (_states(bundle), current_pointer(index))
     try:
         generation = pointed_to(index)
     except OSError:

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from model.errors import (
     BusyError,
     DamagedIndexError,
+    EngineAwayError,
     FilterError,
     PictureError,
     PictureFormatError,
@@ -120,6 +121,7 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(FilterError, _filter_error)
     app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(DamagedIndexError, _damaged_index)
+    app.add_exception_handler(EngineAwayError, _engine_away)
     app.add_exception_handler(MemoryError, _no_memory)
     app.add_exception_handler(RuntimeError, _no_thread)
     app.add_exception_handler(ClientDisconnect, _client_gone)
@@ -210,6 +212,14 @@ async def _damaged_index(request: Request, error: Exception) -> JSONResponse:
     request.state.refused = "damaged_index"
     _log.error("the index cannot be read: %s", error)
     return problem_response(503, "the library cannot be read at the moment", headers={"Retry-After": "5"})
+
+
+async def _engine_away(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EngineAwayError)
+    request.state.refused = "engine_away"
+    return problem_response(
+        503, "the library does not answer at the moment", headers={"Retry-After": str(error.retry_after)}
+    )
 
 
 async def _no_memory(request: Request, error: Exception) -> JSONResponse:

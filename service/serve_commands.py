@@ -1,6 +1,7 @@
 """The service's command: `thud serve`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, get_origin
 
 import click
@@ -36,7 +37,9 @@ def _metavar(annotation: Any) -> str:
     if annotation in (int, float):
         return "INTEGER" if annotation is int else "NUMBER"
     is_text = annotation in (str, SecretStr, bool) or get_origin(annotation) is Literal
-    return "TEXT" if is_text else "FOLDER"
+    if is_text:
+        return "TEXT"
+    return "FOLDER" if annotation is Path else "FILE" if annotation == Path | None else "FOLDER or ADDRESS"
 
 
 @click.command()

@@ -1,17 +1,16 @@
 """The service's settings: one typed value, read from flags, THUD_* environment variables and defaults."""
 
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
-from model import PRETRAINED
+from index import DIVERSITY, OBJECT_WEIGHT
 from model.errors import ThudError
 from model.picture_format import PictureLimits
 from model.threads import available_cpus
 from service.environment import ENV_PREFIX, Environment, slips
+from service.served_settings import ServedSettings
 
 SHORTEST_KEY = 16
 """Of an API key, in characters."""
@@ -21,20 +20,11 @@ class SettingsError(ThudError):
     """A setting that is out of range."""
 
 
-class Settings(BaseSettings):
+class Settings(ServedSettings):
     """What `thud serve` can be told. Each field is one flag, one environment variable and one default."""
 
     model_config = SettingsConfigDict(frozen=True, env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid")
 
-    bundle: Path = Field(
-        PRETRAINED,
-        description="Folder of the bundle (`thud export`).",
-        json_schema_extra={"default_text": "the one that comes with Thud"},
-    )
-    index: Path = Field(DEFAULT_INDEX, description="Folder of the index (`thud index`), made with the same bundle.")
-    sounds: Path | None = Field(
-        None, description="Folder of the sound files, where it has moved since the index was made."
-    )
     host: str = Field(
         "127.0.0.1",
         min_length=1,

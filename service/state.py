@@ -17,7 +17,8 @@ from service.readiness import Prober, SoundsFolder
 
 @dataclass
 class State:
-    """Made when the application starts. `draining` says that it is about to stop, and so is not ready."""
+    """Made when the application starts. `link_seconds`: how long links to sounds in a store are good, 0 where their
+    bytes are sent. `draining` says that it is about to stop, and so is not ready."""
 
     metrics: Metrics
     queue: PictureQueue
@@ -27,6 +28,7 @@ class State:
     played: PlayedCopies
     excerpts: Excerpts
     watcher: Watcher
+    link_seconds: float = 0.0
     draining: bool = False
 
 

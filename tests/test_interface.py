@@ -156,7 +156,7 @@ def test_what_is_answered(folder: Path, recommender: Recommender) -> None:
     likely = {one.name: one.probability for one in answer.materials}
     assert len(likely) == 17
     for one in answer.results:
-        assert (recommender.index.root / one.path).is_file()
+        assert Path(recommender.index.root / one.path).is_file()
         assert one.match is not None
         assert one.match == likely[one.material.name] if one.material else 0 <= one.match <= 1
     assert all(seconds >= 0 for seconds in vars(answer.stages).values())
@@ -178,7 +178,7 @@ def test_a_map_has_the_sounds_of_each_place(folder: Path, recommender: Recommend
     assert [len(place.sounds) for place in found.places] == [2] * (found.columns * found.rows)
     assert found.stages.network > 0
     for sound in found.sounds:
-        assert (recommender.index.root / sound.path).is_file()
+        assert Path(recommender.index.root / sound.path).is_file()
     http, terminal = json.loads(found.json()), json.loads(found.json(for_terminal=True))
     assert [sound.pop("path") for sound in terminal["sounds"]] == [sound.path for sound in found.sounds]
     assert terminal == http

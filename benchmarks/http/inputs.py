@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from index.catalogue import SoundRecord, write_catalogue
-from index.generation import CATALOGUE, About, publish_generation
+from index.generation import CATALOGUE
+from index.publishing import About, Prepared, publish_generation
 from model.bundle import Bundle
 from model.materials import MATERIALS
 
@@ -60,14 +61,14 @@ def write_index(bundle: Bundle, sounds: int, folder: Path) -> Path:
     about = About(
         id=hashlib.sha256(f"{bundle.id} {sounds}".encode()).hexdigest()[:16],
         bundle_id=bundle.id,
-        library_root=folder,
+        library_root=str(folder),
         sounds=sounds,
         materials=Counter(record.material for record in records),
         duplicates=0,
         skipped=0,
     )
     write_catalogue(folder / CATALOGUE, records)
-    publish_generation(folder, about, vectors, folder / CATALOGUE)
+    publish_generation(folder, about, Prepared(vectors, folder / CATALOGUE))
     return folder
 
 

@@ -12,15 +12,9 @@ import numpy.typing as npt
 
 from benchmarks.search.library import SEED, Real, large_library
 from index.catalogue import SoundRecord, write_catalogue
-from index.generation import (
-    CATALOGUE,
-    FORMAT_VERSION,
-    About,
-    current_generation,
-    publish_generation,
-    reuse_generation,
-)
+from index.generation import CATALOGUE, FORMAT_VERSION, current_generation
 from index.nearest.vectors import Rows, normalised
+from index.publishing import About, Prepared, publish_generation, reuse_generation
 from model.bundle import Bundle
 from model.heads import MaterialHeads
 from model.objects import imagenet_classes
@@ -71,7 +65,7 @@ def _identity(bundle: Bundle, sounds: int, number: int) -> str:
 
 def _is_there(folder: Path, identity: str, library: Path) -> bool:
     """Whether the generation is there and whole; then it is the current one."""
-    return reuse_generation(folder, identity, library_root=library, duplicates=0, skipped=0) is not None
+    return reuse_generation(folder, identity, library_root=str(library), duplicates=0, skipped=0) is not None
 
 
 def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[str]) -> None:
@@ -96,12 +90,14 @@ def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[s
         write_catalogue(folder / CATALOGUE, _records(hits, of_sound, labels, changed))
         publish_generation(
             folder,
-            About(identity, bundle.id, library, len(hits), Counter(labels), 0, 0, bundle.spec.label_strength),
-            vectors,
-            folder / CATALOGUE,
-            threads=available_cpus(),
-            columns=bundle.spec.picture_columns,
-            queries=load_queries(bundle),
+            About(identity, bundle.id, str(library), len(hits), Counter(labels), 0, 0, bundle.spec.label_strength),
+            Prepared(
+                vectors,
+                folder / CATALOGUE,
+                threads=available_cpus(),
+                columns=bundle.spec.picture_columns,
+                queries=load_queries(bundle),
+            ),
         )
 
 

@@ -1,6 +1,9 @@
 """The vectors and the catalogue in an index's files as a `VectorStore`. Nothing above it knows rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +13,11 @@ from index.answers.store import Numbers, Query, VectorId, check_k
 from index.catalogue import Catalogue, SoundRecord
 from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
+from index.generation import CATALOGUE, Generation, IndexSpec, open_generation
 from index.nearest.vectors import VectorIndex, Vectors
-from index.private import Content, let_go
-from model.errors import DamagedIndexError
+from index.private import Content, let_go, private_content, private_file
+from model.bundle import Bundle
+from model.errors import DamagedIndexError, LibraryError
 
 
 class FileRanking:
@@ -55,6 +60,43 @@ class FileRanking:
     def _rows(self, at: Sequence[int]) -> list[int]:
         found: list[int] = self._found.rows[np.asarray(at, np.int64)].tolist()
         return found
+
+
+@dataclass(frozen=True)
+class OpenedFiles:
+    """The current generation of an index in a folder: what index.json says, the catalogue, and the store."""
+
+    spec: IndexSpec
+    catalogue: Catalogue
+    store: "FileStore"
+
+
+def open_files(folder: Path, bundle: Bundle, threads: int, *, beside: bool) -> OpenedFiles:
+    """Open the current generation of the index at `folder`. See `SoundIndex.open`."""
+    generation = open_generation(folder, bundle.id)
+    spec = generation.spec
+    # At the same time: of a million sounds both take seconds, almost all of it outside of Python.
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(_catalogue, generation, beside)
+        try:
+            contents = _contents(generation, beside)
+            vectors = _vectors(contents, spec, threads)
+            catalogue = opening.result()
+        except BaseException:
+            if opening.exception() is None:
+                opening.result().close()
+            raise
+        finally:
+            del opening  # it would keep its exception, whose frames keep it: copies would stay open
+    sizes = {vectors.size, spec.embedding_size, bundle.spec.embedding_size}
+    fits = len(vectors) == catalogue.vectors and len(catalogue) == spec.sounds
+    if not (fits and len(sizes) == 1):
+        catalogue.close()
+        raise LibraryError(
+            f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
+            f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
+        )
+    return OpenedFiles(spec, catalogue, FileStore(catalogue, vectors, list(contents.values())))
 
 
 class FileStore:
@@ -121,3 +163,21 @@ class FileStore:
             if 0 <= wanted.hit < len(its):
                 return int(its[wanted.hit])
         raise KeyError(wanted)
+
+
+def _contents(generation: Generation, beside: bool) -> dict[str, Content]:
+    folder, spec = generation.folder, generation.spec
+    return {name: private_content(folder / name, spec.files[name], beside=beside) for name in spec.search.files}
+
+
+def _vectors(contents: Mapping[str, Content], spec: IndexSpec, threads: int) -> VectorIndex:
+    found = VectorIndex.load(contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None)
+    for content in contents.values():
+        let_go(content)  # all of it was read to be checked
+    return found
+
+
+def _catalogue(generation: Generation, beside: bool) -> Catalogue:
+    record = generation.spec.files[CATALOGUE]
+    with private_file(generation.folder / CATALOGUE, record, beside=beside) as source:
+        return Catalogue(source)

@@ -64,14 +64,31 @@ def rank(
         materials = catalogue.materials_of(rows[lifted])
         gain[lifted] *= query.fit(materials, vectors.vectors(found[lifted[materials < 0]]))
     nearness, cosines = vectors.score(query.embedding, found)
-    # By twice the score, so that rounding makes no more sounds equal than it does without shares.
     plain_values = _values(catalogue, vectors, query.embedding, rows, nearness)
+    return best_first(rows, found, hits, plain_values, cosines, gain, named, most)
+
+
+def best_first(
+    rows: Rows,
+    vectors: Rows,
+    hits: Rows,
+    plain_values: npt.NDArray[np.float64],
+    cosines: Vectors,
+    gain: npt.NDArray[np.float64],
+    named: Rows,
+    most: int,
+) -> RankedRows:
+    """The first `most` sounds of `vectors [n]`, which are `hits [n]` of the sounds at `rows [n]`.
+
+    `plain_values [n]`: what they are worth without their `gain [n]`, which is in units of a score.
+    """
+    # By twice the score, so that rounding makes no more sounds equal than it does without shares.
     values = np.round(plain_values + 2.0 * gain, SCORE_DECIMALS)
-    best = _best_of_each(rows, values)[:most]
-    plain = rows[_best_of_each(rows, plain_values)]
+    best = best_of_each(rows, values)[:most]
+    plain = rows[best_of_each(rows, plain_values)]
     order = np.argsort(plain)
     places = order[np.searchsorted(plain, rows[best], sorter=order)]
-    return RankedRows(rows[best], found[best], hits[best], values[best], cosines[best], named[best], places)
+    return RankedRows(rows[best], vectors[best], hits[best], values[best], cosines[best], named[best], places)
 
 
 def _near(catalogue: Catalogue, vectors: VectorIndex, embedding: Vectors, most: int, among: Rows | None) -> Rows:
@@ -91,7 +108,7 @@ def _near(catalogue: Catalogue, vectors: VectorIndex, embedding: Vectors, most: 
             nearness, _ = vectors.score(embedding, near)
             values = _values(catalogue, vectors, embedding, rows, nearness)
             # No vector that was not found makes a sound's value larger than its own nearness.
-            if values[_best_of_each(rows, values)[:most]][-1] > nearness[-1] or len(catalogue) == len(vectors):
+            if values[best_of_each(rows, values)[:most]][-1] > nearness[-1] or len(catalogue) == len(vectors):
                 return near
         wanted *= 2
 
@@ -101,14 +118,24 @@ def _values(
 ) -> npt.NDArray[np.float64]:
     """What vectors `[n]` of the sounds at `rows [n]` are worth: mostly their `nearness [n]`, cosine - bias, for the
     rest its mean over all vectors of the sound (`MEAN_WEIGHT`)."""
+    if len(catalogue) == len(vectors):
+        return worth(nearness, rows, None, rows)
+    every = catalogue.vector_rows(np.unique(rows))
+    return worth(nearness, rows, vectors.score(embedding, every)[0], catalogue.sounds_of(every)[0])
+
+
+def worth(nearness: Vectors, rows: Rows, of_all: Vectors | None, all_rows: Rows) -> npt.NDArray[np.float64]:
+    """What vectors `[n]` of the sounds at `rows [n]` are worth by their `nearness [n]`.
+
+    `of_all [m]` is that of all vectors of these sounds, at the rising `all_rows [m]`; None where each has one.
+    """
     # In whole millionths, so that sums are the same on every machine.
     units = np.rint(nearness.astype(np.float64) * _UNITS)
-    if len(catalogue) < len(vectors):
-        sounds, of_sound = np.unique(rows, return_inverse=True)
-        every = catalogue.vector_rows(sounds)
-        _, first, counts = np.unique(catalogue.sounds_of(every)[0], return_index=True, return_counts=True)
-        of_all = np.rint(vectors.score(embedding, every)[0].astype(np.float64) * _UNITS)
-        means = np.add.reduceat(of_all, first) / counts if len(of_all) else of_all
+    if of_all is not None:
+        _, of_sound = np.unique(rows, return_inverse=True)
+        _, first, counts = np.unique(all_rows, return_index=True, return_counts=True)
+        of_every = np.rint(of_all.astype(np.float64) * _UNITS)
+        means = np.add.reduceat(of_every, first) / counts if len(of_every) else of_every
         units = np.rint(units - MEAN_WEIGHT * (units - means[of_sound]))
     values: npt.NDArray[np.float64] = units / _UNITS
     return values
@@ -118,7 +145,7 @@ def _kept(rows: Rows, among: Rows | None) -> Rows:
     return rows if among is None else np.intersect1d(rows, among, assume_unique=True)
 
 
-def _best_of_each(rows: Rows, values: npt.NDArray[np.floating]) -> Rows:
+def best_of_each(rows: Rows, values: npt.NDArray[np.floating]) -> Rows:
     """The places of the largest value of each row, the largest first; of equal ones those that come first."""
     order = np.lexsort((np.arange(len(rows)), -values))
     _, first = np.unique(rows[order], return_index=True)

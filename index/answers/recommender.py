@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
+from index.address import BucketAddress, MilvusAddress
 from index.answers.answer import Asked, recommendation, rounded
 from index.answers.feedback import Feedback, told_materials, told_probabilities, towards_materials
 from index.answers.inputs import PictureSource, SoundSource, digest_of, picture_data, probe_picture
@@ -74,9 +75,9 @@ class Recommender:
     def open(
         cls,
         bundle: str | os.PathLike[str] = PRETRAINED,
-        index: str | os.PathLike[str] = DEFAULT_INDEX,
+        index: str | os.PathLike[str] | MilvusAddress = DEFAULT_INDEX,
         *,
-        sounds: str | os.PathLike[str] | None = None,
+        sounds: str | os.PathLike[str] | BucketAddress | None = None,
         limits: PictureLimits = PictureLimits(),
         threads: int | None = None,
         pixel_bound: PixelBound | None = None,
@@ -84,9 +85,10 @@ class Recommender:
         diversity: float = DIVERSITY,
         before: "Recommender | None" = None,
     ) -> Self:
-        """Open the folders of a bundle, by default the one that comes with Thud, and of an index made with it.
+        """Open the folder of a bundle, by default the one that comes with Thud, and an index made with it.
 
-        `sounds` is the folder of the sound files, if it has moved since the index was made. `limits` says which
+        `index` is a folder or milvus://HOST:PORT/NAME; `sounds`, a folder or s3://BUCKET/PREFIX, is where the sound
+        files are, if they have moved since the index was made. `limits` says which
         pictures are refused. `threads` is the number of threads that compute one picture, by default one for each
         CPU; where several pictures are computed at the same time, 1 gives the most pictures per second.
         `pixel_bound` limits the memory that decoding takes; without it nothing does. `object_weight` (0 to 1): the

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -10,18 +9,18 @@ from typing import Self
 
 import numpy as np
 
+from index.address import BucketAddress, MilvusAddress, SoundsAt, index_at, sounds_at
 from index.answers.diversity import BLOCK, diversified
 from index.answers.feedback import NO_FEEDBACK, Feedback, rocchio
-from index.answers.file_store import FileStore
+from index.answers.file_store import open_files
 from index.answers.matches import Matches, matches_of
-from index.answers.sound_files import SAMPLE, SoundFile, SoundFiles
+from index.answers.sound_files import SAMPLE, SoundFile, SoundFiles, sound_files
 from index.answers.store import NO_SHARES, Fit, Query, Ranking, VectorId, VectorStore, check_k
-from index.catalogue import Catalogue, Page, SoundRecord
+from index.catalogue import Page, Records, SoundRecord
 from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.filters import SoundFilter
-from index.generation import CATALOGUE, Generation, IndexSpec, open_generation
-from index.nearest.vectors import VectorIndex, Vectors
-from index.private import Content, let_go, private_content, private_file
+from index.generation import IndexSpec
+from index.nearest.vectors import Vectors
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, FilterError, LibraryError
 
@@ -34,58 +33,53 @@ class SoundIndex:
     removed (`index.private`); open the index again to see the newer one.
     """
 
-    def __init__(self, generation: Generation, root: Path, catalogue: Catalogue, store: VectorStore) -> None:
-        self._spec = generation.spec
-        self._catalogue = catalogue
+    def __init__(self, spec: IndexSpec, sounds: SoundsAt, records: Records, store: VectorStore) -> None:
+        self._spec = spec
+        self._records = records
         self._store = store
-        spread = range(0, len(self), -(-len(self) // SAMPLE))
-        self._sounds = SoundFiles(root, catalogue.rows(spread))
+        self._sounds = sound_files(sounds, records.sample(SAMPLE))
 
     @classmethod
     def open(
         cls,
-        folder: str | PathLike[str],
+        index: str | PathLike[str] | MilvusAddress,
         bundle: Bundle,
         threads: int = 1,
-        sounds: str | PathLike[str] | None = None,
+        sounds: str | PathLike[str] | BucketAddress | None = None,
         *,
         beside: bool = False,
     ) -> Self:
-        """Open the current generation of the index at `folder`, which `bundle` must have made.
+        """Open the current generation of the index at `index`, a folder or an address, which `bundle` must have made.
 
         `threads` is the number of threads of one search: a single query over a flat index is fastest with 1.
-        `sounds` is the sound folder, if it has moved since it was indexed. `beside`: another index answers
-        meanwhile, and files are copied with lower priority. Raises LibraryError as `open_generation`
-        does, if a file is damaged or there is no space for a copy of it, and if `sounds` is not a folder.
+        `sounds` is where the sounds are, if they have moved since they were indexed. `beside`: another index answers
+        meanwhile, and files are copied with lower priority. Raises LibraryError as `open_generation` and
+        `open_current` do, if a file is damaged or there is no space for a copy of it, and if `sounds` is not a
+        folder.
         """
-        generation = open_generation(Path(folder), bundle.id)
-        spec = generation.spec
-        root = Path(spec.library_root if sounds is None else sounds)
-        if sounds is not None and not root.is_dir():
-            raise LibraryError(f"{root} is not a folder")
-        # At the same time: of a million sounds both take seconds, almost all of it outside of Python.
-        with ThreadPoolExecutor(1) as pool:
-            opening = pool.submit(_catalogue, generation, beside)
-            try:
-                contents = _contents(generation, beside)
-                vectors = _vectors(contents, spec, threads)
-                catalogue = opening.result()
-            except BaseException:
-                if opening.exception() is None:
-                    opening.result().close()
-                raise
-            finally:
-                del opening  # it would keep its exception, whose frames keep it: copies would stay open
-        sizes = {vectors.size, spec.embedding_size, bundle.spec.embedding_size}
-        fits = len(vectors) == catalogue.vectors and len(catalogue) == spec.sounds
-        if not (fits and len(sizes) == 1):
-            catalogue.close()
-            raise LibraryError(
-                f"{generation.folder} does not fit together: {spec.sounds} sounds, {len(vectors)} vectors of "
-                f"{vectors.size} numbers, {len(catalogue)} catalogue rows; run thud index again"
-            )
-        store = FileStore(catalogue, vectors, list(contents.values()))  # the choice of an engine: there is one
-        return cls(generation, root.resolve(), catalogue, store)
+        at = index_at(index)
+        given = None if sounds is None else sounds_at(sounds)
+        if isinstance(given, Path) and not given.is_dir():
+            raise LibraryError(f"{given} is not a folder")
+        # The choice of an engine.
+        if isinstance(at, MilvusAddress):
+            from index.answers.milvus_store import MilvusStore
+
+            store = MilvusStore.open(at, bundle.id)
+            spec, records = store.published.spec, store.records
+            return cls._closing(store, spec, given or sounds_at(spec.library_root), records)
+        opened = open_files(at, bundle, threads, beside=beside)
+        root = given or sounds_at(opened.spec.library_root)
+        return cls._closing(opened.store, opened.spec, root, opened.catalogue)
+
+    @classmethod
+    def _closing(cls, store: VectorStore, spec: IndexSpec, sounds: SoundsAt, records: Records) -> Self:
+        """The index; where it cannot be made, the store is closed."""
+        try:
+            return cls(spec, sounds.resolve() if isinstance(sounds, Path) else sounds, records, store)
+        except BaseException:
+            store.close()
+            raise
 
     @property
     def id(self) -> str:
@@ -93,8 +87,8 @@ class SoundIndex:
         return self._spec.id
 
     @property
-    def root(self) -> Path:
-        """The sound folder, which the records' paths are relative to."""
+    def root(self) -> SoundsAt:
+        """The folder of sounds, or its address, which the records' paths are relative to."""
         return self._sounds.root
 
     def __len__(self) -> int:
@@ -164,19 +158,19 @@ class SoundIndex:
 
     def sound(self, sound_id: str) -> SoundRecord | None:
         """The sound with this id, or None."""
-        return self._catalogue.sound(sound_id)
+        return self._records.sound(sound_id)
 
     def id_at(self, path: str) -> str | None:
-        """The id of the sound that has a file at this path, as `Catalogue.id_at`."""
-        return self._catalogue.id_at(path)
+        """The id of the sound that has a file at this path, as `Records.id_at`."""
+        return self._records.id_at(path)
 
     def paths(self) -> set[str]:
         """The paths of all files, copies among them."""
-        return self._catalogue.paths()
+        return self._records.paths()
 
     def page(self, only: SoundFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page:
-        """A page of the catalogue, as `Catalogue.page`."""
-        return self._catalogue.page(only, cursor, limit)
+        """A page of the catalogue, as `Records.page`."""
+        return self._records.page(only, cursor, limit)
 
     def find(
         self,
@@ -186,12 +180,12 @@ class SoundIndex:
         limit: int = 50,
         until: float = math.inf,
     ) -> Page:
-        """The sounds that have all words of a text, as `Catalogue.find`."""
-        return self._catalogue.find(text, only, cursor, limit, until)
+        """The sounds that have all words of a text, as `Records.find`."""
+        return self._records.find(text, only, cursor, limit, until)
 
     def materials(self) -> dict[str | None, int]:
         """Sounds per material in the order of the materials' ids; None counts the unlabelled."""
-        return self._catalogue.materials()
+        return self._records.materials()
 
     @property
     def files(self) -> SoundFiles:
@@ -300,24 +294,6 @@ def _diversified(block: Ranking, diversity: float, most: int, before: list[int])
     found = diversified(block.values, vectors, block.materials, block.recordings, diversity, most, before)
     order: list[int] = found.tolist()
     return order
-
-
-def _contents(generation: Generation, beside: bool) -> dict[str, Content]:
-    folder, spec = generation.folder, generation.spec
-    return {name: private_content(folder / name, spec.files[name], beside=beside) for name in spec.search.files}
-
-
-def _vectors(contents: Mapping[str, Content], spec: IndexSpec, threads: int) -> VectorIndex:
-    found = VectorIndex.load(contents, spec.search, spec.embedding_size, threads, biased=spec.hubness is not None)
-    for content in contents.values():
-        let_go(content)  # all of it was read to be checked
-    return found
-
-
-def _catalogue(generation: Generation, beside: bool) -> Catalogue:
-    record = generation.spec.files[CATALOGUE]
-    with private_file(generation.folder / CATALOGUE, record, beside=beside) as source:
-        return Catalogue(source)
 
 
 def _hit_number(record: SoundRecord) -> int:

@@ -9,9 +9,12 @@ import time
 from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
+from typing import Protocol
 
-from index.building.content import ID_DIGITS, SETTLED_NS
+from index.address import BucketAddress, SoundsAt
+from index.building.content import ID_DIGITS
 from index.catalogue import SoundRecord
+from index.library.file_state import SETTLED_NS
 from model.errors import LibraryError, SoundsAwayError
 
 SAMPLE = 16
@@ -23,8 +26,75 @@ _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
 _State = tuple[int, ...]
 
 
-class SoundFile:
+class SoundFile(Protocol):
     """A sound's file, open. What is read is the content whose hash is the sound's id. Close it when done."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    @property
+    def modified(self) -> float:
+        """When the file was written, in seconds since 1970."""
+        ...
+
+    def read(self, start: int, length: int) -> bytes:
+        """Up to `length` bytes from `start` on, fewer only at the end of the file.
+
+        Raises LibraryError where the file was changed since it was opened, and OSError where it cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the file; closing it again does nothing."""
+        ...
+
+
+class SoundFiles(Protocol):
+    """The files of the sounds under `root`. Safe to use from several threads."""
+
+    @property
+    def root(self) -> SoundsAt:
+        """A folder or an address."""
+        ...
+
+    def check(self) -> None:
+        """Raise SoundsAwayError where the sounds cannot be reached, or none of some that were looked for is there."""
+        ...
+
+    def is_there(self, record: SoundRecord) -> bool:
+        """Whether the sound's file is there, with the size that it had when it was indexed."""
+        ...
+
+    def open(self, record: SoundRecord) -> SoundFile:
+        """The sound's file.
+
+        Where it is missing, raises SoundsAwayError as `check` does, and LibraryError if only this file is missing.
+        Raises LibraryError too if it has changed since it was indexed, and OSError if it cannot be read.
+        """
+        ...
+
+    def link(self, record: SoundRecord, seconds: float) -> str | None:
+        """An address at which everybody can read the sound for so many seconds; None for files of this machine."""
+        ...
+
+
+def sound_files(root: SoundsAt, sample: Sequence[SoundRecord]) -> SoundFiles:
+    """The files under a folder or at an address.
+
+    `sample` are some of the sounds, spread over the library. Where none of them is there, the folder is not what
+    was indexed, but for example the empty mount point of a share.
+    """
+    if isinstance(root, BucketAddress):
+        from index.answers.stored_sounds import StoredSounds
+
+        return StoredSounds(root, sample)
+    return FolderSounds(root, sample)
+
+
+class LocalSound:
+    """A `SoundFile` on the disk."""
 
     def __init__(self, record: SoundRecord, file: FileIO, known: "_Known") -> None:
         self._record = record
@@ -37,10 +107,7 @@ class SoundFile:
         self._verified = self._verify()
 
     def read(self, start: int, length: int) -> bytes:
-        """Up to `length` bytes from `start` on, fewer only at the end of the file.
-
-        Raises LibraryError where the file was changed since it was opened, and OSError where it cannot be read.
-        """
+        """See `SoundFile`."""
         while True:
             data = os.pread(self._file.fileno(), length, start)
             # Compared after reading: a state that is the same now was the same while the bytes were read.
@@ -49,7 +116,7 @@ class SoundFile:
             self._verified = self._verify()
 
     def close(self) -> None:
-        """Close the file; closing it again does nothing."""
+        """See `SoundFile`."""
         self._file.close()
 
     def _verify(self) -> _State:
@@ -69,15 +136,12 @@ class SoundFile:
         return hashlib.file_digest(self._file, "sha256").hexdigest()[:ID_DIGITS]
 
 
-class SoundFiles:
-    """The files of sounds under `root`. Safe to use from several threads.
-
-    `sample` are some of the sounds, spread over the library. Where none of them is there, the folder is not what
-    was indexed, but for example the empty mount point of a share.
-    """
+class FolderSounds:
+    """`SoundFiles` in a folder; `sample` as `sound_files` takes it."""
 
     def __init__(self, root: Path, sample: Sequence[SoundRecord]) -> None:
-        self.root = root
+        self.root: SoundsAt = root
+        self._folder = root
         self._sample = sample
         self._known = _Known()
 
@@ -85,38 +149,38 @@ class SoundFiles:
         """Raise SoundsAwayError where the folder of sounds cannot be reached, or holds none of the `sample`."""
         try:
             # The dot makes a plain file an error, and has the system mount a share that is mounted on demand.
-            os.lstat(f"{self.root}/.")
+            os.lstat(f"{self._folder}/.")
         except OSError as error:
-            raise SoundsAwayError(f"the sound folder {self.root} cannot be reached: {error.strerror}") from error
+            raise SoundsAwayError(f"the sound folder {self._folder} cannot be reached: {error.strerror}") from error
         why = ""
         for record in self._sample:
             try:
-                os.lstat(self.root / record.path)
+                os.lstat(self._folder / record.path)
                 return
             except FileNotFoundError:
                 pass
             except OSError as error:
                 why = f": {error.strerror}"
-        raise SoundsAwayError(f"none of {len(self._sample)} sounds that were looked for is in {self.root}{why}")
+        raise SoundsAwayError(f"none of {len(self._sample)} sounds that were looked for is in {self._folder}{why}")
 
     def is_there(self, record: SoundRecord) -> bool:
         """Whether the sound's file is there, with the size that it had when it was indexed."""
         try:
-            found = (self.root / record.path).stat()
+            found = (self._folder / record.path).stat()
         except OSError:
             return False
         return stat.S_ISREG(found.st_mode) and found.st_size == record.bytes
 
-    def open(self, record: SoundRecord) -> SoundFile:
-        """The sound's file.
+    def open(self, record: SoundRecord) -> LocalSound:
+        """See `SoundFiles`.
 
         It is hashed when it is opened for the first time, and again after anything about it has changed. Where the
         file is missing, raises SoundsAwayError as `check` does, and LibraryError if only this file is missing.
         Raises LibraryError too if it lies outside the folder or has changed since it was indexed, and OSError if it
         cannot be read.
         """
-        path = Path(os.path.realpath(self.root / record.path))
-        if not path.is_relative_to(os.path.realpath(self.root)):
+        path = Path(os.path.realpath(self._folder / record.path))
+        if not path.is_relative_to(os.path.realpath(self._folder)):
             raise LibraryError(f"{record.path} leads outside the sound folder")
         try:
             if not stat.S_ISREG(path.stat().st_mode):
@@ -126,12 +190,16 @@ class SoundFiles:
             if error.errno not in _MISSING:
                 raise
             self.check()
-            raise LibraryError(f"{record.path} is no longer in {self.root}") from error
+            raise LibraryError(f"{record.path} is no longer in {self._folder}") from error
         try:
-            return SoundFile(record, file, self._known)
+            return LocalSound(record, file, self._known)
         except BaseException:
             file.close()
             raise
+
+    def link(self, record: SoundRecord, seconds: float) -> str | None:
+        """See `SoundFiles`."""
+        return None
 
 
 def _opener(path: str, flags: int) -> int:

@@ -1,15 +1,17 @@
 """Building an index of a folder of sounds, and changing it: sounds added and taken out by name."""
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 
+from index.address import BucketAddress, IndexAt, MilvusAddress, index_at, sounds_at
+from index.building.engines import spec_of_current, work_folder_of
 from index.building.folders import check_folders
 from index.building.lock import only_writer
 from index.building.look import has_sounds_of, indexed_paths
 from index.building.naming import named_among, those_at
 from index.building.options import Options, find_options, read_options
 from index.building.run import BuildReport, Run
-from index.generation import current_generation
 from index.library.finding import Library, find_library
 from model import PRETRAINED
 from model.bundle import Bundle, load_bundle
@@ -22,8 +24,8 @@ Say = Callable[[str], None]
 
 def build_index(
     bundle: Bundle,
-    sounds_folder: Path,
-    index_folder: Path,
+    sounds: str | PathLike[str] | BucketAddress,
+    index: str | PathLike[str] | MilvusAddress,
     *,
     manifest: Path | None = None,
     use_manifest: bool = True,
@@ -33,9 +35,10 @@ def build_index(
     labels: bool = True,
     propose: Path | None = None,
     replace: bool = False,
+    cluster: str | None = None,
     say: Say = lambda line: None,
 ) -> BuildReport:
-    """Make the index at `index_folder` one of all sounds under `sounds_folder`, embedded with `bundle`.
+    """Make the `index` one of all `sounds`, embedded with `bundle`. Each is a folder or an address.
 
     Only contents that are not in the index's cache are decoded and embedded; a run that was interrupted is gone on
     with. Where nothing changed, nothing is published. Sounds that were taken out with `change_index` stay out.
@@ -55,14 +58,17 @@ def build_index(
 
     An index is one of one folder: that of another one, which is still there, is only replaced with `replace`, and
     what was taken out of it is forgotten. Where the folder is no longer there and a path or a content of it is in
-    `sounds_folder`, it has moved there, and the index goes on with it.
+    `sounds`, it has moved there, and the index goes on with it. `cluster`: the address of a Ray cluster, which embeds
+    in place of this machine's threads and gives the same.
 
     Raises LibraryError if nothing can be indexed, if a folder or the manifest cannot be used, if the index is one
     of another folder, if the folders are mixed up (`check_folders`) or if `propose` is there already, and
     BundleError if the bundle's sound tower does not work, if its bank of pictures cannot be used or if it has no
     heads to guess with.
     """
-    root, folder = sounds_folder.resolve(), bundle.folder.resolve()
+    root, at, folder = sounds_at(sounds), index_at(index), bundle.folder.resolve()
+    root = root.resolve() if isinstance(root, Path) else root
+    index_folder = work_folder_of(at)
     options = Options(
         sounds=root,
         bundle=None if folder == PRETRAINED.resolve() else folder,
@@ -73,9 +79,9 @@ def build_index(
         labels=labels,
     )
     workers = workers or available_cpus()
-    check_folders(root, index_folder)
+    check_folders(root, at)
     # What it refuses by these arguments alone, it refuses before there is a folder of the index.
-    run = Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, propose=propose)
+    run = Run(bundle, options, at, limits=limits, workers=workers, say=say, propose=propose, cluster=cluster)
     with only_writer(index_folder):
         earlier = find_options(index_folder)
         if earlier is None:
@@ -85,13 +91,13 @@ def build_index(
             return run()
         library = None if earlier.sounds.exists() else find_library(root, manifest, use_manifest=use_manifest)
         # The same library may have moved; in another one, that a path was taken out says nothing.
-        if library is not None and _has_moved(index_folder, library):
+        if library is not None and _has_moved(at, library):
             say(f"the index of {earlier.sounds}, which is not there, goes on with {root}")
             run.keep_out(earlier)
         elif not replace:
             gone = "" if library is None else f", which is not there and has no sound in common with {root}"
             raise LibraryError(
-                f"{index_folder} is the index of {earlier.sounds}{gone}; name another folder for the index of "
+                f"{at} is the index of {earlier.sounds}{gone}; name another folder for the index of "
                 f"{root}, or put it in its place with --replace"
             )
         elif earlier.removed:
@@ -99,16 +105,20 @@ def build_index(
         return run(library)
 
 
-def _has_moved(index_folder: Path, library: Library) -> bool:
+def _has_moved(index: IndexAt, library: Library) -> bool:
     """Whether the library may be the one that the index was made of. An index that cannot be read loses nothing."""
     try:
-        return has_sounds_of(index_folder, library.root, {sound.path for sound in library.sounds})
+        return has_sounds_of(index, library.source, {sound.path for sound in library.sounds})
     except LibraryError:
         return True
 
 
 def change_index(
-    index_folder: Path, *, add: Sequence[str] = (), remove: Sequence[str] = (), say: Say = lambda line: None
+    index: str | PathLike[str] | MilvusAddress,
+    *,
+    add: Sequence[str] = (),
+    remove: Sequence[str] = (),
+    say: Say = lambda line: None,
 ) -> BuildReport:
     """Take the sounds at and under `add` into the index and those at and under `remove` out of it.
 
@@ -120,27 +130,27 @@ def change_index(
     Raises LibraryError for a name of no such sound, for all sounds together to be taken out, and as `build_index`
     does.
     """
-    read_options(index_folder)  # A folder that is no index is refused before a lock is made in it.
-    with only_writer(index_folder):
-        return _change(index_folder, add, remove, say)
+    at = index_at(index)
+    read_options(work_folder_of(at))  # A folder that is no index is refused before a lock is made in it.
+    with only_writer(work_folder_of(at)):
+        return _change(at, add, remove, say)
 
 
-def _change(index_folder: Path, add: Sequence[str], remove: Sequence[str], say: Say) -> BuildReport:
-    options = read_options(index_folder)
+def _change(index: IndexAt, add: Sequence[str], remove: Sequence[str], say: Say) -> BuildReport:
+    options = read_options(work_folder_of(index))
     bundle = load_bundle(options.bundle_folder)
-    generation = current_generation(index_folder)
-    if generation.spec.bundle_id != bundle.id:
+    if spec_of_current(index).bundle_id != bundle.id:
         raise LibraryError(
             f"{options.bundle_folder} is another bundle than the index was made with; run thud index again"
         )
-    known = indexed_paths(index_folder)
+    known = indexed_paths(index)
     of_index = named_among(known, options.sounds)
     for name in remove:
         path = of_index(name)
         if path == ".":
             raise LibraryError(
                 f"{name} stands for all sounds of the index; name those to take out. To have the index no longer, "
-                f"remove the folder {index_folder}"
+                f"remove the folder {index}"
             )
         if path is None:
             raise LibraryError(f"{name} is not in the index")
@@ -164,4 +174,4 @@ def _change(index_folder: Path, add: Sequence[str], remove: Sequence[str], say: 
         options = options.with_(path)
     limits = SoundLimits(max_seconds=options.max_seconds)
     workers = available_cpus()
-    return Run(bundle, options, index_folder, limits=limits, workers=workers, say=say, only=known | added)(library)
+    return Run(bundle, options, index, limits=limits, workers=workers, say=say, only=known | added)(library)

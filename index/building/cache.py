@@ -18,7 +18,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from index.building.content import Content, FileState, KnownContent, KnownFile, tags_version
+from index.building.content import Content, KnownContent, KnownFile, tags_version
+from index.library.file_state import FileState
 from model.errors import LibraryError
 from model.runtime import EmbeddedSound
 from model.sound import SoundLimits

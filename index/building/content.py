@@ -1,9 +1,7 @@
-"""The content of a sound file: its id, what is known of it, and the file's state, by which a change is noticed."""
+"""The content of a sound file: its id, and what is known of it."""
 
 import hashlib
 import inspect
-import os
-import time
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -16,37 +14,6 @@ from model.files import open_regular
 from model.runtime import EmbeddedSound, Embeddings
 
 ID_DIGITS = 20
-SETTLED_NS = 2 * 10**9
-"""Only a state that is older than this stands for one content: some file systems have clocks of two seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """What changes when a file does.
-
-    The size and the time of writing (`written_ns`) can be set back after a change; `changed_ns` and `inode` cannot.
-    """
-
-    bytes: int
-    written_ns: int
-    changed_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: str | Path) -> "FileState":
-        """The state of the file now. Raises OSError."""
-        found = os.stat(path)  # noqa: PTH116 -- the one call for each file that every run makes
-        return cls(found.st_size, *map(_folded, (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)))
-
-    def settled(self) -> bool:
-        """Whether it is old enough to stand for one content."""
-        return time.time_ns() - self.changed_ns >= SETTLED_NS
-
-
-def _folded(number: int) -> int:
-    """The last 63 bits of it. SQLite has no larger numbers; dates from 2262 on, and inodes of some network file
-    systems, are larger."""
-    return number & (2**63 - 1)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,19 @@
 """Finding out the content of each sound of a library, and embedding in parallel what no run has embedded before."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from index.building.cache import LARGE, IndexCache
-from index.building.content import ID_DIGITS, FileState, KnownFile
+from index.building.content import ID_DIGITS, KnownFile
 from index.building.reading import Found, Work, embed_files, hash_file, tags_of, unreadable
+from index.library.file_state import FileState
 from index.library.finding import Skipped
+from index.library.sources import Source
 from model.progress import progress
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits
@@ -44,14 +44,14 @@ class Embedded:
 
 def embed_sounds(
     runtime: Callable[[], TowerRuntime],
-    root: Path,
+    source: Source,
     paths: Sequence[str],
     *,
     cache: IndexCache,
     limits: SoundLimits,
     workers: int,
 ) -> Embedded:
-    """Find the content of the sounds at `paths` under `root`; what is not in the `cache` is embedded and added.
+    """Find the content of the sounds at `paths` of `source`; what is not in the `cache` is embedded and added.
 
     A file is hashed only if its state is not known, and embedded only if its content is not; of files with the same
     content one is embedded. Of known contents, tags that another version of the code has read are read again. The
@@ -63,7 +63,7 @@ def embed_sounds(
         ThreadPoolExecutor(workers) as pool,
         progress("embedding", len(paths), "sound") as bar,
     ):
-        run = _Run(pool, runtime, root, paths, cache, limits, bar.update, workers)
+        run = _Run(pool, runtime, source, paths, cache, limits, bar.update, workers)
         try:
             run.all()
             run.read_tags_again()
@@ -102,7 +102,7 @@ class _Run:
         self,
         pool: ThreadPoolExecutor,
         runtime: Callable[[], TowerRuntime],
-        root: Path,
+        source: Source,
         paths: Sequence[str],
         cache: IndexCache,
         limits: SoundLimits,
@@ -111,7 +111,7 @@ class _Run:
     ) -> None:
         self._workers = workers
         self._pool, self._runtime, self._cache, self._limits, self._done = pool, runtime, cache, limits, done
-        self._root, self._paths = str(root), paths
+        self._source, self._paths = source, paths
         self.result = Embedded(np.zeros(len(paths), f"S{ID_DIGITS}"))
         self._hashing: deque[list[Work]] = deque()
         self._embedding: deque[Work] = deque()
@@ -148,13 +148,13 @@ class _Run:
                 continue
             path = self._paths[place]
             try:
-                state = FileState.of(Path(self._root, path))
+                state = self._source.state(path)
             except OSError:
                 continue
             old.discard(identity)
             known = self._cache.files({path: state}).get(path)
             settled = known is not None and known.id == identity
-            job = self._pool.submit(tags_of, self._root, path, state, identity, settled=settled)
+            job = self._pool.submit(tags_of, self._source, path, state, identity, settled=settled)
             reading.append((identity, job))
             self._replace_tags(reading, _AHEAD)
         self._replace_tags(reading, 0)
@@ -172,7 +172,7 @@ class _Run:
         for place in places:
             path = self._paths[place]
             try:
-                states[path] = FileState.of(os.path.join(self._root, path))  # noqa: PTH118 -- each file of each run
+                states[path] = self._source.state(path)
             except OSError as error:
                 self._skip(path, unreadable(error))
         found = self._cache.files(states)
@@ -203,7 +203,7 @@ class _Run:
         for work in works:
             # A large file may be a sound of hours, which its header tells: such a one is decoded first.
             if work.id is None and (work.state.bytes <= LARGE or work.state.bytes in self._cache.sizes):
-                work.result = self._pool.submit(hash_file, self._root, work.path, work.state).result
+                work.result = self._pool.submit(hash_file, self._source, work.path, work.state).result
         self._hashing.append(works)
 
     def _embed(self, works: list[Work]) -> None:
@@ -241,7 +241,7 @@ class _Run:
 
     def _begin(self, group: "_Group") -> None:
         if group.works:
-            group.future = self._pool.submit(embed_files, self._runtime(), self._root, group.works, self._limits)
+            group.future = self._pool.submit(embed_files, self._runtime(), self._source, group.works, self._limits)
 
     def _collect(self, left: int) -> None:
         """Take results until only `left` sounds are on their way."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from index.address import IndexAt, SoundsAt
 from index.building.cache import CACHE_FILE
 from index.building.lock import LOCK_FILE
 from index.building.options import OPTIONS_FILE
@@ -14,13 +15,16 @@ _OURS = {POINTER, GENERATIONS, CACHE_FILE, LOCK_FILE, OPTIONS_FILE, SKIPPED_FILE
 _OF_SYSTEMS = {"lost+found", "System Volume Information"}
 
 
-def check_folders(sounds: Path, index: Path) -> None:
-    """Raise LibraryError where `sounds` is an index, or `index` a folder of something else, such as of sounds."""
-    if (sounds / POINTER).is_file() and (sounds / GENERATIONS).is_dir():
+def check_folders(sounds: SoundsAt, index: IndexAt) -> None:
+    """Raise LibraryError where `sounds` is an index, or `index` a folder of something else, such as of sounds.
+
+    Of addresses nothing is checked.
+    """
+    if isinstance(sounds, Path) and (sounds / POINTER).is_file() and (sounds / GENERATIONS).is_dir():
         raise LibraryError(
             f"{sounds} is an index, no folder of sounds: first comes the folder of sounds, then that of the index"
         )
-    if (index / POINTER).is_file():
+    if not isinstance(index, Path) or (index / POINTER).is_file():
         return
     try:
         names = [one.name for one in index.iterdir()]

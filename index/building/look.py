@@ -5,16 +5,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from index.address import BucketAddress, IndexAt, MilvusAddress, sounds_at
 from index.building.cache import CACHE_FILE, DamagedCacheError, IndexCache, quiet_state
 from index.building.content import sound_id
+from index.building.engines import catalogue_of, records_of_current, spec_of_current, work_folder_of
 from index.building.options import read_options
-from index.catalogue import Catalogue, SoundRecord
-from index.generation import CATALOGUE, Generation, current_generation
-from index.private import checked, private_file
+from index.catalogue import SoundRecord
+from index.generation import current_generation
+from index.library.file_state import ChangedError
+from index.library.sources import Source, source_of
+from index.private import checked
 from model.errors import LibraryError
 from model.sound import SoundLimits
 from model.threads import available_cpus
@@ -24,81 +28,75 @@ _TRIES = 5
 _AGAIN_SECONDS = 1.0
 
 
-def records_of(index_folder: Path) -> Iterator[SoundRecord]:
+def records_of(index: IndexAt) -> Iterator[SoundRecord]:
     """All records of the current generation by row. Raises LibraryError where it cannot be read."""
-    with _catalogue_of(current_generation(index_folder)) as catalogue:
-        for start in range(0, len(catalogue), _AT_ONCE):
-            yield from catalogue.rows(range(start, min(start + _AT_ONCE, len(catalogue))))
+    with records_of_current(index) as records:
+        yield from records
 
 
-def indexed_paths(index_folder: Path) -> set[str]:
+def indexed_paths(index: IndexAt) -> set[str]:
     """The paths of all files that the current generation has, copies among them. Raises LibraryError."""
-    with _catalogue_of(current_generation(index_folder)) as catalogue:
-        return catalogue.paths()
+    with records_of_current(index) as records:
+        return records.paths()
 
 
-def has_sounds_of(index_folder: Path, root: Path, paths: set[str]) -> bool:
-    """Whether one of the files at `paths` under `root` is a sound of the current generation: by its path, or else
-    by its content. Raises LibraryError."""
-    if not paths.isdisjoint(indexed_paths(index_folder)):
+def has_sounds_of(index: IndexAt, source: Source, paths: set[str]) -> bool:
+    """Whether one of the files at `paths` of a source is a sound of the current generation: by its path, or else by
+    its content. Raises LibraryError."""
+    if not paths.isdisjoint(indexed_paths(index)):
         return True
     sizes: dict[int, set[str]] = defaultdict(set)
-    for record in records_of(index_folder):
+    for record in records_of(index):
         sizes[record.bytes].add(record.id)
     for path in sorted(paths):
-        file = root / path
         try:
-            if (known := sizes.get(file.stat().st_size)) and sound_id(file) in known:
-                return True
+            state = source.state(path)
+            if known := sizes.get(state.bytes):
+                with source.reading(path, state) as file:
+                    if sound_id(file) in known:
+                        return True
         except OSError:  # The run says why it cannot be read.
             continue
     return False
 
 
-@contextmanager
-def _catalogue_of(generation: Generation) -> Iterator[Catalogue]:
-    """The catalogue of a generation, of which every row was checked."""
-    with private_file(generation.folder / CATALOGUE, generation.spec.files[CATALOGUE]) as source:
-        catalogue = Catalogue(source, every_row=True)
-    with closing(catalogue):
-        yield catalogue
-
-
-def problems_of(index_folder: Path, *, quick: bool = False) -> Iterator[str]:
+def problems_of(index: IndexAt, *, quick: bool = False) -> Iterator[str]:
     """A line for each thing that is wrong: with the generation's files, with the cache, with a sound's file.
 
     Every file is read and its content compared; with `quick` only its size. Nothing is written, and another process
     may be at work on the index: its cache is read again a few times then, and nothing is said of a cache that was
     being written each time. Raises LibraryError where there is no index.
     """
-    generation = current_generation(index_folder)
-    problems = list(_of_generation(generation))
+    problems = list(_of_engine(index))
     yield from problems
     if problems:
         return
-    yield from _of_cache(index_folder, generation)
-    root = Path(generation.spec.library_root)
-    if not root.is_dir():
-        yield f"the sound folder {root} is not there"
+    yield from _of_cache(index)
+    try:
+        source = source_of(sounds_at(spec_of_current(index).library_root))
+        if isinstance(source.root, BucketAddress):
+            source.walk()  # one list in place of a question for each object
+    except LibraryError as error:
+        yield str(error)
         return
-    with ThreadPoolExecutor(available_cpus()) as pool:
+    with closing(source), ThreadPoolExecutor(available_cpus()) as pool:
         found: list[Any] = []
-        for record in records_of(index_folder):
-            found += [pool.submit(_of_file, root, path, record, quick) for path in (record.path, *record.copies)]
+        for record in records_of(index):
+            found += [pool.submit(_of_file, source, path, record, quick) for path in (record.path, *record.copies)]
             if len(found) >= _AT_ONCE:
                 yield from filter(None, (one.result() for one in found))
                 found = []
         yield from filter(None, (one.result() for one in found))
 
 
-def stats_of(index_folder: Path) -> dict[str, Any]:
+def stats_of(index: IndexAt) -> dict[str, Any]:
     """Counts and sizes of the current generation, for a person or a script. Raises LibraryError."""
-    spec = current_generation(index_folder).spec
+    spec, index_folder = spec_of_current(index), work_folder_of(index)
     seconds, size, hits = 0.0, 0, 0
     formats: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     rates: Counter[str] = Counter()
-    for record in records_of(index_folder):
+    for record in records_of(index):
         seconds, size, hits = seconds + record.seconds, size + record.bytes, hits + len(record.hits)
         formats[record.format] += 1
         rates[f"{record.sample_rate} Hz"] += 1
@@ -125,8 +123,18 @@ def stats_of(index_folder: Path) -> dict[str, Any]:
     }
 
 
-def _of_generation(generation: Generation) -> Iterator[str]:
-    whole = True
+def _of_engine(index: IndexAt) -> Iterator[str]:
+    if isinstance(index, MilvusAddress):
+        from index.milvus.connection import MilvusConnection
+        from index.milvus.generations import check_whole, current_of
+
+        with closing(MilvusConnection(index)) as connection:
+            try:
+                check_whole(connection, current_of(connection))
+            except LibraryError as error:
+                yield str(error)
+        return
+    generation, whole = current_generation(index), True
     for name, record in generation.spec.files.items():
         try:
             for _ in checked(generation.folder / name, record):
@@ -136,13 +144,14 @@ def _of_generation(generation: Generation) -> Iterator[str]:
             yield str(error)
     if whole:
         try:
-            with _catalogue_of(generation):
+            with catalogue_of(generation):
                 pass
         except LibraryError as error:  # a hash says only that a file is as it was written
             yield str(error)
 
 
-def _of_cache(index_folder: Path, generation: Generation) -> Iterator[str]:
+def _of_cache(index: IndexAt) -> Iterator[str]:
+    index_folder = work_folder_of(index)
     if not (index_folder / CACHE_FILE).exists():
         yield f"{index_folder / CACHE_FILE} is not there: the next run embeds all sounds again"
         return
@@ -151,7 +160,7 @@ def _of_cache(index_folder: Path, generation: Generation) -> Iterator[str]:
             time.sleep(_AGAIN_SECONDS)
         try:
             before = quiet_state(index_folder)
-            found = list(_read_cache(index_folder, generation))
+            found = list(_read_cache(index))
             # What is read while a run writes may look like damage, and is not.
             if not found or (before is not None and before == quiet_state(index_folder)):
                 yield from found
@@ -160,12 +169,13 @@ def _of_cache(index_folder: Path, generation: Generation) -> Iterator[str]:
             continue
 
 
-def _read_cache(index_folder: Path, generation: Generation) -> Iterator[str]:
+def _read_cache(index: IndexAt) -> Iterator[str]:
+    index_folder = work_folder_of(index)
     limits = SoundLimits(max_seconds=read_options(index_folder).max_seconds)
     try:
-        with IndexCache(index_folder, generation.spec.bundle_id, limits, read_only=True) as cache:
+        with IndexCache(index_folder, spec_of_current(index).bundle_id, limits, read_only=True) as cache:
             cache.check()
-            missing = sum(cache.seconds(record.id) is None for record in records_of(index_folder))
+            missing = sum(cache.seconds(record.id) is None for record in records_of(index))
     except DamagedCacheError as error:
         yield f"{error}: the next run makes it anew"
         return
@@ -173,13 +183,17 @@ def _read_cache(index_folder: Path, generation: Generation) -> Iterator[str]:
         yield f"{index_folder / CACHE_FILE} lacks {missing:,} sounds of the index: the next run embeds them again"
 
 
-def _of_file(root: Path, path: str, record: SoundRecord, quick: bool) -> str | None:
-    file = root / path
+def _of_file(source: Source, path: str, record: SoundRecord, quick: bool) -> str | None:
     try:
-        if not file.is_file():
-            return f"{path}: it is not there"
-        if file.stat().st_size != record.bytes or not (quick or sound_id(file) == record.id):
-            return f"{path}: it has changed since it was indexed"
+        state = source.state(path)
+        same = state.bytes == record.bytes
+        if same and not quick:
+            with source.reading(path, state) as file:
+                same = sound_id(file) == record.id
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path}: it is not there"
+    except ChangedError:
+        same = False
     except OSError as error:
         return f"{path}: it cannot be read: {error.strerror or error}"
-    return None
+    return None if same else f"{path}: it has changed since it was indexed"

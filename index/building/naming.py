@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from index.address import SoundsAt
 from index.building.options import is_at_or_under
 from model.errors import LibraryError
 from model.terminal import printable
 
 
-def named_among(known: Iterable[str], sounds: Path) -> Callable[[str], str | None]:
+def named_among(known: Iterable[str], sounds: SoundsAt) -> Callable[[str], str | None]:
     """A function from a name to the path that it means under `sounds`, of one of the files `known` or a folder of
     them; None where it means none.
 
@@ -23,7 +24,7 @@ def named_among(known: Iterable[str], sounds: Path) -> Callable[[str], str | Non
     def meant(name: str) -> str | None:
         if not name.strip():
             raise LibraryError("a name is empty; name a file or a folder of sounds")
-        on_disk = _relative(Path(name), sounds)
+        on_disk = _relative(Path(name), sounds) if isinstance(sounds, Path) else None
         if on_disk in paths or on_disk == ".":
             return on_disk
         listed = os.path.normpath(name)

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
+from index.address import SoundsAt, sounds_at
 from model import PRETRAINED
 from model.atomic import atomic_file
 from model.errors import LibraryError
@@ -15,17 +17,21 @@ OPTIONS_FILE = "library.json"
 _MOST_BYTES = 2**28
 
 
+def _read(value: object) -> object:
+    return sounds_at(value) if isinstance(value, str) else value
+
+
 class Options(BaseModel):
     """The options of a run. `bundle` None: the pretrained one. `manifest` None: the one that is found, if
     `use_manifest`.
 
-    `removed`: the POSIX paths under `sounds`, of files and folders, that were taken out of the index; `readmitted`:
+    `sounds` is a folder or an address. `removed`: the POSIX paths under `sounds`, of files and folders, that were taken out of the index; `readmitted`:
     those under them that were taken in again.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    sounds: Path
+    sounds: Annotated[SoundsAt, BeforeValidator(_read), PlainSerializer(str)]
     bundle: Path | None = None
     manifest: Path | None = None
     use_manifest: bool = True
@@ -95,6 +101,8 @@ def find_options(index_folder: Path) -> Options | None:
         return Options.model_validate(read_json(file, _MOST_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except LibraryError as error:  # an address that is none
+        raise LibraryError(f"{file}: {error}; remove it and run thud index SOUNDS INDEX") from error
     except ValidationError as error:
         raise LibraryError(f"{file}: {first_problem(error)}; remove it and run thud index SOUNDS INDEX") from error
     except (OSError, ValueError) as error:

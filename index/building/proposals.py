@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from index.address import SoundsAt
 from index.library.finding import LibrarySound
 from index.library.names import read_name
 from index.library.walk import is_text
@@ -43,22 +44,23 @@ class Guess:
 
 
 class Proposals:
-    """The table that will be written to `file`, with guesses by `heads`, about sounds under `sounds_folder`.
+    """The table that will be written to `file`, with guesses by `heads`, about `sounds` in a folder or at an address.
 
     Raises BundleError where there are no heads, and LibraryError where the table cannot or must not be written.
     """
 
-    def __init__(self, file: Path, heads: MaterialHeads | None, sounds_folder: Path) -> None:
+    def __init__(self, file: Path, heads: MaterialHeads | None, sounds: SoundsAt) -> None:
         if heads is None:
             raise BundleError("the bundle has no heads, by which materials are guessed; --propose needs them")
         if file.suffix.lower() != ".csv":
             raise LibraryError(f"{file}: guesses are written as CSV; choose a name that ends in .csv")
         self._file, self._heads = file, heads
-        self._to_sounds = os.path.relpath(sounds_folder.resolve(), file.parent.resolve())
+        # Of an address, a manifest is read as if it lay at its root.
+        self._to_sounds = (
+            os.path.relpath(sounds.resolve(), file.parent.resolve()) if isinstance(sounds, Path) else "."
+        )
         if not is_text(self._to_sounds):
-            raise LibraryError(
-                f"the path from {file} to the sounds is not valid UTF-8; write it into {sounds_folder}"
-            )
+            raise LibraryError(f"the path from {file} to the sounds is not valid UTF-8; write it into {sounds}")
         folder = next(one for one in file.resolve().parents if one.exists())
         if not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise LibraryError(f"{file} cannot be written: {folder} is no folder that can be written to")

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Container, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,28 +13,23 @@ from typing import BinaryIO
 
 import numpy as np
 
+from index.address import IndexAt
 from index.building.cache import DamagedCacheError, IndexCache, decoding, remove_cache
-from index.building.content import FileState
 from index.building.embed import embed_sounds
+from index.building.engines import publisher_of, work_folder_of
 from index.building.options import Options, write_options
 from index.building.proposals import Proposals
 from index.building.records import Records, Survey
 from index.catalogue import SoundRecord, write_catalogue
-from index.generation import (
-    CATALOGUE,
-    FORMAT_VERSION,
-    About,
-    IndexSpec,
-    current_generation,
-    publish_generation,
-    reuse_generation,
-)
+from index.generation import CATALOGUE, FORMAT_VERSION, IndexSpec
 from index.library.facts import labels_note
 from index.library.finding import Library, LibrarySound, Skipped, find_library
 from index.library.skipped import lines_about, write_skipped
+from index.library.sources import Source
 from index.library.walk import READ
 from index.nearest.hubs import find_hubs
-from index.nearest.vectors import VectorIndex, Vectors
+from index.nearest.vectors import Vectors
+from index.publishing import About, Prepared
 from model.atomic import claimed_folder
 from model.bundle import Bundle
 from model.errors import BundleError, LibraryError
@@ -78,27 +74,30 @@ class BuildReport:
 
 
 class Run:
-    """A run for the index at `index_folder` with `options`; `workers` threads embed sounds.
+    """A run for the `index`, a folder or an address, with `options`; `workers` threads embed sounds.
 
     `say` is called with a line for each thing that a person should know. `propose`: a table to write with guesses.
     `only`: the paths to index; of other files, those that were refused before are looked at again, and those that
-    are new are left out. Whoever calls it holds `only_writer` of the index. Errors are those of
-    `build_index`.
+    are new are left out. `cluster`: the address of a Ray cluster that embeds. Whoever calls it holds `only_writer`
+    of the index. Errors are those of `build_index`.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         options: Options,
-        index_folder: Path,
+        index: IndexAt,
         *,
         limits: SoundLimits,
         workers: int,
         say: Callable[[str], None],
         propose: Path | None = None,
         only: Container[str] | None = None,
+        cluster: str | None = None,
     ) -> None:
-        self._bundle, self._options, self._folder, self._limits = bundle, options, index_folder, limits
+        self._bundle, self._options, self._folder, self._limits = bundle, options, work_folder_of(index), limits
+        self._publisher = publisher_of(index, bundle.id, say)
+        self._cluster = cluster
         self._workers, self._say, self._only = workers, say, only
         self._loading = 0.0
         self._hub_spec = bundle.spec.hubness if options.hubness else None
@@ -118,14 +117,15 @@ class Run:
         library = library or find_library(options.sounds, options.manifest, use_manifest=options.use_manifest)
         for note in library.notes:
             self._say(note)
-        try:
-            return self._with_cache(library)
-        except DamagedCacheError as error:
-            self._say(f"{error}; it is made anew, and all sounds are embedded again")
-            remove_cache(self._folder)
-            return self._with_cache(library)
-        except OSError as error:
-            raise LibraryError(f"{self._folder} cannot be written: {error.strerror or error}") from error
+        with closing(library.source), closing(self._publisher):
+            try:
+                return self._with_cache(library)
+            except DamagedCacheError as error:
+                self._say(f"{error}; it is made anew, and all sounds are embedded again")
+                remove_cache(self._folder)
+                return self._with_cache(library)
+            except OSError as error:
+                raise LibraryError(f"{self._folder} cannot be written: {error.strerror or error}") from error
 
     def _with_cache(self, library: Library) -> BuildReport:
         with IndexCache(self._folder, self._bundle.id, self._limits) as cache:
@@ -136,11 +136,26 @@ class Run:
 
     def _run(self, library: Library, cache: IndexCache) -> BuildReport:
         sounds, left_out = self._considered(library, cache)
+        paths = [sound.path for sound in sounds]
         began = time.perf_counter()
+        on_cluster = 0
+        if self._cluster is not None:
+            from index.building.cluster import embed_on_cluster
+
+            on_cluster = embed_on_cluster(
+                self._cluster,
+                self._bundle.folder,
+                library.source,
+                paths,
+                cache=cache,
+                limits=self._limits,
+                workers=self._workers,
+            )
+        # What a cluster has embedded is known now; what it could not, such as what nobody can read, is done here.
         embedded = embed_sounds(
             lambda: self._runtime,
-            library.root,
-            [sound.path for sound in sounds],
+            library.source,
+            paths,
             cache=cache,
             limits=self._limits,
             workers=self._workers,
@@ -167,10 +182,14 @@ class Run:
         if self._proposals is not None:
             main = [found[record.hits.index(record.hit)] for record, found in records]
             self._proposals.write(list(records.sounds()), np.stack(main))
+        texts = library.source.texts
         missing = sum(
-            one.reason.startswith("listed in the manifest") and not os.path.lexists(library.root / one.path)
+            one.reason.startswith("listed in the manifest") and not os.path.lexists(texts / one.path)
             for one in skipped
         )
+        if changed:
+            self._publisher.drop()
+        count = embedded.embedded + on_cluster
         return BuildReport(
             spec,
             tuple(skipped),
@@ -178,8 +197,8 @@ class Run:
             missing,
             len(everything) - len(skipped),
             changed,
-            spec.sounds - embedded.embedded,
-            embedded.embedded,
+            spec.sounds - count,
+            count,
             seconds,
         )
 
@@ -190,17 +209,17 @@ class Run:
         for sound in library.sounds:
             if taken_out(sound.path):
                 left_out.append(Skipped(sound.path, REMOVED))
-            elif self._only is None or sound.path in self._only or self._refused(library.root, sound.path, cache):
+            elif self._only is None or sound.path in self._only or self._refused(library.source, sound.path, cache):
                 sounds.append(sound)
             else:
                 left_out.append(Skipped(sound.path, NEW))
         return sounds, left_out
 
     @staticmethod
-    def _refused(root: Path, path: str, cache: IndexCache) -> bool:
+    def _refused(source: Source, path: str, cache: IndexCache) -> bool:
         """Whether an earlier run found that it is no sound that can be used: it is no new file."""
         try:
-            known = cache.files({path: FileState.of(root / path)}).get(path)
+            known = cache.files({path: source.state(path)}).get(path)
         except OSError:
             return True
         return known is not None and known.reason is not None
@@ -236,44 +255,39 @@ class Run:
             about = About(
                 id=found.id,
                 bundle_id=self._bundle.id,
-                library_root=library.root,
+                library_root=str(library.root),
                 sounds=len(records),
                 materials=found.materials,
                 duplicates=duplicates,
                 skipped=skipped,
                 label_strength=self._strength,
             )
-            spec = publish_generation(
-                self._folder,
-                about,
+            prepared = Prepared(
                 vectors,
                 aside / CATALOGUE,
                 hubs=hubs,
-                threads=self._workers,
                 columns=self._bundle.spec.picture_columns,
                 queries=self._queries,
-                previous=self._previous(),
+                threads=self._workers,
             )
-            return spec, True
+            return self._into_engine(about, prepared), True
+
+    def _into_engine(self, about: About, prepared: Prepared) -> IndexSpec:
+        self._publisher.begin(about)
+        try:
+            self._publisher.add(prepared)
+            return self._publisher.commit()
+        except BaseException:
+            with suppress(LibraryError):  # it is away: the next run gives it up
+                self._publisher.drop()
+            raise
 
     def _reuse(
         self, identity: str, library: Library, duplicates: int, skipped: int
     ) -> tuple[IndexSpec, bool] | None:
-        return reuse_generation(
-            self._folder, identity, library_root=library.root, duplicates=duplicates, skipped=skipped
+        return self._publisher.reuse(
+            identity, library_root=str(library.root), duplicates=duplicates, skipped=skipped
         )
-
-    def _previous(self) -> VectorIndex | None:
-        """The current vectors, where they have inverted lists, whose centroids may do for the new ones too."""
-        try:
-            generation = current_generation(self._folder)
-            spec = generation.spec
-            if spec.search.kind == "flat" or spec.bundle_id != self._bundle.id:
-                return None
-            contents = {name: np.memmap(generation.folder / name, np.uint8, "r").data for name in spec.search.files}
-            return VectorIndex.load(contents, spec.search, spec.embedding_size, biased=spec.hubness is not None)
-        except (LibraryError, OSError, ValueError):
-            return None
 
     def _write_records(self, records: Records, what: str, folder: Path) -> Survey:
         """Write the catalogue of all records, and their vectors `[v, d]`, into the folder.

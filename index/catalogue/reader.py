@@ -3,10 +3,9 @@
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from index.catalogue.connection import Connection
 from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.facets import Facets, Rows
 from index.catalogue.filters import SoundFilter
+from index.catalogue.page import Page
 from index.catalogue.record import COLUMNS, POSSIBLE, SoundRecord, from_row, listed
 from index.catalogue.text import TextSearch, query_of
 from index.catalogue.writer import SCHEMA
@@ -30,19 +30,10 @@ EVERY_ROW_UP_TO = 20_000
 _LOOKED_AT = 10_000
 """Of more sounds so many are looked at, spread over all of them; the others when they are read."""
 _ANCHORS = 16
+_AT_ONCE = 500
 # FTS5 makes the tables `words_…` itself, and not the same in all its versions.
 _TABLES = r"SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'words\_%' ESCAPE '\' AND sql NOT NULL"
 _FOREIGN = r"SELECT 1 FROM sqlite_master WHERE name LIKE 'words\_%' ESCAPE '\' AND type != 'table' AND sql NOT NULL"
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of the catalogue: its `sounds`, the `total` that match, and the cursor of the `next` page (None on
-    the last)."""
-
-    sounds: list[SoundRecord]
-    total: int
-    next: str | None
 
 
 class Catalogue:
@@ -79,6 +70,15 @@ class Catalogue:
 
     def __len__(self) -> int:
         return self._sounds
+
+    def __iter__(self) -> Iterator[SoundRecord]:
+        """All records by row."""
+        for start in range(0, self._sounds, _AT_ONCE):
+            yield from self.rows(range(start, min(start + _AT_ONCE, self._sounds)))
+
+    def sample(self, most: int) -> list[SoundRecord]:
+        """At most so many records, spread over all of them."""
+        return self.rows(range(0, self._sounds, max(1, -(-self._sounds // most))))
 
     def materials(self) -> dict[str | None, int]:
         """Sounds per material, in the order of the materials' ids; None counts the unlabelled, last."""

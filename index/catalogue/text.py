@@ -38,6 +38,12 @@ def query_of(text: str) -> str | None:
     word of `text` says nothing more and is left out, because each word takes time. None where `text` has no word.
     Raises FilterError for more than 32 words.
     """
+    quoted = (f'"{word.replace(chr(34), chr(34) * 2)}" *' for word in words_looked_for(text))
+    return " ".join(quoted) or None
+
+
+def words_looked_for(text: str) -> list[str]:
+    """The words of `text`, each as it was written, that a sound must have. Raises FilterError for more than 32."""
     readable = text.replace("\0", " ").encode("utf-8", "replace").decode()
     words = [word for word in readable.split() if _has_letters(word)]
     # Of a name like `drum .wav` nothing but the ending is left of a word.
@@ -45,7 +51,7 @@ def query_of(text: str) -> str | None:
     if len(words) > MOST_WORDS:
         raise FilterError(f"the text has {len(words)} words; at most {MOST_WORDS} can be looked for", "q")
     folded = [_folded(word) for word in words]
-    words = [
+    return [
         word
         for place, word in enumerate(words)
         if not any(
@@ -53,8 +59,6 @@ def query_of(text: str) -> str | None:
             for at, other in enumerate(folded)
         )
     ]
-    quoted = (f'"{word.replace(chr(34), chr(34) * 2)}" *' for word in words)
-    return " ".join(quoted) or None
 
 
 def _has_letters(word: str) -> bool:

@@ -1,8 +1,8 @@
 """An answer for a person: a table in the terminal."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from index.address import SoundsAt
 from model.terminal import printable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plain_console() -> "Console":
     return console
 
 
-def print_answer(answer: "Recommendation", sounds: Path) -> None:
+def print_answer(answer: "Recommendation", sounds: SoundsAt) -> None:
     """Print what was recognised, and the sounds, which lie in the folder `sounds`."""
     console = plain_console()
     if answer.recognised is False:

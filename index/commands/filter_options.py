@@ -9,6 +9,7 @@ import click
 
 from index import DEFAULT_INDEX
 from index.catalogue.filters import UNLABELLED, SoundFilter
+from index.commands.places import IndexType, SoundsType
 from model import PRETRAINED
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -39,9 +40,24 @@ def number(context: click.Context, parameter: click.Parameter, value: float | No
 
 
 def library_options(command: Command) -> Command:
-    """Adds the options `--bundle` and `--index`."""
+    """Adds the options `--bundle`, `--sounds` and `--index`."""
     command = click.option(
-        "--index", type=_FOLDER, envvar="THUD_INDEX", show_envvar=True, default=DEFAULT_INDEX, show_default=True
+        "--index",
+        type=IndexType(exists=True),
+        metavar="INDEX",
+        envvar="THUD_INDEX",
+        show_envvar=True,
+        default=DEFAULT_INDEX,
+        show_default=True,
+        help="The folder of the index, or milvus://HOST:PORT/NAME.",
+    )(command)
+    command = click.option(
+        "--sounds",
+        type=SoundsType(),
+        metavar="SOUNDS",
+        envvar="THUD_SOUNDS",
+        show_envvar=True,
+        help="Where the sounds are, a folder or s3://BUCKET/PREFIX, if they have moved since they were indexed.",
     )(command)
     return click.option(
         "--bundle",

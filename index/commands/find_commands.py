@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from index.address import IndexAt, SoundsAt
 from index.commands.export_options import export_of, export_options, write_export
 from index.commands.filter_options import filter_options, library_options, taken
 from model.terminal import printable
@@ -23,7 +24,8 @@ from model.terminal import printable
 def find(
     text: tuple[str, ...],
     bundle: Path,
-    index: Path,
+    index: IndexAt,
+    sounds: SoundsAt | None,
     limit: int,
     cursor: str | None,
     as_json: bool,
@@ -38,7 +40,7 @@ def find(
     from model.bundle import Bundle
 
     only, export = taken(options), export_of(options)
-    with SoundIndex.open(index, Bundle.open(bundle)) as library:
+    with SoundIndex.open(index, Bundle.open(bundle), sounds=sounds) as library:
         page = library.find(" ".join(text), only, cursor, limit) if text else library.page(only, cursor, limit)
         write_export(export, library, page.sounds)
     if as_json:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from index.address import IndexAt, SoundsAt
 from index.commands.look_commands import list_sounds, stats, verify
+from index.commands.places import IndexType, SoundsType
 from model import PRETRAINED
 from model.errors import LibraryError
 from model.terminal import printable
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-_INDEX = click.Path(file_okay=False, path_type=Path)
+_INDEX = IndexType()
 
 
 class _WithCommands(click.Command):
@@ -42,14 +44,16 @@ class _WithCommands(click.Command):
             formatter.write_dl([(name, one.get_short_help_str(80)) for name, one in self.commands.items()])
 
 
-def _folders(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[Path, Path, Path]:
+def _folders(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[Path, SoundsAt, IndexAt]:
     """The bundle, the sounds and the index."""
     if not 2 <= len(value) <= 3:
         raise click.UsageError("Name the folder of sounds and the folder of the index, and before them a bundle.")
     *bundle, sounds, index = value
     return (
         _FOLDER.convert(bundle[0], parameter, context) if bundle else PRETRAINED,
-        _FOLDER.convert(sounds, parameter, context),
+        SoundsType().convert(sounds, parameter, context),
         _INDEX.convert(index, parameter, context),
     )
 
@@ -63,7 +67,7 @@ def _teller() -> Callable[[str], None]:
 @click.command()
 @click.argument("index", type=_INDEX)
 @click.argument("names", nargs=-1, required=True, metavar="PATH...")
-def add(index: Path, names: tuple[str, ...]) -> None:
+def add(index: IndexAt, names: tuple[str, ...]) -> None:
     """Take files or folders into INDEX: new ones, and those that were taken out.
 
     PATH lies in the folder of sounds that INDEX was made of: as it lies on the disk, or as thud index list shows
@@ -78,7 +82,7 @@ def add(index: Path, names: tuple[str, ...]) -> None:
 @click.command()
 @click.argument("index", type=_INDEX)
 @click.argument("names", nargs=-1, required=True, metavar="PATH...")
-def remove(index: Path, names: tuple[str, ...]) -> None:
+def remove(index: IndexAt, names: tuple[str, ...]) -> None:
     """Take sounds out of INDEX and keep them out, until thud index add names them.
 
     Their files are left alone. PATH is a file or a folder, as it lies on the disk or as thud index list shows it.
@@ -140,12 +144,19 @@ _COMMANDS = {"add": add, "remove": remove, "list": list_sounds, "verify": verify
     "folder that it was made of, unless that is no longer there and some of its sounds are in SOUNDS.",
 )
 @click.option(
+    "--ray",
+    "cluster",
+    metavar="ADDRESS",
+    help="Embed on the Ray cluster at ADDRESS, HOST:PORT, or auto for the one of this machine. All its nodes must "
+    "reach SOUNDS and BUNDLE under the same names.",
+)
+@click.option(
     "--watch",
     is_flag=True,
     help="Go on until interrupted, and bring the index up to date whenever sounds or the manifest have changed.",
 )
 def index(
-    folders: tuple[Path, Path, Path],
+    folders: tuple[Path, SoundsAt, IndexAt],
     manifest: Path | None,
     no_manifest: bool,
     max_seconds: float,
@@ -153,10 +164,11 @@ def index(
     no_labels: bool,
     propose: Path | None,
     replace: bool,
+    cluster: str | None,
     watch: bool,
 ) -> None:
     """Embed the folder SOUNDS with BUNDLE and write a searchable INDEX of it. Without BUNDLE, the one that comes
-    with Thud is used.
+    with Thud is used. SOUNDS may be s3://BUCKET/PREFIX, and INDEX milvus://HOST:PORT/NAME.
 
     Run it again after the sounds have changed: only what is new is embedded. A run that was interrupted is gone on
     with. A folder of sounds that is called like one of the commands below is written ./add and so on.
@@ -182,25 +194,36 @@ def index(
             labels=not no_labels,
             propose=propose,
             replace=replace,
+            cluster=cluster,
             say=say,
         )
 
     if watch:
         if propose is not None:
             raise click.UsageError("--propose writes its table once: use it without --watch.")
+        if not isinstance(sounds, Path):
+            raise click.UsageError(
+                "no store tells of its changes: use --watch with a folder, or run this in turns."
+            )
+        from index.building.engines import work_folder_of
+
         try:
             from index.building.watching import watch_library
         except ModuleNotFoundError as error:
             if error.name != "watchfiles":
                 raise
             raise LibraryError("--watch needs watchfiles; install it with: pip install 'thud[watch]'") from error
-        watch_library(sounds, target, manifest, run, _teller())
+        watch_library(sounds, work_folder_of(target), manifest, run, _teller())
         return
     _tell(run(_teller()), target, opened, propose)
 
 
-def _tell(report: "BuildReport", index: Path, bundle: "Bundle | None" = None, propose: Path | None = None) -> None:
+def _tell(
+    report: "BuildReport", index: IndexAt, bundle: "Bundle | None" = None, propose: Path | None = None
+) -> None:
     """Print the summary of a run."""
+    from index.building.engines import work_folder_of
+
     spec = report.spec
     click.echo(f"indexed      {spec.sounds:>8,}  in {printable(str(index))}, index {spec.id}")
     for name, count in sorted(spec.materials.items(), key=lambda item: (-item[1], item[0])):
@@ -215,7 +238,7 @@ def _tell(report: "BuildReport", index: Path, bundle: "Bundle | None" = None, pr
     if report.missing:
         click.echo(f"not found    {report.missing:>8,}  that the manifest lists, of those skipped")
     if report.skipped or report.duplicates:
-        click.echo(f"  each with its reason in {printable(str(index / 'skipped.tsv'))}")
+        click.echo(f"  each with its reason in {printable(str(work_folder_of(index) / 'skipped.tsv'))}")
     if not report.changed:
         click.echo("unchanged    the index is as it was; nothing was published")
     click.echo(f"search       {spec.search.kind}, recall@10 {spec.search.recall_at_10:.4f} against exact search")

@@ -2,19 +2,20 @@
 
 import json
 import sys
-from pathlib import Path
 
 import click
 
+from index.address import IndexAt
+from index.commands.places import IndexType
 from model.terminal import printable
 
-_INDEX = click.Path(file_okay=False, path_type=Path)
+_INDEX = IndexType()
 
 
 @click.command(name="list")
 @click.argument("index", type=_INDEX)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, with the whole record.")
-def list_sounds(index: Path, as_json: bool) -> None:
+def list_sounds(index: IndexAt, as_json: bool) -> None:
     """List the sounds of INDEX.
 
     A line has id, material, seconds, path and the paths of copies, separated by tabs.
@@ -32,7 +33,7 @@ def list_sounds(index: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("index", type=_INDEX)
 @click.option("--quick", is_flag=True, help="Do not read the sounds: a file that is there, of its size, will do.")
-def verify(index: Path, quick: bool) -> None:
+def verify(index: IndexAt, quick: bool) -> None:
     """Check INDEX: its own files, its cache, every sound by its content.
 
     Exit code 1 where something is wrong.
@@ -52,7 +53,7 @@ def verify(index: Path, quick: bool) -> None:
 @click.command()
 @click.argument("index", type=_INDEX)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def stats(index: Path, as_json: bool) -> None:
+def stats(index: IndexAt, as_json: bool) -> None:
     """Say what is in INDEX: sounds, hours, materials, formats, sizes on disk."""
     from index.building.look import stats_of
 

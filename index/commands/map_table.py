@@ -1,16 +1,15 @@
 """A map of a picture in the terminal: `thud recommend --map`."""
 
-from pathlib import Path
-
 from rich.table import Table
 from rich.text import Text
 
+from index.address import SoundsAt
 from index.answers.picture_map import PictureMap, Place
 from index.commands.answer_table import percent, plain_console
 from model.terminal import printable
 
 
-def print_map(answer: PictureMap, sounds: Path) -> None:
+def print_map(answer: PictureMap, sounds: SoundsAt) -> None:
     """Print the shares of the materials, and a row for each place."""
     console = plain_console()
     if answer.materials:

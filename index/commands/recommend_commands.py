@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from index import OBJECT_WEIGHT
+from index.address import IndexAt, SoundsAt
 from index.commands.answer_options import (
     DEFAULT_K,
     answer_options,
@@ -58,7 +59,8 @@ if TYPE_CHECKING:
 def recommend(
     picture: Path,
     bundle: Path,
-    index: Path,
+    index: IndexAt,
+    sounds: SoundsAt | None,
     k: int | None,
     as_map: bool,
     object_weight: float,
@@ -81,7 +83,9 @@ def recommend(
     only, export = taken(options), export_of(options)
     # Read first: a picture that cannot be used is refused without waiting for the towers.
     data = read_picture(_stream(picture), PictureLimits())
-    with Recommender.open(bundle, index, object_weight=object_weight, diversity=diversity) as recommender:
+    with Recommender.open(
+        bundle, index, sounds=sounds, object_weight=object_weight, diversity=diversity
+    ) as recommender:
         if as_map:
             answer: Recommendation | PictureMap = recommender.map(data, k or MAP_K, only=only)
         else:
@@ -103,7 +107,8 @@ def recommend(
 def similar(
     sound: str,
     bundle: Path,
-    index: Path,
+    index: IndexAt,
+    sounds: SoundsAt | None,
     k: int | None,
     diversity: float,
     more: tuple[str, ...],
@@ -121,7 +126,7 @@ def similar(
     from index.answers.recommender import Recommender
 
     k, only, export = k or DEFAULT_K, taken(options), export_of(options)
-    with Recommender.open(bundle, index, diversity=diversity) as recommender:
+    with Recommender.open(bundle, index, sounds=sounds, diversity=diversity) as recommender:
         known = _id_of(sound, recommender.index)
         if known is not None:
             answer = recommender.recommend_like(known, k, only=only, cursor=cursor, more=more, less=less)

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from index.address import SoundsAt
 from index.library.manifests import Entry, Manifest, find_manifest, match, read_manifest
 from index.library.sidecar import read_sidecar
-from index.library.walk import USED_MANIFEST, Walked, walk
+from index.library.sources import Source, put_beside, source_of
+from index.library.walk import USED_MANIFEST, Walked
 from model.errors import LibraryError, ManifestError, NotAManifestError
 from model.materials import material_called
 
@@ -45,30 +47,36 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Library:
-    """The sounds under `root` in the order of their paths, all other files there, and `notes` for a person."""
+    """The sounds of a `source` in the order of their paths, all other files there, and `notes` for a person."""
 
-    root: Path
+    source: Source
     sounds: tuple[LibrarySound, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
 
+    @property
+    def root(self) -> SoundsAt:
+        """The folder, an absolute path without links, or the address."""
+        return self.source.root
 
-def find_library(folder: Path, manifest: Path | None = None, *, use_manifest: bool = True) -> Library:
-    """Find the sounds under `folder` and what is said of them without opening them.
 
-    Labels come from `manifest`, or from a manifest.csv or manifest.jsonl that lies in the folder or its parent,
-    and, where that says nothing of a sound, from the first sub-folder that is named like a material. With
-    `use_manifest` false no manifest is looked for. A sound without a label is found all the same. Every file stands
-    in `sounds` or in `skipped`; for a folder that is not entered, the folder does.
+def find_library(sounds: SoundsAt | Source, manifest: Path | None = None, *, use_manifest: bool = True) -> Library:
+    """Find the sounds of a folder or an address and what is said of them without opening them.
+
+    Labels come from `manifest`, or from a manifest.csv or manifest.jsonl that lies in the folder or its parent (of
+    an address, at its root), and, where that says nothing of a sound, from the first sub-folder that is named like
+    a material. With `use_manifest` false no manifest is looked for. A sound without a label is found all the same.
+    Every file stands in `sounds` or in `skipped`; for a folder that is not entered, the folder does.
 
     Raises LibraryError if the folder cannot be read, or if `manifest` lists sounds and none of them is in it, and
     ManifestError if a manifest cannot be understood, or has no column of materials.
     """
-    if not folder.is_dir():
-        raise LibraryError(f"{folder} is not a folder")
-    root = folder.resolve()
-    walked = walk(root)
+    source = source_of(sounds) if isinstance(sounds, SoundsAt) else sounds
+    walked = source.walk()
     notes = walked.notes
+    root = source.texts
+    if manifest is not None:
+        manifest = put_beside(manifest, source)
     table = _manifest_of(root, manifest, notes) if use_manifest else None
     rows = _rows(table, root, walked, given=manifest is not None) if table is not None else {}
     if table is not None and (used := _path_under(root, table.file)) in walked.skipped:
@@ -76,7 +84,7 @@ def find_library(folder: Path, manifest: Path | None = None, *, use_manifest: bo
     if table is None:
         notes.append("there is no manifest: labels come from folders, tags and names")
     sidecars = _sidecars(root, walked)
-    sounds = []
+    found = []
     for path in walked.paths:
         entry = rows.get(path)
         if entry is not None and entry.decides:
@@ -84,9 +92,11 @@ def find_library(folder: Path, manifest: Path | None = None, *, use_manifest: bo
         else:
             label = _folder_label(path)
         columns = {} if entry is None else entry.columns
-        sounds.append(LibrarySound(path, *label, columns, sidecars.get(path, {}), path in walked.links))
+        found.append(LibrarySound(path, *label, columns, sidecars.get(path, {}), path in walked.links))
     skipped = tuple(Skipped(path, reason) for path, reason in sorted(walked.skipped.items()))
-    return Library(root, tuple(sounds), skipped, tuple(notes))
+    if not isinstance(source.root, Path):
+        notes = [note.replace(str(root), str(source.root)) for note in notes]  # where its texts were put
+    return Library(source, tuple(found), skipped, tuple(notes))
 
 
 def _path_under(root: Path, file: Path) -> str:

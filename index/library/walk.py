@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ USED_MANIFEST = "the manifest, read for what it says of sounds"
 READ = frozenset((SIDECAR, USED_MANIFEST))
 """Reasons of files that are no sounds and are used all the same."""
 _INDEX_FILES = frozenset(("current", "skipped.tsv"))
+_AN_INDEX = "an index of Thud, not entered"
 
 
 @dataclass
@@ -63,6 +65,23 @@ def walk(root: Path) -> Walked:
     return walked
 
 
+def walk_names(sizes: Mapping[str, int]) -> Walked:
+    """The same of objects in a store, by their names and their sizes: what lies between slashes is a folder."""
+    walker = _Walker(Path())
+    folders: dict[str, set[str]] = {"": set()}
+    for name in sizes:
+        parts = name.split("/")
+        for depth in range(len(parts)):
+            folders.setdefault("/".join(parts[:depth]), set()).add(parts[depth])
+    waiting = [""]
+    while waiting:
+        waiting += walker.enter_names(waiting.pop(), folders)
+    walked = walker.walked
+    walked.paths.sort()
+    walked.notes += walker.notes()
+    return walked
+
+
 class _Walker:
     def __init__(self, root: Path) -> None:
         self._root = str(root)
@@ -82,7 +101,7 @@ class _Walker:
             return []
         names = {entry.name for entry in entries}
         if folder and names >= _INDEX_FILES:
-            self._skip(folder[:-1], "an index of Thud, not entered")
+            self._skip(folder[:-1], _AN_INDEX)
             return []
         beside = _sidecars(names)
         by_sound = {sound: sidecar for sidecar, sounds in beside.items() for sound in sounds}
@@ -103,6 +122,30 @@ class _Walker:
                         self.walked.sidecars[path] = folder + sidecar
             except OSError as error:
                 self._skip(path, f"cannot be read: {error.strerror}")
+        return inner
+
+    def enter_names(self, folder: str, folders: Mapping[str, set[str]]) -> list[str]:
+        """Take the names in a folder, which `folders` has by its path without a slash at its end; those in it."""
+        names = folders[folder]
+        if folder and names >= _INDEX_FILES:
+            self._skip(folder, _AN_INDEX)
+            return []
+        beside = _sidecars(names)
+        by_sound = {sound: sidecar for sidecar, sounds in beside.items() for sound in sounds}
+        inner = []
+        for name in sorted(names):
+            path = f"{folder}/{name}" if folder else name
+            if path in folders:  # a store may have an object of this name as well, which marks the folder
+                if self._enters(name, path):
+                    inner.append(path)
+            elif name in beside:
+                self._skip(path, SIDECAR)
+            elif reason := self._by_name(name, path, names):
+                self._skip(path, reason)
+            else:
+                self.walked.paths.append(path)
+                if sidecar := by_sound.get(name):
+                    self.walked.sidecars[path] = f"{folder}/{sidecar}" if folder else sidecar
         return inner
 
     def notes(self) -> list[str]:
@@ -138,17 +181,22 @@ class _Walker:
 
     def _reason(self, entry: "os.DirEntry[str]", path: str, names: set[str]) -> str | None:
         """Why this file, or link to a folder, is no sound; None where it is one."""
-        stem, suffix = _split(entry.name)
-        if entry.name.startswith("."):
-            self._hidden += 1
-            return "metadata of macOS (AppleDouble)" if entry.name.startswith("._") else "a hidden file"
-        if entry.is_symlink() and (reason := self._behind(entry, suffix)):
+        hidden = entry.name.startswith(".")
+        if not hidden and entry.is_symlink() and (reason := self._behind(entry, _split(entry.name)[1])):
             return reason
-        if suffix not in EXTENSIONS:
-            return self._no_sound(entry.name, stem, suffix, names)
-        if not is_text(path):
-            return "its name is not valid UTF-8; rename it"
+        if reason := self._by_name(entry.name, path, names):
+            return reason
         return pointer_at(entry.path, entry.stat().st_size) if entry.is_file() else "not a regular file"
+
+    def _by_name(self, name: str, path: str, names: set[str]) -> str | None:
+        """Why a file of this name, beside those with these `names`, is no sound; None where it may be one."""
+        stem, suffix = _split(name)
+        if name.startswith("."):
+            self._hidden += 1
+            return "metadata of macOS (AppleDouble)" if name.startswith("._") else "a hidden file"
+        if suffix not in EXTENSIONS:
+            return self._no_sound(name, stem, suffix, names)
+        return None if is_text(path) else "its name is not valid UTF-8; rename it"
 
     def _no_sound(self, name: str, stem: str, suffix: str, names: set[str]) -> str:
         if is_manifest_name(name):

@@ -2,15 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from index.nearest.vector_file import Vectors, normalised
-
-if TYPE_CHECKING:
-    from index.nearest.inverted_lists import InvertedLists
+from index.nearest.vector_file import Rows, Vectors, normalised
 
 WANTED_RECALL = 0.997
 """Above 0.99, so that pictures which were not among the queries find 0.99 too."""
@@ -38,13 +35,23 @@ class Probes:
         return math.ceil(self.first * math.pow(k / FIRST_K, power))
 
 
+class Lists(Protocol):
+    """Inverted lists, of which `len` is the number."""
+
+    def __len__(self) -> int: ...
+
+    def nearest(self, queries: Vectors, k: int, probes: int, /) -> tuple[Vectors, Rows]:
+        """Scores and rows `[q, k]` of the nearest in the `probes` nearest lists; row -1 where they hold fewer."""
+        ...
+
+
 class RecallMeter:
     """Measures the recall of `lists` with `queries [q, c]`, as `VectorFile.comparing` makes them.
 
     A neighbour counts as found if it is as near as the exact neighbour of rank k.
     """
 
-    def __init__(self, lists: "InvertedLists", queries: Vectors, vectors: int) -> None:
+    def __init__(self, lists: Lists, queries: Vectors, vectors: int) -> None:
         self._lists = lists
         self._queries = queries
         self.first_k = min(FIRST_K, vectors)

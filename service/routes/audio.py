@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from index.answers.search import SoundIndex
 from index.answers.sound_files import SoundFile
 from index.catalogue import SoundRecord
-from model.errors import LibraryError, SoundsAwayError
+from model.errors import EngineAwayError, LibraryError, SoundsAwayError
 from model.playable import PLAYED_MEDIA_TYPE, PLAYED_SUFFIX, VERSION
 from service.played import PlayedCopies, PlayedCopy
 from service.problems import ProblemError
@@ -46,6 +46,17 @@ _MOST_DIGITS = 18
 
 on_disk = anyio.CapacityLimiter(16)
 """The threads that touch sound files: where a share does not answer, it is these that wait, and no others."""
+
+
+async def link_response(index: SoundIndex, record: SoundRecord, seconds: float) -> Response | None:
+    """The answer that sends the client to the store of the sound; None where no store has it.
+
+    Nobody may keep it for longer than the link is good. Raises as `SoundIndex.audio` does.
+    """
+    link = await anyio.to_thread.run_sync(index.files.link, record, seconds, limiter=on_disk)
+    if link is None:
+        return None
+    return Response(status_code=307, headers={"Location": link, "Cache-Control": "no-store"})
 
 
 async def audio_response(
@@ -100,6 +111,8 @@ async def sound_problems(app: FastAPI, index: SoundIndex, sound_id: str) -> Asyn
         yield
     except SoundsAwayError as error:
         raise sounds.gone(str(error)) from error
+    except EngineAwayError:
+        raise
     except LibraryError as error:
         # The reason names the folder, which is nobody's business but the server's.
         raise ProblemError(410, str(error).replace(str(index.root), "the library")) from error

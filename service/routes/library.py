@@ -18,7 +18,7 @@ from index.answers.recommender import Recommender
 from index.catalogue import Page, SoundRecord
 from model.materials import MATERIALS
 from service.problems import ProblemError, problem_responses
-from service.routes.audio import audio_response, sound_problems
+from service.routes.audio import audio_response, link_response, sound_problems
 from service.routes.parameters import AskedFilter, CursorText, WholeNumber
 from service.routes.strict import StrictRoute
 from service.schemas import MaterialCount, Materials, Sound, SoundPage
@@ -49,6 +49,7 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     },
     206: {"description": "The part of the file that the Range header asks for."},
     304: {"description": "The client has it already."},
+    307: {"description": "The store has it, at the address in `Location` (a service with --sounds-link-seconds)."},
 }
 
 # These routes read the catalogue and the disk, which may wait: FastAPI runs plain functions on its threads.
@@ -68,7 +69,14 @@ async def audio(
     """Send a sound."""
     record = await run_in_threadpool(record_of, recommender, sound_id)
     async with sound_problems(request.app, recommender.index, sound_id):
-        copies = state_of(request.app).played if original in (None, "0", "false") else None
+        state = state_of(request.app)
+        copies = state.played if original in (None, "0", "false") else None
+        # The page may load from nowhere but the service (Content-Security-Policy).
+        of_page = request.headers.get("sec-fetch-site") == "same-origin"
+        if state.link_seconds and not of_page and (copies is None or record.playable):
+            linked = await link_response(recommender.index, record, state.link_seconds)
+            if linked is not None:
+                return linked
         return await audio_response(recommender.index, record, request, copies)
 
 

@@ -19,7 +19,7 @@ from tests.index.tagged import bext, comments, flac, id3, ixml, mp3, wav
 
 def known(root: Path) -> dict[str, Facts]:
     library = find_library(root)
-    return {sound.path: facts_of(sound, read_tags(library.root / sound.path)) for sound in library.sounds}
+    return {sound.path: facts_of(sound, read_tags(Path(library.root / sound.path))) for sound in library.sounds}
 
 
 def test_the_most_trustworthy_place_has_the_label(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_sound_that_has_gone_since_is_passed_over_on_the_next_page(
     every = ids_of(recommender)
     asked = {"more": every[:2], "less": every[8:10], "diversity": 0.0}
     first = recommender.recommend(picture, 3, **asked)  # type: ignore[arg-type]
-    shutil.copytree(recommender.index.root, tmp_path / "sounds")
+    shutil.copytree(str(recommender.index.root), tmp_path / "sounds")
     for number in (0, 8):
         record = recommender.index.sound(every[number])
         assert record is not None
@@ -227,7 +227,7 @@ def test_like_a_sound_takes_feedback_too(recommender: Recommender) -> None:
     every = ids_of(recommender)
     found = recommender.index.similar(every[0], 50, feedback=Feedback((every[8],), (every[1],)))
     assert {one.record.id for one in found} == set(every) - {every[0], every[1]}
-    sound = recommender.index.root / "wood" / "ash.wav"
+    sound = Path(recommender.index.root / "wood/ash.wav")
     answer = recommender.recommend_by_sound(sound, 50, more=[every[9]], less=[every[2]])
     assert {one.id for one in answer.results} == set(every) - {every[2]}
 

@@ -27,7 +27,7 @@ def index_of(records: list[SoundRecord], vectors: VectorIndex) -> Iterator[Sound
     spec = SimpleNamespace(id="0" * 16, bundle_id="1" * 16, sounds=len(records))
     with catalogue_of(records) as catalogue:
         store = FileStore(catalogue, vectors)
-        yield SoundIndex(SimpleNamespace(spec=spec), Path(), catalogue, store)  # type: ignore[arg-type]
+        yield SoundIndex(spec, Path(), catalogue, store)  # type: ignore[arg-type]
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,7 +12,7 @@ import soundfile
 
 from index.answers import sound_files
 from index.answers.search import SoundIndex
-from index.answers.sound_files import SoundFile, SoundFiles
+from index.answers.sound_files import FolderSounds, LocalSound
 from index.building.build import build_index
 from index.catalogue import SoundRecord
 from model.bundle import Bundle
@@ -38,21 +38,21 @@ def root(records: list[SoundRecord], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def files(root: Path, records: list[SoundRecord]) -> SoundFiles:
-    return SoundFiles(root, records)
+def files(root: Path, records: list[SoundRecord]) -> FolderSounds:
+    return FolderSounds(root, records)
 
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the sounds that were hashed."""
     ids: list[str] = []
-    original = SoundFile._hash
+    original = LocalSound._hash
 
-    def counted(self: SoundFile) -> str:
+    def counted(self: LocalSound) -> str:
         ids.append(self._record.id)
         return original(self)
 
-    monkeypatch.setattr(SoundFile, "_hash", counted)
+    monkeypatch.setattr(LocalSound, "_hash", counted)
     return ids
 
 
@@ -77,7 +77,7 @@ def _other(data: bytes) -> bytes:
 
 
 def test_a_settled_file_is_hashed_once(
-    files: SoundFiles, records: list[SoundRecord], hashed: list[str], settled: None
+    files: FolderSounds, records: list[SoundRecord], hashed: list[str], settled: None
 ) -> None:
     for _ in range(3):
         for record in records:
@@ -87,7 +87,7 @@ def test_a_settled_file_is_hashed_once(
 
 
 def test_a_file_that_was_just_touched_is_not_remembered(
-    files: SoundFiles, records: list[SoundRecord], hashed: list[str]
+    files: FolderSounds, records: list[SoundRecord], hashed: list[str]
 ) -> None:
     for _ in range(3):
         files.open(records[0]).close()
@@ -96,7 +96,11 @@ def test_a_file_that_was_just_touched_is_not_remembered(
 
 
 def test_no_more_is_remembered_than_a_bound(
-    files: SoundFiles, records: list[SoundRecord], hashed: list[str], settled: None, monkeypatch: pytest.MonkeyPatch
+    files: FolderSounds,
+    records: list[SoundRecord],
+    hashed: list[str],
+    settled: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sound_files, "_MOST_KNOWN", 2)
     for record in [*records, *records[1:], records[0]]:
@@ -120,7 +124,7 @@ def _written_over(path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("swap", [_moved_over, _written_over])
 def test_the_same_size_and_time_are_not_the_same_sound(
-    files: SoundFiles, root: Path, records: list[SoundRecord], settled: None, swap: Callable[[Path, bytes], None]
+    files: FolderSounds, root: Path, records: list[SoundRecord], settled: None, swap: Callable[[Path, bytes], None]
 ) -> None:
     path = root / records[0].path
     files.open(records[0]).close()
@@ -136,7 +140,7 @@ def test_the_same_size_and_time_are_not_the_same_sound(
 
 
 def test_what_is_read_is_the_sound_whatever_happens_to_its_name(
-    files: SoundFiles, root: Path, records: list[SoundRecord]
+    files: FolderSounds, root: Path, records: list[SoundRecord]
 ) -> None:
     path = root / records[0].path
     right = path.read_bytes()
@@ -152,7 +156,7 @@ def test_what_is_read_is_the_sound_whatever_happens_to_its_name(
 
 @pytest.mark.parametrize("cut", [False, True], ids=["written over", "cut short"])
 def test_nothing_is_read_of_another_sound(
-    files: SoundFiles, root: Path, records: list[SoundRecord], settled: None, cut: bool
+    files: FolderSounds, root: Path, records: list[SoundRecord], settled: None, cut: bool
 ) -> None:
     path = root / records[0].path
     right = path.read_bytes()
@@ -167,23 +171,23 @@ def test_nothing_is_read_of_another_sound(
 
 
 def test_a_file_that_is_written_while_it_is_hashed_is_for_later(
-    files: SoundFiles, root: Path, records: list[SoundRecord], monkeypatch: pytest.MonkeyPatch
+    files: FolderSounds, root: Path, records: list[SoundRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = SoundFile._hash
+    original = LocalSound._hash
 
-    def written(self: SoundFile) -> str:
+    def written(self: LocalSound) -> str:
         found = original(self)
         os.utime(root / records[0].path)
         return found
 
-    monkeypatch.setattr(SoundFile, "_hash", written)
+    monkeypatch.setattr(LocalSound, "_hash", written)
     with pytest.raises(OSError, match="being written to"):
         files.open(records[0])
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "nothing", "circle", "link out"])
 def test_what_is_no_file_is_refused_and_waited_for_by_nobody(
-    files: SoundFiles, root: Path, records: list[SoundRecord], kind: str
+    files: FolderSounds, root: Path, records: list[SoundRecord], kind: str
 ) -> None:
     path = root / records[0].path
     path.rename(root.parent / "away.wav")
@@ -203,7 +207,7 @@ def test_what_is_no_file_is_refused_and_waited_for_by_nobody(
 
 
 def test_a_pipe_that_comes_in_between_is_not_waited_for(
-    files: SoundFiles, root: Path, records: list[SoundRecord], monkeypatch: pytest.MonkeyPatch
+    files: FolderSounds, root: Path, records: list[SoundRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = root / records[0].path
     path.unlink()
@@ -241,7 +245,7 @@ def _a_link_to_nothing(root: Path) -> None:
 
 @pytest.mark.parametrize("away", [_empty, _gone, _a_file, _another_folder, _a_link_to_nothing])
 def test_a_folder_that_is_not_the_library(
-    files: SoundFiles, root: Path, records: list[SoundRecord], away: Callable[[Path], None]
+    files: FolderSounds, root: Path, records: list[SoundRecord], away: Callable[[Path], None]
 ) -> None:
     files.check()
     away(root)
@@ -252,7 +256,7 @@ def test_a_folder_that_is_not_the_library(
         files.open(records[0])
 
 
-def test_one_sound_of_the_sample_is_enough(files: SoundFiles, root: Path, records: list[SoundRecord]) -> None:
+def test_one_sound_of_the_sample_is_enough(files: FolderSounds, root: Path, records: list[SoundRecord]) -> None:
     for record in records[:-1]:
         (root / record.path).unlink()
 
@@ -263,7 +267,7 @@ def test_one_sound_of_the_sample_is_enough(files: SoundFiles, root: Path, record
 
 
 def test_a_share_that_answers_with_errors_is_away(
-    files: SoundFiles, records: list[SoundRecord], monkeypatch: pytest.MonkeyPatch
+    files: FolderSounds, records: list[SoundRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stale(path: object) -> os.stat_result:
         if str(path).endswith(".wav"):

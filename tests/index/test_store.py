@@ -14,6 +14,7 @@ from index.catalogue.filters import SoundFilter
 from index.nearest.vectors import VectorIndex, Vectors
 from model.errors import LibraryError
 from tests.index.catalogues import catalogue_of, number_of, sound
+from tests.index.milvus.lite import new_address, published
 from tests.index.scored import SIZE, WOOD, by_hand, library
 
 MakeStore = Callable[[list[SoundRecord], Vectors, Vectors | None], AbstractContextManager[VectorStore]]
@@ -31,7 +32,13 @@ def lists(records: list[SoundRecord], vectors: Vectors, biases: Vectors | None) 
         yield FileStore(catalogue, VectorIndex.build(vectors, "ivf", biases=biases))
 
 
-STORES: dict[str, MakeStore] = {"flat": flat, "lists": lists}
+@contextmanager
+def milvus(records: list[SoundRecord], vectors: Vectors, biases: Vectors | None) -> Iterator[VectorStore]:
+    with published(new_address(), records, vectors, biases) as store:
+        yield store
+
+
+STORES: dict[str, MakeStore] = {"flat": flat, "lists": lists, "milvus": milvus}
 
 
 @pytest.fixture(params=STORES)

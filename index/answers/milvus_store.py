@@ -1,0 +1,317 @@
+"""A generation in a Milvus as a `VectorStore`.
+
+Milvus finds candidates, by what a picture is compared with. Their values and their order are computed here, from
+their embeddings, exactly as of an index's files.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from index.address import MilvusAddress
+from index.answers.ranking import RankedRows, best_first, worth
+from index.answers.store import Numbers, Query, VectorId, check_k
+from index.catalogue import SoundRecord
+from index.catalogue.cursors import RankPlace
+from index.catalogue.filters import SoundFilter
+from index.milvus.connection import MilvusConnection
+from index.milvus.entities import both, embedding_of, number_of
+from index.milvus.generations import EVENTUALLY, MOST_FOUND, Published, open_current, search_params
+from index.milvus.records import MilvusRecords
+from index.nearest.vector_file import VectorFile
+from index.nearest.vectors import Vectors
+from model.errors import DamagedIndexError, FilterError, LibraryError
+from model.hits import MOST_HITS
+
+_SPARE = 16
+_SLACK = 4e-6  # what two ways of summing in float32 can make of one score
+_LEAST_NAMING = 128
+"""So many of the sounds that name an object are looked at, at least: how well they fit is not known before."""
+_FIELDS = ("id", "sound", "hits", "material", "recording", "objects", "bias", "whole")
+
+
+@dataclass(frozen=True, eq=False)
+class _Hits:
+    """Hits of sounds in the order of their ids, those of one sound together; every array is `[n]`.
+
+    `objects` are the numbers of the objects that each sound names.
+    """
+
+    ids: Numbers
+    sounds: list[str]
+    counts: Numbers
+    materials: Numbers
+    recordings: Numbers
+    objects: list[frozenset[int]]
+    file: VectorFile
+
+    @property
+    def rows(self) -> Numbers:
+        return self.ids // MOST_HITS
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class _Near:
+    """Entities of the nearest hits by their ids, the `least` that one of them is worth, and whether they are `every`
+    one that meets the condition."""
+
+    entities: dict[int, dict[str, Any]]
+    least: float
+    every: bool
+
+
+class MilvusRanking:
+    """A `Ranking`."""
+
+    def __init__(self, found: RankedRows, hits: _Hits | None, records: MilvusRecords, more: bool = False) -> None:
+        """`found.vectors` are places in `hits`, which is None where nothing was found."""
+        self._found, self._hits, self._records = found, hits, records
+        self.more = more
+        self.values: npt.NDArray[np.float64] = found.values
+        self.similarities: Vectors = found.cosines
+        self.hits: Numbers = found.hits
+        self.named: Numbers = found.named
+        self.places: Numbers = found.places
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def materials(self) -> Numbers:
+        """See `Ranking`."""
+        return self._of_hits("materials")
+
+    @property
+    def recordings(self) -> Numbers:
+        """See `Ranking`."""
+        return self._of_hits("recordings")
+
+    def ids(self, at: Sequence[int]) -> list[str]:
+        """See `Ranking`."""
+        if self._hits is None:
+            return []
+        return [self._hits.sounds[place] for place in self._found.vectors[np.asarray(at, np.int64)].tolist()]
+
+    def records(self, at: Sequence[int]) -> list[SoundRecord]:
+        """See `Ranking`."""
+        return self._records.rows(self._found.rows[np.asarray(at, np.int64)].tolist())
+
+    def vectors(self, at: Sequence[int]) -> Vectors:
+        """See `Ranking`."""
+        if self._hits is None:
+            return np.zeros((0, 0), np.float32)
+        return self._hits.file.vectors(self._found.vectors[np.asarray(at, np.int64)])
+
+    def _of_hits(self, name: str) -> Numbers:
+        if self._hits is None:
+            return np.zeros(0, np.int64)
+        found: Numbers = getattr(self._hits, name)[self._found.vectors]
+        return found
+
+
+class MilvusStore:
+    """A `VectorStore` of a `published` generation, over a connection that it closes."""
+
+    def __init__(self, connection: MilvusConnection, published: Published) -> None:
+        self._connection, self._published = connection, published
+        self.records = MilvusRecords(connection, published)
+        spec = published.spec
+        self._size, self._columns = spec.embedding_size, spec.search.columns or tuple(range(spec.embedding_size))
+        self._biased = spec.hubness is not None
+
+    @classmethod
+    def open(cls, address: MilvusAddress, bundle_id: str) -> "MilvusStore":
+        """The current generation at an address. Raises LibraryError as `open_current`."""
+        connection = MilvusConnection(address)
+        try:
+            return cls(connection, open_current(connection, bundle_id))
+        except BaseException:
+            connection.close()
+            raise
+
+    @property
+    def published(self) -> Published:
+        """What it holds."""
+        return self._published
+
+    def __len__(self) -> int:
+        return self._published.spec.sounds
+
+    def search(
+        self,
+        query: Query,
+        k: int,
+        where: SoundFilter | None = None,
+        after: RankPlace | None = None,
+        without: Sequence[str] = (),
+    ) -> MilvusRanking:
+        """See `VectorStore`. Raises FilterError where more than 16,384 hits would have to be looked at."""
+        check_k(k)
+        if query.embedding.shape != (self._size,) or not np.isfinite(query.embedding).all():
+            raise ValueError(f"a query is {self._size} finite numbers, not {query.embedding.shape}")
+        condition = self.records.condition(where)
+        if condition is None:
+            return MilvusRanking(_nothing(), None, self.records)
+        start = 0 if after is None else self.records.row_after(after)
+        # One to see whether there are more.
+        wanted = k + 1 + len(without) + (0 if after is None else after.passed)
+        several = -(-self._published.spec.search.vectors // len(self))
+        naming = self._naming(query, wanted * several, condition)
+        limit = wanted * several + _SPARE
+        while True:
+            near = self._nearest(query.embedding, limit, condition)
+            hits = self._whole_sounds(naming | near.entities)
+            if hits is None:
+                return MilvusRanking(_nothing(), None, self.records)
+            found = self._ranked(query, hits, len(hits) if near.every else wanted)
+            kept = ~np.isin(found.rows, self._rows_of(hits, without))
+            if after is not None:
+                kept &= (found.values < after.value) | ((found.values == after.value) & (found.rows >= start))
+            rest = np.flatnonzero(kept)
+            # What was not found is worth no more than its cosine minus bias.
+            complete = len(found) == wanted and found.values[-1] > near.least + _SLACK
+            if near.every or (complete and len(rest) > k):
+                return MilvusRanking(found.of(rest[:k]), hits, self.records, len(rest) > k)
+            if limit >= MOST_FOUND:
+                raise FilterError(
+                    f"an answer from a Milvus goes on for {MOST_FOUND:,} hits; ask for fewer sounds, or with a filter",
+                    "cursor",
+                )
+            limit = min(2 * limit, MOST_FOUND)
+            wanted *= 2 if complete else 1
+
+    def vectors(self, ids: Sequence[VectorId]) -> Vectors:
+        """See `VectorStore`."""
+        found = np.zeros((len(ids), self._size), np.float32)
+        rows: dict[str, int | None] = {}
+        for place, one in enumerate(ids):
+            if one.sound not in rows:
+                rows[one.sound] = self.records.row_of(one.sound)
+            row = rows[one.sound]
+            if row is None or not 0 <= one.hit < MOST_HITS:
+                raise KeyError(one)
+            there = list(self.records.by_ids([row * MOST_HITS + one.hit], ("whole",)))
+            if not there:
+                raise KeyError(one)
+            found[place] = embedding_of(there[0][1]["whole"], self._size)
+        return found
+
+    def health(self) -> None:
+        """See `VectorStore`."""
+        (first,) = self.records.rows([0])
+        if not np.isfinite(self.vectors([VectorId(first.id, 0)])).all():
+            raise DamagedIndexError("the vectors of the index are not what Thud writes; run thud index again")
+
+    def close(self) -> None:
+        """See `VectorStore`."""
+        self._connection.close()
+
+    def _naming(self, query: Query, most: int, condition: str) -> dict[int, dict[str, Any]]:
+        """The entities of the nearest hits of sounds that name an object which has a share, by their ids."""
+        numbers = sorted(number_of("object", name) for name, _ in query.named())
+        if not numbers:
+            return {}
+        naming = both(condition, f"array_contains_any(objects, {numbers})")
+        return self._nearest(query.embedding, min(MOST_FOUND, max(_LEAST_NAMING, most)), naming).entities
+
+    def _nearest(self, embedding: Vectors, limit: int, condition: str) -> _Near:
+        published = self._published
+        # A picture's embedding is 0 in the other columns, so that the small vectors tell as much.
+        small = not published.whole or not np.delete(embedding, self._columns).any()
+        compared = embedding[list(self._columns)] if small else embedding
+        if self._biased:
+            compared = np.append(compared, np.float32(1))
+        found = self._connection.call(
+            "search",
+            published.collection if small else published.whole,
+            [compared.astype(np.float32)],
+            anns_field="vector",
+            filter=condition,
+            limit=limit,
+            output_fields=list(_FIELDS) if small else ["id"],
+            search_params=search_params(self._probes(limit, small, bool(condition))),
+            consistency_level=EVENTUALLY,
+        )[0]
+        least = min((float(hit["distance"]) for hit in found), default=-np.inf)
+        if small:
+            entities = {int(hit["id"]): hit["entity"] for hit in found}
+        else:
+            entities = dict(self.records.by_ids([int(hit["id"]) for hit in found], _FIELDS))
+        return _Near(entities, least, len(found) < limit)
+
+    def _probes(self, k: int, small: bool, filtered: bool) -> int:
+        """How many lists of each segment are searched; more where few of its sounds are asked for."""
+        probes = self._published.probes
+        if not probes.first:
+            return 0
+        return probes.at(k) * (1 if small else 4) * (2 if filtered else 1)
+
+    def _whole_sounds(self, near: dict[int, dict[str, Any]]) -> _Hits | None:
+        """The hits, and the others of their sounds; None for none."""
+        if not near:
+            return None
+        missing = [
+            row * MOST_HITS + hit
+            for row, count in {one // MOST_HITS: int(entity["hits"]) for one, entity in near.items()}.items()
+            if count > 1
+            for hit in range(count)
+            if row * MOST_HITS + hit not in near
+        ]
+        if missing:
+            others = dict(self.records.by_ids(missing, _FIELDS))
+            if len(others) < len(missing):
+                raise DamagedIndexError("the collection lacks hits of a sound; run thud index again")
+            near = near | others
+        ids = sorted(near)
+        entities = [near[one] for one in ids]
+        embeddings = np.stack([embedding_of(one["whole"], self._size) for one in entities])
+        biases = np.array([one["bias"] for one in entities], np.float32) if self._biased else None
+        try:
+            file = VectorFile.of(embeddings, tuple(self._columns), biases)
+        except LibraryError as error:
+            raise DamagedIndexError(f"{self._connection.address}: {error}; run thud index again") from error
+        return _Hits(
+            np.array(ids, np.int64),
+            [str(one["sound"]) for one in entities],
+            _numbers(entities, "hits"),
+            _numbers(entities, "material"),
+            _numbers(entities, "recording"),
+            [frozenset(one["objects"]) for one in entities],
+            file,
+        )
+
+    def _ranked(self, query: Query, hits: _Hits, most: int) -> RankedRows:
+        every = np.arange(len(hits))
+        gain, named = np.zeros(len(hits)), np.full(len(hits), -1)
+        # The largest share last, so that it counts where a sound names several objects.
+        for number, (name, share) in enumerate(query.named()):
+            wanted = number_of("object", name)
+            places = [place for place, names in enumerate(hits.objects) if wanted in names]
+            gain[places], named[places] = share, number
+        if query.fit is not None and (lifted := np.flatnonzero(named >= 0)).size:
+            materials = hits.materials[lifted]
+            gain[lifted] *= query.fit(materials, hits.file.vectors(lifted[materials < 0]))
+        nearness, cosines = hits.file.score(query.embedding, every)
+        rows = hits.rows
+        plain = worth(nearness, rows, nearness if len(np.unique(rows)) < len(rows) else None, rows)
+        return best_first(rows, every, hits.ids % MOST_HITS, plain, cosines, gain, named, most)
+
+    @staticmethod
+    def _rows_of(hits: _Hits, sounds: Iterable[str]) -> Numbers:
+        wanted = set(sounds)
+        return hits.rows[[one in wanted for one in hits.sounds]]
+
+
+def _numbers(entities: Sequence[dict[str, Any]], name: str) -> Numbers:
+    return np.array([one[name] for one in entities], np.int64)
+
+
+def _nothing() -> RankedRows:
+    none = np.zeros(0, np.int64)
+    return RankedRows(none, none, none, np.zeros(0), np.zeros(0, np.float32), none, none)

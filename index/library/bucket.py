@@ -1,0 +1,151 @@
+"""Objects in a store that speaks S3: listed, read in parts, named by links.
+
+Who may read them, and where the store is, obstore reads in the environment: AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL and others.
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from index.address import BucketAddress
+from index.library.file_state import ChangedError, FileState, folded_number
+from model.errors import LibraryError
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import S3Store
+
+_BLOCK_BYTES = 2**20
+_LONGEST_REASON = 200
+_OPTIONS: dict[str, Any] = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=60)}
+_RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object: its name after the address's prefix, its size, its ETag, when it was written in ns since 1970."""
+
+    name: str
+    bytes: int
+    etag: str
+    written_ns: int
+
+    @property
+    def state(self) -> FileState:
+        """What changes when it does."""
+        number = int.from_bytes(hashlib.sha256(self.etag.encode()).digest()[:8], "big")
+        return FileState(self.bytes, self.written_ns, self.written_ns, folded_number(number))
+
+
+class Bucket:
+    """The objects at an address. Safe to use from several threads; it can be sent to other processes.
+
+    Errors come as OSError. Raises LibraryError where obstore is not installed.
+    """
+
+    def __init__(self, address: BucketAddress) -> None:
+        self.address = address
+        try:
+            import obstore  # noqa: F401 -- only where sounds lie in a store
+        except ModuleNotFoundError as error:
+            if error.name != "obstore":
+                raise
+            raise LibraryError("sounds in a store need obstore; install it with: pip install 'thud[s3]'") from error
+
+    def __reduce__(self) -> tuple[type["Bucket"], tuple[BucketAddress]]:
+        """With its address alone: whoever receives it has an environment of its own."""
+        return Bucket, (self.address,)
+
+    def objects(self) -> Iterator[Object]:
+        """All objects, in no particular order."""
+        import obstore
+
+        with _as_os_errors(str(self.address)):
+            for page in obstore.list(self._store):
+                yield from map(_object, page)
+
+    def object(self, name: str) -> Object:
+        """What is known of one object now."""
+        import obstore
+
+        with _as_os_errors(name):
+            return _object(obstore.head(self._store, name))
+
+    def read(self, name: str, start: int, length: int, etag: str) -> bytes:
+        """Up to `length` bytes of an object from `start` on. Raises ChangedError where it has another ETag now."""
+        import obstore
+
+        if length <= 0:
+            return b""
+        with _as_os_errors(name):
+            options: Any = {"range": (start, start + length), "if_match": etag}
+            return bytes(obstore.get(self._store, name, options=options).bytes())
+
+    def download(self, wanted: Object, file: Path) -> None:
+        """Write an object to a file, block by block. Raises ChangedError where it is another one now."""
+        import obstore
+
+        with _as_os_errors(wanted.name), file.open("wb") as out:
+            options: Any = {"if_match": wanted.etag}
+            found = obstore.get(self._store, wanted.name, options=options)
+            if _object(found.meta).etag != wanted.etag:  # a store that does not know If-Match
+                raise ChangedError(errno.ESTALE, "it has changed", wanted.name)
+            for block in found.stream(_BLOCK_BYTES):
+                out.write(block)
+
+    def link(self, name: str, seconds: float) -> str:
+        """An address at which everybody may read an object for so many seconds."""
+        import obstore
+
+        with _as_os_errors(name):
+            return obstore.sign(self._store, "GET", name, timedelta(seconds=seconds))
+
+    @cached_property
+    def _store(self) -> "S3Store":
+        from obstore.store import S3Store
+
+        options = dict(_OPTIONS)
+        if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+            options["allow_http"] = True  # whoever writes it so means it
+        prefix = self.address.prefix.rstrip("/") or None
+        with _as_os_errors(str(self.address)):
+            return S3Store(
+                self.address.bucket,
+                prefix=prefix,
+                client_options=cast(Any, options),
+                retry_config=cast(Any, _RETRIES),
+            )
+
+
+def _object(meta: "ObjectMeta") -> Object:
+    written = meta["last_modified"].timestamp()
+    return Object(meta["path"], meta["size"], meta["e_tag"] or "", round(written * 10**9))
+
+
+@contextmanager
+def _as_os_errors(name: str) -> Iterator[None]:
+    from obstore import exceptions
+
+    try:
+        yield
+    except (exceptions.NotFoundError, FileNotFoundError) as error:
+        raise FileNotFoundError(errno.ENOENT, f"it is not there ({_reason(error)})", name) from error
+    except exceptions.PreconditionError as error:
+        raise ChangedError(errno.ESTALE, "it has changed", name) from error
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise PermissionError(errno.EACCES, f"the store refuses it ({_reason(error)})", name) from error
+    except exceptions.BaseError as error:
+        raise OSError(errno.EIO, _reason(error), name) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what obstore says, which goes on with how the error came about."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]

@@ -1,0 +1,196 @@
+"""Calls to a Milvus: limited in time, tried again where that may help, and refused at once while it is away."""
+
+import logging
+import math
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from index.address import MilvusAddress
+from model.errors import EngineAwayError, LibraryError
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
+
+NOT_FOUND = 100
+"""Milvus' code for a collection that is not there."""
+LONG_SECONDS = 600.0
+"""The time of a call that indexes, loads or counts all of a collection."""
+
+_ATTEMPTS = 3
+_PAUSE = 0.05
+"""Seconds before a call is tried again, twice as many each time, and up to half as many more at random."""
+_LONGEST_REASON = 200
+
+
+class CollectionMissingError(EngineAwayError):
+    """A collection that is not there, or not any more."""
+
+
+class Circuit:
+    """Opens after failures that follow one another: from then on nobody waits for what does not answer.
+
+    After a pause one caller may try, and its success closes the circuit again. Safe to use from several threads.
+    """
+
+    FAILURES = 2
+    FIRST_PAUSE = 0.5
+    LONGEST_PAUSE = 4.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._pause = 0.0
+        self._until = 0.0
+        self._trying = False
+        self._why = ""
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Around a call, whose EngineAwayErrors count. Raises one at once while the circuit is open."""
+        trying = self._enter()
+        try:
+            yield
+        except CollectionMissingError:
+            raise  # a Milvus that says so is there
+        except EngineAwayError as error:
+            self._failed(str(error))
+            raise
+        else:
+            with self._lock:
+                self._failures, self._pause = 0, 0.0
+        finally:
+            if trying:
+                with self._lock:
+                    self._trying = False
+
+    def _enter(self) -> bool:
+        """Whether this caller is the one that tries."""
+        with self._lock:
+            if self._failures < self.FAILURES:
+                return False
+            left = self._until - time.monotonic()
+            if self._trying or left > 0:
+                raise EngineAwayError(self._why, max(1, math.ceil(left)))
+            self._trying = True
+            return True
+
+    def _failed(self, why: str) -> None:
+        with self._lock:
+            self._failures += 1
+            self._why = why
+            if self._failures >= self.FAILURES:
+                self._pause = min(self.LONGEST_PAUSE, max(self.FIRST_PAUSE, 2 * self._pause))
+                # Not all processes of a service at the same moment.
+                self._until = time.monotonic() + self._pause * random.uniform(0.75, 1.25)  # noqa: S311
+
+
+class MilvusConnection:
+    """A connection to the Milvus at `address`, made when it is first needed. Safe to use from several threads.
+
+    Raises LibraryError where pymilvus is not installed.
+    """
+
+    def __init__(self, address: MilvusAddress) -> None:
+        _require_pymilvus()
+        self.address = address
+        self._circuit = Circuit()
+        self._lock = threading.Lock()
+        self._client: MilvusClient | None = None
+        self._closed = False
+
+    def call(self, method: str, /, *arguments: Any, seconds: float | None = None, **options: Any) -> Any:
+        """What a method of pymilvus' client gives.
+
+        All attempts together take `seconds`, by default those of the address. Raises EngineAwayError where there is
+        no answer by then, where the circuit is open and for every error that Milvus answers with, but for
+        `CollectionMissingError`.
+        """
+        until = time.monotonic() + (seconds or self.address.seconds)
+        with self._circuit.passing():
+            return self._tried(method, arguments, options, until)
+
+    def close(self) -> None:
+        """Close it; once more does no harm."""
+        with self._lock:
+            self._closed = True
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _tried(self, method: str, arguments: tuple[Any, ...], options: dict[str, Any], until: float) -> Any:
+        import grpc
+        from pymilvus.exceptions import MilvusException
+
+        pause = _PAUSE
+        for attempt in range(1, _ATTEMPTS + 1):
+            left = until - time.monotonic()
+            try:
+                if left <= 0:
+                    raise TimeoutError("no answer in time")
+                client = self._opened(left)
+                left = max(0.001, until - time.monotonic())
+                return getattr(client, method)(*arguments, timeout=left, **options)
+            except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError, OSError, ValueError) as error:
+                if isinstance(error, MilvusException) and error.code == NOT_FOUND:
+                    raise CollectionMissingError(f"{self.address}: {_reason(error)}") from error
+                pause *= random.uniform(1, 1.5)  # noqa: S311
+                if attempt == _ATTEMPTS or until - time.monotonic() <= pause:
+                    raise EngineAwayError(f"{self.address} does not answer: {_reason(error)}") from error
+                if isinstance(error, ValueError):
+                    self._forget()  # pymilvus' words for a channel that was closed
+                time.sleep(pause)
+                pause *= 2
+        raise AssertionError("unreachable")
+
+    def _opened(self, seconds: float) -> "MilvusClient":
+        with self._lock:
+            if self._closed:
+                raise EngineAwayError(f"the connection to {self.address} was closed")
+            if self._client is None:
+                self._client = _client(self.address, seconds)
+            return self._client
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._client = None
+
+
+def _client(address: MilvusAddress, seconds: float) -> "MilvusClient":
+    from pymilvus import MilvusClient
+
+    options: dict[str, Any] = {"token": address.token} if address.token else {}
+    if address.tls:
+        options["secure"] = True
+        if address.ca is not None:
+            options["server_pem_path"] = str(address.ca)
+    return MilvusClient(
+        address.uri,
+        timeout=seconds,
+        dedicated=True,  # one that is closed must not end another's
+        # gRPC's own pause between two attempts to connect grows to two minutes.
+        grpc_options={"grpc.max_reconnect_backoff_ms": 1000, "grpc.initial_reconnect_backoff_ms": 100},
+        **options,
+    )
+
+
+def _require_pymilvus() -> None:
+    try:
+        import pymilvus  # noqa: F401 -- it takes a second, and is wanted for nothing else
+    except ModuleNotFoundError as error:
+        if error.name != "pymilvus":
+            raise
+        raise LibraryError(
+            "an index in a Milvus needs pymilvus; install it with: pip install 'thud[milvus]'"
+        ) from error
+    # It logs each error that it raises, with its traceback.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, on one line; never more than that, and no address that pymilvus has tried."""
+    text = getattr(error, "message", "") or str(error) or type(error).__name__
+    return " ".join(str(text).split())[:_LONGEST_REASON]

@@ -1,0 +1,251 @@
+"""What a sound is in Milvus: an entity for each of its hits, and the conditions on entities.
+
+No text of a person stands in a condition. What filters compare as words is kept as a number, a hash of 63 bits, so
+that no quote and no operator in a tag can change a condition, and a value of any length fits.
+
+    id          row * 32 + hit: rows are in the order of paths, as in a catalogue
+    sound       the sound's id;  key: the first 60 bits of it as a number
+    hits        how many hits the sound has
+    material    its id, -1 for none: the partition key
+    recording, action, source, licence, tags, objects, folders, paths, words     numbers
+    seconds, loudness
+    bias, whole the hub bias, and the L2-normalised embedding as base64 of little-endian float32
+    record      the record as JSON, in the entity of the first hit alone, as are `paths` and `words`
+    vector      what a picture is compared with (`VectorFile.compared`)
+"""
+
+import base64
+import hashlib
+import json
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from index.catalogue import SoundRecord
+from index.catalogue.filters import WORDS, SoundFilter, folded, folder_of
+from index.catalogue.record import recording_of
+from index.nearest.vectors import Vectors
+from model.errors import DamagedIndexError, LibraryError
+from model.hits import MOST_HITS
+from model.materials import material_named
+
+if TYPE_CHECKING:
+    from pymilvus import CollectionSchema
+
+PARTITIONS = 16
+"""Milvus keeps entities with the same partition key together, in one of so many parts."""
+LONGEST_PREFIX = 8
+"""Characters of a word that are looked for from its beginning; the rest is compared with the record."""
+
+_MOST_TEXT = 65_535  # bytes in one field
+_MOST_NUMBERS = 4096
+_LISTS = ("tags", "objects", "folders", "paths", "words")
+_ONE = ("action", "source", "licence")
+_NO_RECORD = ""
+
+
+def schema_of(size: int, *, whole: bool) -> "CollectionSchema":
+    """The fields of a collection with vectors of `size` numbers; `whole`: the one that sounds are compared in."""
+    from pymilvus import DataType, MilvusClient
+
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("material", DataType.INT64, is_partition_key=True)
+    for name in (*_ONE, "hit"):
+        schema.add_field(name, DataType.INT64)
+    for name in ("seconds", "loudness"):
+        schema.add_field(name, DataType.FLOAT)
+    for name in _LISTS[:3] if whole else _LISTS:
+        schema.add_field(name, DataType.ARRAY, element_type=DataType.INT64, max_capacity=_MOST_NUMBERS)
+    if not whole:
+        for name in ("key", "hits", "recording"):
+            schema.add_field(name, DataType.INT64)
+        schema.add_field("bias", DataType.FLOAT)
+        schema.add_field("sound", DataType.VARCHAR, max_length=20)
+        schema.add_field("whole", DataType.VARCHAR, max_length=_MOST_TEXT)
+        schema.add_field("record", DataType.VARCHAR, max_length=_MOST_TEXT)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
+    return schema
+
+
+def entities_of(
+    row: int, record: SoundRecord, embeddings: Vectors, biases: Vectors | None, compared: Vectors, *, whole: bool
+) -> Iterator[dict[str, Any]]:
+    """The entities of the sound at `row`, one for each of its hits, by their `compared` vectors `[h, c]`.
+
+    `embeddings [h, d]` and `biases [h]` are those of its hits. Raises LibraryError for a record that does not fit.
+    """
+    material = None if record.material is None else material_named(record.material)
+    shared: dict[str, Any] = {
+        "material": -1 if material is None else material.id,
+        "seconds": float(np.float32(record.seconds)),
+        "loudness": float(np.float32(record.loudness)),
+        "tags": _numbers("tag", record, map(folded, record.tags)),
+        "objects": _numbers("object", record, record.objects),
+        "folders": _folders(record),
+        **{name: number_of(name, folded(value)) if (value := getattr(record, name)) else 0 for name in _ONE},
+    }
+    if not whole:
+        shared |= {
+            "sound": record.id,
+            "key": key_of(record.id),
+            "hits": len(record.hits),
+            "recording": zlib.crc32(recording_of(record.path).encode()) & 0x7FFFFFFF,
+        }
+    for hit, vector in enumerate(compared):
+        entity = shared | {"id": row * MOST_HITS + hit, "hit": hit, "vector": vector}
+        if not whole:
+            first = hit == 0
+            entity |= {
+                "bias": 0.0 if biases is None else float(biases[hit]),
+                "whole": base64.b64encode(embeddings[hit].astype("<f4").tobytes()).decode(),
+                "record": _text_of(record) if first else _NO_RECORD,
+                "paths": _numbers("path", record, (record.path, *record.copies)) if first else [],
+                "words": list(_word_numbers(record)) if first else [],
+            }
+        yield entity
+
+
+def embedding_of(text: str, size: int) -> Vectors:
+    """The embedding `[d]` that `whole` has. Raises DamagedIndexError where it is none."""
+    try:
+        found = np.frombuffer(base64.b64decode(text, validate=True), "<f4").astype(np.float32, copy=False)
+    except ValueError as error:
+        raise _not_written() from error
+    if found.shape != (size,):
+        raise _not_written()
+    return found
+
+
+def record_of(text: str) -> SoundRecord:
+    """The record that `record` has. Raises DamagedIndexError where it is none."""
+    try:
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()
+        }
+        return SoundRecord(**values)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _not_written() from error
+
+
+def key_of(sound_id: str) -> int:
+    """The number by which a sound is found."""
+    return int(sound_id[:15], 16)
+
+
+def number_of(kind: str, text: str) -> int:
+    """What stands for a text of a kind, such as a tag: 63 bits of its hash."""
+    said = f"{kind}:{text}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big") >> 1
+
+
+def condition_of(only: SoundFilter | None, has_folder: Callable[[str], bool]) -> str | None:
+    """What entities must meet, as Milvus' expression, "" where all do; None where none can.
+
+    `has_folder` says whether there is a folder of exactly this name.
+    """
+    if not only:
+        return ""
+    parts = []
+    if only.material:
+        parts.append(f"material in {sorted(only.material_ids)}")
+    for field in WORDS:
+        if words := only.words(field):
+            numbers = sorted(number_of(field, word) for word in words)
+            parts.append(f"array_contains_any(tags, {numbers})" if field == "tag" else f"{field} in {numbers}")
+    if only.folder and all(map(folder_of, only.folder)):
+        numbers = sorted(_folder_number(folder_of(name), has_folder) for name in only.folder)
+        parts.append(f"array_contains_any(folders, {numbers})")
+    for field, stored in (("duration", "seconds"), ("loudness", "loudness")):
+        with np.errstate(over="ignore"):
+            least, most = (float(np.float32(bound)) for bound in only.bounds(field))
+        if least == np.inf or most == -np.inf:
+            return None
+        parts += [f"{stored} >= {least!r}"] if least > -np.inf else []
+        parts += [f"{stored} <= {most!r}"] if most < np.inf else []
+    return " and ".join(f"({part})" for part in parts)
+
+
+def folder_condition(folder: str) -> str:
+    """What sounds meet that lie in a folder of exactly this name, or that have a copy there."""
+    return f"array_contains_any(folders, [{number_of('folder', folder)}])"
+
+
+def both(*conditions: str) -> str:
+    """All of the conditions that are not empty."""
+    return " and ".join(f"({one})" for one in conditions if one)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as they are looked for: letters and digits, without case and accents."""
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+    return "".join(sign if sign.isalnum() else " " for sign in plain.casefold()).split()
+
+
+def word_number(word: str) -> int:
+    """What stands for a word, or its first letters, where texts are searched."""
+    return number_of("word", word[:LONGEST_PREFIX])
+
+
+def searched_texts(record: SoundRecord) -> dict[str, str]:
+    """The texts of a sound in which words are looked for."""
+    return {
+        "title": record.title,
+        "tags": " ".join(record.tags),
+        "material": record.material or "",
+        "path": record.path.rpartition(".")[0],
+        "description": record.description or "",
+    }
+
+
+def _word_numbers(record: SoundRecord) -> Sequence[int]:
+    """The numbers of all beginnings of a sound's words; of very long texts, those of the first words."""
+    numbers: dict[int, None] = {}
+    for text in searched_texts(record).values():
+        for word in words_of(text):
+            for length in range(1, min(len(word), LONGEST_PREFIX) + 1):
+                numbers[word_number(word[:length])] = None
+        if len(numbers) >= _MOST_NUMBERS:
+            break
+    return list(numbers)[:_MOST_NUMBERS]
+
+
+def _folders(record: SoundRecord) -> list[int]:
+    numbers: set[int] = set()
+    for path in (record.path, *record.copies):
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            folder = "/".join(parts[:depth])
+            numbers |= {number_of("folder", folder), number_of("folded", folded(folder))}
+    return _fitting("folders", record, sorted(numbers))
+
+
+def _folder_number(folder: str, has_folder: Callable[[str], bool]) -> int:
+    return number_of("folder", folder) if has_folder(folder) else number_of("folded", folded(folder))
+
+
+def _numbers(kind: str, record: SoundRecord, texts: Iterable[str]) -> list[int]:
+    return _fitting(f"{kind}s", record, sorted({number_of(kind, text) for text in texts}))
+
+
+def _fitting(what: str, record: SoundRecord, numbers: list[int]) -> list[int]:
+    if len(numbers) > _MOST_NUMBERS:
+        raise LibraryError(f"{record.path} has {len(numbers):,} {what}; Milvus takes {_MOST_NUMBERS:,}")
+    return numbers
+
+
+def _text_of(record: SoundRecord) -> str:
+    text = json.dumps(vars(record))  # in ASCII: also where a path has what is no text
+    if len(text) > _MOST_TEXT:
+        raise LibraryError(
+            f"what is known of {record.path[:200]} takes {len(text):,} bytes, with all its copies; Milvus takes "
+            f"{_MOST_TEXT:,}"
+        )
+    return text
+
+
+def _not_written() -> DamagedIndexError:
+    return DamagedIndexError("the collection has an entity that is not what Thud writes; run thud index again")
