@@ -11,7 +11,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Where it is set, each of the hundreds of processes that the tests start would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-data env test test-lowest test-container coverage lint format lock clean
+.PHONY: demo demo-data env test test-lowest test-engines test-container coverage lint format lock clean
 
 demo: demo-data
 	$(DEMO_BIN)/thud serve --bundle model/pretrained --index demo/index --host $(HOST) --port $(PORT)
@@ -76,6 +76,16 @@ test: env $(LOWEST_BIN)/thud
 test-lowest: $(LOWEST_BIN)/thud
 	$(call TEST,$(LOWEST_BIN)) tests/model tests/index tests/service
 
+# A Milvus server, a store that speaks S3 and a Ray cluster, started by the tests where nobody else can reach them.
+test-engines: env .venv-milvus/bin/python
+	OMP_NUM_THREADS=1 $(BIN)/python tests/engines/alone.py $(BIN)/python -m pytest -m engines tests/engines --durations 5
+
+# The server comes as a package that only starts it, for Linux on x86-64; elsewhere the tests that need it are skipped.
+.venv-milvus/bin/python: requirements/milvus.lock $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-milvus
+	-$(UV) pip install --quiet --python $@ --require-hashes --no-deps -r requirements/milvus.lock
+	@touch $@
+
 # How much of the code the tests run, those of the processes that they start included.
 coverage: env
 	$(BIN)/coverage erase
@@ -112,6 +122,7 @@ lock: $(UV)
 	$(COMPILE) -c requirements/all.lock --extra demo -o requirements/demo.lock
 	$(COMPILE) -c requirements/all.lock -o requirements/serve.lock
 	$(COMPILE) --resolution lowest-direct --extra otel --extra watch -o requirements/lowest.lock
+	$(subst pyproject.toml,requirements/milvus.in,$(COMPILE)) --no-deps -o requirements/milvus.lock
 
 clean:
 	rm -rf demo node_modules .venv* .uv .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

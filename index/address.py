@@ -55,7 +55,7 @@ class MilvusAddress:
 
     @property
     def work_folder(self) -> Path:
-        """Where indexing keeps, on this machine, what it knows of the sounds: its cache, its options, what it skipped."""
+        """Where indexing keeps what it knows of the sounds on this machine: cache, options, what was skipped."""
         caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return caches / "thud" / re.sub(r"[^A-Za-z0-9._-]", "-", f"{self.host}-{self.port}-{self.name}")
 

@@ -7,9 +7,9 @@
         vectors.f32                  the vectors; search.faiss beside it, where there are inverted lists
         catalogue.sqlite             the catalogue
 
-A reader sees one whole generation, never a mixture of two. Publishing (index/publishing.py) keeps the generation that
-was current before, because a reader may be opening it at that moment, and removes older ones. What a reader has open
-stays readable.
+A reader sees one whole generation, never a mixture of two. Publishing (index/publishing.py) keeps the generation
+that was current before, because a reader may be opening it at that moment, and removes older ones. What a reader has
+open stays readable.
 """
 
 import os
@@ -40,8 +40,8 @@ class IndexSpec(BaseModel):
 
     `search` is about the vectors; `materials` counts sounds by material; `skipped` and `duplicates` count the
     files that were left out; `library_root` is the absolute path of the sound folder, or its address.
-    `embedding_size` does not count the bias; `hubness` is None where there are no biases; `label_strength` (0 to 1) is how far the
-    vectors of labelled sounds were drawn towards their material.
+    `embedding_size` does not count the bias; `hubness` is None where there are no biases; `label_strength` (0 to 1)
+    is how far the vectors of labelled sounds were drawn towards their material.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -58,8 +58,8 @@ class _Hits:
 
 @dataclass(frozen=True)
 class _Near:
-    """Entities of the nearest hits by their ids, the `least` that one of them is worth, and whether they are `every`
-    one that meets the condition."""
+    """Entities of the nearest hits by their ids, the `least` that one of them is worth, and whether they are
+    `every` one that meets the condition."""
 
     entities: dict[int, dict[str, Any]]
     least: float
@@ -180,7 +180,7 @@ class MilvusStore:
                 return MilvusRanking(found.of(rest[:k]), hits, self.records, len(rest) > k)
             if limit >= MOST_FOUND:
                 raise FilterError(
-                    f"an answer from a Milvus goes on for {MOST_FOUND:,} hits; ask for fewer sounds, or with a filter",
+                    f"an answer from a Milvus has at most {MOST_FOUND:,} hits; ask for fewer sounds, or with a filter",
                     "cursor",
                 )
             limit = min(2 * limit, MOST_FOUND)

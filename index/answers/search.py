@@ -49,11 +49,11 @@ class SoundIndex:
         *,
         beside: bool = False,
     ) -> Self:
-        """Open the current generation of the index at `index`, a folder or an address, which `bundle` must have made.
+        """Open the current generation of an `index`, a folder or an address, which `bundle` must have made.
 
         `threads` is the number of threads of one search: a single query over a flat index is fastest with 1.
-        `sounds` is where the sounds are, if they have moved since they were indexed. `beside`: another index answers
-        meanwhile, and files are copied with lower priority. Raises LibraryError as `open_generation` and
+        `sounds` is where the sounds are, if they have moved since they were indexed. `beside`: another index
+        answers meanwhile, and files are copied with lower priority. Raises LibraryError as `open_generation` and
         `open_current` do, if a file is damaged or there is no space for a copy of it, and if `sounds` is not a
         folder.
         """

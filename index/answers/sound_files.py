@@ -60,7 +60,7 @@ class SoundFiles(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise SoundsAwayError where the sounds cannot be reached, or none of some that were looked for is there."""
+        """Raise SoundsAwayError where the sounds cannot be reached, or none that was looked for is there."""
         ...
 
     def is_there(self, record: SoundRecord) -> bool:

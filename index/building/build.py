@@ -58,8 +58,8 @@ def build_index(
 
     An index is one of one folder: that of another one, which is still there, is only replaced with `replace`, and
     what was taken out of it is forgotten. Where the folder is no longer there and a path or a content of it is in
-    `sounds`, it has moved there, and the index goes on with it. `cluster`: the address of a Ray cluster, which embeds
-    in place of this machine's threads and gives the same.
+    `sounds`, it has moved there, and the index goes on with it. `cluster`: the address of a Ray cluster, which
+    embeds in place of this machine's threads and gives the same.
 
     Raises LibraryError if nothing can be indexed, if a folder or the manifest cannot be used, if the index is one
     of another folder, if the folders are mixed up (`check_folders`) or if `propose` is there already, and

@@ -1,12 +1,14 @@
 """Embedding on a Ray cluster: what no run has embedded goes to its nodes, in batches, and comes back to the cache.
 
-Ray Data hands the batches to actors that hold one tower each, and hands them out again when a node is lost. Whatever
-is not in the cache afterwards is done by `embed_sounds` on this machine, as if there were no cluster: so both ways
-end in the same index.
+Ray Data hands the batches to actors that hold one tower each, and hands them out again when a node is lost.
+Whatever is not in the cache afterwards is done by `embed_sounds` on this machine, as if there were no cluster: so both
+ways end in the same index.
 """
 
 import logging
+import os
 import pickle
+import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +31,7 @@ _BATCH = 8
 """Sounds that an actor embeds before it hands them back: what a lost node costs."""
 _AT_ONCE = 256
 _COMMIT_EVERY = 256
+_LISTENS_SECONDS = 5.0
 
 
 def embed_on_cluster(
@@ -149,6 +152,7 @@ def _embedded(
 
 @contextmanager
 def _cluster(address: str) -> Iterator[Any]:
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -156,6 +160,7 @@ def _cluster(address: str) -> Iterator[Any]:
             raise
         raise LibraryError("--ray needs Ray; install it with: pip install 'thud[ray]'") from error
     try:
+        _somebody_listens(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, ignore_reinit_error=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise LibraryError(f"there is no Ray cluster at {address}: {_reason(error)}") from error
@@ -164,6 +169,13 @@ def _cluster(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _somebody_listens(address: str) -> None:
+    """Raise OSError at once where nobody does; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _LISTENS_SECONDS).close()
 
 
 def _packed(value: object) -> bytes:

@@ -25,8 +25,8 @@ class Options(BaseModel):
     """The options of a run. `bundle` None: the pretrained one. `manifest` None: the one that is found, if
     `use_manifest`.
 
-    `sounds` is a folder or an address. `removed`: the POSIX paths under `sounds`, of files and folders, that were taken out of the index; `readmitted`:
-    those under them that were taken in again.
+    `sounds` is a folder or an address. `removed`: the POSIX paths under it, of files and folders, that were taken
+    out of the index; `readmitted`: those under them that were taken in again.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -44,7 +44,7 @@ class Guess:
 
 
 class Proposals:
-    """The table that will be written to `file`, with guesses by `heads`, about `sounds` in a folder or at an address.
+    """The table that will be written to `file`, with guesses by `heads` about `sounds`, a folder or an address.
 
     Raises BundleError where there are no heads, and LibraryError where the table cannot or must not be written.
     """

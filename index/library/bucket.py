@@ -147,5 +147,6 @@ def _as_os_errors(name: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what obstore says, which goes on with how the error came about."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
+    """What the store has said: the end of the first line of obstore's words, which begin with the request."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return first.rpartition(" - ")[2].partition(": <?xml")[0].strip(" :")[:_LONGEST_REASON]

@@ -340,7 +340,6 @@ class MilvusPublisher:
             "vector": np.zeros(_POINTER_SIZE, np.float32),
         }
         self._connection.call("insert", name, [entity], seconds=LONG_SECONDS)
-        self._connection.call("flush", name, seconds=LONG_SECONDS)
 
     def _generations(self) -> Iterator[tuple[str, float]]:
         """The collections of generations, with the time at which they were begun."""

@@ -102,7 +102,7 @@ class MilvusRecords:
         """See `Records`. The best are those with the words in title, tags, material, path and description, in this
         order; of more than 2,000 sounds those first in the order of their paths are compared, the others follow.
 
-        `total` counts words by their first 8 letters.
+        Of more than these, `total` counts words by their first 8 letters alone.
         """
         _check_limit(limit)
         question = question_of("find", text, only or SoundFilter())
@@ -116,6 +116,8 @@ class MilvusRecords:
         condition = both(condition, f"array_contains_all(words, {numbers})")
         total = self._count(condition)
         ranked, begun = self._ranked(condition, wanted, total, until)
+        if begun == len(self):
+            total = len(ranked)
         passed = 0 if after is None else _passed(ranked, after)
         sounds = ranked[passed : passed + limit + 1]
         if len(sounds) <= limit and begun < len(self):

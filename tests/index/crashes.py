@@ -18,7 +18,7 @@ from signal import SIGKILL
 from typing import Any
 
 import index.building.run
-import index.generation
+import index.publishing
 from index.building.build import build_index
 from index.building.cache import IndexCache
 from index.building.lock import only_writer
@@ -46,12 +46,12 @@ STEPS: dict[str, tuple[Any, str]] = {
     "catalogue written": (index.building.run, "write_catalogue"),
     "records written": (index.building.run.Run, "_write_records"),
     "catalogue moved": (shutil, "move"),
-    "files hashed": (index.generation, "file_record"),
-    "index.json written": (index.generation, "_write_spec"),
-    "generation published": (index.generation, "atomic_folder"),
-    "names synced": (index.generation, "sync_folder"),
-    "pointer written": (index.generation, "atomic_file"),
-    "old generations removed": (index.generation, "_remove_but"),
+    "files hashed": (index.publishing, "file_record"),
+    "index.json written": (index.publishing, "_write_spec"),
+    "generation published": (index.publishing, "atomic_folder"),
+    "names synced": (index.publishing, "sync_folder"),
+    "pointer written": (index.publishing, "atomic_file"),
+    "old generations removed": (index.publishing, "_remove_but"),
     "cache pruned": (IndexCache, "published"),
 }
 """Each step of a run, and the function that does it: the process is killed before it and after it."""
