@@ -11,13 +11,14 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 ENV ORT_DISABLE_TELEMETRY=1
 
 
-# What serving needs.
+# What serving needs: serve, or engines, with which an index may be in a Milvus and sounds in an object store.
 FROM python AS serving
-COPY requirements/serve.lock requirements/
+ARG THUD_LOCK=serve
+COPY requirements/serve.lock requirements/engines.lock requirements/
 RUN --mount=type=secret,id=ca,target=/run/ca.crt \
     if [ -s /run/ca.crt ]; then export PIP_CERT=/run/ca.crt; fi; \
     python -m venv --without-pip /opt/venv \
-    && pip --python /opt/venv/bin/python install --require-hashes --no-deps -r requirements/serve.lock
+    && pip --python /opt/venv/bin/python install --require-hashes --no-deps -r requirements/${THUD_LOCK}.lock
 
 
 # Thud itself as a wheel, built with the setuptools that train.lock pins.

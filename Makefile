@@ -121,6 +121,7 @@ lock: $(UV)
 	$(COMPILE) -c requirements/all.lock --extra train -o requirements/train.lock
 	$(COMPILE) -c requirements/all.lock --extra demo -o requirements/demo.lock
 	$(COMPILE) -c requirements/all.lock -o requirements/serve.lock
+	$(COMPILE) -c requirements/all.lock --extra milvus --extra s3 -o requirements/engines.lock
 	$(COMPILE) --resolution lowest-direct --extra otel --extra watch -o requirements/lowest.lock
 	$(subst pyproject.toml,requirements/milvus.in,$(COMPILE)) --no-deps -o requirements/milvus.lock
 

@@ -8,8 +8,8 @@
         catalogue.sqlite             the catalogue
 
 A reader sees one whole generation, never a mixture of two. Publishing (index/publishing.py) keeps the generation
-that was current before, because a reader may be opening it at that moment, and removes older ones. What a reader has
-open stays readable.
+that was current before, because a reader may be opening it at that moment, and removes older ones. What a reader
+has open stays readable.
 """
 
 import os

@@ -114,6 +114,13 @@ def test_serving_pins_no_training() -> None:
     assert not {name for name in names if name.startswith(("torch", "nvidia", "cuda", "triton", "onnx-", "scipy"))}
 
 
+def test_the_engines_are_pinned_beside_what_serving_needs() -> None:
+    names = {name for name, _ in pins("engines") - pins("serve")}
+    assert {"pymilvus", "obstore"} <= names
+    assert not {name for name in names if name.startswith(("torch", "milvus", "ray", "moto"))}
+    assert pins("serve") <= pins("engines") <= pins("all")
+
+
 def test_the_demo_pins_scipy_beside_what_serving_does() -> None:
     assert pins("serve") < pins("demo") < pins("all")
     assert {name for name, _ in pins("demo") - pins("serve")} == {"scipy"}
@@ -127,7 +134,8 @@ def test_the_image_takes_from_the_demo_only_its_folders() -> None:
 
 
 def test_no_stage_installs_what_training_needs() -> None:
-    assert re.findall(r"-r requirements/(\w+)\.lock", dockerfile()) == ["serve", "demo"]
+    assert re.findall(r"-r requirements/(\S+)\.lock", dockerfile()) == ["${THUD_LOCK}", "demo"]
+    assert "ARG THUD_LOCK=serve\n" in stage("serving")
     assert "FROM serving AS demo" in dockerfile()
 
 
@@ -164,7 +172,7 @@ def test_the_wheel_gets_every_package() -> None:
 
 def test_compose_runs_the_service_and_the_proxy() -> None:
     services = compose()["services"]
-    assert sorted(services) == sorted(SERVICES)
+    assert sorted(name for name, one in services.items() if "profiles" not in one) == sorted(SERVICES)
     for name in SERVICES:
         context = ROOT / services[name]["build"]["context"]
         assert (context / "Dockerfile").is_file()
@@ -206,7 +214,7 @@ def test_compose_sets_settings_that_exist_to_values_that_they_take() -> None:
     assert settings.proxies == ["proxy"]
     # What the comments say of settings is said of ones that exist.
     text = (ROOT / "docker-compose.yml").read_text() + nginx()
-    own = {"HTTP_PORT", "MEMORY", "TMP", "BUILD_CA", "BUILD_NETWORK"}
+    own = {"HTTP_PORT", "MEMORY", "TMP", "LOCK", "MILVUS_MEMORY", "BUILD_CA", "BUILD_NETWORK"}
     named = set(re.findall(r"\bTHUD_([A-Z_]+)\b", text)) - own
     assert {name.lower() for name in named} <= set(Settings.model_fields)
 
@@ -240,6 +248,23 @@ def test_only_the_proxy_can_be_reached_and_it_reaches_the_service() -> None:
     assert re.findall(r"^EXPOSE (\d+)$", stage("service"), re.MULTILINE) == [listens[1]]
     assert directive(r"set \$service") == [f"http://thud:{listens[1]}"]
     assert listens[1] == str(Settings.model_fields["port"].default)  # which the health check asks for want of one
+
+
+def test_the_profile_milvus_is_reached_by_nobody_else() -> None:
+    document = compose()
+    others = {name: one for name, one in document["services"].items() if one.get("profiles") == ["milvus"]}
+    assert sorted(others) == ["etcd", "milvus", "store"]
+    for service in others.values():
+        assert service["networks"] == ["inside"]
+        assert "ports" not in service
+        assert re.search(r":\S*\d", service["image"])  # a version, so that it is the same tomorrow
+        for volume in service["volumes"]:
+            assert volume.partition(":")[0] in document["volumes"]
+    from index.address import index_at
+
+    addresses = re.findall(r"milvus://[^\s,]+", (ROOT / "docker-compose.yml").read_text())
+    assert addresses
+    assert {index_at(address).host for address in addresses} <= set(others)  # type: ignore[union-attr]
 
 
 def test_the_proxy_waits_for_a_healthy_service() -> None:

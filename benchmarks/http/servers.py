@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.http.load import Load, Measured
+from index.address import MilvusAddress
 
 ROOT = Path(__file__).parents[2]
 _READY_WITHIN = 120.0
@@ -86,7 +87,7 @@ def serving(command: list[str], log: Path, code: Path = ROOT) -> Iterator[Server
             process.wait()
 
 
-def thud(bundle: Path, index: Path) -> list[str]:
+def thud(bundle: Path, index: Path | MilvusAddress) -> list[str]:
     """The command of `thud serve` on a free port."""
     return [*module("thud"), "serve", "--port", "0", "--bundle", str(bundle), "--index", str(index)]
 

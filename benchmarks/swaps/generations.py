@@ -83,11 +83,11 @@ def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[s
             changed[::_CHANGED_EVERY] = True
             rows = first[changed]
             vectors[rows] = normalised(vectors[rows] + 0.3 * vectors[np.roll(rows, 1)])
-        for record in islice(_records(hits, of_sound, labels, changed), 1):
+        for record in islice(library_records(hits, of_sound, labels, changed), 1):
             file = library / record.path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()  # a service is ready only where it finds some of its sounds
-        write_catalogue(folder / CATALOGUE, _records(hits, of_sound, labels, changed))
+        write_catalogue(folder / CATALOGUE, library_records(hits, of_sound, labels, changed))
         publish_generation(
             folder,
             About(identity, bundle.id, str(library), len(hits), Counter(labels), 0, 0, bundle.spec.label_strength),
@@ -101,7 +101,7 @@ def _make(found: Real, bundle: Bundle, hits: Rows, folder: Path, ids: Sequence[s
         )
 
 
-def _records(
+def library_records(
     hits: Rows, materials: list[str], labels: list[str | None], changed: npt.NDArray[np.bool_]
 ) -> Iterator[SoundRecord]:
     """Records in the order of their paths, with some hundred bytes of words; 40 % of them name an object."""

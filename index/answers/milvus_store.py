@@ -4,9 +4,9 @@ Milvus finds candidates, by what a picture is compared with. Their values and th
 their embeddings, exactly as of an index's files.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from index.catalogue import SoundRecord
 from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
 from index.milvus.connection import MilvusConnection
-from index.milvus.entities import both, embedding_of, number_of
+from index.milvus.entities import Facts, both, number_of
 from index.milvus.generations import EVENTUALLY, MOST_FOUND, Published, open_current, search_params
 from index.milvus.records import MilvusRecords
 from index.nearest.vector_file import VectorFile
@@ -28,9 +28,9 @@ from model.hits import MOST_HITS
 
 _SPARE = 16
 _SLACK = 4e-6  # what two ways of summing in float32 can make of one score
-_LEAST_NAMING = 128
-"""So many of the sounds that name an object are looked at, at least: how well they fit is not known before."""
-_FIELDS = ("id", "sound", "hits", "material", "recording", "objects", "bias", "whole")
+_NAMING = 128
+"""So many hits of sounds that name an object are looked at, of a longer answer as many as it has."""
+_FIELDS = ("id", "facts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,6 @@ class _Hits:
 
     ids: Numbers
     sounds: list[str]
-    counts: Numbers
     materials: Numbers
     recordings: Numbers
     objects: list[frozenset[int]]
@@ -58,10 +57,10 @@ class _Hits:
 
 @dataclass(frozen=True)
 class _Near:
-    """Entities of the nearest hits by their ids, the `least` that one of them is worth, and whether they are
+    """The facts of the nearest hits by their ids, the `least` that one of them is worth, and whether they are
     `every` one that meets the condition."""
 
-    entities: dict[int, dict[str, Any]]
+    facts: dict[int, Facts]
     least: float
     every: bool
 
@@ -161,12 +160,12 @@ class MilvusStore:
         start = 0 if after is None else self.records.row_after(after)
         # One to see whether there are more.
         wanted = k + 1 + len(without) + (0 if after is None else after.passed)
-        several = -(-self._published.spec.search.vectors // len(self))
-        naming = self._naming(query, wanted * several, condition)
-        limit = wanted * several + _SPARE
+        several = self._published.spec.search.vectors / len(self)
+        naming = self._naming(query, wanted, condition)
+        limit = math.ceil(wanted * several) + _SPARE
         while True:
             near = self._nearest(query.embedding, limit, condition)
-            hits = self._whole_sounds(naming | near.entities)
+            hits = self._whole_sounds(naming | near.facts)
             if hits is None:
                 return MilvusRanking(_nothing(), None, self.records)
             found = self._ranked(query, hits, len(hits) if near.every else wanted)
@@ -180,7 +179,7 @@ class MilvusStore:
                 return MilvusRanking(found.of(rest[:k]), hits, self.records, len(rest) > k)
             if limit >= MOST_FOUND:
                 raise FilterError(
-                    f"an answer from a Milvus has at most {MOST_FOUND:,} hits; ask for fewer sounds, or with a filter",
+                    f"a Milvus answers with at most {MOST_FOUND:,} hits; ask for fewer sounds, or with a filter",
                     "cursor",
                 )
             limit = min(2 * limit, MOST_FOUND)
@@ -196,10 +195,11 @@ class MilvusStore:
             row = rows[one.sound]
             if row is None or not 0 <= one.hit < MOST_HITS:
                 raise KeyError(one)
-            there = list(self.records.by_ids([row * MOST_HITS + one.hit], ("whole",)))
+            there = self._facts([row * MOST_HITS + one.hit]).values()
             if not there:
                 raise KeyError(one)
-            found[place] = embedding_of(there[0][1]["whole"], self._size)
+            (facts,) = there
+            found[place] = facts.embeddings[one.hit if len(facts.biases) == facts.hits else 0]
         return found
 
     def health(self) -> None:
@@ -212,13 +212,14 @@ class MilvusStore:
         """See `VectorStore`."""
         self._connection.close()
 
-    def _naming(self, query: Query, most: int, condition: str) -> dict[int, dict[str, Any]]:
-        """The entities of the nearest hits of sounds that name an object which has a share, by their ids."""
+    def _naming(self, query: Query, most: int, condition: str) -> dict[int, Facts]:
+        """The facts of the nearest hits of sounds that name an object which has a share, by their ids."""
         numbers = sorted(number_of("object", name) for name, _ in query.named())
         if not numbers:
             return {}
         naming = both(condition, f"array_contains_any(objects, {numbers})")
-        return self._nearest(query.embedding, min(MOST_FOUND, max(_LEAST_NAMING, most)), naming).entities
+        limit = _NAMING if most <= 4 * _NAMING else min(MOST_FOUND, most)
+        return self._nearest(query.embedding, limit, naming).facts
 
     def _nearest(self, embedding: Vectors, limit: int, condition: str) -> _Near:
         published = self._published
@@ -240,10 +241,15 @@ class MilvusStore:
         )[0]
         least = min((float(hit["distance"]) for hit in found), default=-np.inf)
         if small:
-            entities = {int(hit["id"]): hit["entity"] for hit in found}
+            facts = {int(hit["id"]): Facts.read(hit["entity"]["facts"], self._size) for hit in found}
         else:
-            entities = dict(self.records.by_ids([int(hit["id"]) for hit in found], _FIELDS))
-        return _Near(entities, least, len(found) < limit)
+            facts = self._facts([int(hit["id"]) for hit in found])
+        return _Near(facts, least, len(found) < limit)
+
+    def _facts(self, ids: Sequence[int]) -> dict[int, Facts]:
+        """The facts of entities, by their ids, of those that there are."""
+        found = self.records.by_ids(ids, _FIELDS)
+        return {one: Facts.read(entity["facts"], self._size) for one, entity in found}
 
     def _probes(self, k: int, small: bool, filtered: bool) -> int:
         """How many lists of each segment are searched; more where few of its sounds are asked for."""
@@ -252,39 +258,51 @@ class MilvusStore:
             return 0
         return probes.at(k) * (1 if small else 4) * (2 if filtered else 1)
 
-    def _whole_sounds(self, near: dict[int, dict[str, Any]]) -> _Hits | None:
-        """The hits, and the others of their sounds; None for none."""
+    def _whole_sounds(self, near: dict[int, Facts]) -> _Hits | None:
+        """All hits of the sounds of which there are some; None for none."""
         if not near:
             return None
+        of_sound = {one // MOST_HITS: facts for one, facts in near.items()}
         missing = [
             row * MOST_HITS + hit
-            for row, count in {one // MOST_HITS: int(entity["hits"]) for one, entity in near.items()}.items()
-            if count > 1
-            for hit in range(count)
+            for row, facts in of_sound.items()
+            if len(facts.biases) < facts.hits
+            for hit in range(facts.hits)
             if row * MOST_HITS + hit not in near
         ]
-        if missing:
-            others = dict(self.records.by_ids(missing, _FIELDS))
-            if len(others) < len(missing):
-                raise DamagedIndexError("the collection lacks hits of a sound; run thud index again")
-            near = near | others
-        ids = sorted(near)
-        entities = [near[one] for one in ids]
-        embeddings = np.stack([embedding_of(one["whole"], self._size) for one in entities])
-        biases = np.array([one["bias"] for one in entities], np.float32) if self._biased else None
+        near = near | self._facts(missing)
+        rows = sorted(of_sound)
+        biases, embeddings = [], []
+        for row in rows:
+            facts = of_sound[row]
+            its = [facts] if len(facts.biases) == facts.hits else self._each(near, row, facts.hits)
+            biases += [one.biases for one in its]
+            embeddings += [one.embeddings for one in its]
+        counts = np.array([of_sound[row].hits for row in rows])
         try:
-            file = VectorFile.of(embeddings, tuple(self._columns), biases)
+            file = VectorFile.of(
+                np.concatenate(embeddings), self._columns, np.concatenate(biases) if self._biased else None
+            )
         except LibraryError as error:
             raise DamagedIndexError(f"{self._connection.address}: {error}; run thud index again") from error
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        of_hit = np.repeat(np.arange(len(rows)), counts).tolist()
+        each = [of_sound[row] for row in rows]
         return _Hits(
-            np.array(ids, np.int64),
-            [str(one["sound"]) for one in entities],
-            _numbers(entities, "hits"),
-            _numbers(entities, "material"),
-            _numbers(entities, "recording"),
-            [frozenset(one["objects"]) for one in entities],
+            np.repeat(np.array(rows, np.int64), counts) * MOST_HITS + np.arange(len(first)) - first,
+            [each[one].sound for one in of_hit],
+            np.array([each[one].material for one in of_hit], np.int64),
+            np.array([each[one].recording for one in of_hit], np.int64),
+            [frozenset(each[one].objects) for one in of_hit],
             file,
         )
+
+    @staticmethod
+    def _each(near: dict[int, Facts], row: int, hits: int) -> list[Facts]:
+        try:
+            return [near[row * MOST_HITS + hit] for hit in range(hits)]
+        except KeyError as error:
+            raise DamagedIndexError("the collection lacks hits of a sound; run thud index again") from error
 
     def _ranked(self, query: Query, hits: _Hits, most: int) -> RankedRows:
         every = np.arange(len(hits))
@@ -306,10 +324,6 @@ class MilvusStore:
     def _rows_of(hits: _Hits, sounds: Iterable[str]) -> Numbers:
         wanted = set(sounds)
         return hits.rows[[one in wanted for one in hits.sounds]]
-
-
-def _numbers(entities: Sequence[dict[str, Any]], name: str) -> Numbers:
-    return np.array([one[name] for one in entities], np.int64)
 
 
 def _nothing() -> RankedRows:

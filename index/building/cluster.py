@@ -1,8 +1,8 @@
 """Embedding on a Ray cluster: what no run has embedded goes to its nodes, in batches, and comes back to the cache.
 
 Ray Data hands the batches to actors that hold one tower each, and hands them out again when a node is lost.
-Whatever is not in the cache afterwards is done by `embed_sounds` on this machine, as if there were no cluster: so both
-ways end in the same index.
+Whatever is not in the cache afterwards is done by `embed_sounds` on this machine, as if there were no cluster: so
+both ways end in the same index.
 """
 
 import logging

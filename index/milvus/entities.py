@@ -4,12 +4,11 @@ No text of a person stands in a condition. What filters compare as words is kept
 that no quote and no operator in a tag can change a condition, and a value of any length fits.
 
     id          row * 32 + hit: rows are in the order of paths, as in a catalogue
-    sound       the sound's id;  key: the first 60 bits of it as a number
-    hits        how many hits the sound has
+    key         the first 60 bits of the sound's id as a number
     material    its id, -1 for none: the partition key
-    recording, action, source, licence, tags, objects, folders, paths, words     numbers
+    action, source, licence, tags, objects, folders, paths, words     numbers
     seconds, loudness
-    bias, whole the hub bias, and the L2-normalised embedding as base64 of little-endian float32
+    facts       what the order of an answer is made of (`Facts`), as base64 of bytes
     record      the record as JSON, in the entity of the first hit alone, as are `paths` and `words`
     vector      what a picture is compared with (`VectorFile.compared`)
 """
@@ -17,9 +16,11 @@ that no quote and no operator in a tag can change a condition, and a value of an
 import base64
 import hashlib
 import json
+import struct
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +36,13 @@ from model.materials import material_named
 if TYPE_CHECKING:
     from pymilvus import CollectionSchema
 
-PARTITIONS = 16
-"""Milvus keeps entities with the same partition key together, in one of so many parts."""
 LONGEST_PREFIX = 8
 """Characters of a word that are looked for from its beginning; the rest is compared with the record."""
 
+MOST_TOGETHER = 4
+"""Of a sound of so many hits, each entity has the embeddings of all."""
+
+_HEAD = struct.Struct("<10sBbIHB")
 _MOST_TEXT = 65_535  # bytes in one field
 _MOST_NUMBERS = 4096
 _LISTS = ("tags", "objects", "folders", "paths", "words")
@@ -61,12 +64,9 @@ def schema_of(size: int, *, whole: bool) -> "CollectionSchema":
     for name in _LISTS[:3] if whole else _LISTS:
         schema.add_field(name, DataType.ARRAY, element_type=DataType.INT64, max_capacity=_MOST_NUMBERS)
     if not whole:
-        for name in ("key", "hits", "recording"):
-            schema.add_field(name, DataType.INT64)
-        schema.add_field("bias", DataType.FLOAT)
-        schema.add_field("sound", DataType.VARCHAR, max_length=20)
-        schema.add_field("whole", DataType.VARCHAR, max_length=_MOST_TEXT)
-        schema.add_field("record", DataType.VARCHAR, max_length=_MOST_TEXT)
+        schema.add_field("key", DataType.INT64)
+        for name in ("facts", "record"):
+            schema.add_field(name, DataType.VARCHAR, max_length=_MOST_TEXT)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
     return schema
 
@@ -88,20 +88,18 @@ def entities_of(
         "folders": _folders(record),
         **{name: number_of(name, folded(value)) if (value := getattr(record, name)) else 0 for name in _ONE},
     }
-    if not whole:
-        shared |= {
-            "sound": record.id,
-            "key": key_of(record.id),
-            "hits": len(record.hits),
-            "recording": zlib.crc32(recording_of(record.path).encode()) & 0x7FFFFFFF,
-        }
+    every = biases if biases is not None else np.zeros(len(embeddings), np.float32)
+    material_id, objects = shared["material"], tuple(shared["objects"])
+    recording = zlib.crc32(recording_of(record.path).encode()) & 0x7FFFFFFF
     for hit, vector in enumerate(compared):
         entity = shared | {"id": row * MOST_HITS + hit, "hit": hit, "vector": vector}
         if not whole:
             first = hit == 0
+            its = slice(0, None) if len(embeddings) <= MOST_TOGETHER else slice(hit, hit + 1)
+            facts = Facts(record.id, len(embeddings), material_id, recording, objects, every[its], embeddings[its])
             entity |= {
-                "bias": 0.0 if biases is None else float(biases[hit]),
-                "whole": base64.b64encode(embeddings[hit].astype("<f4").tobytes()).decode(),
+                "key": key_of(record.id),
+                "facts": facts.packed(),
                 "record": _text_of(record) if first else _NO_RECORD,
                 "paths": _numbers("path", record, (record.path, *record.copies)) if first else [],
                 "words": list(_word_numbers(record)) if first else [],
@@ -109,15 +107,42 @@ def entities_of(
         yield entity
 
 
-def embedding_of(text: str, size: int) -> Vectors:
-    """The embedding `[d]` that `whole` has. Raises DamagedIndexError where it is none."""
-    try:
-        found = np.frombuffer(base64.b64decode(text, validate=True), "<f4").astype(np.float32, copy=False)
-    except ValueError as error:
-        raise _not_written() from error
-    if found.shape != (size,):
-        raise _not_written()
-    return found
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What the order of an answer is made of, of one sound: its id, how many hits it has, the ids of its material
+    (-1 for none) and its recording, the numbers of the objects that it names, and the `biases [n]` and `embeddings
+    [n, d]` of all its hits, or, of a sound of more than `MOST_TOGETHER`, of one."""
+
+    sound: str
+    hits: int
+    material: int
+    recording: int
+    objects: tuple[int, ...]
+    biases: Vectors
+    embeddings: Vectors
+
+    def packed(self) -> str:
+        """As text; `read` reads it."""
+        head = _HEAD.pack(
+            bytes.fromhex(self.sound), self.hits, self.material, self.recording, len(self.objects), len(self.biases)
+        )
+        parts = (np.array(self.objects, "<i8"), self.biases.astype("<f4"), self.embeddings.astype("<f4"))
+        return base64.b64encode(head + b"".join(part.tobytes() for part in parts)).decode()
+
+    @classmethod
+    def read(cls, text: str, size: int) -> "Facts":
+        """What was packed, of embeddings of `size` numbers. Raises DamagedIndexError for what is none."""
+        try:
+            data = base64.b64decode(text, validate=True)
+            sound, hits, material, recording, objects, vectors = _HEAD.unpack_from(data)
+            if len(data) != _HEAD.size + 8 * objects + 4 * vectors * (size + 1) or not 0 < vectors <= hits:
+                raise _not_written()
+            names = np.frombuffer(data, "<i8", objects, _HEAD.size).tolist()
+            numbers = np.frombuffer(data, "<f4", offset=_HEAD.size + 8 * objects)
+        except (ValueError, struct.error) as error:
+            raise _not_written() from error
+        biases, embeddings = numbers[:vectors], numbers[vectors:].reshape(vectors, size)
+        return cls(sound.hex(), hits, material, recording, tuple(names), biases, embeddings)
 
 
 def record_of(text: str) -> SoundRecord:

@@ -26,7 +26,7 @@ from index.address import MilvusAddress
 from index.catalogue import Catalogue, SoundRecord
 from index.generation import IndexSpec
 from index.milvus.connection import LONG_SECONDS, CollectionMissingError, MilvusConnection
-from index.milvus.entities import PARTITIONS, entities_of, schema_of
+from index.milvus.entities import entities_of, schema_of
 from index.nearest.recall import Probes, RecallMeter, imitated_pictures
 from index.nearest.vector_file import Rows, VectorFile, Vectors
 from index.nearest.vectors import FLAT_UP_TO, SearchRecord
@@ -41,6 +41,7 @@ MOST_FOUND = 16_384
 
 _AT_ONCE = 256
 """Sounds that are sent together: some 2 MB, of the 64 that Milvus takes."""
+_MOST_PARTITIONS, _IN_A_PARTITION = 16, 250_000
 _QUERIES = 100
 _MOST_LISTS = 65_536
 _ABANDONED_SECONDS = 86_400
@@ -271,21 +272,27 @@ class MilvusPublisher:
             "create_collection",
             name,
             schema=schema_of(size, whole=whole),
-            num_partitions=PARTITIONS,
+            num_partitions=self._partitions(),
             consistency_level=EVENTUALLY,
             seconds=LONG_SECONDS,
         )
 
+    def _partitions(self) -> int:
+        """How many parts Milvus keeps entities in, by their partition key: each is searched on its own."""
+        assert self._file is not None
+        return max(1, min(_MOST_PARTITIONS, len(self._file) // _IN_A_PARTITION))
+
     def _lists(self) -> int:
         """How many inverted lists each segment has, 0 where all vectors are compared.
 
-        A segment has sounds of one material, or of a few.
+        A segment has sounds of one material, or of several.
         """
         assert self._file is not None
         assert self._about is not None
         if len(self._file) <= FLAT_UP_TO:
             return 0
-        most = max(self._about.materials.values()) * len(self._file) / self._about.sounds
+        of_one = max(self._about.materials.values()) * len(self._file) / self._about.sounds
+        most = max(of_one, len(self._file) / self._partitions())
         return max(16, min(_MOST_LISTS, round(4 * math.sqrt(most))))
 
     def _index(self, name: str, lists: int, *, whole: bool) -> None:

@@ -10,17 +10,18 @@ from index.answers.store import VectorStore
 from index.catalogue import SoundRecord
 from index.nearest.vectors import Vectors
 from tests.engines.servers import MilvusServer
+from tests.index import test_store
 from tests.index.milvus.lite import published
-from tests.index.test_store import *  # noqa: F403 -- they are collected here, with the fixture below
 from tests.index.test_store import MakeStore
 
 _numbers = count()
 
+# They are collected here, where the fixture that they ask for is the one below.
+globals().update({name: one for name, one in vars(test_store).items() if name.startswith("test_")})
+
 
 @pytest.fixture
-def made(  # type: ignore[no-redef] # this one is what they ask for
-    milvus: MilvusServer,
-) -> MakeStore:
+def made(milvus: MilvusServer) -> MakeStore:
     @contextmanager
     def store(records: list[SoundRecord], vectors: Vectors, biases: Vectors | None) -> Iterator[VectorStore]:
         address = milvus.address(f"contract_{next(_numbers)}", seconds=20, drain_seconds=0.01)
