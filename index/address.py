@@ -56,8 +56,8 @@ class MilvusAddress:
     @property
     def work_folder(self) -> Path:
         """Where indexing keeps what it knows of the sounds on this machine: cache, options, what was skipped."""
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return caches / "thud" / re.sub(r"[^A-Za-z0-9._-]", "-", f"{self.host}-{self.port}-{self.name}")
+        states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        return states / "thud" / re.sub(r"[^A-Za-z0-9._-]", "-", f"{self.host}-{self.port}-{self.name}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class BucketAddress:
         return f"s3://{self.bucket}/{self.prefix}{name}"
 
     def exists(self) -> bool:
-        """True: whether it is there, its store says when it is asked."""
+        """True. Whether it is there is seen when it is read."""
         return True
 
 
@@ -93,7 +93,7 @@ def index_at(text: str | os.PathLike[str] | MilvusAddress) -> IndexAt:
     if not isinstance(text, str) or not (scheme := _SCHEME.match(text)):
         return Path(text)
     if scheme[1].lower() not in _SCHEMES:
-        raise LibraryError(f"{text} is no index: name a folder, or milvus://HOST:PORT/NAME")
+        raise LibraryError(f"{_without_secrets(text)} is no index: name a folder, or milvus://HOST:PORT/NAME")
     try:
         parts = urlsplit(text)
         port = MILVUS_PORT if parts.port is None else parts.port
@@ -105,11 +105,13 @@ def index_at(text: str | os.PathLike[str] | MilvusAddress) -> IndexAt:
             _without_secrets(text), "it has a user in it, which others could read; give THUD_MILVUS_TOKEN"
         )
     if parts.query or parts.fragment:
-        raise _no_address(text, "nothing may follow the name")
+        raise _no_address(_without_secrets(text), "nothing may follow the name")
     if not parts.hostname:
-        raise _no_address(text, "it names no host")
+        raise _no_address(_without_secrets(text), "it names no host")
     if not _NAME.fullmatch(name):
-        raise _no_address(text, "the name has to be of letters, digits and _, and begin with no digit")
+        raise _no_address(
+            _without_secrets(text), "the name has to be of letters, digits and _, and begin with no digit"
+        )
     return with_environment(MilvusAddress(parts.hostname, port, name, parts.scheme.lower() == "milvus+tls"))
 
 
@@ -156,4 +158,4 @@ def _no_address(text: str, why: str) -> LibraryError:
 
 
 def _without_secrets(text: str) -> str:
-    return re.sub(r"(://)[^/@]*@", r"\1...@", text)
+    return re.sub(r"(://).*@", r"\1...@", text)

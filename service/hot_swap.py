@@ -166,8 +166,9 @@ class Watcher:
     async def _look(self) -> None:
         try:
             seen = await asyncio.to_thread(fingerprint, self._settings)
-        except EngineAwayError:
-            return  # requests and `/readyz` say so
+        except EngineAwayError:  # requests and `/readyz` say so
+            self._put_off(longer=True)
+            return
         again = seen == self._seen
         if again and monotonic() < self._again_at:
             return
@@ -238,7 +239,7 @@ def fingerprint(settings: Settings) -> Fingerprint:
     """
     bundle, index = settings.bundle, settings.index_at
     if isinstance(index, MilvusAddress):
-        from index.milvus.generations import current_pointer
+        from index.milvus.pointers import current_pointer
 
         return (_states(bundle), current_pointer(index))
     try:

@@ -15,7 +15,7 @@ from benchmarks.swaps.generations import library_records
 from index.address import MilvusAddress
 from index.catalogue import write_catalogue
 from index.generation import CATALOGUE
-from index.milvus.generations import MilvusPublisher
+from index.milvus.publisher import MilvusPublisher
 from index.nearest.hubs import find_hubs
 from index.publishing import About, FilePublisher, Prepared, Publisher
 from model.bundle import Bundle

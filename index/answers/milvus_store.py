@@ -7,6 +7,7 @@ their embeddings, exactly as of an index's files.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
 from index.milvus.connection import MilvusConnection
 from index.milvus.entities import Facts, both, number_of
-from index.milvus.generations import EVENTUALLY, MOST_FOUND, Published, open_current, search_params
+from index.milvus.pointers import EVENTUALLY, MOST_FOUND, Published, open_current, search_params
 from index.milvus.records import MilvusRecords
 from index.nearest.vector_file import VectorFile
 from index.nearest.vectors import Vectors
@@ -28,23 +29,20 @@ from model.hits import MOST_HITS
 
 _SPARE = 16
 _SLACK = 4e-6  # what two ways of summing in float32 can make of one score
-_NAMING = 128
-"""So many hits of sounds that name an object are looked at, of a longer answer as many as it has."""
+_NAMING = 100
+"""So many hits of the sounds that name an object are lifted."""
+_MOST_PROBES = 65_536
 _FIELDS = ("id", "facts")
 
 
 @dataclass(frozen=True, eq=False)
 class _Hits:
-    """Hits of sounds in the order of their ids, those of one sound together; every array is `[n]`.
-
-    `objects` are the numbers of the objects that each sound names.
-    """
+    """Hits of sounds in the order of their ids, those of one sound together; every array is `[n]`."""
 
     ids: Numbers
     sounds: list[str]
     materials: Numbers
     recordings: Numbers
-    objects: list[frozenset[int]]
     file: VectorFile
 
     @property
@@ -161,14 +159,14 @@ class MilvusStore:
         # One to see whether there are more.
         wanted = k + 1 + len(without) + (0 if after is None else after.passed)
         several = self._published.spec.search.vectors / len(self)
-        naming = self._naming(query, wanted, condition)
-        limit = math.ceil(wanted * several) + _SPARE
+        naming = self._naming(query, condition)
+        limit = min(MOST_FOUND, math.ceil(wanted * several) + _SPARE)
         while True:
             near = self._nearest(query.embedding, limit, condition)
-            hits = self._whole_sounds(naming | near.facts)
+            hits = self._whole_sounds({one: facts for its in (*naming, near.facts) for one, facts in its.items()})
             if hits is None:
                 return MilvusRanking(_nothing(), None, self.records)
-            found = self._ranked(query, hits, len(hits) if near.every else wanted)
+            found = self._ranked(query, hits, naming, len(hits) if near.every else wanted)
             kept = ~np.isin(found.rows, self._rows_of(hits, without))
             if after is not None:
                 kept &= (found.values < after.value) | ((found.values == after.value) & (found.rows >= start))
@@ -187,19 +185,18 @@ class MilvusStore:
 
     def vectors(self, ids: Sequence[VectorId]) -> Vectors:
         """See `VectorStore`."""
+        rows = self.records.rows_of({one.sound for one in ids})
+        for one in ids:
+            if one.sound not in rows or not 0 <= one.hit < MOST_HITS:
+                raise KeyError(one)
+        wanted = [rows[one.sound] * MOST_HITS + one.hit for one in ids]
+        facts = self._facts(sorted(set(wanted)))
         found = np.zeros((len(ids), self._size), np.float32)
-        rows: dict[str, int | None] = {}
-        for place, one in enumerate(ids):
-            if one.sound not in rows:
-                rows[one.sound] = self.records.row_of(one.sound)
-            row = rows[one.sound]
-            if row is None or not 0 <= one.hit < MOST_HITS:
+        for place, (one, entity) in enumerate(zip(ids, wanted, strict=True)):
+            if entity not in facts:
                 raise KeyError(one)
-            there = self._facts([row * MOST_HITS + one.hit]).values()
-            if not there:
-                raise KeyError(one)
-            (facts,) = there
-            found[place] = facts.embeddings[one.hit if len(facts.biases) == facts.hits else 0]
+            its = facts[entity]
+            found[place] = its.embeddings[one.hit if len(its.biases) == its.hits else 0]
         return found
 
     def health(self) -> None:
@@ -212,14 +209,17 @@ class MilvusStore:
         """See `VectorStore`."""
         self._connection.close()
 
-    def _naming(self, query: Query, most: int, condition: str) -> dict[int, Facts]:
-        """The facts of the nearest hits of sounds that name an object which has a share, by their ids."""
-        numbers = sorted(number_of("object", name) for name, _ in query.named())
-        if not numbers:
-            return {}
-        naming = both(condition, f"array_contains_any(objects, {numbers})")
-        limit = _NAMING if most <= 4 * _NAMING else min(MOST_FOUND, most)
-        return self._nearest(query.embedding, limit, naming).facts
+    def _naming(self, query: Query, condition: str) -> list[dict[int, Facts]]:
+        """Of each object that has a share, in the order of `Query.named`, the facts of hits by their ids: of the
+        nearest of the sounds that name it. As many on every page of an answer, so that no page lifts others."""
+        return [
+            self._nearest(
+                query.embedding,
+                _NAMING,
+                both(condition, f"array_contains_any(objects, [{number_of('object', name)}])"),
+            ).facts
+            for name, _ in query.named()
+        ]
 
     def _nearest(self, embedding: Vectors, limit: int, condition: str) -> _Near:
         published = self._published
@@ -228,17 +228,12 @@ class MilvusStore:
         compared = embedding[list(self._columns)] if small else embedding
         if self._biased:
             compared = np.append(compared, np.float32(1))
-        found = self._connection.call(
-            "search",
-            published.collection if small else published.whole,
-            [compared.astype(np.float32)],
-            anns_field="vector",
-            filter=condition,
-            limit=limit,
-            output_fields=list(_FIELDS) if small else ["id"],
-            search_params=search_params(self._probes(limit, small, bool(condition))),
-            consistency_level=EVENTUALLY,
-        )[0]
+        probes = self._probes(limit, bool(condition))
+        collection, fields = (published.collection, ["facts"]) if small else (published.whole, ["id"])
+        found = self._found(collection, compared, limit, condition, probes, fields)
+        if len(found) < limit and probes:
+            # In the lists that were searched there are fewer: whether these are all, the other lists tell.
+            found = self._found(collection, compared, limit, condition, _MOST_PROBES, fields)
         least = min((float(hit["distance"]) for hit in found), default=-np.inf)
         if small:
             facts = {int(hit["id"]): Facts.read(hit["entity"]["facts"], self._size) for hit in found}
@@ -246,17 +241,31 @@ class MilvusStore:
             facts = self._facts([int(hit["id"]) for hit in found])
         return _Near(facts, least, len(found) < limit)
 
+    def _found(
+        self, collection: str, compared: Vectors, limit: int, condition: str, probes: int, fields: list[str]
+    ) -> Sequence[dict[str, Any]]:
+        found: Sequence[dict[str, Any]] = self._connection.call(
+            "search",
+            collection,
+            [compared.astype(np.float32)],
+            anns_field="vector",
+            filter=condition,
+            limit=limit,
+            output_fields=fields,
+            search_params=search_params(probes),
+            consistency_level=EVENTUALLY,
+        )[0]
+        return found
+
     def _facts(self, ids: Sequence[int]) -> dict[int, Facts]:
         """The facts of entities, by their ids, of those that there are."""
         found = self.records.by_ids(ids, _FIELDS)
         return {one: Facts.read(entity["facts"], self._size) for one, entity in found}
 
-    def _probes(self, k: int, small: bool, filtered: bool) -> int:
+    def _probes(self, k: int, filtered: bool) -> int:
         """How many lists of each segment are searched; more where few of its sounds are asked for."""
         probes = self._published.probes
-        if not probes.first:
-            return 0
-        return probes.at(k) * (1 if small else 4) * (2 if filtered else 1)
+        return min(_MOST_PROBES, probes.at(k) * (2 if filtered else 1)) if probes.first else 0
 
     def _whole_sounds(self, near: dict[int, Facts]) -> _Hits | None:
         """All hits of the sounds of which there are some; None for none."""
@@ -293,7 +302,6 @@ class MilvusStore:
             [each[one].sound for one in of_hit],
             np.array([each[one].material for one in of_hit], np.int64),
             np.array([each[one].recording for one in of_hit], np.int64),
-            [frozenset(each[one].objects) for one in of_hit],
             file,
         )
 
@@ -304,19 +312,18 @@ class MilvusStore:
         except KeyError as error:
             raise DamagedIndexError("the collection lacks hits of a sound; run thud index again") from error
 
-    def _ranked(self, query: Query, hits: _Hits, most: int) -> RankedRows:
+    def _ranked(self, query: Query, hits: _Hits, naming: list[dict[int, Facts]], most: int) -> RankedRows:
         every = np.arange(len(hits))
         gain, named = np.zeros(len(hits)), np.full(len(hits), -1)
         # The largest share last, so that it counts where a sound names several objects.
-        for number, (name, share) in enumerate(query.named()):
-            wanted = number_of("object", name)
-            places = [place for place, names in enumerate(hits.objects) if wanted in names]
+        rows = hits.rows
+        for number, ((_, share), those) in enumerate(zip(query.named(), naming, strict=True)):
+            places = np.isin(rows, np.array([one // MOST_HITS for one in those], np.int64))
             gain[places], named[places] = share, number
         if query.fit is not None and (lifted := np.flatnonzero(named >= 0)).size:
             materials = hits.materials[lifted]
             gain[lifted] *= query.fit(materials, hits.file.vectors(lifted[materials < 0]))
         nearness, cosines = hits.file.score(query.embedding, every)
-        rows = hits.rows
         plain = worth(nearness, rows, nearness if len(np.unique(rows)) < len(rows) else None, rows)
         return best_first(rows, every, hits.ids % MOST_HITS, plain, cosines, gain, named, most)
 

@@ -14,6 +14,10 @@ from model.errors import LibraryError, SoundsAwayError
 _BLOCK_BYTES = 2**20
 _AHEAD_BYTES = 2**18
 _MOST_KNOWN = 2**14
+_KNOWN: dict[tuple[BucketAddress, str], str] = {}
+"""The ETags of objects whose content was found to be the sound's: they hold for every generation of an index."""
+_KNOWN_LOCK = threading.Lock()
+_HASHING = [threading.Lock() for _ in range(16)]
 
 
 class StoredSound:
@@ -60,8 +64,6 @@ class StoredSounds:
         self.root: SoundsAt = root
         self._sample = sample
         self._bucket = Bucket(root)
-        self._lock = threading.Lock()
-        self._known: dict[str, str] = {}
 
     def check(self) -> None:
         """See `SoundFiles`."""
@@ -87,32 +89,42 @@ class StoredSounds:
         return StoredSound(record, self._bucket, self._found(record))
 
     def link(self, record: SoundRecord, seconds: float) -> str | None:
-        """See `SoundFiles`. Whoever follows it gets what the store has then. Raises as `open`."""
-        self._found(record)
+        """See `SoundFiles`. Whoever follows it gets what the store has then. Raises as `open`, but where an object
+        was replaced by one of the same size it does not."""
+        self._there(record)
         return self._bucket.link(record.path, seconds)
 
     def _found(self, record: SoundRecord) -> Object:
         """The object, once its content is known to be the sound's."""
+        found = self._there(record)
+        known = (self._bucket.address, record.id)
+        with _HASHING[hash(known) % len(_HASHING)]:  # of several who ask, one hashes
+            if _KNOWN.get(known) == found.etag:
+                return found
+            digest = hashlib.sha256()
+            sound = StoredSound(record, self._bucket, found)
+            for start in range(0, found.bytes, _BLOCK_BYTES):
+                digest.update(sound.read(start, _BLOCK_BYTES))
+            if digest.hexdigest()[:ID_DIGITS] != record.id:
+                raise _changed(record)
+            with _KNOWN_LOCK:
+                _KNOWN.pop(known, None)
+                _KNOWN[known] = found.etag
+                if len(_KNOWN) > _MOST_KNOWN:
+                    del _KNOWN[next(iter(_KNOWN))]
+        return found
+
+    def _there(self, record: SoundRecord) -> Object:
+        """The object, which has the size that the sound had."""
         try:
             found = self._bucket.object(record.path)
         except FileNotFoundError as error:
             self.check()
             raise LibraryError(f"{record.path} is no longer in {self.root}") from error
-        if self._known.get(record.id) == found.etag:
-            return found
-        if found.bytes != record.bytes or not found.etag:
+        if not found.etag:
+            raise LibraryError(f"{self.root} gives its objects no ETags, by which changes are seen")
+        if found.bytes != record.bytes:
             raise _changed(record)
-        digest = hashlib.sha256()
-        sound = StoredSound(record, self._bucket, found)
-        for start in range(0, found.bytes, _BLOCK_BYTES):
-            digest.update(sound.read(start, _BLOCK_BYTES))
-        if digest.hexdigest()[:ID_DIGITS] != record.id:
-            raise _changed(record)
-        with self._lock:
-            self._known.pop(record.id, None)
-            self._known[record.id] = found.etag
-            if len(self._known) > _MOST_KNOWN:
-                del self._known[next(iter(self._known))]
         return found
 
 

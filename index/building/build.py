@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
-from index.address import BucketAddress, IndexAt, MilvusAddress, index_at, sounds_at
+from index.address import BucketAddress, IndexAt, MilvusAddress, SoundsAt, index_at, sounds_at
 from index.building.engines import spec_of_current, work_folder_of
 from index.building.folders import check_folders
 from index.building.lock import only_writer
@@ -15,7 +15,7 @@ from index.building.run import BuildReport, Run
 from index.library.finding import Library, find_library
 from model import PRETRAINED
 from model.bundle import Bundle, load_bundle
-from model.errors import LibraryError
+from model.errors import EngineAwayError, LibraryError
 from model.sound import SoundLimits
 from model.threads import available_cpus
 
@@ -85,6 +85,8 @@ def build_index(
     with only_writer(index_folder):
         earlier = find_options(index_folder)
         if earlier is None:
+            if isinstance(at, MilvusAddress) and not replace:
+                _check_same(at, root)
             return run()
         if earlier.sounds == root:
             run.keep_out(earlier)
@@ -109,8 +111,25 @@ def _has_moved(index: IndexAt, library: Library) -> bool:
     """Whether the library may be the one that the index was made of. An index that cannot be read loses nothing."""
     try:
         return has_sounds_of(index, library.source, {sound.path for sound in library.sounds})
+    except EngineAwayError:
+        raise
     except LibraryError:
         return True
+
+
+def _check_same(address: MilvusAddress, root: SoundsAt) -> None:
+    """Raise LibraryError where another machine has published an index of other sounds there."""
+    try:
+        before = spec_of_current(address).library_root
+    except EngineAwayError:
+        raise
+    except LibraryError:
+        return
+    if before != str(root):
+        raise LibraryError(
+            f"{address} is the index of {before}; give the index of {root} another name, or put it in its place "
+            "with --replace"
+        )
 
 
 def change_index(

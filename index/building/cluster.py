@@ -32,6 +32,7 @@ _BATCH = 8
 _AT_ONCE = 256
 _COMMIT_EVERY = 256
 _LISTENS_SECONDS = 5.0
+_TRIES = 4
 
 
 def embed_on_cluster(
@@ -75,8 +76,9 @@ def _unknown(
 ) -> Iterator[Work]:
     """The files whose contents the cache does not know, one of those with the same content."""
     taken: set[str] = set()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, progress("finding out contents", len(paths), "sound") as bar:
         for start in range(0, len(paths), _AT_ONCE):
+            bar.update(min(_AT_ONCE, len(paths) - start))
             works = list(_to_read(source, range(start, min(start + _AT_ONCE, len(paths))), paths, cache))
             hashing = [
                 # What is large may be a sound of hours, which its header tells.
@@ -86,6 +88,8 @@ def _unknown(
             for work, hashed in zip(works, hashing, strict=True):
                 if hashed is not None:
                     work.id = hashed.result().id
+                    if work.id is not None and _known(cache, work.id, limits) and work.settled:
+                        cache.remember(work.path, work.state, KnownFile(work.id))
                     if work.id is None or work.id in taken or _known(cache, work.id, limits):
                         continue
                     taken.add(work.id)
@@ -143,6 +147,9 @@ def _embedded(
             batch_size=_BATCH,
             num_cpus=1,
             compute=ray_data.ActorPoolStrategy(min_size=1, max_size=processors),
+            # A sound that ends its process would do so on each node, for ever.
+            max_restarts=_TRIES,
+            max_task_retries=_TRIES,
         )
         for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
             yield from (pickle.loads(one) for one in batch["found"])  # noqa: S301 -- what our actors have sent

@@ -23,7 +23,7 @@ def work_folder_of(index: IndexAt) -> Path:
 def publisher_of(index: IndexAt, bundle_id: str, say: Callable[[str], None]) -> Publisher:
     """What brings generations into an index; `say` is called with lines for a person."""
     if isinstance(index, MilvusAddress):
-        from index.milvus.generations import MilvusPublisher
+        from index.milvus.publisher import MilvusPublisher
 
         return MilvusPublisher(index, say)
     return FilePublisher(index, lambda: _previous(index, bundle_id))
@@ -33,7 +33,7 @@ def spec_of_current(index: IndexAt) -> IndexSpec:
     """What is said of the current generation. Raises LibraryError where there is none."""
     if isinstance(index, MilvusAddress):
         from index.milvus.connection import MilvusConnection
-        from index.milvus.generations import current_of
+        from index.milvus.pointers import current_of
 
         with closing(MilvusConnection(index)) as connection:
             return current_of(connection).spec
@@ -45,7 +45,7 @@ def records_of_current(index: IndexAt) -> Iterator[Records]:
     """The records of the current generation; of an index's files every row was checked. Raises LibraryError."""
     if isinstance(index, MilvusAddress):
         from index.milvus.connection import MilvusConnection
-        from index.milvus.generations import current_of
+        from index.milvus.pointers import current_of
         from index.milvus.records import MilvusRecords
 
         with closing(MilvusConnection(index)) as connection:

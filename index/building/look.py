@@ -126,7 +126,7 @@ def stats_of(index: IndexAt) -> dict[str, Any]:
 def _of_engine(index: IndexAt) -> Iterator[str]:
     if isinstance(index, MilvusAddress):
         from index.milvus.connection import MilvusConnection
-        from index.milvus.generations import check_whole, current_of
+        from index.milvus.pointers import check_whole, current_of
 
         with closing(MilvusConnection(index)) as connection:
             try:

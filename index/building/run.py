@@ -188,7 +188,10 @@ class Run:
             for one in skipped
         )
         if changed:
-            self._publisher.drop()
+            try:
+                self._publisher.drop()
+            except LibraryError as error:  # it is published; the next run drops what was replaced
+                self._say(f"what was replaced could not be dropped: {error}")
         count = embedded.embedded + on_cluster
         return BuildReport(
             spec,

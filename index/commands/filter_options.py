@@ -55,8 +55,6 @@ def library_options(command: Command) -> Command:
         "--sounds",
         type=SoundsType(),
         metavar="SOUNDS",
-        envvar="THUD_SOUNDS",
-        show_envvar=True,
         help="Where the sounds are, a folder or s3://BUCKET/PREFIX, if they have moved since they were indexed.",
     )(command)
     return click.option(

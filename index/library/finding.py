@@ -1,6 +1,7 @@
 """Finding the sounds of a folder, and what each is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from index.library.manifests import Entry, Manifest, find_manifest, match, read_
 from index.library.sidecar import read_sidecar
 from index.library.sources import Source, put_beside, source_of
 from index.library.walk import USED_MANIFEST, Walked
-from model.errors import LibraryError, ManifestError, NotAManifestError
+from model.errors import LibraryError, ManifestError, NotAManifestError, ThudError
 from model.materials import material_called
 
 _NOT_ENTERED = "listed in the manifest, but in a folder that is not entered"
@@ -77,8 +78,9 @@ def find_library(sounds: SoundsAt | Source, manifest: Path | None = None, *, use
     root = source.texts
     if manifest is not None:
         manifest = put_beside(manifest, source)
-    table = _manifest_of(root, manifest, notes) if use_manifest else None
-    rows = _rows(table, root, walked, given=manifest is not None) if table is not None else {}
+    with _named_as(source):
+        table = _manifest_of(root, manifest, notes) if use_manifest else None
+        rows = _rows(table, root, walked, given=manifest is not None) if table is not None else {}
     if table is not None and (used := _path_under(root, table.file)) in walked.skipped:
         walked.skipped[used] = USED_MANIFEST
     if table is None:
@@ -97,6 +99,17 @@ def find_library(sounds: SoundsAt | Source, manifest: Path | None = None, *, use
     if not isinstance(source.root, Path):
         notes = [note.replace(str(root), str(source.root)) for note in notes]  # where its texts were put
     return Library(source, tuple(found), skipped, tuple(notes))
+
+
+@contextmanager
+def _named_as(source: Source) -> Iterator[None]:
+    """Within, errors about texts of a store name them by their address, not by where they were put."""
+    try:
+        yield
+    except ThudError as error:
+        if isinstance(source.root, Path):
+            raise
+        raise type(error)(str(error).replace(str(source.texts), str(source.root))) from error
 
 
 def _path_under(root: Path, file: Path) -> str:

@@ -149,9 +149,16 @@ class BucketSource:
                 file = file.with_suffix(Path(path).suffix)
                 try:
                     self._bucket.download(found, file)
-                except BaseException:
+                except (FileNotFoundError, PermissionError, ChangedError):
                     file.unlink(missing_ok=True)
                     raise
+                except OSError as error:
+                    file.unlink(missing_ok=True)
+                    # Not the fault of this sound: an index without all that follow would be worse than none.
+                    raise LibraryError(
+                        f"{path} of {self.root} cannot be read: {error.strerror}; what was embedded is kept, run "
+                        "it again"
+                    ) from error
                 with self._lock:
                     before = self._kept.setdefault(found, file)
                 if before is not file:  # another thread was faster

@@ -69,7 +69,7 @@ def walk_names(sizes: Mapping[str, int]) -> Walked:
     """The same of objects in a store, by their names and their sizes: what lies between slashes is a folder."""
     walker = _Walker(Path())
     folders: dict[str, set[str]] = {"": set()}
-    for name in sizes:
+    for name in filter(None, sizes):  # what marks the root as a folder has no name there
         parts = name.split("/")
         for depth in range(len(parts)):
             folders.setdefault("/".join(parts[:depth]), set()).add(parts[depth])

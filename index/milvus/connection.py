@@ -20,13 +20,19 @@ NOT_FOUND = 100
 LONG_SECONDS = 600.0
 """The time of a call that indexes, loads or counts all of a collection."""
 
+_UNAVAILABLE = 2
+_CLOSED = "closed channel"  # gRPC's words, for one that another thread has closed
 _ATTEMPTS = 3
 _PAUSE = 0.05
 """Seconds before a call is tried again, twice as many each time, and up to half as many more at random."""
 _LONGEST_REASON = 200
 
 
-class CollectionMissingError(EngineAwayError):
+class EngineRefusedError(EngineAwayError):
+    """What Milvus itself answers with in place of a result: it is there, and asking again at once does not help."""
+
+
+class CollectionMissingError(EngineRefusedError):
     """A collection that is not there, or not any more."""
 
 
@@ -54,8 +60,8 @@ class Circuit:
         trying = self._enter()
         try:
             yield
-        except CollectionMissingError:
-            raise  # a Milvus that says so is there
+        except EngineRefusedError:
+            raise
         except EngineAwayError as error:
             self._failed(str(error))
             raise
@@ -102,16 +108,36 @@ class MilvusConnection:
         self._client: MilvusClient | None = None
         self._closed = False
 
-    def call(self, method: str, /, *arguments: Any, seconds: float | None = None, **options: Any) -> Any:
+    def call(
+        self,
+        method: str,
+        /,
+        *arguments: Any,
+        seconds: float | None = None,
+        attempts: int = _ATTEMPTS,
+        **options: Any,
+    ) -> Any:
         """What a method of pymilvus' client gives.
 
-        All attempts together take `seconds`, by default those of the address. Raises EngineAwayError where there is
-        no answer by then, where the circuit is open and for every error that Milvus answers with, but for
-        `CollectionMissingError`.
+        All `attempts` together take `seconds`, by default those of the address. Raises EngineAwayError where there
+        is no answer by then and where the circuit is open, EngineRefusedError for what Milvus answers with in place
+        of a result.
         """
         until = time.monotonic() + (seconds or self.address.seconds)
         with self._circuit.passing():
-            return self._tried(method, arguments, options, until)
+            pause = _PAUSE
+            for attempt in range(1, attempts + 1):
+                try:
+                    return self._asked(method, arguments, options, until)
+                except EngineRefusedError:
+                    raise
+                except EngineAwayError:
+                    pause *= random.uniform(1, 1.5)  # noqa: S311
+                    if attempt == attempts or until - time.monotonic() <= pause:
+                        raise
+                    time.sleep(pause)
+                    pause *= 2
+        raise AssertionError("unreachable")
 
     def close(self) -> None:
         """Close it; once more does no harm."""
@@ -121,30 +147,31 @@ class MilvusConnection:
         if client is not None:
             client.close()
 
-    def _tried(self, method: str, arguments: tuple[Any, ...], options: dict[str, Any], until: float) -> Any:
+    def _asked(self, method: str, arguments: tuple[Any, ...], options: dict[str, Any], until: float) -> Any:
         import grpc
         from pymilvus.exceptions import MilvusException
 
-        pause = _PAUSE
-        for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            client = self._opened(max(0.001, until - time.monotonic()))
             left = until - time.monotonic()
-            try:
-                if left <= 0:
-                    raise TimeoutError("no answer in time")
-                client = self._opened(left)
-                left = max(0.001, until - time.monotonic())
-                return getattr(client, method)(*arguments, timeout=left, **options)
-            except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError, OSError, ValueError) as error:
-                if isinstance(error, MilvusException) and error.code == NOT_FOUND:
-                    raise CollectionMissingError(f"{self.address}: {_reason(error)}") from error
-                pause *= random.uniform(1, 1.5)  # noqa: S311
-                if attempt == _ATTEMPTS or until - time.monotonic() <= pause:
-                    raise EngineAwayError(f"{self.address} does not answer: {_reason(error)}") from error
-                if isinstance(error, ValueError):
-                    self._forget()  # pymilvus' words for a channel that was closed
-                time.sleep(pause)
-                pause *= 2
-        raise AssertionError("unreachable")
+            if left <= 0:
+                raise TimeoutError("no answer in time")
+            return getattr(client, method)(*arguments, timeout=left, **options)
+        except MilvusException as error:
+            said = f"{self.address} refuses: {_reason(error)}"
+            if error.code == NOT_FOUND:
+                raise CollectionMissingError(said) from error
+            if _CLOSED in str(error.message):
+                self._forget()
+            # Its own codes are numbers; where there is no connection, they are gRPC's, or this one.
+            elif isinstance(error.code, int) and error.code != _UNAVAILABLE:
+                raise EngineRefusedError(said) from error
+            raise self._away(error) from error
+        except (grpc.RpcError, grpc.FutureTimeoutError, OSError) as error:
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> EngineAwayError:
+        return EngineAwayError(f"{self.address} does not answer: {_reason(error)}")
 
     def _opened(self, seconds: float) -> "MilvusClient":
         with self._lock:
@@ -156,7 +183,9 @@ class MilvusConnection:
 
     def _forget(self) -> None:
         with self._lock:
-            self._client = None
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
 
 def _client(address: MilvusAddress, seconds: float) -> "MilvusClient":
@@ -191,6 +220,6 @@ def _require_pymilvus() -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What an error says, on one line; never more than that, and no address that pymilvus has tried."""
+    """What an error says, on one line."""
     text = getattr(error, "message", "") or str(error) or type(error).__name__
     return " ".join(str(text).split())[:_LONGEST_REASON]

@@ -16,6 +16,7 @@ that no quote and no operator in a tag can change a condition, and a value of an
 import base64
 import hashlib
 import json
+import re
 import struct
 import unicodedata
 import zlib
@@ -42,6 +43,7 @@ LONGEST_PREFIX = 8
 MOST_TOGETHER = 4
 """Of a sound of so many hits, each entity has the embeddings of all."""
 
+_ID = re.compile(r"[0-9a-f]{20}")
 _HEAD = struct.Struct("<10sBbIHB")
 _MOST_TEXT = 65_535  # bytes in one field
 _MOST_NUMBERS = 4096
@@ -156,9 +158,9 @@ def record_of(text: str) -> SoundRecord:
         raise _not_written() from error
 
 
-def key_of(sound_id: str) -> int:
-    """The number by which a sound is found."""
-    return int(sound_id[:15], 16)
+def key_of(sound_id: str) -> int | None:
+    """The number by which a sound is found; None for what is no id."""
+    return int(sound_id[:15], 16) if _ID.fullmatch(sound_id) else None
 
 
 def number_of(kind: str, text: str) -> int:

@@ -1,7 +1,7 @@
 """The records of a generation in a Milvus, looked up, in pages and by their words."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from time import monotonic
 from typing import Any
@@ -22,7 +22,7 @@ from index.milvus.entities import (
     word_number,
     words_of,
 )
-from index.milvus.generations import EVENTUALLY, MOST_FOUND, Published, count_of
+from index.milvus.pointers import EVENTUALLY, MOST_FOUND, Published, count_of
 from model.errors import DamagedIndexError, LibraryError
 from model.hits import MOST_HITS
 from model.materials import MATERIALS
@@ -134,7 +134,7 @@ class MilvusRecords:
         following = None
         if len(sounds) > limit:
             sounds = sounds[:limit]
-            following = str(Cursor(question, _after(sounds[-1]), mark_of(sounds[-1].id)))
+            following = str(Cursor(question, _after(sounds[-1], passed + limit), mark_of(sounds[-1].id)))
         return Page(sounds, total, following)
 
     def rows(self, rows: Sequence[int]) -> list[SoundRecord]:
@@ -161,10 +161,14 @@ class MilvusRecords:
         """What entities meet that are asked for: see `condition_of`."""
         return condition_of(only, self._has_folder)
 
-    def row_of(self, sound_id: str) -> int | None:
-        """The row of the sound with this id, None where there is none."""
-        found = self._of_id(sound_id)
-        return None if found is None else found[0]
+    def rows_of(self, ids: Collection[str]) -> dict[str, int]:
+        """The rows of the sounds with these ids, of those that there are."""
+        keys = sorted({key for one in ids if (key := key_of(one)) is not None})
+        found: dict[str, int] = {}
+        for start in range(0, len(keys), _AT_ONCE):
+            some = self._query(both(_FIRST_HIT, f"key in {keys[start : start + _AT_ONCE]}"))
+            found |= {record.id: row for row, record in some if record.id in ids}
+        return found
 
     def row_after(self, place: RankPlace) -> int:
         """The first row after a place, also where its sound is gone."""
@@ -180,11 +184,8 @@ class MilvusRecords:
         return low
 
     def _of_id(self, sound_id: str) -> tuple[int, SoundRecord] | None:
-        try:
-            key = key_of(sound_id)
-        except ValueError:
-            return None
-        found = self._query(both(_FIRST_HIT, f"key in [{key}]"))
+        key = key_of(sound_id)
+        found = [] if key is None else self._query(both(_FIRST_HIT, f"key in [{key}]"))
         return next((one for one in found if one[1].id == sound_id), None)
 
     def _query(self, condition: str) -> list[tuple[int, SoundRecord]]:
@@ -274,11 +275,11 @@ def _passed(ranked: Sequence[SoundRecord], after: Cursor) -> int:
     for number, record in enumerate(ranked, 1):
         if mark_of(record.id) in after.marks():
             return number
-    return len(ranked)
+    return min(len(ranked), after.place.passed)  # it is gone since
 
 
-def _after(sound: SoundRecord) -> RankPlace:
-    return RankPlace.after(0, math.inf, sound.path, sound.id)
+def _after(sound: SoundRecord, passed: int = 0) -> RankPlace:
+    return RankPlace.after(passed, math.inf, sound.path, sound.id)
 
 
 def _row(one: tuple[int, SoundRecord]) -> int:

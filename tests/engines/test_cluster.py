@@ -114,7 +114,7 @@ def test_from_a_store_by_a_cluster_into_a_milvus(
         cluster,
         "s3://library/in",
         str(address),
-        XDG_CACHE_HOME=str(tmp_path / "caches"),
+        XDG_STATE_HOME=str(tmp_path / "caches"),
         THUD_MILVUS_SECONDS="20",
         THUD_MILVUS_TOKEN=address.token,
         THUD_MILVUS_DRAIN_SECONDS="0.1",

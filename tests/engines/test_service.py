@@ -105,7 +105,7 @@ def served(files: Library, address: MilvusAddress, *flags: str) -> Iterator[Serv
 
 
 def published(files: Library, address: MilvusAddress, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(files.index.parent / "caches"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(files.index.parent / "caches"))
     build_index(files.bundle, sounds, replace(address, seconds=20))
 
 
@@ -178,7 +178,7 @@ def test_generations_are_swapped(
     assert len(expected) == 2
     with served(files, address, "--sounds", str(files.sounds)) as service, under_load(service, picture) as load:
         wait_until(lambda: len(load.answers) > 20, "nobody is answered")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other caches"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other caches"))
         build_index(files.bundle, tmp_path / "sounds", replace(address, seconds=20))
         dropped = time.monotonic()
         time.sleep(2)
@@ -192,7 +192,7 @@ def test_generations_are_swapped(
 def test_a_wrong_token_is_said(
     milvus: MilvusServer, files: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "caches"))
     for token in ("", "root:wrong-secret"):
         with pytest.raises(LibraryError) as refused:
             build_index(files.bundle, files.sounds, milvus.address("guarded", token=token, seconds=3))

@@ -51,6 +51,8 @@ def test_an_index_of_a_store_is_that_of_a_folder(
     (sounds / "broken.wav").write_bytes(b"no sound")
     store.put_folder(sounds, "some/where/")
     store.put("elsewhere/x.wav", b"not of this library")
+    for marker in ("some/where/", "some/where/metal/"):  # what consoles make for a folder
+        store.put(marker, b"")
     local = build_index(tiny_bundle, sounds, tmp_path / "local")
     stored = build_index(tiny_bundle, store.address("some/where/"), tmp_path / "stored")
     assert records(tmp_path / "stored") == records(tmp_path / "local")

@@ -11,7 +11,7 @@ import pytest
 from index.building.build import build_index
 from index.building.content import sound_id
 from index.milvus.connection import MilvusConnection
-from index.milvus.generations import current_of
+from index.milvus.pointers import current_of
 from tests.index.milvus.lite import new_address
 from tests.index.stored import Store, moto_server, new_store
 from tests.service.conftest import Library, make_library, running
@@ -44,7 +44,7 @@ def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Store:
 def test_an_index_in_a_milvus(
     library: Library, picture: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     address = new_address()
     build_index(library.bundle, library.sounds, address)
     answers = []

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from index.address import MilvusAddress
 from index.answers.milvus_store import MilvusStore
 from index.catalogue import SoundRecord, write_catalogue
-from index.milvus.generations import MilvusPublisher
+from index.milvus.publisher import MilvusPublisher
 from index.nearest.hubs import HubnessRecord, Hubs
 from index.nearest.vectors import Vectors
 from index.publishing import About, Prepared

@@ -24,7 +24,7 @@ from tests.tiny_bundle import write_shade, write_tiny_bundle_with_heads
 @pytest.fixture
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where runs keep what they know of an index in a Milvus."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "caches"))
     monkeypatch.setenv("THUD_MILVUS_DRAIN_SECONDS", "0.01")
     return tmp_path / "caches"
 

@@ -15,11 +15,16 @@ import pytest
 from index.address import MilvusAddress, index_at
 from index.answers.milvus_store import MilvusStore
 from index.answers.store import Query
+from index.building.build import build_index
 from index.catalogue import SoundRecord, write_catalogue
+from index.catalogue.cursors import RankPlace
 from index.milvus import connection as milvus_connection
-from index.milvus.connection import Circuit, CollectionMissingError, MilvusConnection
-from index.milvus.generations import MilvusPublisher, current_of, current_pointer, find_current
+from index.milvus import publisher
+from index.milvus.connection import Circuit, CollectionMissingError, EngineRefusedError, MilvusConnection
+from index.milvus.pointers import Pointer, current_of, current_pointer, point_to, pointers_of
+from index.milvus.publisher import MilvusPublisher
 from index.publishing import Prepared
+from model.bundle import Bundle
 from model.errors import EngineAwayError, LibraryError
 from tests.index.catalogues import sound
 from tests.index.commands import thud_text
@@ -89,22 +94,23 @@ def test_its_collection_has_other_dimensions(address: MilvusAddress, connection:
     other = new_address()
     with published(other, RECORDS, np.eye(9, dtype=np.float32)[:5]):
         theirs = current_of(MilvusConnection(other)).collection
-        publisher = MilvusPublisher(address)
-        publisher._point(found.number + 1, theirs, "", found.spec)
+        spec = found.spec.model_dump_json()
+        point_to(connection, Pointer(time.time_ns(), theirs, "", spec))
         assert "has vectors of 9 numbers, not 8; run thud index again" in refusal(address)
-        publisher._point(found.number + 2, f"{address.name}_current", "", found.spec)
+        point_to(connection, Pointer(time.time_ns(), f"{address.name}_current", "", spec))
         assert "run thud index again" in refusal(address)
-        publisher.close()
 
 
 def test_its_pointer_is_of_another_version(address: MilvusAddress, connection: MilvusConnection) -> None:
-    entity = {"number": 99, "collection": "x", "whole": "", "spec": '{"format_version": 77}', "vector": [0.0, 0.0]}
-    connection.call("insert", f"{address.name}_current", [entity])
+    point_to(connection, Pointer(time.time_ns(), "x", "", '{"format_version": 7}'))
     assert "another version of Thud" in refusal(address)
+    # What it says to do helps.
+    write(address, RECORDS[:3], "a" * 16, lambda: None)
+    assert current_of(connection).spec.sounds == 3
 
 
 def test_a_run_that_ends_leaves_what_was_there(address: MilvusAddress, connection: MilvusConnection) -> None:
-    before = find_current(connection)
+    before = pointers_of(connection)
     names = set(connection.call("list_collections"))
 
     def interrupt() -> None:
@@ -112,7 +118,7 @@ def test_a_run_that_ends_leaves_what_was_there(address: MilvusAddress, connectio
 
     with pytest.raises(KeyboardInterrupt):
         write(address, RECORDS[:3], "a" * 16, interrupt)
-    assert find_current(connection) == before
+    assert pointers_of(connection) == before
     assert set(connection.call("list_collections")) == names
 
 
@@ -124,6 +130,76 @@ def test_two_runs_do_not_undo_each_other(address: MilvusAddress, connection: Mil
         assert len(store) == 4
 
 
+def test_of_two_runs_at_the_same_moment_one_counts(
+    address: MilvusAddress, connection: MilvusConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one points between this one's look and its pointer."""
+    theirs = Pointer(time.time_ns() + 10**15, "theirs", "", current_of(connection).spec.model_dump_json())
+    pointing = point_to
+
+    def point_after(one: MilvusConnection, pointer: Pointer) -> None:
+        pointing(one, theirs)
+        pointing(one, pointer)
+
+    monkeypatch.setattr(publisher, "point_to", point_after)
+    with pytest.raises(LibraryError, match="another run has published"):
+        write(address, RECORDS[:3], "a" * 16, lambda: None)
+    assert pointers_of(connection)[-1] == theirs
+
+
+def test_a_pointer_that_may_be_there_keeps_its_generation(
+    address: MilvusAddress, connection: MilvusConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the pointer is lost: it may have come."""
+    pointing = point_to
+
+    def lose_the_answer(one: MilvusConnection, pointer: Pointer) -> None:
+        pointing(one, pointer)
+        raise EngineAwayError("lost")
+
+    monkeypatch.setattr(publisher, "point_to", lose_the_answer)
+    with pytest.raises(EngineAwayError):
+        write(address, RECORDS[:3], "a" * 16, lambda: None)
+    with closing(MilvusStore.open(address, BUNDLE)) as store:
+        assert len(store) == 3
+
+
+def test_a_collection_that_was_released_is_loaded(address: MilvusAddress, connection: MilvusConnection) -> None:
+    for name in (f"{address.name}_current", current_of(connection).collection):
+        connection.call("release_collection", name)
+    with closing(MilvusStore.open(address, BUNDLE)) as store:
+        assert len(store.search(Query(VECTORS[0]), 3)) == 3
+
+
+def test_no_cursor_and_no_number_makes_milvus_seem_away(address: MilvusAddress) -> None:
+    with closing(MilvusStore.open(address, BUNDLE)) as store:
+        far = RankPlace(2**31 - 1, 0.5, "sound_00001.wav", RECORDS[1].id)
+        assert len(store.search(Query(VECTORS[0]), 3, after=far)) <= 3
+        assert len(store.search(Query(VECTORS[0]), 10**9)) == 5
+        store.health()
+
+
+def test_an_answer_of_milvus_opens_no_circuit(connection: MilvusConnection) -> None:
+    for _ in range(2 * Circuit.FAILURES):
+        with pytest.raises(EngineRefusedError, match="refuses"):
+            connection.call("query", current_of(connection).collection, filter="no condition (", limit=1)
+    assert current_of(connection).spec.sounds == 5
+
+
+def test_another_machine_does_not_replace_it(
+    tiny_bundle: Bundle, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = new_address()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "one"))
+    build_index(tiny_bundle, sounds, address)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    with pytest.raises(LibraryError, match=r"is the index of .*--replace"):
+        build_index(tiny_bundle, sounds / "kitchen", address)
+    assert not build_index(tiny_bundle, sounds, address).changed
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "third"))
+    assert build_index(tiny_bundle, sounds / "kitchen", address, replace=True).spec.sounds == 2
+
+
 def test_the_generation_before_is_dropped_and_the_pointer_is_read_at_once(
     address: MilvusAddress, connection: MilvusConnection
 ) -> None:
@@ -131,15 +207,15 @@ def test_the_generation_before_is_dropped_and_the_pointer_is_read_at_once(
     pointer = current_pointer(address)
     write(address, RECORDS[:3], "c" * 16, lambda: None)
     assert current_pointer(address) != pointer
-    assert current_of(connection).number == first.number + 1
+    assert current_of(connection).number > first.number
     assert first.collection not in connection.call("list_collections")
 
 
 def test_what_a_run_of_yesterday_left_is_dropped(address: MilvusAddress, connection: MilvusConnection) -> None:
     left, new, others = (
-        f"{address.name}_g_{'d' * 16}_1000",
-        f"{address.name}_g_{'d' * 16}_{int(time.time())}",
-        f"{address.name}x_g_{'d' * 16}_1000",
+        f"{address.name}_g_{'d' * 16}_1000_abcdef",
+        f"{address.name}_g_{'d' * 16}_{int(time.time())}_abcdef",
+        f"{address.name}x_g_{'d' * 16}_1000_abcdef",
     )
     for name in (left, new, others):
         connection.call("create_collection", name, dimension=4)
