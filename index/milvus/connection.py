@@ -168,6 +168,8 @@ class MilvusConnection:
                 raise EngineRefusedError(said) from error
             raise self._away(error) from error
         except (grpc.RpcError, grpc.FutureTimeoutError, OSError) as error:
+            if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                raise EngineRefusedError(f"{self.address} does not know how to {method}") from error
             raise self._away(error) from error
 
     def _away(self, error: Exception) -> EngineAwayError:

@@ -44,7 +44,7 @@ MOST_TOGETHER = 4
 """Of a sound of so many hits, each entity has the embeddings of all."""
 
 _ID = re.compile(r"[0-9a-f]{20}")
-_HEAD = struct.Struct("<10sBbIHB")
+_HEAD = struct.Struct("<10sBbIB")
 _MOST_TEXT = 65_535  # bytes in one field
 _MOST_NUMBERS = 4096
 _LISTS = ("tags", "objects", "folders", "paths", "words")
@@ -91,14 +91,13 @@ def entities_of(
         **{name: number_of(name, folded(value)) if (value := getattr(record, name)) else 0 for name in _ONE},
     }
     every = biases if biases is not None else np.zeros(len(embeddings), np.float32)
-    material_id, objects = shared["material"], tuple(shared["objects"])
     recording = zlib.crc32(recording_of(record.path).encode()) & 0x7FFFFFFF
     for hit, vector in enumerate(compared):
         entity = shared | {"id": row * MOST_HITS + hit, "hit": hit, "vector": vector}
         if not whole:
             first = hit == 0
             its = slice(0, None) if len(embeddings) <= MOST_TOGETHER else slice(hit, hit + 1)
-            facts = Facts(record.id, len(embeddings), material_id, recording, objects, every[its], embeddings[its])
+            facts = Facts(record.id, len(embeddings), shared["material"], recording, every[its], embeddings[its])
             entity |= {
                 "key": key_of(record.id),
                 "facts": facts.packed(),
@@ -112,23 +111,21 @@ def entities_of(
 @dataclass(frozen=True, eq=False)
 class Facts:
     """What the order of an answer is made of, of one sound: its id, how many hits it has, the ids of its material
-    (-1 for none) and its recording, the numbers of the objects that it names, and the `biases [n]` and `embeddings
-    [n, d]` of all its hits, or, of a sound of more than `MOST_TOGETHER`, of one."""
+    (-1 for none) and its recording, and the `biases [n]` and `embeddings [n, d]` of all its hits, or, of a sound of
+    more than `MOST_TOGETHER`, of one."""
 
     sound: str
     hits: int
     material: int
     recording: int
-    objects: tuple[int, ...]
     biases: Vectors
     embeddings: Vectors
 
     def packed(self) -> str:
         """As text; `read` reads it."""
-        head = _HEAD.pack(
-            bytes.fromhex(self.sound), self.hits, self.material, self.recording, len(self.objects), len(self.biases)
-        )
-        parts = (np.array(self.objects, "<i8"), self.biases.astype("<f4"), self.embeddings.astype("<f4"))
+        sound = bytes.fromhex(self.sound)
+        head = _HEAD.pack(sound, self.hits, self.material, self.recording, len(self.biases))
+        parts = (self.biases.astype("<f4"), self.embeddings.astype("<f4"))
         return base64.b64encode(head + b"".join(part.tobytes() for part in parts)).decode()
 
     @classmethod
@@ -136,15 +133,14 @@ class Facts:
         """What was packed, of embeddings of `size` numbers. Raises DamagedIndexError for what is none."""
         try:
             data = base64.b64decode(text, validate=True)
-            sound, hits, material, recording, objects, vectors = _HEAD.unpack_from(data)
-            if len(data) != _HEAD.size + 8 * objects + 4 * vectors * (size + 1) or not 0 < vectors <= hits:
+            sound, hits, material, recording, vectors = _HEAD.unpack_from(data)
+            if len(data) != _HEAD.size + 4 * vectors * (size + 1) or not 0 < vectors <= hits:
                 raise _not_written()
-            names = np.frombuffer(data, "<i8", objects, _HEAD.size).tolist()
-            numbers = np.frombuffer(data, "<f4", offset=_HEAD.size + 8 * objects)
+            numbers = np.frombuffer(data, "<f4", offset=_HEAD.size)
         except (ValueError, struct.error) as error:
             raise _not_written() from error
         biases, embeddings = numbers[:vectors], numbers[vectors:].reshape(vectors, size)
-        return cls(sound.hex(), hits, material, recording, tuple(names), biases, embeddings)
+        return cls(sound.hex(), hits, material, recording, biases, embeddings)
 
 
 def record_of(text: str) -> SoundRecord:

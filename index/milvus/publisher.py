@@ -15,7 +15,7 @@ import numpy as np
 from index.address import MilvusAddress
 from index.catalogue import Catalogue, SoundRecord
 from index.generation import IndexSpec
-from index.milvus.connection import LONG_SECONDS, MilvusConnection
+from index.milvus.connection import LONG_SECONDS, EngineRefusedError, MilvusConnection
 from index.milvus.entities import entities_of, schema_of
 from index.milvus.pointers import (
     EVENTUALLY,
@@ -41,6 +41,7 @@ _QUERIES = 100
 _MOST_LISTS = 65_536
 _MOST_PARTITIONS, _IN_A_PARTITION = 16, 250_000
 _ABANDONED_SECONDS = 86_400
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
 class MilvusPublisher:
@@ -207,12 +208,56 @@ class MilvusPublisher:
     def _index(self, name: str, lists: int) -> None:
         from pymilvus import MilvusClient
 
+        call = self._connection.call
         wanted = MilvusClient.prepare_index_params()
         params = {"nlist": lists} if lists else {}
-        wanted.add_index("vector", index_type="IVF_FLAT" if lists else "FLAT", metric_type="IP", params=params)
-        self._connection.call("flush", name, seconds=LONG_SECONDS)
-        self._connection.call("create_index", name, wanted, seconds=LONG_SECONDS)
-        self._connection.call("load_collection", name, seconds=LONG_SECONDS)
+        kind = "IVF_FLAT" if lists else "FLAT"
+        wanted.add_index("vector", index_name="vector", index_type=kind, metric_type="IP", params=params)
+        call("flush", name, seconds=LONG_SECONDS)
+        self._compact(name)
+        call("create_index", name, wanted, seconds=LONG_SECONDS, sync=False)
+        self._wait("indexing in Milvus", lambda: self._indexed(name))
+        call("load_collection", name, seconds=LONG_SECONDS, _async=True)
+        self._wait("loading in Milvus", lambda: self._loaded(name))
+
+    def _compact(self, name: str) -> None:
+        """Have small segments merged now: later it would change recall, and take the time of those who ask."""
+        try:
+            job = self._connection.call("compact", name, seconds=LONG_SECONDS)
+        except EngineRefusedError:
+            return  # Milvus Lite has no segments to merge
+
+        def done() -> float:
+            state = self._connection.call("get_compaction_state", job, seconds=LONG_SECONDS)
+            return float("completed" in str(state).lower())
+
+        self._wait("merging in Milvus", done)
+
+    def _indexed(self, name: str) -> float:
+        """The share of the vectors that are in the index; 1 when all is done."""
+        told = self._connection.call("describe_index", name, index_name="vector", seconds=LONG_SECONDS)
+        if told.get("state", "Finished") == "Failed":
+            raise LibraryError(f"{self._address} could not index {name}: {told.get('index_state_fail_reason', '')}")
+        if told.get("state", "Finished") == "Finished" and not told.get("pending_index_rows"):
+            return 1.0
+        return min(0.99, int(told.get("indexed_rows", 0)) / max(1, int(told.get("total_rows", 0))))
+
+    def _loaded(self, name: str) -> float:
+        told = self._connection.call("get_load_state", name, seconds=LONG_SECONDS)
+        if str(getattr(told["state"], "name", told["state"])) == "Loaded":
+            return 1.0
+        return min(0.99, float(told.get("progress") or 0) / 100)
+
+    @staticmethod
+    def _wait(title: str, done: Callable[[], float]) -> None:
+        """Wait until all is done, for as long as it takes: of a large library hours."""
+        with progress(title, 100, "percent") as bar:
+            shown, pause = 0, _FIRST_PAUSE
+            while (share := done()) < 1:
+                bar.update(max(0, int(100 * share) - shown))
+                shown = max(shown, int(100 * share))
+                time.sleep(pause)
+                pause = min(_LONGEST_PAUSE, 2 * pause)
 
     def _searched(self, lists: int) -> SearchRecord:
         file, prepared = self._file, self._prepared
