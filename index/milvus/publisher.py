@@ -214,7 +214,8 @@ class MilvusPublisher:
         kind = "IVF_FLAT" if lists else "FLAT"
         wanted.add_index("vector", index_name="vector", index_type=kind, metric_type="IP", params=params)
         call("flush", name, seconds=LONG_SECONDS)
-        self._compact(name)
+        if lists:
+            self._compact(name)
         call("create_index", name, wanted, seconds=LONG_SECONDS, sync=False)
         self._wait("indexing in Milvus", lambda: self._indexed(name))
         call("load_collection", name, seconds=LONG_SECONDS, _async=True)

@@ -137,9 +137,11 @@ def test_from_a_store_by_a_cluster_into_a_milvus(
         assert (part.status_code, part.content) == (206, content[100:200])
         assert httpx.get(f"{server.url}/sounds/{sound_id}/clip", timeout=30).status_code == 200
         store.put(f"in/{names[5]}", content[:-2] + b"\1\1")
-        changed = httpx.get(f"{server.url}/sounds/{sound_id}", timeout=30)
+        changed = httpx.get(f"{server.url}/sounds/{sound_id}", headers=of_page, timeout=30)
         assert (changed.status_code, "has changed" in changed.text) == (410, True)
         assert "in/" not in changed.json()["detail"]
+        store.put(f"in/{names[5]}", content + b"\1")  # a link is given by the size alone
+        assert httpx.get(f"{server.url}/sounds/{sound_id}", timeout=30).status_code == 410
     refused = subprocess.run(
         [sys.executable, "-m", "thud", "serve", "--port", "0", *library.flags],
         env=os.environ | reached | {"AWS_SECRET_ACCESS_KEY": "wrong-secret"},
