@@ -21,6 +21,8 @@ DRAIN_SECONDS = 15.0
 _SCHEMES = ("milvus", "milvus+tls")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_NEARLY = re.compile(r"\s*(milvus(\+tls)?|s3):", re.IGNORECASE)
+_LEAST_SECONDS, _MOST_SECONDS = 0.001, 86_400.0
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _VARIABLES = ("THUD_MILVUS_TOKEN", "THUD_MILVUS_CA", "THUD_MILVUS_SECONDS", "THUD_MILVUS_DRAIN_SECONDS")
 
@@ -90,29 +92,36 @@ def index_at(text: str | os.PathLike[str] | MilvusAddress) -> IndexAt:
     """
     if isinstance(text, MilvusAddress):
         return text
-    if not isinstance(text, str) or not (scheme := _SCHEME.match(text)):
+    if not isinstance(text, str) or not (scheme := _scheme_of(text)):
         return Path(text)
-    if scheme[1].lower() not in _SCHEMES:
+    if scheme not in _SCHEMES:
         raise LibraryError(f"{_without_secrets(text)} is no index: name a folder, or milvus://HOST:PORT/NAME")
     try:
         parts = urlsplit(text)
         port = MILVUS_PORT if parts.port is None else parts.port
     except ValueError as error:
-        raise _no_address(_without_secrets(text), str(error)) from error
+        raise _no_address(text, str(error)) from error
     name = parts.path.strip("/")
     if parts.username is not None:
-        raise _no_address(
-            _without_secrets(text), "it has a user in it, which others could read; give THUD_MILVUS_TOKEN"
-        )
+        raise _no_address(text, "it has a user in it, which others could read; give THUD_MILVUS_TOKEN")
     if parts.query or parts.fragment:
-        raise _no_address(_without_secrets(text), "nothing may follow the name")
-    if not parts.hostname:
-        raise _no_address(_without_secrets(text), "it names no host")
+        raise _no_address(text, "nothing may follow the name")
+    if not parts.hostname or re.search(r"\s", text):
+        raise _no_address(text, "it names no host")
+    if not port:
+        raise _no_address(text, "there is no port 0")
     if not _NAME.fullmatch(name):
-        raise _no_address(
-            _without_secrets(text), "the name has to be of letters, digits and _, and begin with no digit"
-        )
-    return with_environment(MilvusAddress(parts.hostname, port, name, parts.scheme.lower() == "milvus+tls"))
+        raise _no_address(text, "the name has to be of letters, digits and _, beginning with no digit")
+    return with_environment(MilvusAddress(parts.hostname, port, name, scheme == "milvus+tls"))
+
+
+def _scheme_of(text: str) -> str | None:
+    """What stands before ://, None in the name of a folder. Raises LibraryError for what only looks like one."""
+    if scheme := _SCHEME.match(text):
+        return scheme[1].lower()
+    if _NEARLY.match(text):
+        raise LibraryError(f"{_without_secrets(text)} is no address: one begins with milvus:// or s3://")
+    return None
 
 
 def with_environment(address: MilvusAddress, environment: Mapping[str, str] = os.environ) -> MilvusAddress:
@@ -129,17 +138,19 @@ def sounds_at(text: str | os.PathLike[str] | BucketAddress) -> SoundsAt:
     """The folder or the address of sounds. Raises LibraryError for an address that is none."""
     if isinstance(text, BucketAddress):
         return text
-    if not isinstance(text, str) or not (scheme := _SCHEME.match(text)):
+    if not isinstance(text, str) or not (scheme := _scheme_of(text)):
         return Path(text)
-    if scheme[1].lower() != "s3":
+    if scheme != "s3":
         raise LibraryError(f"{_without_secrets(text)} is no folder of sounds: name one, or s3://BUCKET/PREFIX")
-    bucket, _, prefix = text[scheme.end() :].partition("/")
+    bucket, _, prefix = text.partition("://")[2].partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise LibraryError(
             f"{_without_secrets(text)} names no bucket: it is written s3://BUCKET/PREFIX, and keys stand in the "
             "environment"
         )
-    prefix = prefix.strip("/")
+    prefix = prefix.removesuffix("/")
+    if prefix and not all(part not in ("", ".", "..") for part in prefix.split("/")):
+        raise LibraryError(f"{text} has a part without a name, which cannot be read")
     return BucketAddress(bucket, f"{prefix}/" if prefix else "")
 
 
@@ -148,14 +159,17 @@ def _number(text: str, variable: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 < value < float("inf"):
-        raise LibraryError(f"{variable} is {text!r}; it must be a number of seconds above 0")
+    if not _LEAST_SECONDS <= value <= _MOST_SECONDS:
+        raise LibraryError(
+            f"{variable} is {text!r}; it must be seconds, from {_LEAST_SECONDS:g} to {_MOST_SECONDS:,.0f}"
+        )
     return value
 
 
 def _no_address(text: str, why: str) -> LibraryError:
-    return LibraryError(f"{text} is no address of an index, milvus://HOST:PORT/NAME: {why}")
+    return LibraryError(f"{_without_secrets(text)} is no address of an index, milvus://HOST:PORT/NAME: {why}")
 
 
 def _without_secrets(text: str) -> str:
-    return re.sub(r"(://).*@", r"\1...@", text)
+    """The text without what stands before an @, and without what follows a ?."""
+    return re.sub(r"(:/*).*@", r"\1...@", text.partition("?")[0])

@@ -85,10 +85,12 @@ def build_index(
     with only_writer(index_folder):
         earlier = find_options(index_folder)
         if earlier is None:
-            if isinstance(at, MilvusAddress) and not replace:
+            if not replace:
                 _check_same(at, root)
             return run()
         if earlier.sounds == root:
+            if not replace:
+                _check_same(at, root)
             run.keep_out(earlier)
             return run()
         library = None if earlier.sounds.exists() else find_library(root, manifest, use_manifest=use_manifest)
@@ -117,8 +119,10 @@ def _has_moved(index: IndexAt, library: Library) -> bool:
         return True
 
 
-def _check_same(address: MilvusAddress, root: SoundsAt) -> None:
-    """Raise LibraryError where another machine has published an index of other sounds there."""
+def _check_same(address: IndexAt, root: SoundsAt) -> None:
+    """Raise LibraryError where another machine has published an index of other sounds into a Milvus."""
+    if not isinstance(address, MilvusAddress):
+        return
     try:
         before = spec_of_current(address).library_root
     except EngineAwayError:
@@ -150,6 +154,10 @@ def change_index(
     does.
     """
     at = index_at(index)
+    if isinstance(at, MilvusAddress) and find_options(at.work_folder) is None:
+        raise LibraryError(
+            f"{at} was not indexed from this machine: nothing is in {at.work_folder}; run it where it was"
+        )
     read_options(work_folder_of(at))  # A folder that is no index is refused before a lock is made in it.
     with only_writer(work_folder_of(at)):
         return _change(at, add, remove, say)
@@ -157,6 +165,7 @@ def change_index(
 
 def _change(index: IndexAt, add: Sequence[str], remove: Sequence[str], say: Say) -> BuildReport:
     options = read_options(work_folder_of(index))
+    _check_same(index, options.sounds)
     bundle = load_bundle(options.bundle_folder)
     if spec_of_current(index).bundle_id != bundle.id:
         raise LibraryError(

@@ -152,6 +152,8 @@ def _of_engine(index: IndexAt) -> Iterator[str]:
 
 def _of_cache(index: IndexAt) -> Iterator[str]:
     index_folder = work_folder_of(index)
+    if isinstance(index, MilvusAddress) and not index_folder.exists():
+        return  # another machine indexes
     if not (index_folder / CACHE_FILE).exists():
         yield f"{index_folder / CACHE_FILE} is not there: the next run embeds all sounds again"
         return

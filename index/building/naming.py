@@ -24,7 +24,7 @@ def named_among(known: Iterable[str], sounds: SoundsAt) -> Callable[[str], str |
     def meant(name: str) -> str | None:
         if not name.strip():
             raise LibraryError("a name is empty; name a file or a folder of sounds")
-        on_disk = _relative(Path(name), sounds) if isinstance(sounds, Path) else None
+        on_disk = _relative(Path(name), sounds) if isinstance(sounds, Path) else name.removeprefix(f"{sounds}/")
         if on_disk in paths or on_disk == ".":
             return on_disk
         listed = os.path.normpath(name)

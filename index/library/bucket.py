@@ -60,6 +60,9 @@ class Bucket:
             if error.name != "obstore":
                 raise
             raise LibraryError("sounds in a store need obstore; install it with: pip install 'thud[s3]'") from error
+        where = os.environ.get("AWS_ENDPOINT_URL", "")
+        if where and not where.lower().startswith(("http://", "https://")):
+            raise LibraryError(f"AWS_ENDPOINT_URL is {where!r}; it must begin with http:// or https://")
 
     def __reduce__(self) -> tuple[type["Bucket"], tuple[BucketAddress]]:
         """With its address alone: whoever receives it has an environment of its own."""
@@ -111,7 +114,7 @@ class Bucket:
         from obstore.store import S3Store
 
         options = dict(_OPTIONS)
-        if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        if os.environ.get("AWS_ENDPOINT_URL", "").lower().startswith("http://"):
             options["allow_http"] = True  # whoever writes it so means it
         prefix = self.address.prefix.rstrip("/") or None
         with _as_os_errors(str(self.address)):
@@ -149,4 +152,5 @@ def _as_os_errors(name: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     """What the store has said: the end of the first line of obstore's words, which begin with the request."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return first.rpartition(" - ")[2].partition(": <?xml")[0].strip(" :")[:_LONGEST_REASON]
+    said = first.rpartition(" - ")[2].partition(": <?xml")[0].strip(" :")[:_LONGEST_REASON]
+    return "the store has nothing there" if "404 Not Found" in said else said

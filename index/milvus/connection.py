@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import random
 import threading
 import time
@@ -196,6 +197,8 @@ def _client(address: MilvusAddress, seconds: float) -> "MilvusClient":
     options: dict[str, Any] = {"token": address.token} if address.token else {}
     if address.tls:
         options["secure"] = True
+        if address.ca is not None and not address.ca.is_file():
+            raise LibraryError(f"{address.ca}, of which certificates are to be read, is no file")
         if address.ca is not None:
             options["server_pem_path"] = str(address.ca)
     return MilvusClient(
@@ -209,6 +212,7 @@ def _client(address: MilvusAddress, seconds: float) -> "MilvusClient":
 
 
 def _require_pymilvus() -> None:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes to stderr what it also raises
     try:
         import pymilvus  # noqa: F401 -- it takes a second, and is wanted for nothing else
     except ModuleNotFoundError as error:

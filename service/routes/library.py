@@ -71,9 +71,11 @@ async def audio(
     async with sound_problems(request.app, recommender.index, sound_id):
         state = state_of(request.app)
         copies = state.played if original in (None, "0", "false") else None
-        # The page may load from nowhere but the service (Content-Security-Policy).
-        of_page = request.headers.get("sec-fetch-site") == "same-origin"
-        if state.link_seconds and not of_page and (copies is None or record.playable):
+        # The page may load from nowhere but the service (Content-Security-Policy). A link is for GET
+        # alone, and what a client has already need not be sent again.
+        here = request.headers.get("sec-fetch-site") == "same-origin" or request.scope.get("state", {}).get("head")
+        asked = {"if-match", "if-none-match"} & set(request.headers)
+        if state.link_seconds and not (here or asked) and (copies is None or record.playable):
             linked = await link_response(recommender.index, record, state.link_seconds)
             if linked is not None:
                 return linked

@@ -188,6 +188,8 @@ def test_what_cannot_be_reached_is_one_line(store: Store, tmp_path: Path, monkey
         ("s3://", "names no bucket"),
         ("s3://key:secret-word@bucket/x", "names no bucket"),
         ("gs://bucket/x", "is no folder of sounds"),
+        ("s3:/bucket/x", "is no address"),
+        (f"s3://{store.bucket}//x", "has a part without a name"),
     ):
         failed = thud_text("index", address, index)
         assert failed.returncode == 1, failed
@@ -198,6 +200,9 @@ def test_what_cannot_be_reached_is_one_line(store: Store, tmp_path: Path, monkey
     watched = thud_text("index", f"s3://{store.bucket}", index, "--watch")
     assert watched.returncode == 2
     assert "no store tells of its changes" in watched.stderr
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:99")
+    with pytest.raises(LibraryError, match="it must begin with http"):
+        BucketSource(store.address())
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody_listens()}")
     monkeypatch.setattr("index.library.bucket._RETRIES", {"max_retries": 0})
     away = sound_files(store.address(), [])

@@ -96,6 +96,10 @@ def test_sounds_in_a_store(library: Library, store: Store, tmp_path: Path) -> No
         first = httpx.get(f"{server.url}/sounds").json()["sounds"][0]
         linked = httpx.get(f"{server.url}{first['url']}")
         assert (linked.status_code, linked.headers["Cache-Control"]) == (307, "no-store")
+        tag = httpx.head(f"{server.url}{first['url']}")
+        assert tag.status_code == 200
+        had = httpx.get(f"{server.url}{first['url']}", headers={"If-None-Match": tag.headers["ETag"]})
+        assert had.status_code == 304
         assert (
             httpx.get(linked.headers["Location"]).content
             == httpx.get(f"{server.url}{first['url']}", headers={"Sec-Fetch-Site": "same-origin"}).content

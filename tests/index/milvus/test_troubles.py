@@ -15,7 +15,8 @@ import pytest
 from index.address import MilvusAddress, index_at
 from index.answers.milvus_store import MilvusStore
 from index.answers.store import Query
-from index.building.build import build_index
+from index.building.build import build_index, change_index
+from index.building.look import problems_of
 from index.catalogue import SoundRecord, write_catalogue
 from index.catalogue.cursors import RankPlace
 from index.milvus import connection as milvus_connection
@@ -196,8 +197,18 @@ def test_another_machine_does_not_replace_it(
     with pytest.raises(LibraryError, match=r"is the index of .*--replace"):
         build_index(tiny_bundle, sounds / "kitchen", address)
     assert not build_index(tiny_bundle, sounds, address).changed
+    # The first machine sees that it is another one's now.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "third"))
     assert build_index(tiny_bundle, sounds / "kitchen", address, replace=True).spec.sounds == 2
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "one"))
+    with pytest.raises(LibraryError, match=r"is the index of .*kitchen"):
+        change_index(address, remove=["metal"])
+    with pytest.raises(LibraryError, match=r"is the index of .*kitchen"):
+        build_index(tiny_bundle, sounds, address)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "nothing"))
+    with pytest.raises(LibraryError, match="was not indexed from this machine"):
+        change_index(address, remove=["metal"])
+    assert list(problems_of(address)) == []
 
 
 def test_the_generation_before_is_dropped_and_the_pointer_is_read_at_once(
@@ -321,6 +332,12 @@ def test_only_one_tries_an_open_circuit(monkeypatch: pytest.MonkeyPatch) -> None
         ("milvus://host/a?x=1", "nothing may follow"),
         ("milvus://root:secret-word@host/a", "it has a user in it"),
         ("http://host/a", "is no index"),
+        ("http://root:secret-word@host/a", "is no index"),
+        ("milvus://host/a?token=secret-word", "nothing may follow"),
+        ("milvus://host:0/a", "no port 0"),
+        ("milvus://host name/a", "names no host"),
+        ("milvus:/host/a", "is no address"),
+        (" milvus://host/a", "is no address"),
     ],
 )
 def test_addresses_that_are_none(text: str, said: str) -> None:
@@ -343,6 +360,7 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert "secret-word" not in repr(found)
     assert index_at(Path("a")) == index_at("a") == Path("a")
-    monkeypatch.setenv("THUD_MILVUS_SECONDS", "soon")
-    with pytest.raises(LibraryError, match="THUD_MILVUS_SECONDS is 'soon'"):
-        index_at("milvus://host/name")
+    for wrong in ("soon", "nan", "0", "1e11"):
+        monkeypatch.setenv("THUD_MILVUS_SECONDS", wrong)
+        with pytest.raises(LibraryError, match=f"THUD_MILVUS_SECONDS is '{wrong}'"):
+            index_at("milvus://host/name")
