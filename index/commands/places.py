@@ -11,7 +11,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _ANY_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-class IndexType(click.ParamType[IndexAt]):
+class IndexType(click.ParamType):  # type: ignore[type-arg] # it has none before click 8.4
     """The folder of an index, or milvus://HOST:PORT/NAME; `exists`: the folder has to be there."""
 
     name = "index"
@@ -25,7 +25,7 @@ class IndexType(click.ParamType[IndexAt]):
         return self._folder.convert(value, param, ctx) if isinstance(found, Path) else found
 
 
-class SoundsType(click.ParamType[SoundsAt]):
+class SoundsType(click.ParamType):  # type: ignore[type-arg] # as above
     """A folder of sounds that is there, or s3://BUCKET/PREFIX."""
 
     name = "sounds"
