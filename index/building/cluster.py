@@ -32,7 +32,6 @@ _BATCH = 8
 _AT_ONCE = 256
 _COMMIT_EVERY = 256
 _LISTENS_SECONDS = 5.0
-_TRIES = 4
 
 
 def embed_on_cluster(
@@ -147,9 +146,6 @@ def _embedded(
             batch_size=_BATCH,
             num_cpus=1,
             compute=ray_data.ActorPoolStrategy(min_size=1, max_size=processors),
-            # A sound that ends its process would do so on each node, for ever.
-            max_restarts=_TRIES,
-            max_task_retries=_TRIES,
         )
         for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
             yield from (pickle.loads(one) for one in batch["found"])  # noqa: S301 -- what our actors have sent

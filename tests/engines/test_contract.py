@@ -1,13 +1,14 @@
 """A Milvus server does what every `VectorStore` must do: the tests are those of tests/index/test_store.py."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 
 import pytest
 
 from index.answers.store import VectorStore
 from index.catalogue import SoundRecord
+from index.milvus.connection import MilvusConnection
 from index.nearest.vectors import Vectors
 from tests.engines.servers import MilvusServer
 from tests.index import test_store
@@ -27,5 +28,10 @@ def made(milvus: MilvusServer) -> MakeStore:
         address = milvus.address(f"contract_{next(_numbers)}", seconds=20, drain_seconds=0.01)
         with published(address, records, vectors, biases) as one:
             yield one
+        # What is loaded is loaded again when the server is started again, which other tests wait for.
+        with closing(MilvusConnection(address)) as connection:
+            for name in connection.call("list_collections"):
+                if name.startswith(f"{address.name}_"):
+                    connection.call("drop_collection", name)
 
     return store

@@ -179,7 +179,7 @@ def test_generations_are_swapped(
     with served(files, address, "--sounds", str(files.sounds)) as service, under_load(service, picture) as load:
         wait_until(lambda: len(load.answers) > 20, "nobody is answered")
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other caches"))
-        build_index(files.bundle, tmp_path / "sounds", replace(address, seconds=20))
+        build_index(files.bundle, tmp_path / "sounds", replace(address, seconds=20), replace=True)
         dropped = time.monotonic()
         time.sleep(2)
         assert not load.wrong(expected)
