@@ -15,7 +15,6 @@ from index.generation import (
     POINTER,
     SPEC_FILE,
     IndexSpec,
-    current_generation,
     pointed_to,
     read_spec,
 )
@@ -66,10 +65,6 @@ class Publisher(Protocol):
     LibraryError where the engine cannot do it; then what was current still is.
     """
 
-    def current(self) -> IndexSpec | None:
-        """The spec of the current generation, None where there is none."""
-        ...
-
     def reuse(
         self, identity: str, *, library_root: str, duplicates: int, skipped: int
     ) -> tuple[IndexSpec, bool] | None:
@@ -109,10 +104,6 @@ class FilePublisher:
         self._folder, self._previous = index_folder, previous
         self._about: About | None = None
         self._spec: IndexSpec | None = None
-
-    def current(self) -> IndexSpec | None:
-        """See `Publisher`."""
-        return current_generation(self._folder).spec
 
     def reuse(
         self, identity: str, *, library_root: str, duplicates: int, skipped: int

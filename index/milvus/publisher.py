@@ -5,18 +5,15 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from index.address import MilvusAddress
-from index.catalogue import Catalogue, SoundRecord
 from index.generation import IndexSpec
+from index.milvus.blocks import blocks_of, entities_in
 from index.milvus.connection import LONG_SECONDS, EngineRefusedError, MilvusConnection
-from index.milvus.entities import entities_of, schema_of
+from index.milvus.entities import schema_of
 from index.milvus.pointers import (
     EVENTUALLY,
     Pointer,
@@ -35,8 +32,6 @@ from index.publishing import About, Prepared, spec_of
 from model.errors import EngineAwayError, LibraryError
 from model.progress import progress
 
-_AT_ONCE = 256
-"""Sounds that are sent together: some 2 MB, of the 64 that Milvus takes."""
 _QUERIES = 100
 _MOST_LISTS = 65_536
 _MOST_PARTITIONS, _IN_A_PARTITION = 16, 250_000
@@ -56,10 +51,6 @@ class MilvusPublisher:
         self._file: VectorFile | None = None
         self._collections: list[str] = []
         self._pointed = False
-
-    def current(self) -> IndexSpec | None:
-        """See `Publisher`."""
-        return current_of(self._connection).spec if pointers_of(self._connection) else None
 
     def reuse(
         self, identity: str, *, library_root: str, duplicates: int, skipped: int
@@ -108,9 +99,9 @@ class MilvusPublisher:
         if size < file.size:
             self._make(f"{name}_whole", file.size + (biases is not None), whole=True)
         with progress("sending", self._about.sounds, "sound") as bar:
-            for block in _blocks(prepared.catalogue):
+            for block in blocks_of(prepared.catalogue):
                 for one in self._collections:
-                    self._send(one, list(_entities(block, file, whole=one != name)))
+                    self._send(one, list(entities_in(block, file, whole=one != name)))
                 bar.update(len(block.records))
 
     def commit(self) -> IndexSpec:
@@ -324,35 +315,3 @@ class _Lists:
             scores[number, : len(one)] = [hit["distance"] for hit in one]
             ids[number, : len(one)] = [hit["id"] for hit in one]
         return scores, ids
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Records that follow one another, from `row` on; `vector` is the row of the first vector of the first."""
-
-    records: list[SoundRecord]
-    row: int
-    vector: int
-
-
-def _blocks(file: Path) -> Iterator[_Block]:
-    """The records of a catalogue, some at a time."""
-    vector = 0
-    with closing(Catalogue(file)) as catalogue:
-        for row in range(0, len(catalogue), _AT_ONCE):
-            block = _Block(catalogue.rows(range(row, min(row + _AT_ONCE, len(catalogue)))), row, vector)
-            yield block
-            vector += sum(len(record.hits) for record in block.records)
-
-
-def _entities(block: _Block, file: VectorFile, *, whole: bool) -> Iterator[dict[str, Any]]:
-    vector = block.vector
-    for row, record in enumerate(block.records, block.row):
-        rows = slice(vector, vector + len(record.hits))
-        embeddings = file.vectors(np.arange(rows.start, rows.stop))
-        biases = None if file.biases is None else file.biases[rows]
-        compared = file.compared(rows)
-        if whole:
-            compared = embeddings if biases is None else np.hstack([embeddings, -biases[:, None]])
-        yield from entities_of(row, record, embeddings, biases, compared, whole=whole)
-        vector = rows.stop
