@@ -19,7 +19,7 @@ from service.request import searches
 from tests.service.conftest import LIBRARY_SIZE, Encode, Library, Server, running
 from tests.service.test_app import started
 from tests.service.test_bad_requests import check_problem
-from tests.service.test_queue import Hanging, one_may_wait
+from tests.service.test_queue import Hanging, has, one_may_wait
 
 ADDRESS = "/recommend/map"
 
@@ -211,7 +211,7 @@ def test_a_map_counts_as_its_places_in_the_queue(library: Library) -> None:
             hanging = Hanging.instead_of(library)
             current.replace(hanging)
             first = asyncio.ensure_future(client.post(ADDRESS, content=b"1"))
-            await asyncio.to_thread(hanging.begun.wait)
+            await has(hanging.begun)
             refused = await client.post("/recommend", content=b"2")
             hanging.go_on.set()
             done = await first

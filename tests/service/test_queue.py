@@ -88,11 +88,12 @@ def test_a_full_queue_refuses_all_the_others(library: Library) -> None:
 
 def test_a_refusal_does_not_wait_for_the_body(library: Library) -> None:
     async def ask() -> list[Message]:
-        async with started(library, threads=1, queue_seconds=0.01) as (client, current):
+        async with started(library, threads=1, queue_seconds=60) as (client, current):
+            nobody_may_wait(client)
             hanging = Hanging.instead_of(library)
             current.replace(hanging)
             first = asyncio.ensure_future(client.post("/recommend", content=b"x"))
-            await asyncio.to_thread(hanging.begun.wait)
+            await has(hanging.begun)
             try:
                 return await call(client, never)
             finally:
@@ -112,7 +113,7 @@ def test_a_request_whose_client_has_gone_leaves_the_queue(library: Library) -> N
             hanging = Hanging.instead_of(library)
             current.replace(hanging)
             first = asyncio.ensure_future(client.post("/recommend", content=b"1"))
-            await asyncio.to_thread(hanging.begun.wait)
+            await has(hanging.begun)
             received, queued, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
             async def leaving() -> Message:
@@ -199,7 +200,7 @@ def test_nobody_waits_for_too_long(library: Library) -> None:
             hanging = Hanging.instead_of(library)
             current.replace(hanging)
             first = asyncio.ensure_future(client.post("/recommend", content=b"1"))
-            await asyncio.to_thread(hanging.begun.wait)
+            await has(hanging.begun)
             refused = await asyncio.gather(*(client.post("/recommend", content=b"2") for _ in range(3)))
             assert not first.done()
             hanging.go_on.set()
@@ -311,10 +312,10 @@ def test_the_queue_counts() -> None:
 
     def work() -> None:
         begun.set()
-        go_on.wait()
+        go_on.wait(60)
 
     running_one = queue.submit(work)
-    begun.wait()
+    assert begun.wait(60)
     waiting_one = queue.submit(lambda: None)
     assert (queue.running, queue.waiting, queue.full) == (1, 1, True)
     waiting_one.cancel()
@@ -351,10 +352,27 @@ def test_whether_it_is_full_can_be_asked_while_threads_finish() -> None:
 
 
 def one_may_wait(client: httpx.AsyncClient) -> None:
-    """As if pictures had taken two thirds of the time for which one may wait."""
+    """As if pictures had taken two thirds of the 60 s for which one may wait."""
+    _have_taken(client, 40.0)
+
+
+def nobody_may_wait(client: httpx.AsyncClient) -> None:
+    """As if pictures and sounds had taken as long as one may wait.
+
+    With a bound of milliseconds in place of this, a busy machine refuses the first request too, before its turn.
+    """
+    _have_taken(client, 60.0)
+
+
+def _have_taken(client: httpx.AsyncClient, seconds: float) -> None:
     transport = client._transport
     assert isinstance(transport, httpx.ASGITransport)
-    state_of(transport.app).queue._seconds["picture"] = 40.0  # type: ignore[arg-type]
+    state_of(transport.app).queue._seconds |= dict.fromkeys(("picture", "sound"), seconds)  # type: ignore[arg-type]
+
+
+async def has(event: threading.Event) -> None:
+    """Return when another thread has set `event`; a test must not hang where none does."""
+    assert await asyncio.to_thread(event.wait, 60)
 
 
 class Hanging(Recommender):
@@ -381,7 +399,7 @@ class Hanging(Recommender):
         assert isinstance(picture, bytes)
         self.seen.append(picture)
         self.begun.set()
-        self.go_on.wait()
+        self.go_on.wait(60)
         raise BundleError("a stand-in computes nothing")
 
 
