@@ -1,7 +1,7 @@
 """Where an index and its sounds are: in a folder, or where an address says.
 
 milvus://HOST:PORT/NAME       an index in a Milvus; milvus+tls:// where it is reached by TLS
-s3://BUCKET/PREFIX            sounds in an object store
+s3://BUCKET/PREFIX            sounds in an object store (`model.addresses`)
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from model.addresses import BucketAddress, bucket_at, scheme_of, without_secrets
 from model.errors import LibraryError
 
 MILVUS_PORT = 19530
@@ -20,10 +21,7 @@ DRAIN_SECONDS = 15.0
 
 _SCHEMES = ("milvus", "milvus+tls")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_NEARLY = re.compile(r"\s*(milvus(\+tls)?|s3):", re.IGNORECASE)
 _LEAST_SECONDS, _MOST_SECONDS = 0.001, 86_400.0
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _VARIABLES = ("THUD_MILVUS_TOKEN", "THUD_MILVUS_CA", "THUD_MILVUS_SECONDS", "THUD_MILVUS_DRAIN_SECONDS")
 
 
@@ -62,25 +60,6 @@ class MilvusAddress:
         return states / "thud" / re.sub(r"[^A-Za-z0-9._-]", "-", f"{self.host}-{self.port}-{self.name}")
 
 
-@dataclass(frozen=True)
-class BucketAddress:
-    """The objects of a `bucket` whose names begin with `prefix`, which is empty or ends with a slash."""
-
-    bucket: str
-    prefix: str = ""
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-
-    def __truediv__(self, name: str) -> str:
-        """The address of one object."""
-        return f"s3://{self.bucket}/{self.prefix}{name}"
-
-    def exists(self) -> bool:
-        """True. Whether it is there is seen when it is read."""
-        return True
-
-
 IndexAt = Path | MilvusAddress
 SoundsAt = Path | BucketAddress
 
@@ -92,10 +71,10 @@ def index_at(text: str | os.PathLike[str] | MilvusAddress) -> IndexAt:
     """
     if isinstance(text, MilvusAddress):
         return text
-    if not isinstance(text, str) or not (scheme := _scheme_of(text)):
+    if not isinstance(text, str) or not (scheme := scheme_of(text)):
         return Path(text)
     if scheme not in _SCHEMES:
-        raise LibraryError(f"{_without_secrets(text)} is no index: name a folder, or milvus://HOST:PORT/NAME")
+        raise LibraryError(f"{without_secrets(text)} is no index: name a folder, or milvus://HOST:PORT/NAME")
     try:
         parts = urlsplit(text)
         port = MILVUS_PORT if parts.port is None else parts.port
@@ -115,15 +94,6 @@ def index_at(text: str | os.PathLike[str] | MilvusAddress) -> IndexAt:
     return with_environment(MilvusAddress(parts.hostname, port, name, scheme == "milvus+tls"))
 
 
-def _scheme_of(text: str) -> str | None:
-    """What stands before ://, None in the name of a folder. Raises LibraryError for what only looks like one."""
-    if scheme := _SCHEME.match(text):
-        return scheme[1].lower()
-    if _NEARLY.match(text):
-        raise LibraryError(f"{_without_secrets(text)} is no address: one begins with milvus:// or s3://")
-    return None
-
-
 def with_environment(address: MilvusAddress, environment: Mapping[str, str] = os.environ) -> MilvusAddress:
     """The address with what the environment says of how to reach it. Raises LibraryError for what is no number."""
     token, ca, seconds, drain = (environment.get(name, "") for name in _VARIABLES)
@@ -138,20 +108,9 @@ def sounds_at(text: str | os.PathLike[str] | BucketAddress) -> SoundsAt:
     """The folder or the address of sounds. Raises LibraryError for an address that is none."""
     if isinstance(text, BucketAddress):
         return text
-    if not isinstance(text, str) or not (scheme := _scheme_of(text)):
+    if not isinstance(text, str) or not scheme_of(text):
         return Path(text)
-    if scheme != "s3":
-        raise LibraryError(f"{_without_secrets(text)} is no folder of sounds: name one, or s3://BUCKET/PREFIX")
-    bucket, _, prefix = text.partition("://")[2].partition("/")
-    if not _BUCKET.fullmatch(bucket):
-        raise LibraryError(
-            f"{_without_secrets(text)} names no bucket: it is written s3://BUCKET/PREFIX, and keys stand in the "
-            "environment"
-        )
-    prefix = prefix.removesuffix("/")
-    if prefix and not all(part not in ("", ".", "..") for part in prefix.split("/")):
-        raise LibraryError(f"{text} has a part without a name, which cannot be read")
-    return BucketAddress(bucket, f"{prefix}/" if prefix else "")
+    return bucket_at(text, "folder of sounds")
 
 
 def _number(text: str, variable: str) -> float:
@@ -167,9 +126,4 @@ def _number(text: str, variable: str) -> float:
 
 
 def _no_address(text: str, why: str) -> LibraryError:
-    return LibraryError(f"{_without_secrets(text)} is no address of an index, milvus://HOST:PORT/NAME: {why}")
-
-
-def _without_secrets(text: str) -> str:
-    """The text without what stands before an @, and without what follows a ?."""
-    return re.sub(r"(:/*).*@", r"\1...@", text.partition("?")[0])
+    return LibraryError(f"{without_secrets(text)} is no address of an index, milvus://HOST:PORT/NAME: {why}")

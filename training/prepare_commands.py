@@ -78,7 +78,7 @@ def greatest_hits(folder: Path, dataset: Path, clips: int, **options: Any) -> No
 
 
 @prepare.command("manifest")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--test-source", "test_sources", multiple=True, metavar="SOURCE", help="hold this source out as test data"
@@ -87,7 +87,7 @@ def greatest_hits(folder: Path, dataset: Path, clips: int, **options: Any) -> No
 @click.option("--open-licence", is_flag=True, help="take only rows whose open_licence is 1")
 @_with_options
 def manifest(
-    file: Path,
+    file: str,
     dataset: Path,
     test_sources: tuple[str, ...],
     exclude_sources: tuple[str, ...],
@@ -96,13 +96,14 @@ def manifest(
 ) -> None:
     """Prepare the pictures and sounds listed in FILE (CSV or JSONL, or a folder with manifest.csv) as DATASET.
 
+    They may lie in an object store: s3://BUCKET/PREFIX, with manifest.csv there, or s3://BUCKET/PREFIX/FILE.
+
     Without a test source and without a column `split`, a fifth is drawn as test data, by object.
     """
+    from training.data.manifest_files import manifest_files
     from training.data.manifest_source import ManifestSource
 
-    if file.is_dir():
-        file = file / "manifest.csv"
-    source = ManifestSource(file, test_sources, exclude_sources, open_licence)
+    source = ManifestSource(manifest_files(file), test_sources, exclude_sources, open_licence)
     _run(source, dataset, test_share=0.0 if test_sources else 0.2, **options)
 
 

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from index import DEFAULT_INDEX, DIVERSITY, OBJECT_WEIGHT
-from index.address import BucketAddress, MilvusAddress
+from index.address import MilvusAddress
 from index.answers.answer import Asked, recommendation, rounded
 from index.answers.feedback import Feedback, told_materials, told_probabilities, towards_materials
 from index.answers.inputs import PictureSource, SoundSource, digest_of, picture_data, probe_picture
@@ -27,6 +27,7 @@ from index.answers.seen import seen
 from index.answers.store import check_k
 from index.catalogue.filters import SoundFilter
 from model import PRETRAINED
+from model.addresses import BucketAddress
 from model.bundle import Bundle
 from model.errors import BundleError, FilterError
 from model.heads import MaterialHeads

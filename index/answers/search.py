@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from index.address import BucketAddress, MilvusAddress, SoundsAt, index_at, sounds_at
+from index.address import MilvusAddress, SoundsAt, index_at, sounds_at
 from index.answers.diversity import BLOCK, diversified
 from index.answers.feedback import NO_FEEDBACK, Feedback, rocchio
 from index.answers.file_store import open_files
@@ -21,6 +21,7 @@ from index.catalogue.cursors import Cursor, RankPlace, mark_of, question_of
 from index.catalogue.filters import SoundFilter
 from index.generation import IndexSpec
 from index.nearest.vectors import Vectors
+from model.addresses import BucketAddress
 from model.bundle import Bundle
 from model.errors import DamagedIndexError, FilterError, LibraryError
 

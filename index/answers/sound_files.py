@@ -11,11 +11,12 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
-from index.address import BucketAddress, SoundsAt
+from index.address import SoundsAt
 from index.building.content import ID_DIGITS
 from index.catalogue import SoundRecord
-from index.library.file_state import SETTLED_NS
+from model.addresses import BucketAddress
 from model.errors import LibraryError, SoundsAwayError
+from model.file_state import SETTLED_NS
 
 SAMPLE = 16
 """Number of sounds that are looked for to see whether the folder holds the library at all."""

@@ -4,12 +4,13 @@ import hashlib
 import threading
 from collections.abc import Sequence
 
-from index.address import BucketAddress, SoundsAt
+from index.address import SoundsAt
 from index.building.content import ID_DIGITS
 from index.catalogue import SoundRecord
-from index.library.bucket import Bucket, Object
-from index.library.file_state import ChangedError
+from model.addresses import BucketAddress
+from model.bucket import Bucket, Object
 from model.errors import LibraryError, SoundsAwayError
+from model.file_state import ChangedError
 
 _BLOCK_BYTES = 2**20
 _AHEAD_BYTES = 2**18

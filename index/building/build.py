@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
-from index.address import BucketAddress, IndexAt, MilvusAddress, SoundsAt, index_at, sounds_at
+from index.address import IndexAt, MilvusAddress, SoundsAt, index_at, sounds_at
 from index.building.engines import spec_of_current, work_folder_of
 from index.building.folders import check_folders
 from index.building.lock import only_writer
@@ -14,6 +14,7 @@ from index.building.options import Options, find_options, read_options
 from index.building.run import BuildReport, Run
 from index.library.finding import Library, find_library
 from model import PRETRAINED
+from model.addresses import BucketAddress
 from model.bundle import Bundle, load_bundle
 from model.errors import EngineAwayError, LibraryError
 from model.sound import SoundLimits

@@ -19,8 +19,8 @@ from typing import Any, Self
 import numpy as np
 
 from index.building.content import Content, KnownContent, KnownFile, tags_version
-from index.library.file_state import FileState
 from model.errors import LibraryError
+from model.file_state import FileState
 from model.runtime import EmbeddedSound
 from model.sound import SoundLimits
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from index.building.cache import LARGE, IndexCache
 from index.building.content import ID_DIGITS, KnownFile
 from index.building.reading import Found, Work, embed_files, hash_file, tags_of, unreadable
-from index.library.file_state import FileState
 from index.library.finding import Skipped
 from index.library.sources import Source
+from model.file_state import FileState
 from model.progress import progress
 from model.runtime import TowerRuntime
 from model.sound import SoundLimits

@@ -9,17 +9,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from index.address import BucketAddress, IndexAt, MilvusAddress, sounds_at
+from index.address import IndexAt, MilvusAddress, sounds_at
 from index.building.cache import CACHE_FILE, DamagedCacheError, IndexCache, quiet_state
 from index.building.content import sound_id
 from index.building.engines import catalogue_of, records_of_current, spec_of_current, work_folder_of
 from index.building.options import read_options
 from index.catalogue import SoundRecord
 from index.generation import current_generation
-from index.library.file_state import ChangedError
 from index.library.sources import Source, source_of
 from index.private import checked
+from model.addresses import BucketAddress
 from model.errors import LibraryError
+from model.file_state import ChangedError
 from model.sound import SoundLimits
 from model.threads import available_cpus
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from index.building.content import Content, sound_id
-from index.library.file_state import ChangedError, FileState
 from index.library.sources import Source
 from index.library.tags import read_tags
 from model.errors import SoundError
+from model.file_state import ChangedError, FileState
 from model.runtime import DecodedSound, TowerRuntime
 from model.sound import SoundLimits
 

@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from index.address import BucketAddress, SoundsAt
-from index.library.bucket import Bucket, Object
-from index.library.file_state import ChangedError, FileState
+from index.address import SoundsAt
 from index.library.manifests import is_manifest_name
 from index.library.walk import Walked, walk, walk_names
+from model.addresses import BucketAddress
+from model.bucket import Bucket, Object
 from model.errors import LibraryError
+from model.file_state import ChangedError, FileState
 
 _SPOOLED_BYTES = 2**29
 """Of a store, so many bytes of sounds are kept on the disk while they are indexed: each is read twice."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from index.address import BucketAddress
+from model.addresses import BucketAddress
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "key-of-a-test",

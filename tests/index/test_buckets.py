@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from index.address import BucketAddress, sounds_at
+from index.address import sounds_at
 from index.answers.search import SoundIndex
 from index.answers.sound_files import sound_files
 from index.building.build import build_index, change_index
 from index.building.look import problems_of, records_of, stats_of
 from index.generation import current_generation
-from index.library.bucket import Bucket
-from index.library.file_state import ChangedError
 from index.library.sources import BucketSource
+from model.addresses import BucketAddress
+from model.bucket import Bucket
 from model.bundle import Bundle
 from model.errors import LibraryError, SoundsAwayError
+from model.file_state import ChangedError
 from tests.index.commands import thud_text
 from tests.index.conftest import Strike
 from tests.index.milvus.lite import nobody_listens
@@ -204,7 +205,7 @@ def test_what_cannot_be_reached_is_one_line(store: Store, tmp_path: Path, monkey
     with pytest.raises(LibraryError, match="it must begin with http"):
         BucketSource(store.address())
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody_listens()}")
-    monkeypatch.setattr("index.library.bucket._RETRIES", {"max_retries": 0})
+    monkeypatch.setattr("model.bucket._RETRIES", {"max_retries": 0})
     away = sound_files(store.address(), [])
     with pytest.raises(SoundsAwayError):
         away.check()

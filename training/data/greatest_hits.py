@@ -27,7 +27,7 @@ from model.hit import cut_clip
 from model.materials import material_named
 from model.picture import fit_picture
 from model.sound import SoundLimits, decode_sound
-from training.data.items import ClipItem, Item, PictureItem, stamps
+from training.data.items import ClipItem, Item, PictureItem, Stamp, stamps
 
 Action = Literal["hit", "scratch"]
 
@@ -161,7 +161,7 @@ class VideoTask:
     split: str
     clips: int
     seed: int
-    stamps: tuple[tuple[int, int], ...]
+    stamps: tuple[Stamp, ...]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bundle import ClipSpec, PictureSpec
+from model.errors import TrainingError
 from model.materials import MATERIALS
+
+Stamp = tuple[int, int]
+"""What changes when a file does."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Item:
     skipped: tuple[str, ...] = field(default=())
 
 
+class SourceAwayError(TrainingError):
+    """Where the files of a source lie cannot be reached, which is not the fault of one of them."""
+
+
 class Source(Protocol):
     """A source of items: the work to do, and how one piece of it is read (in a worker process)."""
 
@@ -61,10 +69,13 @@ class Source(Protocol):
 
     @property
     def read(self) -> Callable[[Any, PictureSpec, ClipSpec], Item]:
-        """A module-level function that reads one task; it raises ThudError where nothing of it is usable."""
+        """A module-level function that reads one task.
+
+        It raises ThudError where nothing of it is usable, and SourceAwayError, which ends the preparation.
+        """
 
 
-def stamps(*files: Path) -> tuple[tuple[int, int], ...]:
+def stamps(*files: Path) -> tuple[Stamp, ...]:
     """Size and time of change of each file, zeros where it is missing.
 
     As part of a task they show an interrupted preparation that its files have changed since.

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from model.bundle import ClipSpec, PictureSpec
-from model.errors import PictureError, SoundError, ThudError, TrainingError
+from model.errors import ManifestError, PictureError, SoundError, ThudError, TrainingError
 from model.hit import cut_clip, find_hit
 from model.manifest import ManifestRow, read_rows
 from model.picture import picture_array
 from model.sound import decode_sound
 from training.data.dataset import SPLITS
-from training.data.items import ClipItem, Item, PictureItem, stamps
+from training.data.items import ClipItem, Item, PictureItem, SourceAwayError, Stamp
+from training.data.manifest_files import ManifestFiles
 
 KINDS = ("image", "sound")
 
@@ -26,23 +27,23 @@ class FileTask:
     """One picture or sound, or one picture with its sounds where the manifest pairs them."""
 
     id: str
-    folder: str
+    files: ManifestFiles
     rows: tuple[ManifestRow, ...]
     group: str
     split: str
-    stamps: tuple[tuple[int, int], ...]
+    stamps: tuple[Stamp, ...]
 
 
 @dataclass(frozen=True)
 class ManifestSource:
-    """A manifest file; everything from one of `test_sources` is test data, `exclude_sources` is left out.
+    """A manifest and its files; everything from one of `test_sources` is test data, `exclude_sources` is left out.
 
     Rows that share a value in the column `pair` belong together: one picture and its sounds. The column
     `group` names what must stay in one split; where it is empty, the file name without its trailing number does
     (the object, where names show it).
     """
 
-    file: Path
+    files: ManifestFiles
     test_sources: tuple[str, ...] = ()
     exclude_sources: tuple[str, ...] = ()
     open_licence_only: bool = False
@@ -56,7 +57,7 @@ class ManifestSource:
             sources[row.get("source")]["licences"].add(row.get("licence"))
         return {
             "kind": "manifest",
-            "name": self.file.name,
+            "name": self.files.name,
             "sources": {
                 name: {"files": source["files"], "licences": sorted(source["licences"])}
                 for name, source in sorted(sources.items())
@@ -79,25 +80,35 @@ class ManifestSource:
 
     @cached_property
     def _rows(self) -> list[ManifestRow]:
-        rows = read_rows(self.file)
+        where, rows = self.files.manifest, self._listed()
         for row in rows:
             if row.kind not in KINDS:
-                raise TrainingError(f"{self.file}, line {row.line}: kind {row.kind!r} is not image or sound")
+                raise TrainingError(f"{where}, line {row.line}: kind {row.kind!r} is not image or sound")
             if Path(row.path).is_absolute() or ".." in Path(row.path).parts:
-                raise TrainingError(f"{self.file}, line {row.line}: {row.path} leads out of the manifest's folder")
+                raise TrainingError(f"{where}, line {row.line}: {row.path} leads out of the manifest's folder")
         known = {row.get("source") for row in rows}
         for name in (*self.test_sources, *self.exclude_sources):
             if name not in known:
-                raise TrainingError(f"{self.file} has no source {name!r}; it has {', '.join(sorted(known))}")
+                raise TrainingError(f"{where} has no source {name!r}; it has {', '.join(sorted(known))}")
         return [
             row
             for row in rows
             if row.get("source") not in self.exclude_sources and (row.open_licence or not self.open_licence_only)
         ]
 
+    def _listed(self) -> list[ManifestRow]:
+        try:
+            with self.files.reading(self.files.name) as file:
+                try:
+                    return read_rows(file)
+                except ManifestError as error:
+                    raise type(error)(str(error).replace(str(file), self.files.manifest)) from error
+        except OSError as error:
+            raise ManifestError(f"{self.files.manifest} cannot be read: {error.strerror}") from error
+
     def _task(self, rows: list[ManifestRow]) -> FileTask:
         first = rows[0]
-        where = f"{self.file}, line {first.line}"
+        where = f"{self.files.manifest}, line {first.line}"
         if len(rows) > 1 and sum(row.kind == "image" for row in rows) != 1:
             raise TrainingError(f"{where}: pair {first.get('pair')!r} must hold exactly one image")
         splits = {"test" if row.get("source") in self.test_sources else row.get("split") for row in rows}
@@ -107,15 +118,14 @@ class ManifestSource:
         if split and split not in SPLITS:
             raise TrainingError(f"{where}: split {split!r} is not one of {', '.join(SPLITS)}")
         group = first.get("group") or f"{first.get('source')}/{_object_of(first.path)}"
-        files = (self.file.parent / row.path for row in rows)
-        return FileTask(first.path, str(self.file.parent), tuple(rows), group, split, stamps(*files))
+        stamps = self.files.stamps([row.path for row in rows])
+        return FileTask(first.path, self.files, tuple(rows), group, split, stamps)
 
 
 def read_files(task: FileTask, picture: PictureSpec, clip: ClipSpec) -> Item:
     """Read the task's files; what cannot be used is skipped with its reason."""
     pictured, clips, skipped = None, [], []
     for row in task.rows:
-        path = Path(task.folder) / row.path
         try:
             if row.unknown:
                 raise TrainingError(f"{row.unknown[0]!r} is not one of the 17 materials")
@@ -123,27 +133,34 @@ def read_files(task: FileTask, picture: PictureSpec, clip: ClipSpec) -> Item:
                 raise TrainingError("no material is given")
             ids = tuple(sorted(material.id for material in row.materials))
             if row.kind == "image":
-                pictured = PictureItem(row.path, _pixels(path, picture), ids)
+                pictured = PictureItem(row.path, _pixels(task.files, row.path, picture), ids)
             elif len(ids) > 1:
                 raise TrainingError("a sound has more than one material")
             else:
-                clips.append(ClipItem(row.path, _samples(path, row, clip), ids[0], row.get("action")))
+                clips.append(ClipItem(row.path, _samples(task.files, row, clip), ids[0], row.get("action")))
+        except SourceAwayError:
+            raise
         except ThudError as error:
             skipped.append(str(error))
     source = task.rows[0].get("source")
     return Item(task.id, task.group, source, task.split, pictured, tuple(clips), tuple(skipped))
 
 
-def _pixels(path: Path, spec: PictureSpec) -> Any:
+def _pixels(files: ManifestFiles, path: str, spec: PictureSpec) -> Any:
     try:
-        data = path.read_bytes()
+        with files.reading(path) as file:
+            data = file.read_bytes()
     except OSError as error:
         raise PictureError(f"the picture cannot be read: {error.strerror}") from error
     return picture_array(data, spec.size, spec.resize)
 
 
-def _samples(path: Path, row: ManifestRow, spec: ClipSpec) -> Any:
-    sound = decode_sound(path, spec.sample_rate)
+def _samples(files: ManifestFiles, row: ManifestRow, spec: ClipSpec) -> Any:
+    try:
+        with files.reading(row.path) as file:
+            sound = decode_sound(file, spec.sample_rate)
+    except OSError as error:
+        raise SoundError(f"the sound cannot be read: {error.strerror}") from error
     try:
         hit = float(row.get("time")) if row.get("time") else find_hit(sound.samples, spec.sample_rate)
         if not math.isfinite(hit):

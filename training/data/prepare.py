@@ -34,7 +34,7 @@ from training.data.dataset import (
     DatasetInfo,
     load_dataset,
 )
-from training.data.items import Item, Source
+from training.data.items import Item, Source, SourceAwayError
 from training.data.labels import Row, build_labels
 
 JOURNAL_FILE = "journal.jsonl"
@@ -61,7 +61,8 @@ def prepare(
 
     Parts that cannot be used are skipped, counted in dataset.json and listed with their reason in skipped.tsv.
     `say` takes a line on what an earlier, interrupted run left, and on splits that could not be drawn. Raises
-    TrainingError if `target` exists, or if nothing is left to train on.
+    TrainingError if `target` exists, if nothing is left to train on, and, as SourceAwayError, where the source
+    cannot be reached any more: another run goes on from there.
     """
     if target.exists():
         raise TrainingError(f"{target} exists already; remove it or choose another name")
@@ -168,6 +169,8 @@ def _read_all(source: Source, tasks: Any, options: PrepareOptions) -> Iterator[I
 def _read_one(read: Any, task: Any, options: PrepareOptions) -> Item:
     try:
         item: Item = read(task, options.picture, options.clip)
+    except SourceAwayError:
+        raise
     except ThudError as error:
         name = str(getattr(task, "id", task))
         return Item(name, name, "", "", skipped=(str(error),))

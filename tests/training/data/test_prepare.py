@@ -20,6 +20,7 @@ from training.data import prepare as prepare_module
 from training.data.dataset import CLIPS_FILE, INFO_FILE, LABELS_FILE, Dataset, load_dataset
 from training.data.greatest_hits import GreatestHits
 from training.data.items import Item
+from training.data.manifest_files import manifest_files
 from training.data.manifest_source import ManifestSource
 from training.data.prepare import PrepareOptions, prepare
 from training.prepare_commands import prepare as prepare_command
@@ -218,7 +219,7 @@ def test_an_unpaired_manifest(tmp_path: Path) -> None:
     ]
     lines.append("image,wood-00.png,leather,studio,x")
     file = write_manifest(tmp_path, "kind,path,material,source,group", lines)
-    dataset = prepare(ManifestSource(file, test_sources=("street",)), tmp_path / "d", OPTIONS)
+    dataset = prepare(ManifestSource(manifest_files(file), test_sources=("street",)), tmp_path / "d", OPTIONS)
     labels = dataset.labels
     assert (labels.clip_picture == -1).all()
     assert {str(s) for s in labels.clip_source[labels.clip_split == 2]} == {"street"}
@@ -233,7 +234,7 @@ def test_an_unpaired_manifest(tmp_path: Path) -> None:
     }
     assert dataset.info.source["sources"]["street"]["files"] == 12
     with pytest.raises(TrainingError, match="no source 'stret'; it has street, studio"):
-        prepare(ManifestSource(file, test_sources=("stret",)), tmp_path / "e", OPTIONS)
+        prepare(ManifestSource(manifest_files(file), test_sources=("stret",)), tmp_path / "e", OPTIONS)
 
 
 def test_a_paired_manifest_with_times(tmp_path: Path) -> None:
@@ -245,14 +246,14 @@ def test_a_paired_manifest_with_times(tmp_path: Path) -> None:
         lines.append(f"sound,wood-{index:02}.wav,wood,{split},scene{index},0.05")
         lines.append(f"sound,metal-{index:02}.wav,metal,{split},scene{index},")
     file = write_manifest(tmp_path, "kind,path,material,split,pair,time", lines)
-    dataset = prepare(ManifestSource(file), tmp_path / "d", OPTIONS)
+    dataset = prepare(ManifestSource(manifest_files(file)), tmp_path / "d", OPTIONS)
     assert dataset.labels.clip_picture.tolist() == [index // 2 for index in range(20)]
     assert (len(dataset.pictures_of("train")), len(dataset.pictures_of("test"))) == (8, 2)
     assert dataset.labels.picture_materials.sum(axis=1).tolist() == [2] * 10
     lines.append("image,wood-00.png,wood,train,scene0,")
     write_manifest(tmp_path, "kind,path,material,split,pair,time", lines)
     with pytest.raises(TrainingError, match="exactly one image"):
-        prepare(ManifestSource(file), tmp_path / "e", OPTIONS)
+        prepare(ManifestSource(manifest_files(file)), tmp_path / "e", OPTIONS)
 
 
 def test_a_group_lies_in_one_split_whatever_it_holds(tmp_path: Path) -> None:
@@ -260,7 +261,7 @@ def test_a_group_lies_in_one_split_whatever_it_holds(tmp_path: Path) -> None:
     lines = [f"image,{name}-{at:02}.png,{name},{name}{at}" for name in ("wood", "metal") for at in range(8)]
     lines += [f"sound,{name}-{at:02}.wav,{name},{name}{at}" for name in ("wood", "metal") for at in range(2, 10)]
     file = write_manifest(tmp_path, "kind,path,material,group", lines)
-    labels = prepare(ManifestSource(file), tmp_path / "d", OPTIONS).labels
+    labels = prepare(ManifestSource(manifest_files(file)), tmp_path / "d", OPTIONS).labels
     sides: dict[str, set[int]] = {}
     groups = (*labels.picture_group, *labels.clip_group)
     for group, split in zip(groups, (*labels.picture_split, *labels.clip_split), strict=True):
@@ -278,7 +279,9 @@ def test_a_pair_lies_in_one_split(tmp_path: Path, header: str) -> None:
         file = write_manifest(tmp_path, f"kind,path,material,pair,{header}", lines)
         with pytest.raises(TrainingError, match="line 2: pair 'p' lies in more than one split"):
             prepare(
-                ManifestSource(file, test_sources=("test",) if header == "source" else ()), tmp_path / "d", OPTIONS
+                ManifestSource(manifest_files(file), test_sources=("test",) if header == "source" else ()),
+                tmp_path / "d",
+                OPTIONS,
             )
 
 
@@ -293,7 +296,7 @@ def test_a_pair_lies_in_one_split(tmp_path: Path, header: str) -> None:
 def test_a_row_that_cannot_be_meant_names_its_line(tmp_path: Path, line: str, message: str) -> None:
     file = write_manifest(tmp_path, "kind,path,material", [line])
     with pytest.raises(TrainingError, match=message):
-        prepare(ManifestSource(file), tmp_path / "d", OPTIONS)
+        prepare(ManifestSource(manifest_files(file)), tmp_path / "d", OPTIONS)
 
 
 def test_two_pairs_may_share_a_picture(tmp_path: Path) -> None:
@@ -305,9 +308,9 @@ def test_two_pairs_may_share_a_picture(tmp_path: Path) -> None:
             lines.append(f"sound,{name}-{index:02}.wav,{name},train,{name}{index},nan")
     file = write_manifest(tmp_path, "kind,path,material,split,pair,time", lines)
     with pytest.raises(TrainingError, match="not a number of seconds"):
-        prepare(ManifestSource(file), tmp_path / "d", OPTIONS)
+        prepare(ManifestSource(manifest_files(file)), tmp_path / "d", OPTIONS)
     write_manifest(tmp_path, "kind,path,material,split,pair,time", [line.replace("nan", "") for line in lines])
-    labels = prepare(ManifestSource(file), tmp_path / "d", OPTIONS).labels
+    labels = prepare(ManifestSource(manifest_files(file)), tmp_path / "d", OPTIONS).labels
     assert labels.clip_picture.tolist() == list(range(8))
     assert labels.picture_materials[labels.clip_picture, labels.clip_material].all()
 
@@ -315,7 +318,7 @@ def test_two_pairs_may_share_a_picture(tmp_path: Path) -> None:
 def test_nothing_to_train_on_says_why(tmp_path: Path) -> None:
     file = write_manifest(tmp_path, "kind,path,material", ["image,gone.png,wood", "sound,gone.wav,wood"])
     with pytest.raises(TrainingError, match=r"left to train on.*cannot be read"):
-        prepare(ManifestSource(file), tmp_path / "d", OPTIONS)
+        prepare(ManifestSource(manifest_files(file)), tmp_path / "d", OPTIONS)
 
 
 def test_a_damaged_dataset_is_refused(greatest_hits: Path, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from index.address import BucketAddress
-from index.library.file_state import ChangedError, FileState, folded_number
+from model.addresses import BucketAddress
 from model.errors import LibraryError
+from model.file_state import ChangedError, FileState, folded_number
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
