@@ -6,22 +6,20 @@ that no quote and no operator in a tag can change a condition, and a value of an
     id          row * 32 + hit: rows are in the order of paths, as in a catalogue
     key         the first 60 bits of the sound's id as a number
     material    its id, -1 for none: the partition key
-    action, source, licence, tags, objects, folders, paths, words     numbers
+    action, source, licence, tags, objects, folders     numbers
+    paths, words                                        numbers, in the entity of the first hit alone
     seconds, loudness
-    facts       what the order of an answer is made of (`Facts`), as base64 of bytes
-    record      the record as JSON, in the entity of the first hit alone, as are `paths` and `words`
+    facts       what the order of an answer is made of (index/milvus/facts.py)
+    record      the record as JSON
     vector      what a picture is compared with (`VectorFile.compared`)
 """
 
-import base64
 import hashlib
 import json
 import re
-import struct
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +27,7 @@ import numpy as np
 from index.catalogue import SoundRecord
 from index.catalogue.filters import WORDS, SoundFilter, folded, folder_of
 from index.catalogue.record import recording_of
+from index.milvus.facts import MOST_TOGETHER, packed
 from index.nearest.vectors import Vectors
 from model.errors import DamagedIndexError, LibraryError
 from model.hits import MOST_HITS
@@ -40,16 +39,11 @@ if TYPE_CHECKING:
 LONGEST_PREFIX = 8
 """Characters of a word that are looked for from its beginning; the rest is compared with the record."""
 
-MOST_TOGETHER = 4
-"""Of a sound of so many hits, each entity has the embeddings of all."""
-
 _ID = re.compile(r"[0-9a-f]{20}")
-_HEAD = struct.Struct("<10sBbIB")
 _MOST_TEXT = 65_535  # bytes in one field
 _MOST_NUMBERS = 4096
 _LISTS = ("tags", "objects", "folders", "paths", "words")
 _ONE = ("action", "source", "licence")
-_NO_RECORD = ""
 
 
 def schema_of(size: int, *, whole: bool) -> "CollectionSchema":
@@ -92,55 +86,21 @@ def entities_of(
     }
     every = biases if biases is not None else np.zeros(len(embeddings), np.float32)
     recording = zlib.crc32(recording_of(record.path).encode()) & 0x7FFFFFFF
+    text = "" if whole else _text_of(record)
     for hit, vector in enumerate(compared):
         entity = shared | {"id": row * MOST_HITS + hit, "hit": hit, "vector": vector}
         if not whole:
             first = hit == 0
             its = slice(0, None) if len(embeddings) <= MOST_TOGETHER else slice(hit, hit + 1)
-            facts = Facts(record.id, len(embeddings), shared["material"], recording, every[its], embeddings[its])
+            known = (record.id, len(embeddings), shared["material"], recording)
             entity |= {
                 "key": key_of(record.id),
-                "facts": facts.packed(),
-                "record": _text_of(record) if first else _NO_RECORD,
+                "facts": packed(*known, every[its], embeddings[its]),
+                "record": text,
                 "paths": _numbers("path", record, (record.path, *record.copies)) if first else [],
                 "words": list(_word_numbers(record)) if first else [],
             }
         yield entity
-
-
-@dataclass(frozen=True, eq=False)
-class Facts:
-    """What the order of an answer is made of, of one sound: its id, how many hits it has, the ids of its material
-    (-1 for none) and its recording, and the `biases [n]` and `embeddings [n, d]` of all its hits, or, of a sound of
-    more than `MOST_TOGETHER`, of one."""
-
-    sound: str
-    hits: int
-    material: int
-    recording: int
-    biases: Vectors
-    embeddings: Vectors
-
-    def packed(self) -> str:
-        """As text; `read` reads it."""
-        sound = bytes.fromhex(self.sound)
-        head = _HEAD.pack(sound, self.hits, self.material, self.recording, len(self.biases))
-        parts = (self.biases.astype("<f4"), self.embeddings.astype("<f4"))
-        return base64.b64encode(head + b"".join(part.tobytes() for part in parts)).decode()
-
-    @classmethod
-    def read(cls, text: str, size: int) -> "Facts":
-        """What was packed, of embeddings of `size` numbers. Raises DamagedIndexError for what is none."""
-        try:
-            data = base64.b64decode(text, validate=True)
-            sound, hits, material, recording, vectors = _HEAD.unpack_from(data)
-            if len(data) != _HEAD.size + 4 * vectors * (size + 1) or not 0 < vectors <= hits:
-                raise _not_written()
-            numbers = np.frombuffer(data, "<f4", offset=_HEAD.size)
-        except (ValueError, struct.error) as error:
-            raise _not_written() from error
-        biases, embeddings = numbers[:vectors], numbers[vectors:].reshape(vectors, size)
-        return cls(sound.hex(), hits, material, recording, biases, embeddings)
 
 
 def record_of(text: str) -> SoundRecord:
@@ -151,7 +111,9 @@ def record_of(text: str) -> SoundRecord:
         }
         return SoundRecord(**values)
     except (ValueError, TypeError, AttributeError) as error:
-        raise _not_written() from error
+        raise DamagedIndexError(
+            "the collection has an entity that is not what Thud writes; run thud index again"
+        ) from error
 
 
 def key_of(sound_id: str) -> int | None:
@@ -268,7 +230,3 @@ def _text_of(record: SoundRecord) -> str:
             f"{_MOST_TEXT:,}"
         )
     return text
-
-
-def _not_written() -> DamagedIndexError:
-    return DamagedIndexError("the collection has an entity that is not what Thud writes; run thud index again")
