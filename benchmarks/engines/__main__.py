@@ -57,6 +57,7 @@ _SECONDS = 10.0
 _PICTURES = 200
 _FILTER_SHARE = 0.05
 _SIZE = (640, 480)
+_LOOK_SECONDS, _IDLE_SHARE, _IDLE_TIMES, _LONGEST_UNSETTLED = 5.0, 0.15, 6, 900.0
 
 
 def exact_ids(bundle: Bundle, folder: Path, queries: Vectors) -> list[set[str]]:
@@ -128,14 +129,37 @@ def rate(bundle: Path, index: Path | MilvusAddress, pictures: list[str], log: Pa
         }
 
 
-def milvus_mb(port: int) -> int | None:
-    """Resident memory of the process that listens on the port, None where the system does not say."""
-    listed = subprocess.run(["ss", "-ltnp", f"sport = :{port}"], capture_output=True, text=True, check=False).stdout
-    if not (found := re.search(r"pid=(\d+)", listed)):
-        return None
-    status = Path(f"/proc/{found[1]}/status").read_text()
-    resident = re.search(r"VmRSS:\s+(\d+)", status)
-    return None if resident is None else int(resident[1]) // 1024
+def listening(port: int) -> Path:
+    """The folder in /proc of the process that listens on the port."""
+    listed = subprocess.run(["ss", "-ltnp", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"pid=(\d+)", listed)
+    assert found, f"nobody of this machine listens on port {port}"
+    return Path("/proc", found[1])
+
+
+def milvus_mb(port: int) -> int:
+    """Resident memory of the process that listens on the port."""
+    resident = re.search(r"VmRSS:\s+(\d+)", (listening(port) / "status").read_text())
+    assert resident
+    return int(resident[1]) // 1024
+
+
+def settled(port: int) -> float:
+    """Wait until the process that listens on the port has been idle for a while: a Milvus goes on merging segments
+    after a generation is published. Returns the seconds that it took."""
+    stat, began, idle = listening(port) / "stat", time.perf_counter(), 0
+    while idle < _IDLE_TIMES and time.perf_counter() - began < _LONGEST_UNSETTLED:
+        before = _ticks(stat)
+        time.sleep(_LOOK_SECONDS)
+        busy = (_ticks(stat) - before) / os.sysconf("SC_CLK_TCK") / _LOOK_SECONDS
+        idle = idle + 1 if busy < _IDLE_SHARE else 0
+    return round(time.perf_counter() - began, 1)
+
+
+def _ticks(stat: Path) -> int:
+    """The CPU time of a process."""
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+    return int(user) + int(system)
 
 
 def engines(data: Path, work: Path, address: MilvusAddress, sounds: int, note: Callable[..., None]) -> None:
@@ -145,6 +169,7 @@ def engines(data: Path, work: Path, address: MilvusAddress, sounds: int, note: C
     folder = work / f"engines-{sounds}"
     published = publish_both(found, bundle, sounds, folder, address)
     note("published", {name: vars(one) for name, one in published.items()})
+    note("seconds until Milvus was idle", settled(address.port))
     spread = np.linspace(0, len(found.pictures) - 1, _PICTURES).astype(np.int64)
     queries = found.pictures[spread]
     spec = current_generation(folder).spec

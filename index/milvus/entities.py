@@ -223,7 +223,7 @@ def _fitting(what: str, record: SoundRecord, numbers: list[int]) -> list[int]:
 
 
 def _text_of(record: SoundRecord) -> str:
-    text = json.dumps(vars(record))  # in ASCII: also where a path has what is no text
+    text = json.dumps(vars(record), separators=(",", ":"))  # in ASCII: also where a path has what is no text
     if len(text) > _MOST_TEXT:
         raise LibraryError(
             f"what is known of {record.path[:200]} takes {len(text):,} bytes, with all its copies; Milvus takes "

@@ -87,6 +87,17 @@ def test_pages_of_a_search_are_what_scoring_every_vector_gives(
             assert np.all(found.places < len(expected))
 
 
+def test_sounds_of_many_hits(made: MakeStore) -> None:
+    records, vectors, biases = library(3, 25, 12)
+    with made(records, vectors, biases) as store:
+        for number in (0, 9, 40):
+            query = Query(vectors[number])
+            expected = by_hand(records, vectors, biases, query.embedding, None, {})
+            found = store.search(query, 25)
+            given = zip(found.records(range(25)), found.hits.tolist(), strict=True)
+            assert [(number_of(one), one.hits[hit]) for one, hit in given] == expected
+
+
 def test_a_sound_can_be_left_out(made: MakeStore) -> None:
     records, vectors, _ = library(5, 30, 3)
     with made(records, vectors, None) as store:
