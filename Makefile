@@ -64,7 +64,8 @@ $(UV): requirements/bootstrap.lock
 
 # One file of tests a process at a time; each process computes on one core. A process that ends itself ends the run: pytest-xdist would start
 # another and then wait for ever (3.8.0).
-TEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+PARALLEL = -n 2 --dist loadfile --max-worker-restart 0
+TEST = OMP_NUM_THREADS=1 $(1)/python -m pytest $(PARALLEL)
 
 # All tests, then those of LOWEST with the lowest versions. Another Python: make test PYTHON=python3.13 VENV=.venv-3.13
 LOWEST = $(addprefix tests/index/test_,build.py commands.py freesound.py picture_columns.py \
@@ -91,7 +92,7 @@ test-engines: env .venv-milvus/bin/python
 # How much of the code the tests run, those of the processes that they start included.
 coverage: env
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest $(PARALLEL)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -59,7 +59,9 @@ class Bucket:
         except ModuleNotFoundError as error:
             if error.name != "obstore":
                 raise
-            raise LibraryError("sounds in a store need obstore; install it with: pip install 'thud[s3]'") from error
+            raise LibraryError(
+                "what lies in a store is read by obstore; install it with: pip install 'thud[s3]'"
+            ) from error
         where = os.environ.get("AWS_ENDPOINT_URL", "")
         if where and not where.lower().startswith(("http://", "https://")):
             raise LibraryError(f"AWS_ENDPOINT_URL is {where!r}; it must begin with http:// or https://")
@@ -129,6 +131,14 @@ class Bucket:
 def _object(meta: "ObjectMeta") -> Object:
     written = meta["last_modified"].timestamp()
     return Object(meta["path"], meta["size"], meta["e_tag"] or "", round(written * 10**9))
+
+
+def is_of_one(error: OSError) -> bool:
+    """Whether an error is about one object: it is not there, may not be read, has changed, or has an odd name.
+
+    Others are about the store or this machine, and would be those of all objects that follow.
+    """
+    return isinstance(error, (FileNotFoundError, PermissionError, ChangedError)) or error.errno == errno.EINVAL
 
 
 @contextmanager

@@ -6,6 +6,7 @@
 DATA has `manifest.csv` with the columns kind (`sound` or `image`), path and material, as for `benchmarks.search`.
 Its recordings, embedded, become a library of so many sounds, which is published into a folder in WORK and into the
 Milvus. The Milvus runs already, on the same machine; its memory is that of the process which listens on its port.
+Measuring begins when that process is idle, as it merges segments after a generation was published.
 
 Searches are those of `/recommend` without diversity: `VectorStore.search` for the ten best, by embeddings of real
 photographs, of the whole library and of the material that about one sound of twenty is of. Recall@10 is measured
@@ -153,6 +154,10 @@ def settled(port: int) -> float:
         time.sleep(_LOOK_SECONDS)
         busy = (_ticks(stat) - before) / os.sysconf("SC_CLK_TCK") / _LOOK_SECONDS
         idle = idle + 1 if busy < _IDLE_SHARE else 0
+    if idle < _IDLE_TIMES:
+        raise SystemExit(
+            f"Milvus is busy {_LONGEST_UNSETTLED:.0f} s after it was published to: nothing is measured"
+        )
     return round(time.perf_counter() - began, 1)
 
 

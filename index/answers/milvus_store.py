@@ -5,7 +5,7 @@ their embeddings, exactly as of an index's files.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,7 @@ from index.catalogue import SoundRecord
 from index.catalogue.cursors import RankPlace
 from index.catalogue.filters import SoundFilter
 from index.milvus.connection import MilvusConnection
-from index.milvus.entities import both, key_of, number_of, record_of
+from index.milvus.entities import both, key_of, number_of
 from index.milvus.facts import Hits
 from index.milvus.pointers import EVENTUALLY, MOST_FOUND, Published, count_of, open_current, search_params
 from index.milvus.records import MilvusRecords
@@ -34,38 +34,37 @@ _SLACK = 4e-6  # what two ways of summing in float32 can make of one score
 _NAMING = 100
 """So many hits of the sounds that name an object are lifted."""
 _MOST_PROBES = 65_536
-_FIELDS = ("facts", "record")
 _FEW = 100_000
-"""Of so many hits that meet a condition, all are compared."""
+"""Where at most so many hits meet a condition, all of them are compared: see docs/decisions/engines.md."""
 _MOST_COUNTED = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class _Near:
-    """The nearest hits, what an entity has of their records by the rows of their sounds, the `least` that one of
-    them is worth, and whether they are `every` one that meets the condition."""
+    """The nearest hits, the `least` that one of them is worth, and whether they are `every` one that meets the
+    condition."""
 
     hits: Hits
-    records: dict[int, str]
     least: float
     every: bool
 
 
 @dataclass(frozen=True, eq=False)
 class _Compared:
-    """All hits of some sounds, and their vectors; records by the rows of the sounds."""
+    """All hits of some sounds, and their vectors."""
 
     hits: Hits
     file: VectorFile
-    records: dict[int, str]
 
 
 class MilvusRanking:
     """A `Ranking`."""
 
-    def __init__(self, found: RankedRows, among: _Compared | None, more: bool = False) -> None:
+    def __init__(
+        self, found: RankedRows, among: _Compared | None, records: MilvusRecords, more: bool = False
+    ) -> None:
         """`found.vectors` are places in the hits of `among`, which is None where nothing was found."""
-        self._found, self._among = found, among
+        self._found, self._among, self._records = found, among, records
         self.more = more
         self.values: npt.NDArray[np.float64] = found.values
         self.similarities: Vectors = found.cosines
@@ -79,12 +78,12 @@ class MilvusRanking:
     @property
     def materials(self) -> Numbers:
         """See `Ranking`."""
-        return _nobody() if self._among is None else self._among.hits.materials[self._found.vectors]
+        return self._found.rows if self._among is None else self._among.hits.materials[self._found.vectors]
 
     @property
     def recordings(self) -> Numbers:
         """See `Ranking`."""
-        return _nobody() if self._among is None else self._among.hits.recordings[self._found.vectors]
+        return self._found.rows if self._among is None else self._among.hits.recordings[self._found.vectors]
 
     def ids(self, at: Sequence[int]) -> list[str]:
         """See `Ranking`."""
@@ -94,10 +93,7 @@ class MilvusRanking:
 
     def records(self, at: Sequence[int]) -> list[SoundRecord]:
         """See `Ranking`."""
-        if self._among is None:
-            return []
-        texts = self._among.records
-        return [record_of(texts[row]) for row in self._found.rows[np.asarray(at, np.int64)].tolist()]
+        return self._records.rows(self._found.rows[np.asarray(at, np.int64)].tolist())
 
     def vectors(self, at: Sequence[int]) -> Vectors:
         """See `Ranking`."""
@@ -149,7 +145,7 @@ class MilvusStore:
             raise ValueError(f"a query is {self._size} finite numbers, not {query.embedding.shape}")
         condition = self.records.condition(where)
         if condition is None:
-            return MilvusRanking(_nothing(), None)
+            return MilvusRanking(_nothing(), None, self.records)
         start = 0 if after is None else self.records.row_after(after)
         left_out = [one for one in without if key_of(one) is not None]
         # One to see whether there are more.
@@ -158,10 +154,10 @@ class MilvusStore:
         naming = self._naming(query, condition)
         limit = min(MOST_FOUND, math.ceil(wanted * several) + _SPARE)
         while True:
-            near = self._nearest(query.embedding, limit, condition)
+            near = self._nearest(query.embedding, limit, [condition] if condition else [])
             among = self._whole_sounds([*naming, near])
             if among is None:
-                return MilvusRanking(_nothing(), None)
+                return MilvusRanking(_nothing(), None, self.records)
             found = self._ranked(query, among, naming, len(among.hits) if near.every else wanted)
             kept = ~among.hits.of_sounds(left_out)[found.vectors]
             if after is not None:
@@ -170,7 +166,7 @@ class MilvusStore:
             # What was not found is worth no more than its cosine minus bias.
             complete = len(found) == wanted and found.values[-1] > near.least + _SLACK
             if near.every or (complete and len(rest) > k):
-                return MilvusRanking(found.of(rest[:k]), among, len(rest) > k)
+                return MilvusRanking(found.of(rest[:k]), among, self.records, len(rest) > k)
             if limit >= MOST_FOUND:
                 raise FilterError(
                     f"a Milvus answers with at most {MOST_FOUND:,} hits; ask for fewer sounds, or with a filter",
@@ -186,7 +182,7 @@ class MilvusStore:
             if one.sound not in rows or not 0 <= one.hit < MOST_HITS:
                 raise KeyError(one)
         wanted = [rows[one.sound] * MOST_HITS + one.hit for one in ids]
-        hits, _ = self._entities(sorted(set(wanted)))
+        hits = self._entities(sorted(set(wanted)))
         place = {hit: number for number, hit in enumerate(hits.ids.tolist())}
         for one, hit in zip(ids, wanted, strict=True):
             if hit not in place:
@@ -207,34 +203,34 @@ class MilvusStore:
     def _naming(self, query: Query, condition: str) -> list[_Near]:
         """For each object that has a share, in the order of `Query.named`: the nearest hits of the sounds that name
         it. As many on every page of an answer, so that no page lifts others."""
-        return [
-            self._nearest(
-                query.embedding,
-                _NAMING,
-                both(condition, f"array_contains_any(objects, [{number_of('object', name)}])"),
-            )
-            for name, _ in query.named()
-        ]
+        found = []
+        for name, _ in query.named():
+            naming = f"array_contains_any(objects, [{number_of('object', name)}])"
+            if self._count(naming):
+                conditions = [naming, condition] if condition else [naming]
+                found.append(self._nearest(query.embedding, _NAMING, conditions))
+            else:
+                found.append(_Near(Hits.none(self._size), -np.inf, every=True))
+        return found
 
-    def _nearest(self, embedding: Vectors, limit: int, condition: str) -> _Near:
-        if condition and not self._count(condition):
-            return _Near(Hits.none(self._size), {}, -np.inf, every=True)
+    def _nearest(self, embedding: Vectors, limit: int, conditions: Sequence[str]) -> _Near:
         published = self._published
         # A picture's embedding is 0 in the other columns, so that the small vectors tell as much.
         small = not published.whole or not np.delete(embedding, self._columns).any()
         compared = embedding[list(self._columns)] if small else embedding
         if self._biased:
             compared = np.append(compared, np.float32(1))
-        probes = self._probes(limit, condition)
-        collection, names = (published.collection, list(_FIELDS)) if small else (published.whole, ["id"])
+        condition, probes = both(*conditions), self._probes(limit, conditions)
+        collection, names = (published.collection, ["facts"]) if small else (published.whole, ["id"])
         found = self._found(collection, compared, limit, condition, probes, names)
         if len(found) < limit and 0 < probes < _MOST_PROBES:
             # In the lists that were searched there are fewer: whether these are all, the other lists tell.
             found = self._found(collection, compared, limit, condition, _MOST_PROBES, names)
         least = min((float(hit["distance"]) for hit in found), default=-np.inf)
         ids = [int(hit["id"]) for hit in found]
-        read = self._read(ids, [hit["entity"] for hit in found]) if small else self._entities(ids)
-        return _Near(*read, least, len(found) < limit)
+        texts = [hit["entity"]["facts"] for hit in found] if small else []
+        hits = Hits.read(ids, texts, self._size) if small else self._entities(ids)
+        return _Near(hits, least, len(found) < limit)
 
     def _found(
         self, collection: str, compared: Vectors, limit: int, condition: str, probes: int, names: list[str]
@@ -252,24 +248,20 @@ class MilvusStore:
         )[0]
         return found
 
-    def _entities(self, ids: Sequence[int]) -> tuple[Hits, dict[int, str]]:
-        """The hits and records of entities, of those that there are."""
-        found = dict(self.records.by_ids(ids, ("id", *_FIELDS)))
-        return self._read(list(found), list(found.values()))
+    def _entities(self, ids: Sequence[int]) -> Hits:
+        """The hits that entities with these ids tell of, of those that there are."""
+        found = dict(self.records.by_ids(ids, ("id", "facts")))
+        return Hits.read(list(found), [one["facts"] for one in found.values()], self._size)
 
-    def _read(self, ids: Sequence[int], entities: Sequence[Mapping[str, str]]) -> tuple[Hits, dict[int, str]]:
-        hits = Hits.read(ids, [one["facts"] for one in entities], self._size)
-        return hits, {one // MOST_HITS: entity["record"] for one, entity in zip(ids, entities, strict=True)}
-
-    def _probes(self, k: int, condition: str) -> int:
-        """How many lists of each segment are searched, 0 where there are none."""
+    def _probes(self, k: int, conditions: Sequence[str]) -> int:
+        """How many lists of each segment are searched for what meets all conditions, 0 where there are none."""
         probes = self._published.probes
         if not probes.first:
             return 0
-        if not condition:
-            return min(_MOST_PROBES, probes.at(k))
         # Those that are asked for may lie far from the picture: lists near to it may have none of them.
-        return _MOST_PROBES if self._count(condition) <= _FEW else min(_MOST_PROBES, 2 * probes.at(k))
+        if any(self._count(one) <= _FEW for one in conditions):
+            return _MOST_PROBES
+        return min(_MOST_PROBES, probes.at(k) * (2 if conditions else 1))
 
     def _counted(self, condition: str) -> int:
         return count_of(self._connection, self._published.collection, condition)
@@ -280,14 +272,14 @@ class MilvusStore:
         if not len(hits):
             return None
         if missing := hits.missing():
-            hits = Hits.joined([hits, self._entities(missing)[0]])
+            hits = Hits.joined([hits, self._entities(missing)])
             if hits.missing():
                 raise DamagedIndexError("the collection lacks hits of a sound; run thud index again")
         try:
             file = VectorFile.of(hits.embeddings, self._columns, hits.biases if self._biased else None)
         except LibraryError as error:
             raise DamagedIndexError(f"{self._connection.address}: {error}; run thud index again") from error
-        return _Compared(hits, file, {row: text for one in parts for row, text in one.records.items()})
+        return _Compared(hits, file)
 
     @staticmethod
     def _ranked(query: Query, among: _Compared, naming: list[_Near], most: int) -> RankedRows:
@@ -303,10 +295,6 @@ class MilvusStore:
         nearness, cosines = among.file.score(query.embedding, every)
         plain = worth(nearness, rows, nearness if len(np.unique(rows)) < len(rows) else None, rows)
         return best_first(rows, every, hits.ids % MOST_HITS, plain, cosines, gain, named, most)
-
-
-def _nobody() -> Numbers:
-    return np.zeros(0, np.int64)
 
 
 def _nothing() -> RankedRows:

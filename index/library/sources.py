@@ -14,7 +14,7 @@ from index.address import SoundsAt
 from index.library.manifests import is_manifest_name
 from index.library.walk import Walked, walk, walk_names
 from model.addresses import BucketAddress
-from model.bucket import Bucket, Object
+from model.bucket import Bucket, Object, is_of_one
 from model.errors import LibraryError
 from model.file_state import ChangedError, FileState
 
@@ -150,11 +150,10 @@ class BucketSource:
                 file = file.with_suffix(Path(path).suffix)
                 try:
                     self._bucket.download(found, file)
-                except (FileNotFoundError, PermissionError, ChangedError):
-                    file.unlink(missing_ok=True)
-                    raise
                 except OSError as error:
                     file.unlink(missing_ok=True)
+                    if is_of_one(error):
+                        raise
                     # Not the fault of this sound: an index without all that follow would be worse than none.
                     raise LibraryError(
                         f"{path} of {self.root} cannot be read: {error.strerror}; what was embedded is kept, run "

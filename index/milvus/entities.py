@@ -6,11 +6,10 @@ that no quote and no operator in a tag can change a condition, and a value of an
     id          row * 32 + hit: rows are in the order of paths, as in a catalogue
     key         the first 60 bits of the sound's id as a number
     material    its id, -1 for none: the partition key
-    action, source, licence, tags, objects, folders     numbers
-    paths, words                                        numbers, in the entity of the first hit alone
+    action, source, licence, tags, objects, folders, paths, words     numbers
     seconds, loudness
     facts       what the order of an answer is made of (index/milvus/facts.py)
-    record      the record as JSON
+    record      the record as JSON, in the entity of the first hit alone, as are `paths` and `words`
     vector      what a picture is compared with (`VectorFile.compared`)
 """
 
@@ -27,7 +26,7 @@ import numpy as np
 from index.catalogue import SoundRecord
 from index.catalogue.filters import WORDS, SoundFilter, folded, folder_of
 from index.catalogue.record import recording_of
-from index.milvus.facts import MOST_TOGETHER, packed
+from index.milvus.facts import MOST_TOGETHER, NOT_WRITTEN, packed
 from index.nearest.vectors import Vectors
 from model.errors import DamagedIndexError, LibraryError
 from model.hits import MOST_HITS
@@ -86,7 +85,6 @@ def entities_of(
     }
     every = biases if biases is not None else np.zeros(len(embeddings), np.float32)
     recording = zlib.crc32(recording_of(record.path).encode()) & 0x7FFFFFFF
-    text = "" if whole else _text_of(record)
     for hit, vector in enumerate(compared):
         entity = shared | {"id": row * MOST_HITS + hit, "hit": hit, "vector": vector}
         if not whole:
@@ -96,7 +94,7 @@ def entities_of(
             entity |= {
                 "key": key_of(record.id),
                 "facts": packed(*known, every[its], embeddings[its]),
-                "record": text,
+                "record": _text_of(record) if first else "",
                 "paths": _numbers("path", record, (record.path, *record.copies)) if first else [],
                 "words": list(_word_numbers(record)) if first else [],
             }
@@ -111,9 +109,7 @@ def record_of(text: str) -> SoundRecord:
         }
         return SoundRecord(**values)
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedIndexError(
-            "the collection has an entity that is not what Thud writes; run thud index again"
-        ) from error
+        raise DamagedIndexError(NOT_WRITTEN) from error
 
 
 def key_of(sound_id: str) -> int | None:

@@ -21,16 +21,18 @@ from model.materials import MATERIALS
 MOST_TOGETHER = 4
 """Of a sound of so many hits, each entity has the embeddings of all."""
 
+NOT_WRITTEN = "the collection has an entity that is not what Thud writes; run thud index again"
+
 _ID_BYTES = 10
 _NAMES = ("sounds", "counts", "materials", "recordings", "biases", "embeddings")
 
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Hits of sounds, those of one sound together, in the order of their `ids`; every array is `[n]`.
+    """Hits of sounds, those of one sound together, in the order of their `ids [n]`.
 
-    `sounds` uint8 `[n, 10]`: the ids of their sounds, as bytes; `counts`: how many hits these have; `materials` and
-    `recordings`: ids, -1 for no material; `biases`; `embeddings [n, d]`.
+    `sounds` uint8 `[n, 10]`: the ids of their sounds, as bytes; `counts [n]`: how many hits these have;
+    `materials [n]` and `recordings [n]`: ids, -1 for no material; `biases [n]`; `embeddings [n, d]`.
     """
 
     ids: Rows
@@ -62,7 +64,7 @@ class Hits:
                 data = binascii.a2b_base64("".join([texts[place] for place in at.tolist()]), strict_mode=True)
                 table = np.frombuffer(data, _layout(count, size))
             except (KeyError, ValueError) as error:
-                raise DamagedIndexError(_NOT_WRITTEN) from error
+                raise DamagedIndexError(NOT_WRITTEN) from error
             parts.append(cls._of(entities[at], table, count))
         return cls.joined(parts)
 
@@ -83,7 +85,9 @@ class Hits:
         of_all = counts <= MOST_TOGETHER
         bad = (counts > MOST_HITS) | (of_all & (counts != count)) | (~of_all & (count != 1))
         if (bad | (entities % MOST_HITS >= counts) | (materials < -1) | (materials >= len(MATERIALS))).any():
-            raise DamagedIndexError(_NOT_WRITTEN)
+            raise DamagedIndexError(NOT_WRITTEN)
+        if not np.isfinite(table["biases"]).all():
+            raise DamagedIndexError(NOT_WRITTEN)
         ids = entities[:, None]
         if count > 1:
             ids = (entities - entities % MOST_HITS)[:, None] + np.arange(count)
@@ -118,12 +122,10 @@ class Hits:
         """The ids of the sounds of the hits at these places."""
         return [self.sounds[place].tobytes().hex() for place in at]
 
-    def of_sounds(self, ids: Iterable[str]) -> npt.NDArray[np.bool_]:
-        """Which hits `[n]` are of sounds with these ids."""
-        wanted = {bytes.fromhex(one) for one in ids}
-        if not wanted:
-            return np.zeros(len(self), np.bool_)
-        return np.array([one.tobytes() in wanted for one in self.sounds], np.bool_)
+    def of_sounds(self, ids: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which hits `[n]` are of sounds with these ids, of 20 hexadecimal digits."""
+        wanted = np.frombuffer(bytes.fromhex("".join(ids)), f"V{_ID_BYTES}")
+        return np.isin(self.sounds.view(f"V{_ID_BYTES}").ravel(), wanted)
 
 
 def packed(sound_id: str, hits: int, material: int, recording: int, biases: Vectors, embeddings: Vectors) -> str:
@@ -141,6 +143,3 @@ def _layout(count: int, size: int) -> np.dtype[np.void]:
     kinds = (f"V{_ID_BYTES}", "u1", "i1", "<u4", ("<f4", (count,)), ("<f4", (count, size)))
     bytes_in = np.dtype(list(zip(_NAMES, kinds, strict=True))).itemsize
     return np.dtype({"names": _NAMES, "formats": kinds, "itemsize": -(-bytes_in // 3) * 3})
-
-
-_NOT_WRITTEN = "the collection has an entity that is not what Thud writes; run thud index again"

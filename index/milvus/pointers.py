@@ -2,8 +2,9 @@
 
     NAME_current                the pointers, one entity for each generation that became current: the one with the
                                 largest number counts, so that it changes in one step, as no alias does
-    NAME_g_ID_SECONDS_…         a generation, written once and read with the consistency level EVENTUALLY
-    NAME_g_ID_SECONDS_…_whole   its embeddings in all columns, where pictures use some of them
+    NAME_g1_ID_SECONDS_…        a generation, written once and read with the consistency level EVENTUALLY; 1 is
+                                the format of its entities (`ENTITIES`)
+    NAME_g1_ID_SECONDS_…_whole  its embeddings in all columns, where pictures use some of them
 
 A pointer is written once its collections are whole, indexed, loaded and counted; it is read with the consistency
 level STRONG. Its number is when it was written, in nanoseconds since 1970: no two runs write the same.
@@ -23,6 +24,8 @@ from index.nearest.recall import Probes
 from model.errors import LibraryError
 from model.files import first_problem
 
+ENTITIES = 1
+"""The number of what entities hold. Another number, and each index is made anew by the next run."""
 STRONG, EVENTUALLY = "Strong", "Eventually"
 MOST_FOUND = 16_384
 """Milvus gives at most so many entities for one question."""
@@ -106,6 +109,11 @@ def check_whole(connection: MilvusConnection, found: Published) -> None:
 
     A collection that somebody has released from memory is loaded.
     """
+    if not found.collection.startswith(f"{connection.address.name}_g{ENTITIES}_"):
+        raise LibraryError(
+            f"{connection.address} has an index of another version of Thud, {found.collection}; run thud index "
+            "again"
+        )
     spec = found.spec
     columns = len(spec.search.columns or range(spec.embedding_size))
     biased = spec.hubness is not None

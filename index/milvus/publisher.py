@@ -15,6 +15,7 @@ from index.milvus.blocks import blocks_of, entities_in
 from index.milvus.connection import LONG_SECONDS, EngineRefusedError, MilvusConnection
 from index.milvus.entities import schema_of
 from index.milvus.pointers import (
+    ENTITIES,
     EVENTUALLY,
     Pointer,
     Published,
@@ -93,7 +94,7 @@ class MilvusPublisher:
         biases = None if prepared.hubs is None else prepared.hubs.biases
         file = VectorFile.of(prepared.vectors, prepared.columns, biases)
         self._file, self._prepared = file, prepared
-        name = f"{self._address.name}_g_{self._about.id}_{int(time.time())}_{secrets.token_hex(3)}"
+        name = f"{self._address.name}_g{ENTITIES}_{self._about.id}_{int(time.time())}_{secrets.token_hex(3)}"
         size = len(file.columns)
         self._make(name, size + (biases is not None), whole=False)
         if size < file.size:
@@ -280,10 +281,11 @@ class MilvusPublisher:
 
     def _generations(self) -> Iterator[tuple[str, float]]:
         """The collections of generations, with the time at which they were begun."""
-        wanted = re.compile(rf"{re.escape(self._address.name)}_g_[0-9a-f]{{16}}_([0-9]+)_[0-9a-f]{{6}}(_whole)?")
-        for name in self._connection.call("list_collections", seconds=LONG_SECONDS):
-            if match := wanted.fullmatch(name):
-                yield name, float(match[1])
+        name = re.escape(self._address.name)
+        wanted = re.compile(rf"{name}_g[0-9]+_[0-9a-f]{{16}}_([0-9]+)_[0-9a-f]{{6}}(_whole)?")
+        for one in self._connection.call("list_collections", seconds=LONG_SECONDS):
+            if match := wanted.fullmatch(one):
+                yield one, float(match[1])
 
     def _drop(self, name: str) -> None:
         self._connection.call("drop_collection", name, seconds=LONG_SECONDS)

@@ -1,22 +1,21 @@
 """Where the files lie that a manifest lists: in its folder, or in an object store beside it."""
 
-import errno
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from posixpath import normpath
 from typing import Protocol
 
 from model.addresses import BucketAddress, bucket_at, scheme_of
-from model.bucket import Bucket, Object
-from model.file_state import ChangedError
+from model.bucket import Bucket, Object, is_of_one
 from training.data.items import SourceAwayError, Stamp, stamps
 
 _MANIFEST = "manifest.csv"
-_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
-_OF_ONE = (FileNotFoundError, PermissionError, ChangedError)
+_TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
+_LONGEST_SUFFIX = 10
 
 
 class ManifestFiles(Protocol):
@@ -40,13 +39,13 @@ class ManifestFiles(Protocol):
 def manifest_files(text: str | Path) -> ManifestFiles:
     """The files at a path or an address: a manifest, or where manifest.csv lies.
 
-    Raises LibraryError for an address that is none.
+    In a store, what ends as tables do (`_TABLES`) is a manifest. Raises LibraryError for an address that is none.
     """
     if isinstance(text, Path) or not scheme_of(text):
         file = Path(text)
         return FolderFiles(file / _MANIFEST if file.is_dir() else file)
     folder, _, name = text.rpartition("/")
-    if not name.lower().endswith(_SUFFIXES):
+    if not name.lower().endswith(_TABLES) or folder.endswith(":/"):
         folder, name = text, _MANIFEST
     return StoredFiles(bucket_at(folder, "manifest"), name)
 
@@ -91,24 +90,32 @@ class StoredFiles:
 
     def stamps(self, paths: Sequence[str]) -> tuple[Stamp, ...]:
         """See `ManifestFiles`. Raises SourceAwayError where the objects cannot be listed."""
-        found = [self._objects.get(path) for path in paths]
+        found = [self._objects.get(normpath(path)) for path in paths]
         return tuple((0, 0) if one is None else (one.bytes, one.state.inode) for one in found)
 
     @contextmanager
     def reading(self, path: str) -> Iterator[Path]:
-        """See `ManifestFiles`."""
-        with tempfile.TemporaryDirectory(prefix="thud-") as folder:
-            file = Path(folder, "file").with_suffix(Path(path).suffix)
+        """See `ManifestFiles`. It is written to the folder for temporary files."""
+        with _folder() as folder:
+            file = Path(folder, "file" + Path(path).suffix[:_LONGEST_SUFFIX])
             try:
                 bucket = _bucket(self.address)
-                bucket.download(bucket.object(path), file)
+                bucket.download(bucket.object(normpath(path)), file)
             except OSError as error:
-                if isinstance(error, _OF_ONE) or error.errno == errno.EINVAL:
+                if is_of_one(error) and not self._is_refused(error):
                     raise
-                raise SourceAwayError(
-                    f"{self.address / path} cannot be read: {error.strerror}; what was read is kept, run it again"
-                ) from error
+                raise SourceAwayError(f"{self.address / path} cannot be read: {error.strerror}") from error
             yield file
+
+    def _is_refused(self, error: OSError) -> bool:
+        """Whether the store refuses the manifest too, as where a key has been taken back."""
+        if not isinstance(error, PermissionError):
+            return False
+        try:
+            _bucket(self.address).object(self.name)
+        except OSError:
+            return True
+        return False
 
     @cached_property
     def _objects(self) -> dict[str, Object]:
@@ -120,6 +127,13 @@ class StoredFiles:
     def __reduce__(self) -> tuple[type["StoredFiles"], tuple[BucketAddress, str]]:
         """Without the list: those who read do not need it."""
         return StoredFiles, (self.address, self.name)
+
+
+def _folder() -> "tempfile.TemporaryDirectory[str]":
+    try:
+        return tempfile.TemporaryDirectory(prefix="thud-")
+    except OSError as error:
+        raise SourceAwayError(f"nothing can be put aside on this machine: {error.strerror}") from error
 
 
 @lru_cache(4)

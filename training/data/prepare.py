@@ -80,12 +80,15 @@ def _prepare(source: Source, target: Path, options: PrepareOptions, say: Callabl
     ):
         tasks = source.tasks
         with progress(f"prepare {target.name}", len(tasks), "item", done) as bar:
-            for item in _read_all(source, tasks[done:], options):
-                _append(pictures, [] if item.picture is None else [item.picture.pixels])
-                peaks = _append_clips(clips, item)
-                journal.write(json.dumps(_row(item, peaks), ensure_ascii=False) + "\n")
-                journal.flush()
-                bar.update()
+            try:
+                for item in _read_all(source, tasks[done:], options):
+                    _append(pictures, [] if item.picture is None else [item.picture.pixels])
+                    peaks = _append_clips(clips, item)
+                    journal.write(json.dumps(_row(item, peaks), ensure_ascii=False) + "\n")
+                    journal.flush()
+                    bar.update()
+            except SourceAwayError as error:
+                raise SourceAwayError(f"{error}; what was read is kept, run it again") from error
     try:
         _finish(building, source, options, say)
     except TrainingError:

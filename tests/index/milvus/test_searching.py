@@ -8,7 +8,6 @@ import pytest
 
 from index.answers.milvus_store import MilvusStore
 from index.answers.store import Query
-from index.catalogue.filters import SoundFilter
 from index.milvus.connection import MilvusConnection
 from index.milvus.entities import number_of
 from index.nearest.vectors import Vectors
@@ -40,18 +39,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return calls
 
 
-def test_records_come_with_the_hits(made: tuple[MilvusStore, Vectors], asked: Counter[str]) -> None:
+def test_candidates_come_with_what_orders_them(made: tuple[MilvusStore, Vectors], asked: Counter[str]) -> None:
     store, vectors = made
-    found = store.search(Query(vectors[0]), 10)
-    assert len(found.records(range(10))) == len(found.vectors(range(10))) == 10
-    assert asked == {"search": 1}
-
-
-def test_a_condition_is_counted_once(made: tuple[MilvusStore, Vectors], asked: Counter[str]) -> None:
-    store, vectors = made
-    for number in range(4):
-        store.search(Query(vectors[number]), 5, WOOD)
-    assert asked == {"query": 1, "search": 4}
+    for number in range(3):
+        found = store.search(Query(vectors[number]), 10, WOOD)
+        assert len(found.vectors(range(10))) == len(found.materials) == 10
+    assert asked == {"search": 3}
+    assert len(found.records(range(10))) == 10
+    assert asked == {"search": 3, "get": 1}
 
 
 def test_what_no_sound_names_is_not_searched_for(made: tuple[MilvusStore, Vectors], asked: Counter[str]) -> None:
@@ -59,6 +54,3 @@ def test_what_no_sound_names_is_not_searched_for(made: tuple[MilvusStore, Vector
     for number in range(3):
         store.search(Query(vectors[number], {"cup": 0.1, "violin": 0.2}), 5)
     assert asked == {"query": 2, "search": 6, "cup": 3}
-    asked.clear()
-    assert len(store.search(Query(vectors[0]), 5, SoundFilter(tag=("nothing",)))) == 0
-    assert asked == {"query": 1}

@@ -92,14 +92,23 @@ def test_its_collection_is_gone(address: MilvusAddress, connection: MilvusConnec
 
 def test_its_collection_has_other_dimensions(address: MilvusAddress, connection: MilvusConnection) -> None:
     found = current_of(connection)
-    other = new_address()
-    with published(other, RECORDS, np.eye(9, dtype=np.float32)[:5]):
-        theirs = current_of(MilvusConnection(other)).collection
+    theirs = f"{address.name}_g1_{'d' * 16}_1000_abcdef"
+    with published(new_address(), RECORDS, np.eye(9, dtype=np.float32)[:5]) as other:
+        connection.call("rename_collection", other.published.collection, theirs)
         spec = found.spec.model_dump_json()
         point_to(connection, Pointer(time.time_ns(), theirs, "", spec))
         assert "has vectors of 9 numbers, not 8; run thud index again" in refusal(address)
-        point_to(connection, Pointer(time.time_ns(), f"{address.name}_current", "", spec))
-        assert "run thud index again" in refusal(address)
+        connection.call("drop_collection", theirs)
+
+
+def test_its_collection_is_none_of_ours(address: MilvusAddress, connection: MilvusConnection) -> None:
+    spec = current_of(connection).spec.model_dump_json()
+    for name in ("somebody", f"{address.name}_g_{'d' * 16}_1000_abcdef"):
+        point_to(connection, Pointer(time.time_ns(), name, "", spec))
+        assert f"another version of Thud, {name}; run thud index again" in refusal(address)
+    # What it says to do helps, also where nothing of the sounds has changed.
+    write(address, RECORDS[:3], "a" * 16, lambda: None)
+    assert current_of(connection).spec.sounds == 3
 
 
 def test_its_pointer_is_of_another_version(address: MilvusAddress, connection: MilvusConnection) -> None:
@@ -224,9 +233,9 @@ def test_the_generation_before_is_dropped_and_the_pointer_is_read_at_once(
 
 def test_what_a_run_of_yesterday_left_is_dropped(address: MilvusAddress, connection: MilvusConnection) -> None:
     left, new, others = (
-        f"{address.name}_g_{'d' * 16}_1000_abcdef",
-        f"{address.name}_g_{'d' * 16}_{int(time.time())}_abcdef",
-        f"{address.name}x_g_{'d' * 16}_1000_abcdef",
+        f"{address.name}_g1_{'d' * 16}_1000_abcdef",
+        f"{address.name}_g1_{'d' * 16}_{int(time.time())}_abcdef",
+        f"{address.name}x_g1_{'d' * 16}_1000_abcdef",
     )
     for name in (left, new, others):
         connection.call("create_collection", name, dimension=4)

@@ -9,13 +9,13 @@ import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
-from model.bucket import Bucket
+from model.bucket import Bucket, Object
 from model.bundle import ClipSpec, PictureSpec
 from model.errors import LibraryError, ManifestError
 from tests.index.milvus.lite import nobody_listens
 from tests.index.stored import Store, moto_server, new_store
 from training.data import manifest_files as files_module
-from training.data.dataset import CLIPS_FILE, INFO_FILE, PICTURES_FILE, Dataset
+from training.data.dataset import CLIPS_FILE, PICTURES_FILE, load_dataset
 from training.data.items import SourceAwayError
 from training.data.manifest_files import manifest_files
 from training.data.manifest_source import ManifestSource
@@ -51,15 +51,13 @@ def data(tmp_path: Path) -> Path:
         Image.new("RGB", (60, 40), (10 * number, 90, 200)).save(folder / picture)
         samples = random.normal(0, 0.3, 11_025) * np.exp(-np.arange(11_025) / 900)
         soundfile.write(folder / sound, samples, 11_025, subtype="PCM_16")
+        if number == 9:
+            picture = f"./in//{picture.rpartition('/')[2]}"  # as a file system reads it
         rows += [f"image,{picture},{material},here,{number}", f"sound,{sound},{material},here,{number}"]
     (folder / "in" / "picture 3.png").write_bytes(b"no picture")
     (folder / "in" / "ton ä 4.wav").unlink()
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
-
-
-def content(dataset: Dataset) -> list[bytes]:
-    return [(dataset.folder / name).read_bytes() for name in (PICTURES_FILE, CLIPS_FILE, INFO_FILE)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -76,7 +74,10 @@ def test_it_is_that_of_a_folder(store: Store, data: Path, tmp_path: Path, worker
         assert "9 pictures" in done.output
     for name in (PICTURES_FILE, CLIPS_FILE):
         assert (stored / name).read_bytes() == (local / name).read_bytes()
-    there, here = ((one / "skipped.tsv").read_text().splitlines() for one in (stored, local))
+    one, two = load_dataset(stored), load_dataset(local)
+    for name, values in vars(one.labels).items():
+        np.testing.assert_array_equal(values, getattr(two.labels, name))
+    there, here = ((folder / "skipped.tsv").read_text().splitlines() for folder in (stored, local))
     assert len(there) == len(here) == 2
     assert "the sound cannot be read: it is not there" in there[1]
 
@@ -124,6 +125,48 @@ def test_it_goes_on_when_the_store_is_back(
     ]
 
 
+def test_a_full_disk_ends_it(store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put_folder(data)
+    source = ManifestSource(manifest_files(f"s3://{store.bucket}"))
+    assert len(source.tasks) == 32
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
+    with pytest.raises(SourceAwayError, match="nothing can be put aside on this machine: No such"):
+        prepare(source, tmp_path / "d", OPTIONS)
+
+
+def test_a_store_that_other_processes_do_not_reach_ends_it(
+    store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put_folder(data)
+    source = ManifestSource(manifest_files(f"s3://{store.bucket}"))
+    assert len(source.tasks) == 32
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody_listens()}")
+    with pytest.raises(SourceAwayError, match=r"in/.* cannot be read: .*; what was read is kept, run it again$"):
+        prepare(source, tmp_path / "d", PrepareOptions(OPTIONS.picture, OPTIONS.clip, workers=2))
+
+
+def test_a_key_that_was_taken_back_ends_it(
+    store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put_folder(data)
+    source = ManifestSource(manifest_files(f"s3://{store.bucket}"))
+    assert len(source.tasks) == 32
+    found = Bucket.object
+
+    def refused(self: Bucket, name: str) -> Object:
+        if name == "in/picture 0.png" or taken_back:
+            raise PermissionError(13, "the store refuses it", name)
+        return found(self, name)
+
+    monkeypatch.setattr(Bucket, "object", refused)
+    taken_back = False
+    dataset = prepare(source, tmp_path / "one", OPTIONS)
+    assert dataset.info.skipped["the picture cannot be read: the store refuses it"] == 1
+    taken_back = True
+    with pytest.raises(SourceAwayError, match=r"in/picture 0\.png cannot be read: the store refuses it; what"):
+        prepare(source, tmp_path / "two", OPTIONS)
+
+
 def test_what_is_no_manifest_says_so(store: Store, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = f"s3://{store.bucket}/x"
     with pytest.raises(ManifestError, match=rf"{address}/manifest.csv cannot be read: it is not there"):
@@ -138,6 +181,7 @@ def test_what_is_no_manifest_says_so(store: Store, data: Path, monkeypatch: pyte
     ):
         with pytest.raises(LibraryError, match=why):
             manifest_files(wrong)
+    assert manifest_files("s3://sounds.csv").manifest == "s3://sounds.csv/manifest.csv"
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody_listens()}")
     files_module._bucket.cache_clear()
     with pytest.raises(SourceAwayError, match=f"{address}/manifest.csv cannot be read"):
