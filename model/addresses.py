@@ -7,6 +7,7 @@ from model.errors import LibraryError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NEARLY = re.compile(r"\s*(milvus(\+tls)?|s3):", re.IGNORECASE)
+_LINK = re.compile(r"\?.*(signature|credential|accesskey|token)[a-z]*=", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
@@ -42,6 +43,10 @@ def bucket_at(text: str, what: str) -> BucketAddress:
     """The objects at an address, which are to be `what`. Raises LibraryError for one that is none of a bucket."""
     if scheme_of(text) != "s3":
         raise LibraryError(f"{without_secrets(text)} is no {what}: name one, or s3://BUCKET/PREFIX")
+    if _LINK.search(text):
+        raise LibraryError(
+            f"{without_secrets(text)} is given as a link with a signature; leave out what follows the ?"
+        )
     bucket, _, prefix = text.partition("://")[2].partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise LibraryError(
@@ -50,7 +55,7 @@ def bucket_at(text: str, what: str) -> BucketAddress:
         )
     prefix = prefix.removesuffix("/")
     if prefix and not all(part not in ("", ".", "..") for part in prefix.split("/")):
-        raise LibraryError(f"{text} has a part without a name, which cannot be read")
+        raise LibraryError(f"{without_secrets(text)} has a part without a name, which cannot be read")
     return BucketAddress(bucket, f"{prefix}/" if prefix else "")
 
 

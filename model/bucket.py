@@ -7,6 +7,7 @@ AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL and other
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
-from model.addresses import BucketAddress
+from model.addresses import BucketAddress, without_secrets
 from model.errors import LibraryError
 from model.file_state import ChangedError, FileState, folded_number
+from model.terminal import printable
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 2**23
 _LONGEST_REASON = 200
 _OPTIONS: dict[str, Any] = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=60)}
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
+_OF_ONE = re.compile(r"status code: 4(?!08|29)")
+"""What a store answers about one request: the others are not asked in vain."""
 _RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 
 
@@ -62,9 +68,7 @@ class Bucket:
             raise LibraryError(
                 "what lies in a store is read by obstore; install it with: pip install 'thud[s3]'"
             ) from error
-        where = os.environ.get("AWS_ENDPOINT_URL", "")
-        if where and not where.lower().startswith(("http://", "https://")):
-            raise LibraryError(f"AWS_ENDPOINT_URL is {where!r}; it must begin with http:// or https://")
+        _check_environment()
 
     def __reduce__(self) -> tuple[type["Bucket"], tuple[BucketAddress]]:
         """With its address alone: whoever receives it has an environment of its own."""
@@ -116,7 +120,7 @@ class Bucket:
         from obstore.store import S3Store
 
         options = dict(_OPTIONS)
-        if os.environ.get("AWS_ENDPOINT_URL", "").lower().startswith("http://"):
+        if any(os.environ.get(name, "").lower().startswith("http://") for name in _ENDPOINTS):
             options["allow_http"] = True  # whoever writes it so means it
         prefix = self.address.prefix.rstrip("/") or None
         with _as_os_errors(str(self.address)):
@@ -125,6 +129,26 @@ class Bucket:
                 prefix=prefix,
                 client_options=cast(Any, options),
                 retry_config=cast(Any, _RETRIES),
+            )
+
+
+def _check_environment() -> None:
+    """Raise LibraryError for what obstore would end the program with: an endpoint that is none, a line's end."""
+    for name, value in os.environ.items():
+        if name.startswith("AWS_") and not value.isprintable():
+            raise LibraryError(f"{name} has a character that cannot be in it, such as the end of a line")
+    for name in _ENDPOINTS:
+        if name not in os.environ:
+            continue
+        value = os.environ[name]
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good = False
+        if not good or " " in value:
+            raise LibraryError(
+                f"{name} is {without_secrets(value)!r}; it must be as http://HOST:PORT or https://HOST"
             )
 
 
@@ -156,11 +180,14 @@ def _as_os_errors(name: str) -> Iterator[None]:
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
         raise PermissionError(errno.EACCES, f"the store refuses it ({_reason(error)})", name) from error
     except exceptions.BaseError as error:
-        raise OSError(errno.EIO, _reason(error), name) from error
+        kind = errno.EINVAL if _OF_ONE.search(str(error)) else errno.EIO
+        raise OSError(kind, _reason(error), name) from error
 
 
 def _reason(error: BaseException) -> str:
     """What the store has said: the end of the first line of obstore's words, which begin with the request."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     said = first.rpartition(" - ")[2].partition(": <?xml")[0].strip(" :")[:_LONGEST_REASON]
-    return "the store has nothing there" if "404 Not Found" in said else said
+    if "error sending request" in said or "builder error" in said:
+        said += "; is AWS_ENDPOINT_URL that of the store, and are there keys?"
+    return "the store has nothing there" if "404 Not Found" in said else printable(said)

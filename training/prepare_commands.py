@@ -8,6 +8,7 @@ import click
 from model.bundle import ClipSpec, PictureSpec
 from model.threads import available_cpus
 from training.data.items import Source
+from training.paths import LocalPath
 
 _OPTIONS = [
     click.option("--size", default=224, show_default=True, type=click.IntRange(32, 1024), help="picture side, px"),
@@ -67,7 +68,7 @@ def prepare() -> None:
 
 @prepare.command("greatest-hits")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.option("--clips", default=10, show_default=True, type=click.IntRange(1), help="events drawn of each video")
 @_with_options
 def greatest_hits(folder: Path, dataset: Path, clips: int, **options: Any) -> None:
@@ -79,7 +80,7 @@ def greatest_hits(folder: Path, dataset: Path, clips: int, **options: Any) -> No
 
 @prepare.command("manifest")
 @click.argument("file")
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.option(
     "--test-source", "test_sources", multiple=True, metavar="SOURCE", help="hold this source out as test data"
 )
@@ -108,7 +109,7 @@ def manifest(
 
 
 @prepare.command("synthetic")
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.option("--scenes", default=400, show_default=True, type=click.IntRange(17), help="pictures to make")
 @click.option("--clips", default=10, show_default=True, type=click.IntRange(1), help="sounds of each picture")
 @_with_options

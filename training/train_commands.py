@@ -10,6 +10,7 @@ import click
 from model.errors import TrainingError
 from training.data.dataset import Validation
 from training.loop.fit_options import Precision
+from training.paths import LocalPath
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,8 +32,8 @@ _best = click.option(
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
+@click.argument("run", type=LocalPath())
 @click.option(
     "--recipe", default="paper-tt-agg-resnet18", show_default=True, help="a recipe by name, or a TOML file"
 )
@@ -101,8 +102,8 @@ def train(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
+@click.argument("dataset", type=LocalPath())
 @click.option("--json", "as_json", is_flag=True, help="print the numbers as JSON")
 @_best
 @device_option
@@ -133,8 +134,8 @@ def evaluate(run: Path, dataset: Path, as_json: bool, best: bool | None, device:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
+@click.argument("bundle", type=LocalPath())
 @click.option("--name", help="the bundle's name; by default the recipe's")
 @_best
 def export(run: Path, bundle: Path, name: str | None, best: bool | None) -> None:

@@ -15,7 +15,7 @@ from index.building.look import problems_of, records_of, stats_of
 from index.generation import current_generation
 from index.library.sources import BucketSource
 from model.addresses import BucketAddress
-from model.bucket import Bucket
+from model.bucket import Bucket, is_of_one
 from model.bundle import Bundle
 from model.errors import LibraryError, SoundsAwayError
 from model.file_state import ChangedError
@@ -202,7 +202,7 @@ def test_what_cannot_be_reached_is_one_line(store: Store, tmp_path: Path, monkey
     assert watched.returncode == 2
     assert "no store tells of its changes" in watched.stderr
     monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:99")
-    with pytest.raises(LibraryError, match="it must begin with http"):
+    with pytest.raises(LibraryError, match="it must be as http://HOST:PORT"):
         BucketSource(store.address())
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody_listens()}")
     monkeypatch.setattr("model.bucket._RETRIES", {"max_retries": 0})
@@ -211,6 +211,64 @@ def test_what_cannot_be_reached_is_one_line(store: Store, tmp_path: Path, monkey
         away.check()
     with pytest.raises(LibraryError, match="cannot be read"):
         BucketSource(store.address()).walk()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("AWS_ENDPOINT_URL", one)
+            for one in ("", "http://", "http:///x", "127.0.0.1:1", "http://[::1", "s3://host")
+        ),
+        *(
+            ("AWS_ENDPOINT_URL", f"http://127.0.0.1{one}")
+            for one in (":99999", ":0", ":abc", " :1", "/a b", ":1\n")
+        ),
+        ("AWS_ENDPOINT", "127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL_S3", "ftp://127.0.0.1"),
+        ("AWS_REGION", "us-east-1\n"),
+        ("AWS_SESSION_TOKEN", "secret\tsecret"),
+    ],
+)
+def test_settings_that_obstore_would_end_the_program_with(
+    store: Store, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(LibraryError, match=rf"^{name} (is|has)") as caught:
+        Bucket(store.address())
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://base//x?X-Amz-Signature=secret",
+        "s3://base/x/manifest.csv?X-Amz-Credential=secret",
+        "s3://base/key:secret@x//y",
+        "s3://key:secret@x/y",
+    ],
+)
+def test_no_secret_of_an_address_is_said_again(text: str) -> None:
+    with pytest.raises(LibraryError) as caught:
+        sounds_at(text)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_a_store_answers_about_one_object_is_about_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    import obstore
+    from obstore.exceptions import GenericError
+
+    for status, of_one in (("400 Bad Request", True), ("429 Too Many", False), ("503 Slow Down", False)):
+
+        def fail(*_: object, status: str = status) -> None:
+            raise GenericError(
+                f"Error performing GET http://x in 2ms - Server returned non-2xx status code: {status}: "
+            )
+
+        monkeypatch.setattr(obstore, "head", fail)
+        with pytest.raises(OSError, match=status) as caught:
+            Bucket(store.address()).object("x")
+        assert is_of_one(caught.value) == of_one
 
 
 def test_addresses_are_read_as_they_are_written() -> None:

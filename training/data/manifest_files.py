@@ -11,6 +11,8 @@ from typing import Protocol
 
 from model.addresses import BucketAddress, bucket_at, scheme_of
 from model.bucket import Bucket, Object, is_of_one
+from model.file_state import ChangedError
+from model.terminal import printable
 from training.data.items import SourceAwayError, Stamp, stamps
 
 _MANIFEST = "manifest.csv"
@@ -104,12 +106,14 @@ class StoredFiles:
             except OSError as error:
                 if is_of_one(error) and not self._is_refused(error):
                     raise
-                raise SourceAwayError(f"{self.address / path} cannot be read: {error.strerror}") from error
+                raise SourceAwayError(
+                    f"{printable(self.address / path)} cannot be read: {error.strerror}"
+                ) from error
             yield file
 
     def _is_refused(self, error: OSError) -> bool:
         """Whether the store refuses the manifest too, as where a key has been taken back."""
-        if not isinstance(error, PermissionError):
+        if isinstance(error, (FileNotFoundError, ChangedError)):
             return False
         try:
             _bucket(self.address).object(self.name)

@@ -84,6 +84,8 @@ class ManifestSource:
         for row in rows:
             if row.kind not in KINDS:
                 raise TrainingError(f"{where}, line {row.line}: kind {row.kind!r} is not image or sound")
+            if not "".join([row.path, *row.columns.values()]).isascii() and (bad := _no_text(row)):
+                raise TrainingError(f"{where}, line {row.line}: {bad} has half of a character in it")
             if Path(row.path).is_absolute() or ".." in Path(row.path).parts:
                 raise TrainingError(f"{where}, line {row.line}: {row.path} leads out of the manifest's folder")
         known = {row.get("source") for row in rows}
@@ -171,6 +173,16 @@ def _samples(files: ManifestFiles, row: ManifestRow, spec: ClipSpec) -> Any:
     if not samples.any():
         raise SoundError("the sound is silent around the event, or ends before it")
     return samples
+
+
+def _no_text(row: ManifestRow) -> str:
+    """The column that cannot be written as text, "" for none: JSON can name halves of a character."""
+    for name, value in {**row.columns, "path": row.path}.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return name
+    return ""
 
 
 def _object_of(path: str) -> str:

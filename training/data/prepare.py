@@ -8,12 +8,14 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -154,7 +156,7 @@ def _read_all(source: Source, tasks: Any, options: PrepareOptions) -> Iterator[I
             yield _read_one(source.read, task, options)
         return
     # spawn: a fork of a process that has threads (the progress bar's, say) can hang.
-    pool = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
     waiting: deque[Future[Item]] = deque()
     try:
         for task in tasks:
@@ -167,6 +169,18 @@ def _read_all(source: Source, tasks: Any, options: PrepareOptions) -> Iterator[I
         raise TrainingError("a worker process was ended from outside (short of memory?); run it again") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, also where that was killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _read_one(read: Any, task: Any, options: PrepareOptions) -> Item:

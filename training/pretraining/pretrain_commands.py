@@ -5,14 +5,15 @@ from pathlib import Path
 import click
 
 from model.threads import available_cpus
+from training.paths import LocalPath
 
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("out", type=LocalPath(file_okay=False))
 @click.option(
     "--work",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False),
     help="folder for features, which a next run takes up  [default: OUT.work]",
 )
 @click.option("--leave-out", metavar="SOURCE", help="as if DATA had no file of SOURCE, to be measured on it")

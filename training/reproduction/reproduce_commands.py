@@ -10,6 +10,7 @@ import click
 from model.threads import available_cpus
 from training.loop.fit_options import Precision
 from training.measures.results import RunResult
+from training.paths import LocalPath
 from training.train_commands import device_option
 
 MOST_JOBS = 4
@@ -44,8 +45,8 @@ def _precision(text: str) -> str | None:
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
+@click.argument("target", type=LocalPath())
 @click.option(
     "--suite",
     "suites",
@@ -120,9 +121,9 @@ def reproduce(
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
-@click.argument("numbers", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
+@click.argument("target", type=LocalPath())
+@click.argument("numbers", nargs=-1, required=True, type=LocalPath())
 def report(dataset: Path, target: Path, numbers: tuple[Path, ...]) -> None:
     """Write one report into the folder TARGET on the runs in NUMBERS, the numbers.json of earlier reports.
 

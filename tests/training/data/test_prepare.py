@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from model.errors import ThudError, TrainingError
 from model.locks import exclusive
 from model.materials import MATERIALS
 from tests.training.conftest import COLOURS
+from tests.waiting import within
 from training.data import prepare as prepare_module
 from training.data.dataset import CLIPS_FILE, INFO_FILE, LABELS_FILE, Dataset, load_dataset
 from training.data.greatest_hits import GreatestHits
@@ -359,3 +362,13 @@ def test_the_command(greatest_hits: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(prepare_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert "clips per material: plastic 0, drywall 0, rock 0, metal 36" in result.output
+
+
+def test_processes_end_with_the_one_that_started_them(greatest_hits: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "thud", "prepare", "greatest-hits", str(greatest_hits), str(tmp_path / "d")]
+    with subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE) as process:
+        journal = tmp_path / "d.building" / "journal.jsonl"
+        within(60, lambda: journal.exists() and journal.stat().st_size > 0)
+        process.kill()
+        assert process.stderr is not None
+        process.stderr.read()  # ends when nobody has it open any more

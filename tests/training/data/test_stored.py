@@ -11,7 +11,7 @@ from PIL import Image
 
 from model.bucket import Bucket, Object
 from model.bundle import ClipSpec, PictureSpec
-from model.errors import LibraryError, ManifestError
+from model.errors import LibraryError, ManifestError, TrainingError
 from tests.index.milvus.lite import nobody_listens
 from tests.index.stored import Store, moto_server, new_store
 from training.data import manifest_files as files_module
@@ -165,6 +165,24 @@ def test_a_key_that_was_taken_back_ends_it(
     taken_back = True
     with pytest.raises(SourceAwayError, match=r"in/picture 0\.png cannot be read: the store refuses it; what"):
         prepare(source, tmp_path / "two", OPTIONS)
+
+
+def test_a_dataset_lies_on_this_machine(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for target in (f"s3://{store.bucket}/out", "s3:/out", "milvus://x/y"):
+        done = CliRunner().invoke(prepare_command, ["manifest", f"s3://{store.bucket}", target])
+        assert done.exit_code == 2
+        assert "is an address; name a folder of this machine" in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_half_of_a_character_is_named(store: Store, data: Path) -> None:
+    row = b'{"kind": "image", "path": "\\ud800.png", "material": "wood"}\n'
+    (data / "m.jsonl").write_bytes(row)
+    store.put("m.jsonl", row)
+    for where in (str(data / "m.jsonl"), f"s3://{store.bucket}/m.jsonl"):
+        with pytest.raises(TrainingError, match=r"m\.jsonl, line 1: path has half of a character in it"):
+            _ = ManifestSource(manifest_files(where)).tasks
 
 
 def test_what_is_no_manifest_says_so(store: Store, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,24 @@
+"""Paths on the command line: of what is read and written on this machine."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.addresses import without_secrets
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
+
+class LocalPath(click.Path):
+    """A path of this machine: an address would be a folder with a name like `s3:`, which nobody means."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.Path`."""
+        if isinstance(value, str) and _ADDRESS.match(value):
+            self.fail(f"{without_secrets(value)} is an address; name a folder of this machine.", param, ctx)
+        return super().convert(value, param, ctx)
