@@ -33,7 +33,7 @@ from index.publishing import About, Prepared, spec_of
 from model.errors import EngineAwayError, LibraryError
 from model.progress import progress
 
-_QUERIES = 100
+_QUERIES = 256
 _MOST_LISTS = 65_536
 _MOST_PARTITIONS, _IN_A_PARTITION = 16, 250_000
 _ABANDONED_SECONDS = 86_400
