@@ -1,6 +1,6 @@
 """What the order of an answer is made of: packed into each entity as text, and read of many entities at once.
 
-The text is base64: text that is not ASCII takes a Milvus three times as long. Of sounds of up to four hits every
+The text is base64: text that is not ASCII takes a Milvus nearly twice as long. Of sounds of up to four hits every
 entity has the embeddings of all, so that most sounds are known whole from any of their hits.
 """
 

@@ -60,6 +60,14 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+def listed(store: Store, data: Path) -> ManifestSource:
+    """The data in the store, once what there is has been asked for."""
+    store.put_folder(data)
+    source = ManifestSource(manifest_files(f"s3://{store.bucket}"))
+    assert len(source.tasks) == 32
+    return source
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_is_that_of_a_folder(store: Store, data: Path, tmp_path: Path, workers: int) -> None:
     store.put_folder(data, "some/where/")
@@ -126,9 +134,7 @@ def test_it_goes_on_when_the_store_is_back(
 
 
 def test_a_full_disk_ends_it(store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.put_folder(data)
-    source = ManifestSource(manifest_files(f"s3://{store.bucket}"))
-    assert len(source.tasks) == 32
+    source = listed(store, data)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
     with pytest.raises(SourceAwayError, match="nothing can be put aside on this machine: No such"):
         prepare(source, tmp_path / "d", OPTIONS)
@@ -137,9 +143,7 @@ def test_a_full_disk_ends_it(store: Store, data: Path, tmp_path: Path, monkeypat
 def test_a_store_that_other_processes_do_not_reach_ends_it(
     store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.put_folder(data)
-    source = ManifestSource(manifest_files(f"s3://{store.bucket}"))
-    assert len(source.tasks) == 32
+    source = listed(store, data)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody_listens()}")
     with pytest.raises(SourceAwayError, match=r"in/.* cannot be read: .*; what was read is kept, run it again$"):
         prepare(source, tmp_path / "d", PrepareOptions(OPTIONS.picture, OPTIONS.clip, workers=2))
@@ -148,9 +152,7 @@ def test_a_store_that_other_processes_do_not_reach_ends_it(
 def test_a_key_that_was_taken_back_ends_it(
     store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.put_folder(data)
-    source = ManifestSource(manifest_files(f"s3://{store.bucket}"))
-    assert len(source.tasks) == 32
+    source = listed(store, data)
     found = Bucket.object
 
     def refused(self: Bucket, name: str) -> Object:
