@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.materials import MATERIALS
-from model.torch_towers.aisfx import AisfxSpectrogram
-from training.pretraining.aisfx_weights import aisfx_network
-from training.pretraining.fit_heads import fit_sounds
+from training.pretraining.fit_heads import Recordings, fit_sounds
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.pretraining_data import sound_features
+from training.pretraining.sound_features import Heard, SoundNetworks, sound_features
 
 Ids = npt.NDArray[np.int64]
 
@@ -39,30 +37,33 @@ def tell(library: MaterialFiles, recordings: MaterialFiles, work: Path) -> Told:
     The features are kept in `work`. Files that cannot be read are left out.
     """
     recipe = PretrainingRecipe()
-    hear = nn.Sequential(AisfxSpectrogram(recipe.clip.sample_rate), aisfx_network())
+    networks = SoundNetworks(recipe.clip).eval()
 
-    def features(files: MaterialFiles, variants: int, name: str) -> tuple[MaterialFiles, Tensor, Tensor]:
+    def features(files: MaterialFiles, variants: int, name: str) -> tuple[MaterialFiles, Heard]:
         own = recipe.model_copy(update={"variants": variants})
-        found, varied = sound_features(files, hear, own, work, name)
-        usable = ~torch.isnan(found[:, 0])
-        return files.only(usable.numpy()), found[usable], varied[usable]
+        found = sound_features(files, networks, own, work, name)
+        usable = ~torch.isnan(found.features).any(dim=2).any(dim=1)
+        return files.only(usable.numpy()), Heard(found.features[usable], found.teacher[usable])
 
-    recordings, recorded, varied = features(recordings, recipe.variants, "sounds")
-    library, made, _ = features(library, 0, "library")
+    recordings, recorded = features(recordings, recipe.variants, "sounds")
+    library, made = features(library, 0, "library")
 
     def right(rows: npt.NDArray[np.bool_], asked: Tensor) -> Ids:
         chosen, which = recordings.only(rows), torch.from_numpy(rows)
-        classifier = fit_sounds(recorded[which], chosen.material, chosen.source, varied[which], recipe)
+        of_chosen = (recorded.features[which], recorded.teacher[which])
+        classifier = fit_sounds(
+            Recordings(*of_chosen, chosen.material, chosen.source, chosen.group, chosen.fitted), recipe
+        )
         found: Ids = classifier(asked).argmax(dim=1).numpy()
         return found
 
-    taken = right(recordings.fitted, made)
+    taken = right(recordings.fitted, made.features[:, 0])
     counts = np.zeros((len(MATERIALS), len(MATERIALS)), np.int64)
     np.add.at(counts, (library.material, taken), 1)
     left_out = np.full(len(recordings), -1, np.int64)
     for group in sorted(set(recordings.group.tolist())):
         its = recordings.group == group
-        left_out[its] = right(recordings.fitted & ~its, recorded[torch.from_numpy(its)])
+        left_out[its] = right(recordings.fitted & ~its, recorded.features[torch.from_numpy(its), 0])
     return Told(_shares(library.material, taken), counts, _shares(recordings.material, left_out))
 
 

@@ -25,7 +25,8 @@ from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
 from training.pretraining.score import score_left_out
 
-SECOND = "source power 0.25"
+SECOND = "no teacher, one head"
+BEFORE = {"teacher": 0.0, "penalty": 0.0}
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,26 @@ def variants() -> dict[str, PretrainingRecipe]:
         NEW: {},
         "shipped, another seed": {"seed": 1},
         "shipped, a third seed": {"seed": 2},
-        SECOND: {"source_power": 0.25},
-        f"{SECOND}, another seed": {"source_power": 0.25, "seed": 1},
-        f"{SECOND}, a third seed": {"source_power": 0.25, "seed": 2},
+        SECOND: BEFORE,
+        f"{SECOND}, another seed": {**BEFORE, "seed": 1},
+        f"{SECOND}, a third seed": {**BEFORE, "seed": 2},
+        "one head": {"penalty": 0.0},
+        "one head, another seed": {"penalty": 0.0, "seed": 1},
+        "one head, a third seed": {"penalty": 0.0, "seed": 2},
+        "penalty 0.5": {"penalty": 0.5},
+        "penalty 2": {"penalty": 2.0},
+        "no teacher": {"teacher": 0.0},
+        "teacher 0.2": {"teacher": 0.2},
+        "teacher 0.8": {"teacher": 0.8},
+        "teacher decay 0.3": {"teacher_decay": 0.3},
+        "teacher decay 3": {"teacher_decay": 3.0},
+        "source power 0.25": {"source_power": 0.25},
+        "source power 0.5": {"source_power": 0.5},
+        "three variants": {"variants": 3},
         "every recording of a material the same weight": {"source_power": 1.0},
         "no variants": {"variants": 0},
-        "shrinkage 0.4": {"sound_shrinkage": 0.4},
+        "shrinkage 0.3": {"sound_shrinkage": 0.3},
+        "shrinkage 0.6": {"sound_shrinkage": 0.6},
         "shrinkage 0.8": {"sound_shrinkage": 0.8},
         "what is dropped into bins fitted on as well": {"sounds_not_fitted": ()},
     }

@@ -62,12 +62,12 @@ def _make_lite(module: nn.Module) -> None:
         if isinstance(child, nn.SiLU):
             setattr(module, name, nn.ReLU6(inplace=True))
         elif isinstance(child, nn.Conv2d) and child.stride != (1, 1):
-            setattr(module, name, _SamePaddedConv2d.like(child))
+            setattr(module, name, SamePaddedConv2d.like(child))
         else:
             _make_lite(child)
 
 
-class _SamePaddedConv2d(nn.Conv2d):
+class SamePaddedConv2d(nn.Conv2d):
     """A convolution with TensorFlow's "same" padding.
 
     It has `ceil(size / stride)` outputs, and where the padding is odd, the larger half comes after the picture.
@@ -75,7 +75,7 @@ class _SamePaddedConv2d(nn.Conv2d):
     """
 
     @classmethod
-    def like(cls, other: nn.Conv2d) -> "_SamePaddedConv2d":
+    def like(cls, other: nn.Conv2d) -> "SamePaddedConv2d":
         """A convolution with the shape and the weights of `other`."""
         assert isinstance(other.kernel_size, tuple)
         same = cls(
@@ -90,6 +90,7 @@ class _SamePaddedConv2d(nn.Conv2d):
         return same
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+        """`[B, channels, ceil(rows / stride), ceil(columns / stride)]`."""
         padding = []
         for axis in (1, 0):  # F.pad starts with the last axis
             size, kernel, stride = input.shape[2 + axis], self.kernel_size[axis], self.stride[axis]

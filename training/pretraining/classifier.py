@@ -67,3 +67,14 @@ def fit_classifier(
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return LinearClassifier(weight.detach() * scale, bias.detach())
+
+
+def fit_ridge(features: Tensor, targets: Tensor, decay: float) -> LinearClassifier:
+    """Linear regression of `targets [N, C]`, less their means, on `features [N, F]` (Hoerl & Kennard 1970).
+
+    `decay` is added to the diagonal of the features' second moments. There is no intercept: features of 0, the mean
+    of those that they were standardised on, give 0.
+    """
+    moments = features.T @ features / len(features) + decay * torch.eye(features.shape[1])
+    weight = torch.linalg.solve(moments, features.T @ (targets - targets.mean(dim=0)) / len(features)).T
+    return LinearClassifier(weight, torch.zeros(targets.shape[1]))

@@ -1,4 +1,4 @@
-"""Pooled features of labelled pictures and sounds, from frozen networks pretrained on ImageNet.
+"""Pooled features of labelled pictures and sounds, from frozen networks.
 
 Computing them takes most of the time of making a bundle, so they are kept in files and read again where the media
 files, the network and the preprocessing are the same.
@@ -6,7 +6,7 @@ files, the network and the preprocessing are the same.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +122,15 @@ def cached(file: Path, identity: dict[str, object], compute: Callable[[], Tensor
     with atomic_file(file) as aside, aside.open("wb") as out:
         np.savez(out, identity=np.array(digest), features=features.numpy())
     return features
+
+
+def contents(paths: Sequence[Path]) -> list[str]:
+    """SHA-256 of each file: features are reused for the same content, wherever the files are."""
+    digests = []
+    for path in paths:
+        try:
+            with path.open("rb") as handle:
+                digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
+        except OSError:
+            digests.append("cannot be read")
+    return digests

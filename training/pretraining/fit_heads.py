@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.materials import MATERIALS
-from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
+from training.pretraining.classifier import LinearClassifier, fit_classifier, fit_ridge, prior_classifier
 from training.pretraining.discriminant import fit_discriminant, source_weights
 from training.pretraining.imagenet_prior import material_knowledge
 from training.pretraining.material_files import NOTHING
@@ -20,6 +20,9 @@ from training.pretraining.standardise import Standardise
 Labels = npt.NDArray[np.int64]
 Sources = npt.NDArray[np.str_]
 Fitted = TypeVar("Fitted")
+
+_LEAST_GROUP = 20
+"""The fewest recordings of a group of sources without which a head is fitted."""
 
 
 @dataclass(frozen=True)
@@ -54,36 +57,89 @@ def _even(share: Tensor, labels: Tensor) -> Tensor:
     return even / even.sum()
 
 
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """M recordings, each followed by its V variants: `features [M, 1 + V, F]`.
+
+    `teacher [M, 1 + V, 17]`: what the classifier's teacher says of them (`HeardMaterials`). `material`, `source`
+    and `group` have one entry a recording. Of those that are not `labelled [M]` only the teacher's words count.
+    """
+
+    features: Tensor
+    teacher: Tensor
+    material: Labels
+    source: Sources
+    group: Sources
+    labelled: npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class SoundClassifier:
-    """Standardises features, then gives logits of the 17 materials."""
+    """Standardises features, then gives logits of the 17 materials, the `lower_bound` of those of H heads.
+
+    `weight [H, 17, F]`, `bias [H, 17]`, `penalty`: see `lower_bound`.
+    """
 
     standardise: Standardise
-    linear: LinearClassifier
+    weight: Tensor
+    bias: Tensor
+    penalty: float
 
     def __call__(self, features: Tensor) -> Tensor:
         """Logits `[N, 17]` of features `[N, F]`."""
-        return self.linear(self.standardise(features))
+        each = self.standardise(features) @ self.weight.flatten(0, 1).T + self.bias.flatten()
+        return lower_bound(each, len(self.weight), self.penalty)
 
 
-def fit_sounds(
-    features: Tensor, material: Labels, source: Sources, varied: Tensor, recipe: PretrainingRecipe
-) -> SoundClassifier:
-    """A classifier of the 17 materials, from features of recordings `[N, F]` and of their variants `[N, V, F]`."""
-    together = torch.cat([features[:, None], varied], dim=1)
-    times = together.shape[1]
-    together = together.flatten(0, 1)
-    labels = np.repeat(material, times)
-    standardise = Standardise(together)
-    linear = fit_discriminant(
-        standardise(together),
-        source_weights(labels, np.repeat(source, times), recipe.source_power),
-        torch.from_numpy(labels),
-        len(MATERIALS),
-        recipe.sound_shrinkage,
-        recipe.sound_deviation,
+def lower_bound(each: Tensor, heads: int, penalty: float) -> Tensor:
+    """Logits `[N, C]`: the mean over heads of `each [N, heads * C]`, less `penalty` standard deviations.
+
+    Where the heads do not agree, the logit rests on one group of sources.
+    """
+    logits = each.reshape(len(each), heads, -1)
+    mean = logits.mean(dim=1)
+    return mean - penalty * (logits - mean[:, None]).square().mean(dim=1).sqrt()
+
+
+def fit_sounds(recordings: Recordings, recipe: PretrainingRecipe) -> SoundClassifier:
+    """A classifier of the 17 materials: a head fitted on all recordings, and one without each group of sources.
+
+    To each is added, weighted by `recipe.teacher`, what ridge regression finds of the teacher's words in the
+    features. The teacher has heard far more sounds than there are labelled recordings, with other microphones in
+    other rooms.
+    """
+    labelled, times = recordings.labelled, recordings.features.shape[1]
+    of_labelled = recordings.features[torch.from_numpy(labelled)].flatten(0, 1)
+    standardise = Standardise(of_labelled)
+    standard = standardise(of_labelled)
+    material, source, group = (one[labelled] for one in (recordings.material, recordings.source, recordings.group))
+
+    def head(rows: npt.NDArray[np.bool_]) -> LinearClassifier:
+        # A material of which nothing would be left keeps its recordings.
+        rows = rows | ~np.isin(material, material[rows])
+        labels: Labels = np.repeat(recordings.material[labelled][rows], times)
+        return fit_discriminant(
+            standard[torch.from_numpy(np.repeat(rows, times))],
+            source_weights(labels, np.repeat(source[rows], times), recipe.source_power),
+            torch.from_numpy(labels),
+            len(MATERIALS),
+            recipe.sound_shrinkage,
+            recipe.sound_deviation,
+        )
+
+    names, counts = np.unique(group, return_counts=True)
+    heads = [head(np.ones(len(group), np.bool_))]
+    if recipe.penalty:
+        heads += [head(group != name) for name in names[counts >= _LEAST_GROUP] if (group != name).any()]
+    learnt = fit_ridge(
+        standardise(recordings.features.flatten(0, 1)), recordings.teacher.flatten(0, 1), recipe.teacher_decay
     )
-    return SoundClassifier(standardise, linear)
+    return SoundClassifier(
+        standardise,
+        torch.stack([one.weight + recipe.teacher * learnt.weight for one in heads]),
+        torch.stack([one.bias + recipe.teacher * learnt.bias for one in heads]),
+        recipe.penalty,
+    )
 
 
 def left_out(

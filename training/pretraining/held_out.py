@@ -18,6 +18,7 @@ from training.pretraining.calibrate import balanced_weights, calibrate_heads
 from training.pretraining.fit_heads import (
     Fitted,
     PictureClassifier,
+    Recordings,
     SoundClassifier,
     fit_pictures,
     fit_sounds,
@@ -57,14 +58,16 @@ def fitted_pictures(data: PictureData) -> Mask:
 
 
 def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mask) -> SoundClassifier:
-    """The classifier of sounds, fitted on those in the mask `rows [M]` and on their variants."""
-    return fit_sounds(
-        data.sound_features[torch.from_numpy(rows)],
-        data.sounds.material[rows],
-        data.sounds.source[rows],
-        data.varied_features[torch.from_numpy(rows)],
-        recipe,
+    """The classifier of sounds, fitted on those in the mask `rows [M]` and on their variants.
+
+    Of those that are not fitted on, only what the classifier's teacher says is learnt.
+    """
+    which, files = torch.from_numpy(rows), data.sounds.only(rows)
+    features = torch.cat([data.sound_features[which][:, None], data.varied_features[which]], dim=1)
+    recordings = Recordings(
+        features, data.sound_teacher[which], files.material, files.source, files.group, files.fitted
     )
+    return fit_sounds(recordings, recipe)
 
 
 def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
@@ -93,7 +96,7 @@ def hold_out_pictures(data: PictureData, recipe: PretrainingRecipe) -> tuple[Ten
 def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
     """Held-out embeddings of sounds `[M, 128]`."""
     files = data.sounds
-    fitted = left_out(files.group, files.fitted, lambda rows: fit_whole_sounds(data, recipe, rows))
+    fitted = left_out(files.group, data.taught, lambda rows: fit_whole_sounds(data, recipe, rows))
     return _embed(
         data.sound_features,
         files.group,

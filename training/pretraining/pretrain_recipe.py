@@ -14,8 +14,10 @@ class PretrainingRecipe(BaseModel):
     and `touchable_decay`: see `fit_classifier`. `picture_source_power`: see `source_weights`. `sound_shrinkage`
     and `sound_deviation` (of the logits): see `fit_discriminant`. `source_power`: see `source_weights`.
     `variants`: how many variants of each recording are fitted on beside it (`vary`). `sounds_not_fitted`:
-    sources that are measured on alone; of things that are dropped into a bin the bin is heard, whatever they
-    are made of. `knowledge`: standard deviation of a material's logits in the ImageNet prior. `class_materials`
+    sources that are measured on alone, and whose sounds the teacher is asked about; of things that are dropped
+    into a bin the bin is heard, whatever they are made of. `teacher` and `teacher_decay`: how much the logits of
+    sounds have of what their teacher says, and the ridge with which that is learnt; `penalty`: see `lower_bound`.
+    `knowledge`: standard deviation of a material's logits in the ImageNet prior. `class_materials`
     and `class_nothing`: what the probabilities of ImageNet's classes add to a picture's logits, see
     `ImagenetHead`. `nothing`: number of drawn pictures of nothing. `queries`: number of photographs that are held
     back, see `choose_queries`. `bias_decay`: see `calibrate_heads`. `label_strength`: how far an index moves
@@ -32,11 +34,14 @@ class PretrainingRecipe(BaseModel):
     picture_decay: float = Field(0.01, gt=0)
     picture_source_power: float = Field(0.0, ge=0, le=1)
     touchable_decay: float = Field(0.3, gt=0)
-    sound_shrinkage: float = Field(0.6, gt=0, le=1)
+    sound_shrinkage: float = Field(0.4, gt=0, le=1)
     sound_deviation: float = Field(0.8, gt=0)
     source_power: float = Field(0.35, ge=0, le=1)
-    variants: int = Field(3, ge=0)
+    variants: int = Field(9, ge=0)
     sounds_not_fitted: tuple[str, ...] = ("wastebasket", "wastedrop")
+    teacher: float = Field(0.4, ge=0)
+    teacher_decay: float = Field(1.0, gt=0)
+    penalty: float = Field(1.0, ge=0)
     knowledge: float = Field(1.5, ge=0)
     class_materials: float = Field(0.15, ge=0)
     class_nothing: float = Field(0.5, ge=0)

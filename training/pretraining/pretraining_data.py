@@ -1,23 +1,20 @@
 """The data that the heads are fitted on: features, materials and sources of pictures and sounds."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from model.high_pass import HIGH_PASS_HERTZ
 from model.torch_towers.aisfx import AisfxNetwork, AisfxSpectrogram
-from training.pretraining.aisfx_weights import aisfx_network
 from training.pretraining.features import (
     PictureFeatures,
     cached,
+    contents,
     features_of,
     pretrained_network,
-    read_clips,
     read_pictures,
 )
 from training.pretraining.material_files import MaterialFiles, read_material_files, read_nothing_files
@@ -25,7 +22,7 @@ from training.pretraining.no_material import nothing_pictures
 from training.pretraining.nothing import Nothing, together
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.query_pictures import choose_queries
-from training.pretraining.varied_sounds import read_varied_clips
+from training.pretraining.sound_features import SoundNetworks, sound_features
 
 
 @dataclass(frozen=True)
@@ -51,12 +48,16 @@ class PictureData:
 class PretrainingData(PictureData):
     """Also the features of sounds `[M, G]`.
 
-    `varied_features [M, V, G]` are those of V variants of each sound, on which heads are fitted as well.
+    `varied_features [M, V, G]` are those of V variants of each sound, on which heads are fitted as well, and
+    `sound_teacher [M, 1 + V, 17]` what the heads' teacher says of each sound and of its variants. It is learnt
+    from sounds that are `taught [M]`: all that may be fitted on, also where their material is not believed.
     """
 
     sounds: MaterialFiles
     sound_features: Tensor
     varied_features: Tensor
+    sound_teacher: Tensor
+    taught: npt.NDArray[np.bool_]
     spectrogram: AisfxSpectrogram
     sound_network: AisfxNetwork
 
@@ -72,6 +73,8 @@ class PretrainingData(PictureData):
             sounds=self.sounds.only(heard),
             sound_features=self.sound_features[torch.from_numpy(heard)],
             varied_features=self.varied_features[torch.from_numpy(heard)],
+            sound_teacher=self.sound_teacher[torch.from_numpy(heard)],
+            taught=self.taught[heard],
         )
 
     def open_only(self) -> "PretrainingData":
@@ -82,6 +85,7 @@ class PretrainingData(PictureData):
             queries=self.queries & self.pictures.open_licence,
             nothing=self.nothing.open_only(),
             sounds=self.sounds.open_only(),
+            taught=self.taught & self.sounds.open_licence,
         )
 
 
@@ -92,20 +96,22 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     picture or no sound can be decoded.
     """
     seen = gather_pictures(data, work, recipe)
-    sounds = read_material_files(data, "sound")
-    sounds = replace(sounds, fitted=sounds.fitted & ~np.isin(sounds.source, recipe.sounds_not_fitted))
-    spectrogram, hear = AisfxSpectrogram(recipe.clip.sample_rate), aisfx_network()
-    of_sounds, of_variants = sound_features(sounds, nn.Sequential(spectrogram, hear), recipe, work, "sounds")
-    of_both = torch.cat([of_sounds[:, None], of_variants], dim=1).flatten(1)
-    sounds, of_both, unheard = _readable(sounds, of_both)
-    of_both = of_both.reshape(len(sounds), 1 + recipe.variants, -1)
+    sounds, networks = read_material_files(data, "sound"), SoundNetworks(recipe.clip).eval()
+    heard = sound_features(sounds, networks, recipe, work, "sounds")
+    there = ~torch.isnan(heard.features).any(dim=2).any(dim=1)
+    sounds, _, unheard = _readable(sounds, torch.where(there, 0.0, torch.nan)[:, None])
+    features, spectrogram, network = heard.features[there], *networks.network
+    assert isinstance(spectrogram, AisfxSpectrogram)
+    assert isinstance(network, AisfxNetwork)
     return PretrainingData(
         **{**vars(seen), "unreadable": (*seen.unreadable, *unheard)},
-        sounds=sounds,
-        sound_features=of_both[:, 0],
-        varied_features=of_both[:, 1:],
+        sounds=replace(sounds, fitted=sounds.fitted & ~np.isin(sounds.source, recipe.sounds_not_fitted)),
+        sound_features=features[:, 0],
+        varied_features=features[:, 1:],
+        sound_teacher=heard.teacher[there],
+        taught=sounds.fitted,
         spectrogram=spectrogram,
-        sound_network=hear,
+        sound_network=network,
     )
 
 
@@ -151,7 +157,7 @@ def _picture_features(
     return cached(
         work / f"{what}-{recipe.image_network}-{recipe.picture.size}{suffix}.npz",
         {
-            "files": _contents(files),
+            "files": contents(files.paths),
             "network": recipe.image_network,
             "picture": recipe.picture.model_dump(),
             **centre,
@@ -165,50 +171,3 @@ def _readable(files: MaterialFiles, features: Tensor) -> tuple[MaterialFiles, Te
     there = ~torch.isnan(features[:, 0])
     lost = tuple(path for path, kept in zip(files.paths, there.tolist(), strict=True) if not kept)
     return files.only(there.numpy()), features[there], lost
-
-
-def sound_features(
-    files: MaterialFiles, hear: nn.Module, recipe: PretrainingRecipe, work: Path, what: str
-) -> tuple[Tensor, Tensor]:
-    """Features `[M, G]` of sounds and `[M, V, G]` of their variants, cached in `work` under the name `what`.
-
-    Those of a sound that cannot be read are NaN.
-    """
-    variants = recipe.variants
-    identity: dict[str, object] = {
-        "files": _contents(files),
-        "network": recipe.sound_network,
-        "clip": recipe.clip.model_dump(),
-        "high_pass": HIGH_PASS_HERTZ,
-    }
-    plain = cached(
-        work / f"{what}-{recipe.sound_network}.npz",
-        identity,
-        lambda: features_of(hear, read_clips(files.paths, recipe.clip), len(files), what),
-    )
-    if not variants:
-        return plain, plain.new_zeros((len(files), 0, plain.shape[1]))
-    seed = f"-seed-{recipe.seed}" if recipe.seed else ""
-    varied = cached(
-        work / f"{what}-{recipe.sound_network}-varied-{variants}{seed}.npz",
-        {**identity, "variants": variants, "seed": recipe.seed},
-        lambda: features_of(
-            hear,
-            read_varied_clips(files.paths, recipe.clip, variants, recipe.seed),
-            variants * len(files),
-            f"varied {what}",
-        ),
-    )
-    return plain, varied.reshape(len(files), variants, -1)
-
-
-def _contents(files: MaterialFiles) -> list[str]:
-    """SHA-256 of each file: features are reused for the same content, wherever the files are."""
-    digests = []
-    for path in files.paths:
-        try:
-            with path.open("rb") as handle:
-                digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
-        except OSError:
-            digests.append("cannot be read")
-    return digests

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
-from training.pretraining.fit_heads import PictureClassifier, SoundClassifier
+from training.pretraining.fit_heads import PictureClassifier, SoundClassifier, lower_bound
 
 COUNT = len(MATERIALS)
 CONSTANT = COUNT + 1
@@ -49,7 +49,8 @@ class SoundProjection(nn.Module):
         """The principal directions of `features [N, F]` of sounds become the further dimensions."""
         super().__init__()
         self.standardise = classifier.standardise
-        self.classifier = nn.Linear(features.shape[1], COUNT)
+        self.heads, self.penalty = len(classifier.weight), classifier.penalty
+        self.classifier = nn.Linear(features.shape[1], self.heads * COUNT)
         self.rest = nn.Linear(features.shape[1], REST)
         standard = self.standardise(features)
         mean = standard.mean(dim=0)
@@ -59,15 +60,16 @@ class SoundProjection(nn.Module):
         largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
         directions = directions * largest.sign()
         with torch.no_grad():
-            self.classifier.weight.copy_(classifier.linear.weight)
-            self.classifier.bias.copy_(classifier.linear.bias)
+            self.classifier.weight.copy_(classifier.weight.flatten(0, 1))
+            self.classifier.bias.copy_(classifier.bias.flatten())
             self.rest.weight.copy_(directions)
             self.rest.bias.copy_(-directions @ mean)
 
     def forward(self, features: Tensor) -> Tensor:
         """Unit vectors `[B, 128]`."""
         standard = self.standardise(features)
-        chance = torch.softmax(SHARPNESS * self.classifier(standard), dim=1)
+        logits = lower_bound(self.classifier(standard), self.heads, self.penalty)
+        chance = torch.softmax(SHARPNESS * logits, dim=1)
         length = (1.0 - chance.square().sum(dim=1, keepdim=True)).clamp_min(0.0).sqrt()
         gap = torch.zeros_like(chance[:, : TOUCHABLE - COUNT + 1])
         return torch.cat([chance, gap, length * normalize(self.rest(standard), dim=1)], dim=1)

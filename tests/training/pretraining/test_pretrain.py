@@ -224,7 +224,7 @@ def test_a_held_out_source_is_embedded_as_if_it_had_never_been_there(
     found: PretrainingData, held_out: HeldOut
 ) -> None:
     without = found.without("second")
-    fitted = fit_whole_sounds(without, SMALL, without.sounds.fitted)
+    fitted = fit_whole_sounds(without, SMALL, without.taught)
     rows = torch.from_numpy(found.sounds.source == "second")
     expected = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
     torch.testing.assert_close(held_out.sounds[rows][:, : len(MATERIALS)], expected.detach())
