@@ -42,7 +42,7 @@ def tell(library: MaterialFiles, recordings: MaterialFiles, work: Path) -> Told:
     def features(files: MaterialFiles, variants: int, name: str) -> tuple[MaterialFiles, Heard]:
         own = recipe.model_copy(update={"variants": variants})
         found = sound_features(files, networks, own, work, name)
-        usable = ~torch.isnan(found.features).any(dim=2).any(dim=1)
+        usable = found.readable
         return files.only(usable.numpy()), Heard(found.features[usable], found.teacher[usable])
 
     recordings, recorded = features(recordings, recipe.variants, "sounds")

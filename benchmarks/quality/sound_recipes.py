@@ -25,8 +25,8 @@ from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
 from training.pretraining.score import score_left_out
 
-SECOND = "no teacher, one head"
-BEFORE = {"teacher": 0.0, "penalty": 0.0}
+SECOND = "the recipe before"
+BEFORE = {"teacher": 0.0, "penalty": 0.0, "sound_shrinkage": 0.6, "variants": 3}
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def variants() -> dict[str, PretrainingRecipe]:
         "penalty 0.5": {"penalty": 0.5},
         "penalty 2": {"penalty": 2.0},
         "no teacher": {"teacher": 0.0},
+        "no teacher, one head": {"teacher": 0.0, "penalty": 0.0},
         "teacher 0.2": {"teacher": 0.2},
         "teacher 0.8": {"teacher": 0.8},
         "teacher decay 0.3": {"teacher_decay": 0.3},

@@ -189,6 +189,7 @@ def _export(
             "recipe": recipe.model_dump(mode="json"),
             "pictures": _sources(data.pictures),
             "sounds": _sources(data.sounds),
+            "taught": int(data.taught.sum()),
             "nothing": _sources(data.nothing.files),
             **left_out,
         },

@@ -64,8 +64,8 @@ touch. For sounds, {recipe.sound_network},
 trained on libraries of sound effects; a discriminant that lets no source speak for all tells the material from
 the mean of its last map. It is fitted on each recording and on {recipe.variants} variants with another microphone,
 room and noise, and it learns from what YAMNet, a network that was trained on AudioSet and is not part of the
-bundle, hears in them. Where heads that were fitted without one group of sources do not agree on a material, it is
-less likely. The picture's vector holds its logits, the sound's its probabilities:
+bundle, hears in them. A material on which heads that were fitted without one group of sources do not agree is less
+likely; of what only one group has, nothing is taken off. The picture's vector holds its logits, the sound's its probabilities:
 their cosine orders the sounds.
 
 {_wrapped(_labels(recipe), _towers(bundle))}
@@ -77,7 +77,7 @@ their cosine orders the sounds.
 {_sources(data.pictures, "pictures")}
 {_sources(data.sounds, "sounds")}
 {_sources(data.nothing.files, "pictures of nothing") if len(data.nothing.files) else ""}
-{_wrapped(_nothing(recipe), _queries(data), _weights(recipe))}
+{_wrapped(_taught(data), _nothing(recipe), _queries(data), _weights(recipe))}
 
 ## How it measures
 
@@ -197,6 +197,12 @@ def _labels(recipe: PretrainingRecipe) -> str:
         f"Where an index's sounds have labels, their vectors are drawn to them (strength {strength}): then answers "
         "rest less on what is heard."
     )
+
+
+def _taught(data: PretrainingData) -> str:
+    others = sorted(set(data.sounds.source[data.taught & ~data.sounds.fitted].tolist()))
+    also = f", those of {' and '.join(others)} too, whose material is not fitted on" if others else ""
+    return f"What the teacher of the sounds' classifier says is learnt from {data.taught.sum():,} recordings{also}."
 
 
 def _nothing(recipe: PretrainingRecipe) -> str:

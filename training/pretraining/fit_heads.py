@@ -91,12 +91,13 @@ class SoundClassifier:
         return lower_bound(each, len(self.weight), self.penalty)
 
 
-def lower_bound(each: Tensor, heads: int, penalty: float) -> Tensor:
-    """Logits `[N, C]`: the mean over heads of `each [N, heads * C]`, less `penalty` standard deviations.
+def lower_bound(logits: Tensor, heads: int, penalty: float) -> Tensor:
+    """Logits `[N, C]`: the mean over heads of `logits [N, heads * C]`, less `penalty` standard deviations.
 
-    Where the heads do not agree, the logit rests on one group of sources.
+    What the heads do not agree on rests on some of the groups of sources. With more groups each head differs by
+    less: the strength is that for about five.
     """
-    logits = each.reshape(len(each), heads, -1)
+    logits = logits.unflatten(1, (heads, -1))
     mean = logits.mean(dim=1)
     return mean - penalty * (logits - mean[:, None]).square().mean(dim=1).sqrt()
 
@@ -115,7 +116,7 @@ def fit_sounds(recordings: Recordings, recipe: PretrainingRecipe) -> SoundClassi
     material, source, group = (one[labelled] for one in (recordings.material, recordings.source, recordings.group))
 
     def head(rows: npt.NDArray[np.bool_]) -> LinearClassifier:
-        # A material of which nothing would be left keeps its recordings.
+        # A material of which nothing would be left keeps its recordings: of what one group has, nothing is taken off.
         rows = rows | ~np.isin(material, material[rows])
         labels: Labels = np.repeat(recordings.material[labelled][rows], times)
         return fit_discriminant(

@@ -95,11 +95,12 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     Files that cannot be decoded are left out. Raises TrainingError as `read_material_files` does, and where no
     picture or no sound can be decoded.
     """
-    seen = gather_pictures(data, work, recipe)
-    sounds, networks = read_material_files(data, "sound"), SoundNetworks(recipe.clip).eval()
+    # First, because it ends where a package is missing.
+    networks = SoundNetworks(recipe.clip).eval()
+    seen, sounds = gather_pictures(data, work, recipe), read_material_files(data, "sound")
     heard = sound_features(sounds, networks, recipe, work, "sounds")
-    there = ~torch.isnan(heard.features).any(dim=2).any(dim=1)
-    sounds, _, unheard = _readable(sounds, torch.where(there, 0.0, torch.nan)[:, None])
+    there = heard.readable
+    sounds, unheard = sounds.only(there.numpy()), _lost(sounds, there)
     features, spectrogram, network = heard.features[there], *networks.network
     assert isinstance(spectrogram, AisfxSpectrogram)
     assert isinstance(network, AisfxNetwork)
@@ -169,5 +170,8 @@ def _picture_features(
 def _readable(files: MaterialFiles, features: Tensor) -> tuple[MaterialFiles, Tensor, tuple[Path, ...]]:
     """The files and features `[N, F]` of those that could be read, and the paths of the others."""
     there = ~torch.isnan(features[:, 0])
-    lost = tuple(path for path, kept in zip(files.paths, there.tolist(), strict=True) if not kept)
-    return files.only(there.numpy()), features[there], lost
+    return files.only(there.numpy()), features[there], _lost(files, there)
+
+
+def _lost(files: MaterialFiles, there: Tensor) -> tuple[Path, ...]:
+    return tuple(path for path, kept in zip(files.paths, there.tolist(), strict=True) if not kept)

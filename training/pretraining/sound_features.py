@@ -13,7 +13,7 @@ from training.pretraining.aisfx_weights import aisfx_network
 from training.pretraining.features import cached, contents, features_of, read_clips
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.teacher.audioset_materials import HeardMaterials, teacher_clip
+from training.pretraining.teacher.audioset_materials import HeardMaterials, table_digest, teacher_clip
 from training.pretraining.teacher.yamnet import YAMNET
 from training.pretraining.varied_sounds import read_varied_clips
 
@@ -27,6 +27,11 @@ class Heard:
 
     features: Tensor
     teacher: Tensor
+
+    @property
+    def readable(self) -> Tensor:
+        """Which recordings could be read, with all their variants, `[M]`."""
+        return ~torch.isnan(self.features).flatten(1).any(dim=1)
 
 
 class SoundNetworks(nn.Module):
@@ -54,7 +59,7 @@ def sound_features(
     variants, clip = recipe.variants, teacher_clip(recipe.clip)
     identity: dict[str, object] = {
         "files": contents(files.paths),
-        "networks": [recipe.sound_network, YAMNET],
+        "networks": [recipe.sound_network, YAMNET, table_digest()],
         "clips": [recipe.clip.model_dump(), clip.model_dump()],
         "high_pass": HIGH_PASS_HERTZ,
     }

@@ -103,6 +103,7 @@ def test_the_bundle_is_small_calibrated_and_says_what_it_was_made_of(bundle: Bun
         "The sound tower is computed in float, from weights in 8 bits.",
         "on each recording and on 1 variants with another microphone",
         "Copyright (c) 2022 A. B. Ma and A. Lerch",
+        "YAMNet (google/yamnet/1), Apache-2.0",
         "not the paper's TT_AGG",
         "as fewer than 2 groups have 5 files",
     ):

@@ -2,9 +2,10 @@
 
 A clip of a broken bottle is told as "Glass" or "Shatter" by a network that heard millions of clips, whatever the
 microphone and the room. What it says is not used when a library is indexed: the classifier of sounds learns to say
-the same from its own features (`learn_classes` in fit_heads.py), so that a bundle has no second network.
+the same from its own features (`fit_sounds`), so that a bundle has no second network.
 """
 
+import hashlib
 import tomllib
 from functools import cache
 from importlib.resources import files
@@ -22,7 +23,7 @@ _LEAST = 0.03
 
 
 class HeardMaterials(nn.Module):
-    """Clips float32 `[B, samples]` of SECONDS to `[B, 17]`: the logarithm of what speaks for each material.
+    """Clips float32 `[B, samples]` of SECONDS or more to `[B, 17]`: the logarithm of what speaks for each material.
 
     Less the mean of all materials. What speaks for one is the sum of its classes' probabilities, weighted by the
     table. Raises TrainingError as `yamnet`.
@@ -32,12 +33,13 @@ class HeardMaterials(nn.Module):
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
+        self.samples = round(SECONDS * sample_rate)
         self.hear = nn.Sequential(YamnetSpectrogram(sample_rate), yamnet())
         self.register_buffer("weights", class_weights().T.contiguous())
 
     def forward(self, clips: Tensor) -> Tensor:
         """Logarithms `[B, 17]`."""
-        said = torch.log(self.hear(clips) @ self.weights + _LEAST)
+        said = torch.log(self.hear(clips[:, : self.samples]) @ self.weights + _LEAST)
         return said - said.mean(dim=1, keepdim=True)
 
 
@@ -53,11 +55,19 @@ def class_weights() -> Tensor:
 
 
 def teacher_clip(clip: ClipSpec) -> ClipSpec:
-    """The clip that YAMNet hears: as `clip`, but as long as it needs."""
-    return clip.model_copy(update={"after": SECONDS - clip.before})
+    """As `clip`, but at least as long as YAMNet needs."""
+    return clip.model_copy(update={"after": max(clip.after, SECONDS - clip.before)})
+
+
+def table_digest() -> str:
+    """A digest of the table and of what is made of it: features that were kept for another are computed anew."""
+    return hashlib.sha256(_text().encode() + str(_LEAST).encode()).hexdigest()
 
 
 @cache
 def _table() -> dict[str, dict[str, Any]]:
-    text = (files("training.pretraining.teacher") / "audioset_materials.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads(_text())
+
+
+def _text() -> str:
+    return (files("training.pretraining.teacher") / "audioset_materials.toml").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ def read_variables(table: bytes, numbers: bytes) -> Variables:
 
     Raises ValueError for a table of another format.
     """
-    if struct.unpack("<Q", table[-8:])[0] != _MAGIC:
+    if table[-8:] != struct.pack("<Q", _MAGIC):
         raise ValueError("not a table of TensorFlow variables")
     footer, at = table[-_FOOTER:], 0
     # The footer has the places of two blocks, each an offset and a size; the second is the list of blocks.

