@@ -50,9 +50,10 @@ def tell(library: MaterialFiles, recordings: MaterialFiles, work: Path) -> Told:
 
     def right(rows: npt.NDArray[np.bool_], asked: Tensor) -> Ids:
         chosen, which = recordings.only(rows), torch.from_numpy(rows)
+        labelled = ~np.isin(chosen.source, recipe.sounds_not_fitted)
         of_chosen = (recorded.features[which], recorded.teacher[which])
         classifier = fit_sounds(
-            Recordings(*of_chosen, chosen.material, chosen.source, chosen.group, chosen.fitted), recipe
+            Recordings(*of_chosen, chosen.material, chosen.source, chosen.group, labelled), recipe
         )
         found: Ids = classifier(asked).argmax(dim=1).numpy()
         return found

@@ -65,8 +65,8 @@ trained on libraries of sound effects; a discriminant that lets no source speak 
 the mean of its last map. It is fitted on each recording and on {recipe.variants} variants with another microphone,
 room and noise, and it learns from what YAMNet, a network that was trained on AudioSet and is not part of the
 bundle, hears in them. A material on which heads that were fitted without one group of sources do not agree is less
-likely; of what only one group has, nothing is taken off. The picture's vector holds its logits, the sound's its probabilities:
-their cosine orders the sounds.
+likely; of what only one group has, nothing is taken off. The picture's vector holds its logits, the sound's its
+probabilities: their cosine orders the sounds.
 
 {_wrapped(_labels(recipe), _towers(bundle))}
 

@@ -116,7 +116,7 @@ def fit_sounds(recordings: Recordings, recipe: PretrainingRecipe) -> SoundClassi
     material, source, group = (one[labelled] for one in (recordings.material, recordings.source, recordings.group))
 
     def head(rows: npt.NDArray[np.bool_]) -> LinearClassifier:
-        # A material of which nothing would be left keeps its recordings: of what one group has, nothing is taken off.
+        # A material of which nothing would be left keeps its recordings: of these, nothing is taken off.
         rows = rows | ~np.isin(material, material[rows])
         labels: Labels = np.repeat(recordings.material[labelled][rows], times)
         return fit_discriminant(

@@ -1,14 +1,17 @@
 """Classifiers with a prior, leaving out sources, calibration, and the steps between features and vectors."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
 
 from model.materials import MATERIALS, material_named
+from model.runtime import session_options
 from training.pretraining.calibrate import balanced_weights, calibrate_heads
 from training.pretraining.classifier import LinearClassifier, fit_classifier, fit_ridge, prior_classifier
 from training.pretraining.discriminant import fit_discriminant, source_weights
@@ -125,20 +128,48 @@ def test_what_the_teacher_says_is_learnt_also_of_a_material_without_recordings()
         assert (predicted[wanted != 3] == wanted[wanted != 3]).mean() > 0.95
 
 
-def test_a_material_that_rests_on_one_group_has_a_lower_logit_than_one_that_several_have() -> None:
-    heard, material = features(400, 4)
-    group = np.where(np.arange(400) % 2, "first", "second")
-    # Only one group has heard what tells the last class from the others.
-    group[material == 3] = "first"
-    several = recordings(heard, material, group=group)
-    assert len(fit_sounds(several, PretrainingRecipe(penalty=0.0)).weight) == 1
-    classifier = fit_sounds(several, PretrainingRecipe(penalty=2.0))
-    assert classifier.weight.shape == (3, len(MATERIALS), WIDTH)
-    torch.testing.assert_close(
-        lower_bound(torch.tensor([[1.0, 2.0, 3.0, 2.0]]), 2, 0.5), torch.tensor([[1.5, 2.0]])
-    )
-    predicted = classifier(features(200, 4, seed=1)[0]).argmax(dim=1).numpy()
-    assert (predicted == features(200, 4, seed=1)[1]).mean() > 0.9
+def test_the_lower_bound_is_the_mean_of_the_heads_less_what_they_differ_by() -> None:
+    logits = torch.tensor([[1.0, 2.0, 3.0, 2.0]])
+    torch.testing.assert_close(lower_bound(logits, 2, 0.5), torch.tensor([[1.5, 2.0]]))
+    torch.testing.assert_close(lower_bound(logits, 1, 9.0), logits)
+
+
+def test_a_cue_that_only_one_group_has_counts_for_less_than_one_that_all_have() -> None:
+    """Sounds of material 0 have a cue in all groups, in one of them another beside it."""
+    random = np.random.default_rng(0)
+    material, group = np.arange(600) % 3, np.array(["first", "second", "third"])[np.arange(600) // 200]
+    heard = torch.from_numpy(random.standard_normal((600, WIDTH)).astype(np.float32))
+    heard[material == 0, 0] += 4.0
+    heard[(material == 0) & (group == "first"), 1] += 8.0
+    asked = torch.zeros(2, WIDTH)
+    asked[0, 0], asked[1, 1] = 4.0, 8.0
+    whole = recordings(heard, material, group=group, source=group)
+    falls = []
+    for penalty in (0.0, 2.0):
+        classifier = fit_sounds(whole, PretrainingRecipe(penalty=penalty, teacher=0.0))
+        assert len(classifier.weight) == (4 if penalty else 1)
+        falls.append(classifier(asked)[:, 0])
+    everywhere, only_first = (falls[0] - falls[1]).tolist()
+    assert only_first > 2 * everywhere
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_the_layers_after_the_network_are_exported_for_any_number_of_sounds(heads: int, tmp_path: Path) -> None:
+    heard, material = features(300, 4)
+    group = np.array([f"group {number % heads}" for number in range(300)])
+    classifier = fit_sounds(recordings(heard, material, group=group, source=group), PretrainingRecipe())
+    assert len(classifier.weight) == (heads + 1 if heads > 1 else 1)
+    projection, file = SoundProjection(classifier, heard).eval(), tmp_path / "layers.onnx"
+    batch = torch.export.Dim("batch")
+    torch.onnx.export(
+        projection, (heard[:2],), str(file), dynamo=True, external_data=False, verbose=False,
+        dynamic_shapes=({0: batch},),
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(str(file), session_options(1))
+    for count in (1, 3, 7):
+        found = session.run(None, {session.get_inputs()[0].name: heard[:count].numpy()})[0]
+        with torch.no_grad():
+            np.testing.assert_allclose(found, projection(heard[:count]).numpy(), atol=1e-5)
 
 
 def test_a_group_has_its_weight_and_in_it_every_material_the_same() -> None:

@@ -20,6 +20,7 @@ from model.runtime import TowerRuntime
 from tests.training.pretraining.conftest import COLOURS, SMALL
 from tests.training.pretraining.test_bad_input import NEVER_READABLE, rows_of, write_manifest
 from training.pretraining import pretraining_data as gathered
+from training.pretraining import sound_features
 from training.pretraining.fit_heads import left_out
 from training.pretraining.held_out import (
     HeldOut,
@@ -201,7 +202,8 @@ def test_features_are_read_from_the_cache(
         raise AssertionError("features were computed again")
 
     monkeypatch.setattr(gathered, "read_pictures", refuse)
-    monkeypatch.setattr(gathered, "read_clips", refuse)
+    monkeypatch.setattr(sound_features, "read_clips", refuse)
+    monkeypatch.setattr(sound_features, "read_varied_clips", refuse)
     found = gathered.gather(data, out.with_name("bundle.work"), SMALL)
     assert found.picture_features.shape == (36, 1280)
 
@@ -229,6 +231,32 @@ def test_a_held_out_source_is_embedded_as_if_it_had_never_been_there(
     rows = torch.from_numpy(found.sounds.source == "second")
     expected = sound_projection(without, fitted)(found.sound_features[rows])[:, : len(MATERIALS)]
     torch.testing.assert_close(held_out.sounds[rows][:, : len(MATERIALS)], expected.detach())
+
+
+def test_of_sounds_whose_material_is_not_fitted_on_the_teachers_words_are_learnt_and_nothing_else(
+    data: Path, work: Path, found: PretrainingData
+) -> None:
+    recipe = SMALL.model_copy(update={"sounds_not_fitted": ("second",)})
+    without = gathered.gather(data, work, recipe)
+    its = without.sounds.source == "second"
+    assert (without.taught & its).any()
+    assert not (without.sounds.fitted & its).any()
+    assert not without.open_only().taught[its].any()
+    assert len(without.without("second").taught) == len(without.without("second").sounds)
+    other_words, other_materials = without.sound_teacher.clone(), without.sounds.material.copy()
+    other_words[torch.from_numpy(its)] *= -3
+    other_materials[its] = (other_materials[its] + 1) % len(MATERIALS)
+    changed = replace(without, sound_teacher=other_words)
+    renamed = replace(without, sounds=replace(without.sounds, material=other_materials))
+
+    def weight(one: PretrainingData, rows: np.ndarray) -> torch.Tensor:
+        return fit_whole_sounds(one, recipe, rows).weight
+
+    torch.testing.assert_close(weight(renamed, renamed.taught), weight(without, without.taught))
+    assert (weight(changed, changed.taught) - weight(without, without.taught)).abs().max() > 1e-3
+    torch.testing.assert_close(weight(changed, changed.taught & ~its), weight(without, without.taught & ~its))
+    # Where the source is left out, what is said of it has no part in its own embeddings.
+    torch.testing.assert_close(*(hold_out(one, recipe).sounds[torch.from_numpy(its)] for one in (changed, without)))
 
 
 def test_a_group_is_left_out_as_a_whole(found: PretrainingData) -> None:
