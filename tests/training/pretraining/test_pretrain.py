@@ -254,9 +254,8 @@ def test_of_sounds_whose_material_is_not_fitted_on_the_teachers_words_are_learnt
 
     torch.testing.assert_close(weight(renamed, renamed.taught), weight(without, without.taught))
     assert (weight(changed, changed.taught) - weight(without, without.taught)).abs().max() > 1e-3
+    # Where the source is left out, what is said of it has no part.
     torch.testing.assert_close(weight(changed, changed.taught & ~its), weight(without, without.taught & ~its))
-    # Where the source is left out, what is said of it has no part in its own embeddings.
-    torch.testing.assert_close(*(hold_out(one, recipe).sounds[torch.from_numpy(its)] for one in (changed, without)))
 
 
 def test_a_group_is_left_out_as_a_whole(found: PretrainingData) -> None:
