@@ -97,7 +97,8 @@ def lower_bound(logits: Tensor, heads: int, penalty: float) -> Tensor:
     What the heads do not agree on rests on some of the groups of sources. With more groups each head differs by
     less: the strength is that for about five.
     """
-    logits = logits.unflatten(1, (heads, -1))
+    # Not by len(logits): the exported tower would take that many sounds and no others.
+    logits = logits.reshape(-1, heads, logits.shape[1] // heads)
     mean = logits.mean(dim=1)
     return mean - penalty * (logits - mean[:, None]).square().mean(dim=1).sqrt()
 
