@@ -41,7 +41,7 @@ from training.systems.export import export_bundle
 
 NAME = "thud-materials"
 _CALIBRATION_FILES = 256
-_LEAST_GROUPS, _LEAST_FILES = 2, 2
+_LEAST_GROUPS, _LEAST_FILES, _LEAST_MATERIALS = 2, 2, 2
 _PARITY_PICTURES, _PARITY_SOUNDS = 400, 800
 
 
@@ -136,7 +136,10 @@ def build_pretrained(
 
 
 def _check_groups(pictures: MaterialFiles, sounds: MaterialFiles, open_only: bool) -> None:
-    """Raise TrainingError unless there is a group to fit on while another one is held out for calibration."""
+    """Raise TrainingError unless there is a group to fit on while another one is held out for calibration.
+
+    The sounds of what is left must be of two materials: a discriminant of one is none.
+    """
     for files, kind in ((pictures, "pictures"), (sounds, "sounds")):
         fitted = files.open_only().fitted if open_only else files.fitted
         names, counts = np.unique(files.group[fitted], return_counts=True)
@@ -145,6 +148,13 @@ def _check_groups(pictures: MaterialFiles, sounds: MaterialFiles, open_only: boo
             raise TrainingError(
                 f"the {kind} that may be fitted on come from fewer than {_LEAST_GROUPS} groups of "
                 f"sources, or are fewer than {_LEAST_FILES} without the largest; add another source"
+            )
+    fitted = sounds.open_only().fitted if open_only else sounds.fitted
+    for name in sorted(set(sounds.group[fitted].tolist())):
+        if len(set(sounds.material[fitted & (sounds.group != name)].tolist())) < _LEAST_MATERIALS:
+            raise TrainingError(
+                f"without the sounds of {name}, all others that may be fitted on are of one material; add sounds "
+                "of another source and material"
             )
 
 

@@ -131,6 +131,24 @@ def test_pictures_none_of_which_can_be_read_are_one_line(data: Path, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("materials", [("wood", "wood"), ("wood", "metal")])
+def test_sounds_of_one_material_in_each_source_are_one_line(
+    data: Path, tmp_path: Path, materials: tuple[str, str]
+) -> None:
+    head, *kept = (data / "manifest.csv").read_text().splitlines()
+    pictures = [row.replace(",", f",{data}/", 1) for row in kept if row.startswith("image")]
+    files = sorted((data / "sounds").glob("*/*.flac"))[:6]
+    sounds = [f"sound,{file},{materials[number % 2]},{'ab'[number % 2]},CC0,1" for number, file in enumerate(files)]
+    (tmp_path / "manifest.csv").write_text("\n".join([head, *pictures, *sounds]) + "\n")
+    result = CliRunner().invoke(pretrain, [str(tmp_path), str(tmp_path / "out"), "--threads", "1"])
+    assert isinstance(result.exception, TrainingError)
+    assert str(result.exception) == (
+        "without the sounds of a, all others that may be fitted on are of one material; add sounds of another "
+        "source and material"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.csv"]
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
