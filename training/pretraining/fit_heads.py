@@ -114,12 +114,13 @@ def fit_sounds(recordings: Recordings, recipe: PretrainingRecipe) -> SoundClassi
     of_labelled = recordings.features[torch.from_numpy(labelled)].flatten(0, 1)
     standardise = Standardise(of_labelled)
     standard = standardise(of_labelled)
-    material, source, group = (one[labelled] for one in (recordings.material, recordings.source, recordings.group))
+    material: Labels = recordings.material[labelled]
+    source, group = recordings.source[labelled], recordings.group[labelled]
 
     def head(rows: npt.NDArray[np.bool_]) -> LinearClassifier:
         # A material of which nothing would be left keeps its recordings: of these, nothing is taken off.
         rows = rows | ~np.isin(material, material[rows])
-        labels: Labels = np.repeat(recordings.material[labelled][rows], times)
+        labels = np.repeat(material[rows], times)
         return fit_discriminant(
             standard[torch.from_numpy(np.repeat(rows, times))],
             source_weights(labels, np.repeat(source[rows], times), recipe.source_power),
