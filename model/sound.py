@@ -37,8 +37,9 @@ Samples = npt.NDArray[np.float32]
 class SoundLimits:
     """What is accepted as a sound.
 
-    `silence` is the peak, relative to full scale, below which it counts as silent. `min_rate` and `max_rate` bound
-    the sample rate in Hz: resampling from extreme rates takes hours.
+    `silence` is the peak, relative to full scale, below which it counts as silent, `loudest` one that no recording
+    has: files of floats may be scaled as 32-bit integers, and their squares must be numbers, too. `min_rate` and
+    `max_rate` bound the sample rate in Hz: resampling from extreme rates takes hours.
     """
 
     min_seconds: float = 0.01
@@ -47,6 +48,7 @@ class SoundLimits:
     min_rate: int = 1000
     max_rate: int = 1_000_000
     silence: float = 1e-4
+    loudest: float = 2.0**32
 
     @property
     def max_samples(self) -> int:
@@ -87,8 +89,8 @@ def decode_sound(source: Path | bytes, sample_rate: int, limits: SoundLimits = S
     `source` is the file's path or its bytes. Channels are averaged, frequencies below 20 Hz (an offset, rumble) are
     removed, and resampling is soxr's HQ. A file is read to its real end, whatever its header says. Raises
     SoundError for a file that is missing, empty, cut short, of another format, joined from different formats, too
-    short, too long, of too many samples or too low or high a rate, silent (also if constant), or that holds NaN or
-    infinity; MemoryError.
+    short, too long, of too many samples or too low or high a rate, silent (also if constant), that holds NaN or
+    infinity, or samples beyond every scale; MemoryError.
     """
     sound, mono_peak = _read(source, sample_rate, limits, _mean)
     if mono_peak < limits.silence and sound.file_channels > 1:
@@ -215,6 +217,8 @@ class SoundBlocks(ABC):
                 break
             if not np.isfinite(block).all():
                 raise SoundError("the sound holds NaN or infinite samples")
+            if (peak := float(np.abs(block).max())) > limits.loudest:
+                raise SoundError(f"the sound holds samples of {peak:.0e} times full scale")
             self.take(block)
             self.frames += len(block)
             read += len(block)

@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.quality.paired import NEW, Line, paired_interval, write_lines
+from model.bundle import PictureSpec
 from model.materials import MATERIALS
+from model.threads import available_cpus
 from training.measures.means import mean_over
 from training.measures.sources import Scored, score_pictures
 from training.pretraining.held_out import hold_out_pictures
 from training.pretraining.left_out_groups import LEAST_FILES, group_weight, rare_materials
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.pretrain_recipe import PretrainingRecipe
-from training.pretraining.pretraining_data import PretrainingData, gather
+from training.pretraining.pretraining_data import PictureData, gather_pictures
 
 OLD_SOURCES = ("trashnet", "ambientcg", "ufoai", "0ad", "sweethome3d")
 """The openly licensed sources that the bundle of version 0.5 was fitted on."""
@@ -51,6 +53,12 @@ def variants() -> dict[str, tuple[PretrainingRecipe, tuple[str, ...] | None]]:
         "no logarithms of ImageNet's classes": {"class_materials": 0.0},
         "logarithms of ImageNet's classes 0.1": {"class_materials": 0.1},
         "logarithms of ImageNet's classes 0.25": {"class_materials": 0.25},
+        "224 px": {"picture": PictureSpec(size=224, resize="crop")},
+        "256 px": {"picture": PictureSpec(size=256, resize="crop")},
+        "EfficientNet-Lite2, 224 px": {
+            "image_network": "efficientnet_lite2",
+            "picture": PictureSpec(size=224, resize="crop"),
+        },
         "decay 0.003": {"picture_decay": 0.003},
         "decay 0.03": {"picture_decay": 0.03},
         "drawn pictures of another seed": {"seed": 1},
@@ -64,9 +72,7 @@ def variants() -> dict[str, tuple[PretrainingRecipe, tuple[str, ...] | None]]:
     }
 
 
-def held_out_logits(
-    data: PretrainingData, recipe: PretrainingRecipe, sources: tuple[str, ...] | None = None
-) -> Floats:
+def held_out_logits(data: PictureData, recipe: PretrainingRecipe, sources: tuple[str, ...] | None = None) -> Floats:
     """Logits `[N, 17]` of each picture by a classifier fitted without its group, and on `sources` alone if given.
 
     With `sources`, pictures of nothing are the drawn ones alone: there were no others.
@@ -142,7 +148,7 @@ def main(data: Path, work: Path, only: tuple[str, ...], file: Path | None) -> No
     found, logits = None, {}
     wanted = {name: one for name, one in variants().items() if not only or name in (*only, NEW)}
     for name, (recipe, sources) in wanted.items():
-        found = gather(data, work, recipe)
+        found = gather_pictures(data, work, recipe, available_cpus())
         logits[name] = held_out_logits(found, recipe, sources)
     assert found is not None
     lines = Measured(found.pictures, logits).lines()

@@ -83,11 +83,13 @@ def build_pretrained(
         pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
     _check_groups(pictures, sounds, open_only)
     with exclusive(work):
-        found = gather(data, work, recipe)
+        found = gather(data, work, recipe, threads)
         if leave_out is not None:
             found = found.without(leave_out)
         if open_only:
             found = found.open_only()
+        if found.unreadable:
+            say(f"cannot be read, left out: {len(found.unreadable):,} files, the first {found.unreadable[0]}")
         _check_groups(found.pictures, found.sounds, open_only)
         fitted = f"{found.pictures.fitted.sum():,} and {found.sounds.fitted.sum():,}"
         say(f"{len(found.pictures):,} pictures, {len(found.sounds):,} sounds; {fitted} are fitted on")
@@ -95,8 +97,6 @@ def build_pretrained(
         say(f"skipped: {skipped:,} rows without exactly one of the 17 materials")
         say(f"{found.queries.sum():,} pictures are held back, the queries")
         say(f"{len(found.nothing):,} pictures of nothing, {found.nothing.drawn.sum():,} of them drawn")
-        if found.unreadable:
-            say(f"cannot be read, left out: {len(found.unreadable):,} files, the first {found.unreadable[0]}")
         held_out = hold_out(found, recipe)
         scores, nothing = score_left_out(found, held_out, recipe), score_nothing(found, held_out, recipe)
         left_out = {"left_out": leave_out, "open_only": open_only}

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from training.pretraining.products import logits_of, product, solve
+
 ITERATIONS = 80
 
 
@@ -27,8 +29,8 @@ def prior_classifier(features: Tensor, rows: Tensor, knowledge: Tensor, strength
     The logit of each class has mean 0 and standard deviation `strength` over `features [N, 1280]`.
     """
     # The mean of all ImageNet classes carries no information.
-    weight = knowledge @ (rows - rows.mean(dim=0))
-    logits = features @ weight.T
+    weight = product(knowledge, rows - rows.mean(dim=0))
+    logits = product(features, weight.T)
     scale = strength / logits.std(dim=0)
     return LinearClassifier(weight * scale[:, None], -logits.mean(dim=0) * scale)
 
@@ -60,7 +62,7 @@ def fit_classifier(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = (cross_entropy(scaled @ weight.T + bias, labels, reduction="none") * share).sum()
+        loss = (cross_entropy(logits_of(scaled, weight) + bias, labels, reduction="none") * share).sum()
         loss = loss + decay * ((weight - start.weight).square().sum() + (bias - start.bias).square().sum())
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
@@ -75,6 +77,6 @@ def fit_ridge(features: Tensor, targets: Tensor, decay: float) -> LinearClassifi
     `decay` is added to the diagonal of the features' second moments. There is no intercept: features of 0, the mean
     of those that they were standardised on, give 0.
     """
-    moments = features.T @ features / len(features) + decay * torch.eye(features.shape[1])
-    weight = torch.linalg.solve(moments, features.T @ (targets - targets.mean(dim=0)) / len(features)).T
+    moments = product(features.T, features) / len(features) + decay * torch.eye(features.shape[1])
+    weight = solve(moments, product(features.T, targets - targets.mean(dim=0)) / len(features)).T
     return LinearClassifier(weight, torch.zeros(targets.shape[1]))

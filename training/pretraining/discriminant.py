@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from training.pretraining.classifier import LinearClassifier
+from training.pretraining.products import product, solve
 
 
 def fit_discriminant(
@@ -25,13 +26,13 @@ def fit_discriminant(
         rows = labels == label
         means[label] = (share[rows, None] * features[rows]).sum(dim=0) / share[rows].sum()
     away = features - means[labels]
-    covariance = (away * share[:, None]).T @ away
+    covariance = product((away * share[:, None]).T, away)
     identity = torch.eye(len(covariance)) * covariance.diagonal().mean()
     known = means[present]
-    directions = torch.linalg.solve((1.0 - shrinkage) * covariance + shrinkage * identity, known.T).T
+    directions = solve((1.0 - shrinkage) * covariance + shrinkage * identity, known.T).T
     offsets = -0.5 * (known * directions).sum(dim=1)
     directions, offsets = directions - directions.mean(dim=0), offsets - offsets.mean()
-    logits = features @ directions.T + offsets
+    logits = product(features, directions.T) + offsets
     scale = deviation / logits.std()
     found = torch.zeros(classes, features.shape[1])
     bias = torch.full((classes,), float(scale * logits.min()))

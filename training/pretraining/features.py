@@ -6,7 +6,9 @@ files, the network and the preprocessing are the same.
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -82,24 +84,35 @@ def clip_of(samples: Samples, spec: ClipSpec) -> Clips:
 
 
 def features_of(
-    module: nn.Module, inputs: Iterator[npt.NDArray[np.generic] | None], count: int, what: str
+    module: nn.Module, inputs: Iterator[npt.NDArray[np.generic] | None], count: int, what: str, at_once: int = 1
 ) -> Tensor:
-    """Features `[count, F]` of `count` inputs, one batch in memory at a time; those of None are NaN.
+    """Features `[count, F]` of `count` inputs, `at_once` batches at a time; those of None are NaN.
 
-    Raises TrainingError where all of the inputs are None.
+    The features are the same however many batches are computed at a time. Raises TrainingError where all of the
+    inputs are None.
     """
     found: list[Tensor] = []
     batch: list[npt.NDArray[np.generic]] = []
     there = torch.zeros(count, dtype=torch.bool)
-    with torch.inference_mode(), progress(what, count, "file") as bar:
+    waiting: deque[Future[Tensor]] = deque()
+
+    def compute(stacked: npt.NDArray[np.generic]) -> Tensor:
+        with torch.inference_mode():
+            features: Tensor = module(torch.from_numpy(stacked))
+        return features
+
+    with ThreadPoolExecutor(at_once) as pool, progress(what, count, "file") as bar:
         for number, one in enumerate(inputs):
             if one is not None:
                 batch.append(one)
                 there[number] = True
             if batch and (len(batch) == _BATCH or number == count - 1):
-                found.append(module(torch.from_numpy(np.stack(batch))))
+                waiting.append(pool.submit(compute, np.stack(batch)))
                 batch = []
+                if len(waiting) > at_once:
+                    found.append(waiting.popleft().result())
             bar.update()
+        found += [one.result() for one in waiting]
     if not found:
         raise TrainingError(f"none of the {count:,} {what} can be read")
     features = torch.full((count, found[0].shape[1]), torch.nan)
@@ -107,21 +120,22 @@ def features_of(
     return features
 
 
-def cached(file: Path, identity: dict[str, object], compute: Callable[[], Tensor]) -> Tensor:
-    """The result of `compute`, from `file` where it was computed for the same `identity` before."""
+def cached(file: Path, identity: dict[str, object], rows: int, compute: Callable[[], Tensor]) -> Tensor:
+    """The result `[rows, F]` of `compute`, from `file` where it was computed for the same `identity` before."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     if file.exists():
         try:
             stored = read_arrays(file, ("identity", "features"))
-            if str(stored["identity"]) == digest:
-                return torch.from_numpy(stored["features"])
+            features = stored["features"]
+            if str(stored["identity"]) == digest and features.dtype == np.float32 and features.shape[:1] == (rows,):
+                return torch.from_numpy(features)
         except (OSError, ValueError):
             pass  # a file that cannot be read is computed anew
-    features = compute()
+    found = compute()
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(file) as aside, aside.open("wb") as out:
-        np.savez(out, identity=np.array(digest), features=features.numpy())
-    return features
+        np.savez(out, identity=np.array(digest), features=found.numpy())
+    return found
 
 
 def contents(paths: Sequence[Path]) -> list[str]:

@@ -17,6 +17,7 @@ from training.pretraining.features import (
     pretrained_network,
     read_pictures,
 )
+from training.pretraining.kernels import kernels_fixed
 from training.pretraining.material_files import MaterialFiles, read_material_files, read_nothing_files
 from training.pretraining.no_material import nothing_pictures
 from training.pretraining.nothing import Nothing, together
@@ -89,7 +90,7 @@ class PretrainingData(PictureData):
         )
 
 
-def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData:
+def gather(data: Path, work: Path, recipe: PretrainingRecipe, threads: int = 1) -> PretrainingData:
     """Read the labelled files of `data` and compute their features, except those that `work` has already.
 
     Files that cannot be decoded are left out. Raises TrainingError as `read_material_files` does, and where no
@@ -97,8 +98,8 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     """
     # First, because it ends where a package is missing.
     networks = SoundNetworks(recipe.clip).eval()
-    seen, sounds = gather_pictures(data, work, recipe), read_material_files(data, "sound")
-    heard = sound_features(sounds, networks, recipe, work, "sounds")
+    seen, sounds = gather_pictures(data, work, recipe, threads), read_material_files(data, "sound")
+    heard = sound_features(sounds, networks, recipe, work, "sounds", threads)
     there = heard.readable
     sounds, unheard = sounds.only(there.numpy()), _lost(sounds, there)
     features, spectrogram, network = heard.features[there], *networks.network
@@ -116,23 +117,23 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe) -> PretrainingData
     )
 
 
-def gather_pictures(data: Path, work: Path, recipe: PretrainingRecipe) -> PictureData:
+def gather_pictures(data: Path, work: Path, recipe: PretrainingRecipe, threads: int = 1) -> PictureData:
     """The pictures of `gather` alone, which raises the same."""
     pictures, empty = read_material_files(data, "image"), read_nothing_files(data)
     network = pretrained_network(recipe.image_network)
     see = PictureFeatures(network, recipe.centre).eval()
     size = recipe.picture.size
-    of_pictures = _picture_features(pictures, see, recipe, work, "pictures")
+    of_pictures = _picture_features(pictures, see, recipe, work, "pictures", threads)
     drawn = nothing_pictures(recipe.nothing, size, recipe.seed)
     of_nothing = [torch.zeros(0, of_pictures.shape[1])]
     if len(empty):
-        real = _picture_features(empty, see, recipe, work, "nothing")
+        real = _picture_features(empty, see, recipe, work, "nothing", threads)
         empty, real, broken = _readable(empty, real)
         of_nothing.append(real)
     else:
         broken = ()
     if len(drawn):
-        of_nothing.append(features_of(see, iter(drawn), len(drawn), "drawn pictures"))
+        of_nothing.append(features_of(see, iter(drawn), len(drawn), "drawn pictures", threads))
     pictures, of_pictures, unseen = _readable(pictures, of_pictures)
     root = data if data.is_dir() else data.parent
     names = [(one.relative_to(root) if one.is_relative_to(root) else one).as_posix() for one in pictures.paths]
@@ -150,7 +151,7 @@ def gather_pictures(data: Path, work: Path, recipe: PretrainingRecipe) -> Pictur
 
 
 def _picture_features(
-    files: MaterialFiles, see: PictureFeatures, recipe: PretrainingRecipe, work: Path, what: str
+    files: MaterialFiles, see: PictureFeatures, recipe: PretrainingRecipe, work: Path, what: str, threads: int
 ) -> Tensor:
     """Features `[N, F]` of pictures, cached in `work` under the name `what`; NaN for those that cannot be read."""
     centre = {"centre": recipe.centre} if recipe.centre else {}
@@ -162,8 +163,10 @@ def _picture_features(
             "network": recipe.image_network,
             "picture": recipe.picture.model_dump(),
             **centre,
+            "kernels_fixed": kernels_fixed(),
         },
-        lambda: features_of(see, read_pictures(files.paths, recipe.picture), len(files), what),
+        len(files),
+        lambda: features_of(see, read_pictures(files.paths, recipe.picture), len(files), what, threads),
     )
 
 

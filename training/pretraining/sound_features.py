@@ -11,6 +11,7 @@ from model.high_pass import HIGH_PASS_HERTZ
 from model.torch_towers.aisfx import FEATURES, AisfxSpectrogram
 from training.pretraining.aisfx_weights import aisfx_network
 from training.pretraining.features import cached, contents, features_of, read_clips
+from training.pretraining.kernels import kernels_fixed
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.teacher.audioset_materials import HeardMaterials, table_digest, teacher_clip
@@ -53,31 +54,40 @@ class SoundNetworks(nn.Module):
 
 
 def sound_features(
-    files: MaterialFiles, networks: SoundNetworks, recipe: PretrainingRecipe, folder: Path, what: str
+    files: MaterialFiles,
+    networks: SoundNetworks,
+    recipe: PretrainingRecipe,
+    folder: Path,
+    what: str,
+    at_once: int = 1,
 ) -> Heard:
-    """The features of `files`, cached in `folder` under the name `what`."""
+    """The features of `files`, cached in `folder` under the name `what`; `at_once`: see `features_of`."""
     variants, clip = recipe.variants, teacher_clip(recipe.clip)
     identity: dict[str, object] = {
         "files": contents(files.paths),
         "networks": [recipe.sound_network, YAMNET, table_digest()],
         "clips": [recipe.clip.model_dump(), clip.model_dump()],
         "high_pass": HIGH_PASS_HERTZ,
+        "kernels_fixed": kernels_fixed(),
     }
     plain = cached(
         folder / f"{what}-{recipe.sound_network}.npz",
         identity,
-        lambda: features_of(networks, read_clips(files.paths, clip), len(files), what),
+        len(files),
+        lambda: features_of(networks, read_clips(files.paths, clip), len(files), what, at_once),
     )[:, None]
     if variants:
         seed = f"-seed-{recipe.seed}" if recipe.seed else ""
         varied = cached(
             folder / f"{what}-{recipe.sound_network}-varied-{variants}{seed}.npz",
             {**identity, "variants": variants, "seed": recipe.seed},
+            variants * len(files),
             lambda: features_of(
                 networks,
                 read_varied_clips(files.paths, clip, variants, recipe.seed),
                 variants * len(files),
                 f"varied {what}",
+                at_once,
             ),
         )
         plain = torch.cat([plain, varied.reshape(len(files), variants, -1)], dim=1)

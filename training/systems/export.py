@@ -74,13 +74,13 @@ def export_bundle(
         cells = None
         if towers.image.has_cells:
             outputs = ["embedding", "cells", *(["objects"] if towers.image.has_objects else [])]
-            _export(_ImageTowerWithCells(towers.image), pictures, "pictures", outputs, image_file)
+            export_module(_ImageTowerWithCells(towers.image), pictures, "pictures", outputs, image_file)
             with torch.inference_mode():
                 shape = towers.image.with_cells(torch.from_numpy(pictures[:1]))[1].shape
             cells = (int(shape[1]), int(shape[2]))
         else:
-            _export(towers.image, pictures, "pictures", ["embedding"], image_file)
-        _export(towers.sound, clips, "clips", ["embedding"], sound_file)
+            export_module(towers.image, pictures, "pictures", ["embedding"], image_file)
+        export_module(towers.sound, clips, "clips", ["embedding"], sound_file)
         fields = {
             "name": name,
             "backbones": backbones,
@@ -100,12 +100,16 @@ def export_bundle(
             raise TrainingError(
                 f"the exported towers differ from the trained ones: cosine {parity:.6f}, wanted {PARITY}"
             )
-        fields["metrics"] = {**(metrics or {}), "export_parity": round(parity, 8)}
+        fields["metrics"] = {**(metrics or {}), "export_parity": round(parity, 5)}
         write_bundle(target, files, **fields)
     return load_bundle(target), parity
 
 
-def _export(module: nn.Module, example: np.ndarray, name: str, outputs: list[str], target: Path) -> None:
+def export_module(module: nn.Module, example: np.ndarray, name: str, outputs: list[str], target: Path) -> None:
+    """Write `module` to the ONNX file `target`, with its one input `name` and its `outputs`, for any batch size.
+
+    `example`: at least two inputs.
+    """
     batch = torch.export.Dim("batch", min=1)
     # The exporter prints its progress and warns of its own deprecations; neither is the user's business.
     logger = logging.getLogger("torch.onnx")
