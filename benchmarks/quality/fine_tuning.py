@@ -34,6 +34,7 @@ from training.pretraining.features import features_of, read_pictures
 from training.pretraining.held_out import fit_whole_pictures, fitted_pictures
 from training.pretraining.imagenet_head import ImagenetHead
 from training.pretraining.left_out_groups import LEAST_FILES, group_weight, rare_materials
+from training.pretraining.material_files import read_material_files
 from training.pretraining.pooling import pool
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PictureData, gather_pictures
@@ -151,23 +152,19 @@ def _read(data: PictureData) -> Iterator[npt.NDArray[np.uint8] | None]:
 def main(data: Path, work: Path, file: Path, groups: tuple[str, ...]) -> None:
     """Measure the groups that FILE does not have."""
     recipe = PretrainingRecipe()
-    found = gather_pictures(data, work, recipe, available_cpus())
-    torch.set_num_threads(available_cpus())
     lines: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     done = {line["group"] for line in lines}
-    left = [name for name in sorted(set(found.pictures.group.tolist())) if name not in done]
-    unknown = set(groups) - done - set(left)
-    if unknown:
-        raise click.UsageError(
-            f"there is no group {sorted(unknown)[0]!r}; there are {', '.join(sorted(done | set(left)))}"
-        )
+    known = sorted(set(read_material_files(data, "image").group.tolist()))
+    if unknown := sorted(set(groups) - set(known)):
+        raise click.UsageError(f"there is no group {unknown[0]!r}; there are {', '.join(known)}")
+    found = gather_pictures(data, work, recipe, available_cpus())
     pictures = np.zeros((len(found.pictures), SIZE, SIZE, 3), np.uint8)
     with progress("pictures", len(pictures), "file") as bar:
         for row, picture in enumerate(_read(found)):
             assert picture is not None  # those that cannot be read are not among them
             pictures[row] = picture
             bar.update()
-    for name in groups or left:
+    for name in groups or known:
         if name in done:
             continue
         lines.append(measure(found, pictures, name, recipe))

@@ -1,10 +1,15 @@
-"""Digests of each step of `thud pretrain` on inputs made here: the same on every processor of which it is claimed.
+# ruff: noqa: E402 -- kernels are fixed before NumPy is loaded
+"""Digests of each step of `thud pretrain` on inputs made here, to be compared between processors.
 
     python -m benchmarks.quality.processors [FP32]
 
 FP32 is the folder `fp32` that `thud pretrain` leaves in its folder of features; its picture tower is quantised
 again. An emulated processor does, too: `qemu-x86_64 -cpu EPYC-Rome PYTHON -m benchmarks.quality.processors FP32`.
 """
+
+from training.pretraining.kernels import fix_kernels
+
+FIXED = fix_kernels()
 
 import hashlib
 import tempfile
@@ -24,7 +29,6 @@ from model.materials import MATERIALS
 from training.pretraining.calibrate import calibrate_heads
 from training.pretraining.features import PictureFeatures, pretrained_network
 from training.pretraining.fit_heads import Recordings, fit_pictures, fit_sounds
-from training.pretraining.kernels import kernels_fixed
 from training.pretraining.no_material import nothing_pictures
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.quantise import quantise_tower
@@ -105,8 +109,10 @@ def _tower(file: Path, picture: PictureSpec) -> Iterator[tuple[str, Arrays]]:
 @click.argument("fp32", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(fp32: Path | None) -> None:
     """Print a digest for each step."""
+    if not FIXED:
+        raise click.ClickException("kernels cannot be fixed here: the processor is no x86-64 one with AVX2")
     torch.set_num_threads(1)
-    click.echo(f"{machine()}; kernels fixed: {kernels_fixed()}")
+    click.echo(f"{machine()}")
     for name, arrays in steps(fp32):
         digest = hashlib.sha256()
         for array in arrays:

@@ -95,8 +95,12 @@ def test_bad_files_are_skipped_with_a_reason_and_the_run_goes_on(
     broken = np.full(8000, 0.1, np.float32)
     broken[4000] = np.nan
     soundfile.write(bad / "nan.wav", broken, 16_000, subtype="FLOAT")
-    broken[4000] = 3e38
-    soundfile.write(bad / "huge.wav", broken, 16_000, subtype="FLOAT")
+    for name, most in {"huge": 3e38, "beyond": 2.0**33}.items():
+        broken[4000] = most
+        soundfile.write(bad / f"{name}.wav", broken, 16_000, subtype="FLOAT")
+    broken[3000:4000] = np.linspace(-(2.0**31), 2.0**31, 1000)
+    broken[4000] = 0.0
+    soundfile.write(sounds / "metal" / "as integers.wav", broken, 16_000, subtype="FLOAT")
     said: list[str] = []
     report = build_index(tiny_bundle, sounds, tmp_path / "index", say=said.append)
     reasons = {one.path: one.reason for one in report.skipped}
@@ -104,6 +108,7 @@ def test_bad_files_are_skipped_with_a_reason_and_the_run_goes_on(
         "metal/cut.flac": "cut short",
         "metal/cut.wav": "cut short",
         "metal/empty.wav": "the file is empty (0 bytes)",
+        "metal/beyond.wav": "the sound holds samples of 9e+09 times full scale",
         "metal/huge.wav": "the sound holds samples of 3e+38 times full scale",
         "metal/nan.wav": "the sound holds NaN or infinite samples",
         "metal/silent.wav": "the sound is silent",
@@ -111,7 +116,7 @@ def test_bad_files_are_skipped_with_a_reason_and_the_run_goes_on(
         "metal/two samples.wav": "2 samples; a sound needs at least 160 (0.01 s)",
     }
     assert all(reasons.values())
-    assert (report.spec.sounds, report.spec.skipped) == (9, 8)
+    assert (report.spec.sounds, report.spec.skipped) == (10, 9)
     assert skipped_table(tmp_path / "index") == reasons
     assert all(f"skipped {path}: {reason}" in said for path, reason in reasons.items())
 

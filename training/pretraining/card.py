@@ -103,8 +103,8 @@ By material, over all groups left out, with 95 % bootstrap intervals over files:
 {_taken(nothing)}
 This bundle beside its twin with the image tower in float, on {parity.pictures} pictures and {parity.sounds} sounds:
 cosine of pictures {parity.picture_cosine:.4f} (5 % below {parity.picture_cosine_p5:.4f}), of sounds
-{parity.sound_cosine:.4f} ({parity.sound_cosine_p5:.4f}); of the first ten sounds {parity.overlap:.2f} are the same;
-P@10 {parity.p_at_10:.2f} in float, {parity.p_at_10_int8:.2f} here.
+{parity.sound_cosine:.4f} ({parity.sound_cosine_p5:.4f}); of the first ten sounds {parity.overlap:.3f} are the same;
+P@10 {parity.p_at_10:.4f} in float, {parity.p_at_10_int8:.4f} here.
 
 ## Where it fails
 

@@ -6,6 +6,7 @@ files, the network and the preprocessing are the same.
 
 import hashlib
 import json
+import platform
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,9 +23,10 @@ from model.errors import PictureError, SoundError, TrainingError
 from model.files import read_arrays
 from model.hit import cut_clip, find_hit
 from model.picture import picture_array
-from model.progress import progress
+from model.progress import Progress, progress
 from model.sound import Samples, decode_sound
 from model.torch_towers.networks import ImagenetNormalise, PooledNetwork, build_network
+from training.pretraining.kernels import kernels_fixed
 from training.pretraining.pooling import pool
 from training.systems.imagenet import load_imagenet_weights
 
@@ -33,6 +35,8 @@ Clips = npt.NDArray[np.float32]
 
 IMAGENET_CLASSES = 1000
 _BATCH = 32
+_MOST_AT_ONCE = 8
+"""A batch of pictures takes a few hundred megabytes."""
 
 
 def pretrained_network(name: str) -> PooledNetwork:
@@ -86,33 +90,33 @@ def clip_of(samples: Samples, spec: ClipSpec) -> Clips:
 def features_of(
     module: nn.Module, inputs: Iterator[npt.NDArray[np.generic] | None], count: int, what: str, at_once: int = 1
 ) -> Tensor:
-    """Features `[count, F]` of `count` inputs, `at_once` batches at a time; those of None are NaN.
+    """Features `[count, F]` of `count` inputs; those of None are NaN.
 
-    The features are the same however many batches are computed at a time. Raises TrainingError where all of the
-    inputs are None.
+    `at_once` batches, at most eight, are in memory and computed at a time, each by one thread where there are
+    several; how many does not change the features. Raises TrainingError where all of the inputs are None.
     """
     found: list[Tensor] = []
-    batch: list[npt.NDArray[np.generic]] = []
     there = torch.zeros(count, dtype=torch.bool)
     waiting: deque[Future[Tensor]] = deque()
+    at_once, threads = min(at_once, _MOST_AT_ONCE), torch.get_num_threads()
 
-    def compute(stacked: npt.NDArray[np.generic]) -> Tensor:
+    def compute(batch: npt.NDArray[np.generic]) -> Tensor:
         with torch.inference_mode():
-            features: Tensor = module(torch.from_numpy(stacked))
+            features: Tensor = module(torch.from_numpy(batch))
         return features
 
-    with ThreadPoolExecutor(at_once) as pool, progress(what, count, "file") as bar:
-        for number, one in enumerate(inputs):
-            if one is not None:
-                batch.append(one)
-                there[number] = True
-            if batch and (len(batch) == _BATCH or number == count - 1):
-                waiting.append(pool.submit(compute, np.stack(batch)))
-                batch = []
+    with progress(what, count, "file") as bar:
+        executor = ThreadPoolExecutor(at_once)
+        try:
+            torch.set_num_threads(threads if at_once == 1 else 1)
+            for batch in _batches(inputs, there, bar):
+                waiting.append(executor.submit(compute, batch))
                 if len(waiting) > at_once:
                     found.append(waiting.popleft().result())
-            bar.update()
-        found += [one.result() for one in waiting]
+            found += [one.result() for one in waiting]
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            torch.set_num_threads(threads)
     if not found:
         raise TrainingError(f"none of the {count:,} {what} can be read")
     features = torch.full((count, found[0].shape[1]), torch.nan)
@@ -120,20 +124,41 @@ def features_of(
     return features
 
 
+def _batches(
+    inputs: Iterator[npt.NDArray[np.generic] | None], there: Tensor, bar: Progress
+) -> Iterator[npt.NDArray[np.generic]]:
+    """Inputs `[B, ...]` that are not None; `there [N]` becomes which these are."""
+    batch: list[npt.NDArray[np.generic]] = []
+    for number, one in enumerate(inputs):
+        if one is not None:
+            batch.append(one)
+            there[number] = True
+        if batch and (len(batch) == _BATCH or number == len(there) - 1):
+            yield np.stack(batch)
+            batch = []
+        bar.update()
+
+
 def cached(file: Path, identity: dict[str, object], rows: int, compute: Callable[[], Tensor]) -> Tensor:
-    """The result `[rows, F]` of `compute`, from `file` where it was computed for the same `identity` before."""
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    if file.exists():
+    """The result `[rows, F]` of `compute`, from `file` where it was computed for the same `identity` before.
+
+    Where the kernels are not fixed, what was computed with fixed ones is taken, too, but never the other way round:
+    a second file is written then.
+    """
+    made_by = {"machine": platform.machine(), "torch": torch.__version__, "numpy": np.__version__}
+    digest = hashlib.sha256(json.dumps({**identity, **made_by}, sort_keys=True).encode()).hexdigest()
+    places = [file] if kernels_fixed() else [file, file.with_stem(f"{file.stem}-any-kernels")]
+    for place in places:
         try:
-            stored = read_arrays(file, ("identity", "features"))
-            features = stored["features"]
-            if str(stored["identity"]) == digest and features.dtype == np.float32 and features.shape[:1] == (rows,):
-                return torch.from_numpy(features)
+            stored = read_arrays(place, ("identity", "features"))
         except (OSError, ValueError):
-            pass  # a file that cannot be read is computed anew
+            continue  # a file that is not there or cannot be read is computed anew
+        features = stored["features"]
+        if str(stored["identity"]) == digest and features.dtype == np.float32 and features.shape[:1] == (rows,):
+            return torch.from_numpy(features)
     found = compute()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(file) as aside, aside.open("wb") as out:
+    with atomic_file(places[-1]) as aside, aside.open("wb") as out:
         np.savez(out, identity=np.array(digest), features=found.numpy())
     return found
 

@@ -36,9 +36,8 @@ class Parity:
     p_at_10_int8: float
 
     def as_dict(self) -> dict[str, float]:
-        """The numbers by name: cosines to 4 decimals, what rests on the order of near sounds to 2."""
-        # Embeddings in float differ between processors by some 1e-7: enough to change two places in an order.
-        return {name: round(value, 4 if "cosine" in name else 2) for name, value in asdict(self).items()}
+        """The numbers by name, to 4 decimals."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
 def measure_parity(

@@ -27,10 +27,9 @@ def pretrain(
 
     DATA lists single pictures and sounds with their material, source and licence; they need not belong together.
     All rows are fitted on but those whose licence or note says non-commercial: they are measured on. Interrupted,
-    it goes on. On every x86-64 processor with AVX2, and with any number of threads, the same files give the same
-    bytes.
+    it goes on. The number of threads does not change the bundle; docs/pretraining.md says what the processor does.
     """
-    fix_kernels()  # before NumPy and PyTorch are loaded
+    fixed = fix_kernels()  # before NumPy and PyTorch are loaded
     import torch
 
     from model.bundle import check_target
@@ -38,6 +37,8 @@ def pretrain(
     from training.pretraining.pretrain_recipe import PretrainingRecipe
 
     check_target(out)
+    if not fixed:
+        click.echo("this machine's own kernels compute: the bundle may differ from another machine's", err=True)
     torch.set_num_threads(1)  # more would add up in another order
     built = build_pretrained(
         data,

@@ -17,7 +17,6 @@ from training.pretraining.features import (
     pretrained_network,
     read_pictures,
 )
-from training.pretraining.kernels import kernels_fixed
 from training.pretraining.material_files import MaterialFiles, read_material_files, read_nothing_files
 from training.pretraining.no_material import nothing_pictures
 from training.pretraining.nothing import Nothing, together
@@ -163,7 +162,6 @@ def _picture_features(
             "network": recipe.image_network,
             "picture": recipe.picture.model_dump(),
             **centre,
-            "kernels_fixed": kernels_fixed(),
         },
         len(files),
         lambda: features_of(see, read_pictures(files.paths, recipe.picture), len(files), what, threads),

@@ -15,7 +15,7 @@ def product(one: Tensor, other: Tensor) -> Tensor:
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
     """What gives `right [N, M]` when `matrix [N, N]` is multiplied by it; without gradients."""
-    return torch.from_numpy(np.linalg.solve(matrix.numpy(), right.numpy()))
+    return torch.from_numpy(np.linalg.solve(matrix.detach().numpy(), right.detach().numpy()))
 
 
 class _Logits(torch.autograd.Function):
@@ -30,6 +30,6 @@ class _Logits(torch.autograd.Function):
 
 
 def logits_of(features: Tensor, weight: Tensor) -> Tensor:
-    """`features [N, F] @ weight.T [F, C]`, with the gradient of `weight`."""
+    """`features [N, F] @ weight.T [F, C]`, with the gradient of `weight` alone."""
     found: Tensor = _Logits.apply(features, weight)
     return found

@@ -11,7 +11,6 @@ from model.high_pass import HIGH_PASS_HERTZ
 from model.torch_towers.aisfx import FEATURES, AisfxSpectrogram
 from training.pretraining.aisfx_weights import aisfx_network
 from training.pretraining.features import cached, contents, features_of, read_clips
-from training.pretraining.kernels import kernels_fixed
 from training.pretraining.material_files import MaterialFiles
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.teacher.audioset_materials import HeardMaterials, table_digest, teacher_clip
@@ -68,7 +67,6 @@ def sound_features(
         "networks": [recipe.sound_network, YAMNET, table_digest()],
         "clips": [recipe.clip.model_dump(), clip.model_dump()],
         "high_pass": HIGH_PASS_HERTZ,
-        "kernels_fixed": kernels_fixed(),
     }
     plain = cached(
         folder / f"{what}-{recipe.sound_network}.npz",
