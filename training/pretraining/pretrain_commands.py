@@ -37,8 +37,6 @@ def pretrain(
     from training.pretraining.pretrain_recipe import PretrainingRecipe
 
     check_target(out)
-    if not fixed:
-        click.echo("this machine's own kernels compute: the bundle may differ from another machine's", err=True)
     torch.set_num_threads(1)  # more would add up in another order
     built = build_pretrained(
         data,
@@ -52,3 +50,5 @@ def pretrain(
     )
     size = sum(record.bytes for record in built.bundle.spec.files.values())
     click.echo(f"bundle {built.bundle.id} in {out}, {size / 1e6:.1f} MB; the card is {out / 'MODEL_CARD.md'}")
+    if not fixed:
+        click.echo("made by this machine's own kernels: another machine's bundle may differ", err=True)
