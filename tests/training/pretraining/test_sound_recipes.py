@@ -32,5 +32,5 @@ def test_recipes_are_measured_on_the_same_files(
     assert first.over_chance > 0
     assert (other.top1, other.p_at_10) != (first.top1, first.p_at_10)
     # Another seed does not take the place of the features that are there.
-    names = sorted(path.name for path in work.glob("sounds-*varied*"))
-    assert names == ["sounds-aisfx-varied-1-seed-1.npz", "sounds-aisfx-varied-1.npz"]
+    names = {path.stem.removesuffix("-any-kernels") for path in work.glob("sounds-*varied*")}
+    assert names == {"sounds-aisfx-varied-1-seed-1", "sounds-aisfx-varied-1"}
