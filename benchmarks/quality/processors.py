@@ -110,9 +110,9 @@ def _tower(file: Path, picture: PictureSpec) -> Iterator[tuple[str, Arrays]]:
 def main(fp32: Path | None) -> None:
     """Print a digest for each step."""
     if not FIXED:
-        raise click.ClickException("kernels cannot be fixed here: the processor is no x86-64 one with AVX2")
+        raise click.ClickException("kernels cannot be fixed here: that takes Linux on x86-64 with AVX2")
     torch.set_num_threads(1)
-    click.echo(f"{machine()}")
+    click.echo(machine())
     for name, arrays in steps(fp32):
         digest = hashlib.sha256()
         for array in arrays:

@@ -1,4 +1,4 @@
-"""One set of arithmetic kernels on x86-64 processors: what each library computes with is not left to the processor.
+"""One choice of arithmetic kernels for x86-64 under Linux: it is not left to each library and the processor.
 
 PyTorch, oneDNN, MKL, OpenBLAS and NumPy each choose code by the processor, and add up in another order on another
 one, or with another number of threads. They read their environment when they are loaded, so that it is set before.
@@ -29,7 +29,7 @@ def fix_kernels(environment: MutableMapping[str, str] = os.environ, machine: str
     """Compute with code for AVX2, by one thread, whatever the processor has beyond that; whether that was possible.
 
     It is not, and nothing is changed, where NumPy or PyTorch is loaded already, as in a program that imports Thud,
-    and on a processor (`machine`, by default this one) without AVX2.
+    and on a processor (`machine`, by default this one) without AVX2, or one of which that is not known.
     """
     if "numpy" in sys.modules or "torch" in sys.modules or not _has_avx2(machine or platform.machine()):
         return False
@@ -51,4 +51,4 @@ def _has_avx2(machine: str) -> bool:
     try:
         return " avx2 " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return True  # not Linux: every Mac with such a processor that runs today's PyTorch has it
+        return False  # not Linux
