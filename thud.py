@@ -134,6 +134,7 @@ COMMANDS = {
     "reproduce": "training.reproduction.reproduce_commands:reproduce",
     "report": "training.reproduction.reproduce_commands:report",
     "export": "training.train_commands:export",
+    "fine-tune": "training.pretraining.tuning.fine_tune_commands:fine_tune",
     "pretrain": "training.pretraining.pretrain_commands:pretrain",
     "fetch": "index.commands.fetch_commands:fetch",
     "index": "index.commands.index_commands:index",

@@ -130,9 +130,10 @@ def main(data: Path, work: Path, pictures: int, seed: int, brief: bool, file: Pa
         composed = compose(found.pictures, rows, pictures, seed)
         if composed:
             groups = np.concatenate([found.pictures.group, found.nothing.group])
-            fitted = fit_whole_pictures(found, recipe, fitted_pictures(found) & (groups != group.name))
-            teller = Teller(found, fitted, recipe)
-            measured[group.name] = told(found, teller, composed, variants, maps, recipe.picture.size)
+            seen = found.by_network_without(group.name)
+            fitted = fit_whole_pictures(seen, recipe, fitted_pictures(found) & (groups != group.name))
+            teller = Teller(seen, fitted, recipe)
+            measured[group.name] = told(seen, teller, composed, variants, maps, recipe.picture.size)
     if not measured:
         raise click.ClickException(f"{data} has no group with photographs of several materials to compose")
     runs = {one.name: one.runs for one in (SERVED, *variants, *maps)}

@@ -34,13 +34,17 @@ OLD_RECIPE: Mapping[str, Any] = {
 }  # fmt: skip
 """What the recipe of version 0.5 had in place of today's values."""
 
+FROZEN: Mapping[str, Any] = {"tuned": False, "class_materials": 0.15}
+"""What the recipe had before the picture network was fine-tuned."""
+
 Floats = npt.NDArray[np.float64]
 
 
 def variants() -> dict[str, tuple[PretrainingRecipe, tuple[str, ...] | None]]:
     """Recipes by name, each with the sources that it is fitted on, None for all."""
     new = PretrainingRecipe()
-    old = new.model_copy(update=dict(OLD_RECIPE))
+    frozen = new.model_copy(update=FROZEN)
+    old = frozen.model_copy(update=dict(OLD_RECIPE))
     changes: dict[str, dict[str, Any]] = {
         "without the middle": {"centre": 0.0},
         "the middle alone": {"centre": 1.0},
@@ -68,7 +72,15 @@ def variants() -> dict[str, tuple[PretrainingRecipe, tuple[str, ...] | None]]:
         "version 0.5, its five sources": (old, OLD_SOURCES),
         "version 0.5, all sources": (old, None),
         NEW: (new, None),
-        **{name: (new.model_copy(update=change), None) for name, change in changes.items()},
+        **{
+            f"shipped, logarithms of ImageNet's classes {weight:g}": (
+                new.model_copy(update={"class_materials": weight}),
+                None,
+            )
+            for weight in (0.0, 0.15, 0.4)
+        },
+        "not fine-tuned": (frozen, None),
+        **{f"not fine-tuned, {name}": (frozen.model_copy(update=change), None) for name, change in changes.items()},
     }
 
 

@@ -5,6 +5,8 @@ network is the nine-layer one of Kong et al. 2018 (arXiv 1808.00773). training/p
 the weights.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,8 @@ _CHANNELS = (64, 128, 256, FEATURES)
 _RATE, _WINDOW, _HOP = 44_100, 2048, 1024
 """What the weights were trained with: samples a second, and the window and hop in samples."""
 _BANDS = 96
-_GAIN, _HIGHEST = 1e4, 9.457798957824707
-"""A level is log10(1 + gain * power), divided by the highest level in the training data."""
+_GAIN, _HIGHEST = 1e4, 9.457798957824707 * math.log(10.0)
+"""A level is log(1 + gain * power), divided by the highest level in the training data (the package has log10)."""
 _QUIETEST = 1e-6
 
 
@@ -54,7 +56,7 @@ class AisfxSpectrogram(nn.Module):
         )  # [B, fft_size // 2 + 1, frames]
         squares = torch.view_as_real(spectrum).square()
         mel = self.filters @ (squares[..., 0] + squares[..., 1])
-        levels = torch.log10(1.0 + _GAIN * mel) / _HIGHEST
+        levels = torch.log(1.0 + _GAIN * mel) / _HIGHEST
         return levels.transpose(1, 2)[:, None]
 
 

@@ -42,7 +42,7 @@ def aisfx_network() -> AisfxNetwork:
         scale, shift, mean, variance = (
             state[f"{name}.bn{place}.{part}"].double() for part in ("weight", "bias", "running_mean", "running_var")
         )
-        factor = scale / (variance + 1e-5).sqrt()
+        factor = scale * (variance + 1e-5).rsqrt()
         folded = (weight * factor[:, None, None, None]).float().numpy()
         with torch.no_grad():
             assert convolution.bias is not None

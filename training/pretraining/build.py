@@ -37,6 +37,7 @@ from training.pretraining.quantise import quantise_tower
 from training.pretraining.score import NothingScores, score_left_out, score_nothing
 from training.pretraining.stored_weights import store_in_8_bits
 from training.pretraining.towers import build_towers
+from training.pretraining.tuned_weights import SHIPPED, TunedWeights, content_of
 from training.systems.export import export_bundle
 
 NAME = "thud-materials"
@@ -62,6 +63,7 @@ def build_pretrained(
     recipe: PretrainingRecipe,
     threads: int,
     *,
+    tuned: Path | None = None,
     leave_out: str | None = None,
     open_only: bool = False,
     say: Callable[[str], None],
@@ -71,9 +73,11 @@ def build_pretrained(
     Files that are not for commercial use are used for measuring only, never for fitting; with `open_only`, all
     files without an open licence. Nothing is fitted on the photographs that `choose_queries` holds back either;
     their embeddings become the bundle's queries. Features are kept in `work`: an interrupted run continues from
-    them, and a run with other strengths takes minutes. Files of the source `leave_out` are not used at all. Raises
-    TrainingError before anything is computed where `leave_out` is no source of `data` or fewer than two groups are
-    left; later as `gather`, and as `export_bundle` where the exported towers differ.
+    them, and a run with other strengths takes minutes. Files of the source `leave_out` are not used at all. The
+    picture networks are those of the folder `tuned`; without one those that ship or, where these were fitted on
+    other photographs, ImageNet's. Raises TrainingError before anything is computed where `leave_out` is no source
+    of `data`, fewer than two groups are left or `tuned` was fitted on other photographs; later as `gather`, and as
+    `export_bundle` where the exported towers differ.
     """
     pictures, sounds = (read_material_files(data, kind) for kind in ("image", "sound"))
     if leave_out is not None:
@@ -82,8 +86,10 @@ def build_pretrained(
             raise TrainingError(f"{data} has no file of the source {leave_out!r}; there are {', '.join(sources)}")
         pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
     _check_groups(pictures, sounds, open_only)
+    weights = _networks(data, pictures.open_only() if open_only else pictures, recipe, tuned, say)
+    recipe = recipe.model_copy(update={"tuned": weights is not None})
     with exclusive(work):
-        found = gather(data, work, recipe, threads)
+        found = gather(data, work, recipe, threads, weights)
         if leave_out is not None:
             found = found.without(leave_out)
         if open_only:
@@ -99,8 +105,9 @@ def build_pretrained(
         say(f"{len(found.nothing):,} pictures of nothing, {found.nothing.drawn.sum():,} of them drawn")
         held_out = hold_out(found, recipe)
         scores, nothing = score_left_out(found, held_out, recipe), score_nothing(found, held_out, recipe)
-        left_out = {"left_out": leave_out, "open_only": open_only}
-        floats = _export(found, held_out, scores, nothing, work / "fp32", recipe, left_out)
+        described = weights and weights.described()
+        made_of = {"fine_tuned": described, "left_out": leave_out, "open_only": open_only}
+        floats = _export(found, held_out, scores, nothing, work / "fp32", recipe, made_of)
         say(f"fp32 bundle {floats.id}")
         rng = np.random.default_rng(recipe.seed)
         seen = np.stack(_read(found.pictures, rng, recipe))
@@ -133,6 +140,26 @@ def build_pretrained(
         bundle = write_bundle(target, files, precision="int8", training=training, metrics=metrics, **fields)
         write_card(target, bundle, found, scores, nothing, parity, recipe)
     return Built(bundle, scores, nothing, parity)
+
+
+def _networks(
+    data: Path, pictures: MaterialFiles, recipe: PretrainingRecipe, tuned: Path | None, say: Callable[[str], None]
+) -> TunedWeights | None:
+    """The fine-tuned networks, None for ImageNet's. A classifier comes with them: it must be of these pictures."""
+    if tuned is None and not recipe.tuned:
+        return None
+    weights = TunedWeights(tuned or SHIPPED)
+    if weights.about(None).content == content_of(pictures):
+        return weights
+    if tuned is not None:
+        raise TrainingError(
+            f"{tuned} was fitted on other photographs than these of {data}; run `thud fine-tune` anew"
+        )
+    say(
+        "the picture network is ImageNet's: the fine-tuned one that ships was fitted on other photographs; "
+        "`thud fine-tune` and --tuned fit it on these"
+    )
+    return None
 
 
 def _check_groups(pictures: MaterialFiles, sounds: MaterialFiles, open_only: bool) -> None:
@@ -178,7 +205,7 @@ def _export(
     nothing: NothingScores,
     target: Path,
     recipe: PretrainingRecipe,
-    left_out: Mapping[str, str | bool | None],
+    made_of: Mapping[str, Any],
 ) -> Bundle:
     pictures = fit_whole_pictures(data, recipe, fitted_pictures(data))
     sounds = fit_whole_sounds(data, recipe, data.taught)
@@ -201,7 +228,7 @@ def _export(
             "sounds": _sources(data.sounds),
             "taught": int(data.taught.sum()),
             "nothing": _sources(data.nothing.files),
-            **left_out,
+            **made_of,
         },
         objects=object_spec(),
     )

@@ -1,7 +1,5 @@
 """Calibrating both heads on held-out groups of sources: from an embedding to probabilities of the materials."""
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,12 +11,14 @@ from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.left_out_groups import group_weight
 from training.pretraining.material_files import NOTHING
+from training.pretraining.minimise import minimise
 from training.pretraining.space import CONSTANT, TOUCHABLE
 
 COUNT = len(MATERIALS)
 _ALL, _GAP = 0.1, 100.0
 """Weights, beside the loss of the likeliest material, of that of all 17 and of the square of the mean's error."""
 _LEAST = 1e-6
+_ITERATIONS = 200
 _COMMON = [NOTHING, CONSTANT, TOUCHABLE]
 """The dimensions that move the probabilities of all materials together."""
 
@@ -79,7 +79,7 @@ def _fit_pictures(
         wrong = binary_cross_entropy_with_logits(logits(), wanted, reduction="none")
         return (wrong * share).sum() + bias_decay * (bias - bias.mean()).square().mean()
 
-    _minimise(loss, [factors, bias])
+    minimise(loss, [factors, bias], _ITERATIONS)
     weights = np.zeros((COUNT, EMBEDDING_SIZE), np.float32)
     with torch.no_grad():
         first = factors[0] * embeddings[:, :COUNT] + bias
@@ -98,7 +98,7 @@ def _fit_pictures(
         together: Tensor = (wrong * share[:, 0]).sum() + _ALL * (every * share).sum() + _GAP * gap.square()
         return together
 
-    _minimise(top_loss, [again])
+    minimise(top_loss, [again], _ITERATIONS)
     scale, shift, *common = again.detach().numpy()
     weights[np.arange(COUNT), np.arange(COUNT)] = np.exp(scale) * factors[0].item()
     weights[:, _COMMON] = common
@@ -116,7 +116,7 @@ def _fit_sounds(
         wrong = cross_entropy(factor * embeddings[:, :COUNT] + bias, labels, reduction="none")
         return (wrong * share).sum() + bias_decay * (bias - bias.mean()).square().mean()
 
-    _minimise(loss, [factor, bias])
+    minimise(loss, [factor, bias], _ITERATIONS)
     with torch.no_grad():
         first = factor * embeddings[:, :COUNT] + bias
     right = (first.argmax(dim=1) == labels).float()
@@ -130,20 +130,8 @@ def _fit_sounds(
         gap = (share * (top - right)).sum()
         return ((wrong + _ALL * every) * share).sum() + _GAP * gap.square()
 
-    _minimise(top_loss, [scale])
+    minimise(top_loss, [scale], _ITERATIONS)
     grown = scale.exp().item()
     weights = np.zeros((COUNT, EMBEDDING_SIZE), np.float32)
     weights[np.arange(COUNT), np.arange(COUNT)] = grown * factor.item()
     return weights, (grown * bias.detach().numpy()).astype(np.float32)
-
-
-def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
-    optimizer = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]

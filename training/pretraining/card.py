@@ -55,11 +55,12 @@ listens. **Not for**: measuring what something is made of, safety, or identifyin
 
 ## What it is
 
-Heads on two frozen networks; not the paper's TT_AGG, whose towers are trained together on
-pictures and sounds in pairs. For pictures, {recipe.image_network} at {recipe.picture.size} px
-with a linear head, which starts from a table, written by hand, of what ImageNet's {IMAGENET_CLASSES:,} classes
-say of the materials, and is drawn away from it by the labelled pictures. The probabilities of these classes are
-added once more as logarithms: those of each material, and those of animals, food and people, which are nothing to
+Heads on two networks; not the paper's TT_AGG, whose towers are trained together on
+pictures and sounds in pairs. For pictures, {recipe.image_network} at {recipe.picture.size} px,
+{_tuned(spec.training)}, with a linear head, which starts from a table,
+written by hand, of what ImageNet's {IMAGENET_CLASSES:,} classes say of the materials, and is drawn away from it by
+the labelled pictures. The probabilities of these classes are added once more as logarithms: those of each
+material, and those of animals, food and people, which are nothing to
 touch. For sounds, {recipe.sound_network},
 trained on libraries of sound effects; a discriminant that lets no source speak for all tells the material from
 the mean of its last map. It is fitted on each recording and on {recipe.variants} variants with another microphone,
@@ -81,8 +82,8 @@ probabilities: their cosine orders the sounds.
 
 ## How it measures
 
-Sources of one kind are a group, and each group was left out of fitting and calibration in turn: the tables are
-about pictures and sounds of groups that the heads had never seen (whether the
+Sources of one kind are a group, and each group was left out of fitting, fine-tuning included, and of calibration in
+turn: the tables are about pictures and sounds of groups that the heads had never seen (whether the published
 networks below them have is not known). The library is all {len(data.sounds):,}
 recordings, each embedded by heads that had not seen its group. What was tried is in docs/pretraining.md: the
 strengths were chosen by such means over groups, so that the figures are too good: expect less of photographs of
@@ -132,6 +133,13 @@ def _fitted(open_only: bool) -> str:
         "All files but those that are not for commercial use, which were measured on alone; no file is part of it. "
         "`thud pretrain --open-only` fits on files with an open licence alone."
     )
+
+
+def _tuned(training: Mapping[str, Any]) -> str:
+    tuned = training["fine_tuned"]
+    if tuned is None:
+        return "with ImageNet's weights"
+    return f"fine-tuned on {sum(tuned['pictures'].values()):,} of the photographs below"
 
 
 def _options(training: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A linear classifier on the pooled features of a frozen network, regularised towards a prior."""
+"""A linear classifier on the pooled features of a network, regularised towards a prior."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from training.pretraining.minimise import minimise
 from training.pretraining.products import logits_of, product, solve
 
 ITERATIONS = 80
@@ -42,12 +43,13 @@ def fit_classifier(
     classes: int,
     decay: float,
     prior: LinearClassifier | None = None,
+    known: int = 0,
 ) -> LinearClassifier:
     """Multinomial logistic regression by L-BFGS; deterministic.
 
     `features [N, 1280]`, `labels [N]`, `share [N]` the weights of the rows, of sum 1. The loss has a penalty of
     `decay` times the squared distance from `prior` (from 0 without one), for features scaled to a mean length of
-    10. A class without examples keeps its prior.
+    10. A class without examples keeps its prior, and so do the first `known` classes.
     """
     scale = 10.0 / features.norm(dim=1).mean()
     scaled = features * scale
@@ -56,19 +58,21 @@ def fit_classifier(
         if prior is None
         else LinearClassifier(prior.weight / scale, prior.bias)
     )
-    weight = start.weight.clone().requires_grad_()
-    bias = start.bias.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+    weight = start.weight[known:].clone().requires_grad_()
+    bias = start.bias[known:].clone().requires_grad_()
+    given = product(scaled, start.weight[:known].T) + start.bias[:known]
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = (cross_entropy(logits_of(scaled, weight) + bias, labels, reduction="none") * share).sum()
-        loss = loss + decay * ((weight - start.weight).square().sum() + (bias - start.bias).square().sum())
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+    def loss() -> Tensor:
+        logits = torch.cat([given, logits_of(scaled, weight) + bias], dim=1)
+        wrong = (cross_entropy(logits, labels, reduction="none") * share).sum()
+        far: Tensor = (weight - start.weight[known:]).square().sum() + (bias - start.bias[known:]).square().sum()
+        return wrong + decay * far
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return LinearClassifier(weight.detach() * scale, bias.detach())
+    minimise(loss, [weight, bias], ITERATIONS)
+    fitted = [
+        torch.cat([one[:known], found.detach()]) for one, found in ((start.weight, weight), (start.bias, bias))
+    ]
+    return LinearClassifier(fitted[0] * scale, fitted[1])
 
 
 def fit_ridge(features: Tensor, targets: Tensor, decay: float) -> LinearClassifier:

@@ -1,4 +1,4 @@
-"""Pooled features of labelled pictures and sounds, from frozen networks.
+"""Pooled features of labelled pictures and sounds.
 
 Computing them takes most of the time of making a bundle, so they are kept in files and read again where the media
 files, the network and the preprocessing are the same.

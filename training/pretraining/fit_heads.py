@@ -1,4 +1,4 @@
-"""Fitting the classifiers of pictures and of sounds on frozen features, and for each group one without it."""
+"""Fitting the classifiers of pictures and of sounds on features, and for each group one without it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from training.pretraining.discriminant import fit_discriminant, source_weights
 from training.pretraining.imagenet_prior import material_knowledge
 from training.pretraining.material_files import NOTHING
 from training.pretraining.pretrain_recipe import PretrainingRecipe
+from training.pretraining.products import square_root
 from training.pretraining.standardise import Standardise
 
 Labels = npt.NDArray[np.int64]
@@ -34,18 +35,37 @@ class PictureClassifier:
 
 
 def fit_pictures(
-    features: Tensor, material: Labels, source: Sources, rows: Tensor, recipe: PretrainingRecipe
+    features: Tensor,
+    material: Labels,
+    source: Sources,
+    rows: Tensor,
+    recipe: PretrainingRecipe,
+    tuned: LinearClassifier | None = None,
 ) -> PictureClassifier:
     """A classifier of the 17 materials and of nothing, from pictures' features `[N, F]` and the ImageNet prior.
 
     `material [N]` is 0 to 16, or NOTHING; `rows [1000, F]` are the weights of the ImageNet head. Materials have
-    the same weight, and so have the sources `source [N]` within one where `picture_source_power` is 0. Something
+    the same weight, and so have the sources `source [N]` within one where `picture_source_power` is 0. `tuned`
+    tells the 17 materials where it was fitted together with the network: another fit, to features of pictures that
+    the network has learnt, would trust them too much. Something
     to touch is told from nothing without the prior, which knows less of it than the examples do.
     """
     labels = torch.from_numpy(material)
     share = source_weights(material, source, recipe.picture_source_power)
     prior = prior_classifier(features, rows, material_knowledge(), recipe.knowledge)
-    told = fit_classifier(features, labels, _even(share, labels), NOTHING + 1, recipe.picture_decay, prior)
+    if tuned is not None:
+        prior = LinearClassifier(
+            torch.cat([tuned.weight, prior.weight[NOTHING:]]), torch.cat([tuned.bias, prior.bias[NOTHING:]])
+        )
+    told = fit_classifier(
+        features,
+        labels,
+        _even(share, labels),
+        NOTHING + 1,
+        recipe.picture_decay,
+        prior,
+        known=0 if tuned is None else NOTHING,
+    )
     shown = (labels != NOTHING).long()
     two = fit_classifier(features, shown, _even(share, shown), 2, recipe.touchable_decay)
     return PictureClassifier(told, LinearClassifier(two.weight[1:] - two.weight[:1], two.bias[1:] - two.bias[:1]))
@@ -100,7 +120,7 @@ def lower_bound(logits: Tensor, heads: int, penalty: float) -> Tensor:
     # Not by len(logits): the exported tower would take that many sounds and no others.
     logits = logits.reshape(-1, heads, logits.shape[1] // heads)
     mean = logits.mean(dim=1)
-    return mean - penalty * (logits - mean[:, None]).square().mean(dim=1).sqrt()
+    return mean - penalty * square_root((logits - mean[:, None]).square().mean(dim=1))
 
 
 def fit_sounds(recordings: Recordings, recipe: PretrainingRecipe) -> SoundClassifier:
@@ -146,16 +166,19 @@ def fit_sounds(recordings: Recordings, recipe: PretrainingRecipe) -> SoundClassi
 
 
 def left_out(
-    group: Sources, trained_on: npt.NDArray[np.bool_], fit: Callable[[npt.NDArray[np.bool_]], Fitted]
+    group: Sources, trained_on: npt.NDArray[np.bool_], fit: Callable[[npt.NDArray[np.bool_], str], Fitted]
 ) -> dict[str, Fitted]:
-    """For each group of sources in `group [N]`, a classifier fitted on the rows `trained_on [N]` without it."""
+    """For each group of sources in `group [N]`, a classifier fitted on the rows `trained_on [N]` without it.
+
+    `fit` is given the rows and the group that is not among them.
+    """
     fitted: dict[str, Fitted] = {}
     whole: Fitted | None = None
     for name in sorted(set(group.tolist())):
         rest = trained_on & (group != name)
         if (rest == trained_on).all():  # none of its rows are trained on: one fit is enough for all such groups
-            whole = whole or fit(rest)
+            whole = whole or fit(rest, name)
             fitted[name] = whole
         else:
-            fitted[name] = fit(rest)
+            fitted[name] = fit(rest, name)
     return fitted

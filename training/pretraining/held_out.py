@@ -49,7 +49,7 @@ def fit_whole_pictures(data: PictureData, recipe: PretrainingRecipe, rows: Mask)
     features = torch.cat([data.picture_features, data.nothing.features])[torch.from_numpy(rows)]
     material = np.concatenate([data.pictures.material, np.full(len(data.nothing), NOTHING)])[rows]
     source = np.concatenate([data.pictures.source, data.nothing.kind])[rows]
-    return fit_pictures(features, material, source, data.imagenet_rows, recipe)
+    return fit_pictures(features, material, source, data.imagenet_rows, recipe, data.tuned_classifier)
 
 
 def fitted_pictures(data: PictureData) -> Mask:
@@ -71,7 +71,7 @@ def fit_whole_sounds(data: PretrainingData, recipe: PretrainingRecipe, rows: Mas
 
 
 def hold_out(data: PretrainingData, recipe: PretrainingRecipe) -> HeldOut:
-    """Embed each group of sources by heads fitted without it, on the files that may be fitted on."""
+    """Embed each group of sources by networks and heads fitted without it, on the files that may be fitted on."""
     pictures, nothing = hold_out_pictures(data, recipe)
     return HeldOut(pictures, hold_out_sounds(data, recipe), nothing)
 
@@ -82,26 +82,29 @@ def hold_out_pictures(data: PictureData, recipe: PretrainingRecipe) -> tuple[Ten
     A source of these and a kind of drawing is left out in its turn as a group of photographs is.
     """
     group = np.concatenate([data.pictures.group, data.nothing.group])
-    fitted = left_out(group, fitted_pictures(data), lambda rows: fit_whole_pictures(data, recipe, rows))
-
     head = ImagenetHead(data.imagenet_rows, data.imagenet_bias, recipe)
 
-    def embed(classifier: PictureClassifier, features: Tensor) -> Tensor:
+    def fit(rows: Mask, without: str) -> tuple[PictureClassifier, Tensor]:
+        seen = data.by_network_without(without)
+        features = torch.cat([seen.picture_features, seen.nothing.features])
+        return fit_whole_pictures(seen, recipe, rows), features
+
+    def embed(fitted: tuple[PictureClassifier, Tensor], rows: Tensor) -> Tensor:
+        classifier, features = fitted[0], fitted[1][rows]
         return normalize(picture_projection(classifier)(features) + head(features)[1], dim=1)
 
-    vectors = _embed(torch.cat([data.picture_features, data.nothing.features]), group, fitted, embed)
+    vectors = _embed(group, left_out(group, fitted_pictures(data), fit), embed)
     return vectors[: len(data.pictures)], vectors[len(data.pictures) :]
 
 
 def hold_out_sounds(data: PretrainingData, recipe: PretrainingRecipe) -> Tensor:
     """Held-out embeddings of sounds `[M, 128]`."""
     files = data.sounds
-    fitted = left_out(files.group, data.taught, lambda rows: fit_whole_sounds(data, recipe, rows))
+    fitted = left_out(files.group, data.taught, lambda rows, _: fit_whole_sounds(data, recipe, rows))
     return _embed(
-        data.sound_features,
         files.group,
         fitted,
-        lambda classifier, features: sound_projection(data, classifier)(features),
+        lambda classifier, rows: sound_projection(data, classifier)(data.sound_features[rows]),
     )
 
 
@@ -132,14 +135,12 @@ def calibrate(
 
 
 def _embed(
-    features: Tensor,
-    group: npt.NDArray[np.str_],
-    fitted: dict[str, Fitted],
-    embed: Callable[[Fitted, Tensor], Tensor],
+    group: npt.NDArray[np.str_], fitted: dict[str, Fitted], embed: Callable[[Fitted, Tensor], Tensor]
 ) -> Tensor:
-    vectors = torch.zeros(len(features), EMBEDDING_SIZE)
+    """Embeddings `[N, 128]`: of each group `embed` gives those of its rows, by what was `fitted` without it."""
+    vectors = torch.zeros(len(group), EMBEDDING_SIZE)
     with torch.no_grad():
         for name, classifier in fitted.items():
             rows = torch.from_numpy(group == name)
-            vectors[rows] = embed(classifier, features[rows])
+            vectors[rows] = embed(classifier, rows)
     return vectors

@@ -1,9 +1,10 @@
-"""One choice of arithmetic kernels for x86-64 under Linux: it is not left to each library and the processor.
+"""One choice of arithmetic kernels for x86-64 under Linux, not left to each library and the processor; and memory.
 
 PyTorch, oneDNN, MKL, OpenBLAS and NumPy each choose code by the processor, and add up in another order on another
 one, or with another number of threads. They read their environment when they are loaded, so that it is set before.
 """
 
+import ctypes
 import os
 import platform
 import sys
@@ -20,6 +21,8 @@ _AS_WITH_AVX2 = {
     # NumPy's (`products`).
     "MKL_CBWR": "COMPATIBLE",
 }
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+"""What glibc's mallopt calls the most free bytes that it keeps, and the most blocks with pages of their own."""
 _NUMPY_NAMES = "X86_V4 AVX512_ICL AVX512_SPR"
 _NUMPY_NAMES_BEFORE = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
 """What NumPy calls the kernels that it is not to use; the first names are those of 2.4 and later."""
@@ -38,6 +41,18 @@ def fix_kernels(environment: MutableMapping[str, str] = os.environ, machine: str
     major, minor = (int(part) for part in version("numpy").split(".")[:2])
     environment["NPY_DISABLE_CPU_FEATURES"] = _NUMPY_NAMES if (major, minor) >= (2, 4) else _NUMPY_NAMES_BEFORE
     return True
+
+
+def keep_memory() -> bool:
+    """Have the C library keep freed memory for the next batch, where it is glibc; whether it does.
+
+    It gives large blocks back to the system and asks for them again, and each time every page is cleared.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library, or system
+        return False
+    return all(mallopt(name, value) for name, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1)))
 
 
 def kernels_fixed(environment: MutableMapping[str, str] = os.environ) -> bool:

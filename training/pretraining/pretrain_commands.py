@@ -6,7 +6,7 @@ import click
 
 from model.threads import available_cpus
 from training.paths import LocalPath
-from training.pretraining.kernels import fix_kernels
+from training.pretraining.kernels import fix_kernels, keep_memory
 
 
 @click.command()
@@ -17,11 +17,23 @@ from training.pretraining.kernels import fix_kernels
     type=LocalPath(file_okay=False),
     help="folder for features, which a next run takes up  [default: OUT.work]",
 )
+@click.option(
+    "--tuned",
+    type=LocalPath(file_okay=False, exists=True),
+    help="picture networks of `thud fine-tune`, fitted on the photographs that are fitted on here  [default: those "
+    "of the bundle that ships or, for other photographs, ImageNet's]",
+)
 @click.option("--leave-out", metavar="SOURCE", help="as if DATA had no file of SOURCE, to be measured on it")
 @click.option("--open-only", is_flag=True, help="fit only on rows whose open_licence is 1")
 @click.option("--threads", type=click.IntRange(1), help="[default: the CPUs available]")
 def pretrain(
-    data: Path, out: Path, work: Path | None, leave_out: str | None, open_only: bool, threads: int | None
+    data: Path,
+    out: Path,
+    work: Path | None,
+    tuned: Path | None,
+    leave_out: str | None,
+    open_only: bool,
+    threads: int | None,
 ) -> None:
     """Make the bundle OUT, and its model card, from the manifest DATA.
 
@@ -30,6 +42,7 @@ def pretrain(
     it goes on. The number of threads does not change the bundle; docs/pretraining.md says what the processor does.
     """
     fixed = fix_kernels()  # before NumPy and PyTorch are loaded
+    keep_memory()
     import torch
 
     from model.bundle import check_target
@@ -44,6 +57,7 @@ def pretrain(
         work or out.with_name(out.name + ".work"),
         PretrainingRecipe(),
         threads or available_cpus(),
+        tuned=tuned,
         leave_out=leave_out,
         open_only=open_only,
         say=click.echo,

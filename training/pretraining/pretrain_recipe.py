@@ -10,6 +10,7 @@ from model.bundle import ClipSpec, PictureSpec
 class PretrainingRecipe(BaseModel):
     """Networks, their inputs, and the strengths of regularisation and of added data.
 
+    `tuned`: whether the picture network's weights are the fine-tuned ones (`TunedWeights`), or ImageNet's.
     `centre`: how much of the pooled features comes from the middle of the feature map (`pool`). `picture_decay`
     and `touchable_decay`: see `fit_classifier`. `picture_source_power`: see `source_weights`. `sound_shrinkage`
     and `sound_deviation` (of the logits): see `fit_discriminant`. `source_power`: see `source_weights`.
@@ -27,6 +28,7 @@ class PretrainingRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_network: str = "efficientnet_lite0"
+    tuned: bool = True
     sound_network: Literal["aisfx"] = "aisfx"
     picture: PictureSpec = PictureSpec(size=192, resize="crop")
     centre: float = Field(0.5, ge=0, le=1)
@@ -43,7 +45,7 @@ class PretrainingRecipe(BaseModel):
     teacher_decay: float = Field(1.0, gt=0)
     penalty: float = Field(1.0, ge=0)
     knowledge: float = Field(1.5, ge=0)
-    class_materials: float = Field(0.15, ge=0)
+    class_materials: float = Field(0.25, ge=0)
     class_nothing: float = Field(0.5, ge=0)
     nothing: int = Field(200, ge=0)
     queries: int = Field(256, ge=0)

@@ -1,7 +1,10 @@
 """The data that the heads are fitted on: features, materials and sources of pictures and sounds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +12,8 @@ import torch
 from torch import Tensor
 
 from model.torch_towers.aisfx import AisfxNetwork, AisfxSpectrogram
+from model.torch_towers.networks import PooledNetwork
+from training.pretraining.classifier import LinearClassifier
 from training.pretraining.features import (
     PictureFeatures,
     cached,
@@ -23,6 +28,25 @@ from training.pretraining.nothing import Nothing, together
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.query_pictures import choose_queries
 from training.pretraining.sound_features import SoundNetworks, sound_features
+from training.pretraining.tuned_weights import SHIPPED, TunedWeights
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one network makes of pictures: features `[N, F]` of those of materials, `[K, F]` of those of nothing.
+
+    `classifier` of the 17 materials was fitted together with the network.
+    """
+
+    network: PictureFeatures
+    classifier: LinearClassifier | None
+    pictures: Tensor
+    nothing: Tensor
+
+    def only(self, pictures: npt.NDArray[np.bool_], nothing: npt.NDArray[np.bool_]) -> "Seen":
+        """The features of the pictures in both masks, `[N]` and `[K]`."""
+        kept, empty = torch.from_numpy(pictures), torch.from_numpy(nothing)
+        return replace(self, pictures=self.pictures[kept], nothing=self.nothing[empty])
 
 
 @dataclass(frozen=True)
@@ -31,6 +55,9 @@ class PictureData:
 
     Pictures that are `queries [N]` are neither fitted nor calibrated on.
     `imagenet_rows [1000, F]` and `imagenet_bias [1000]` are the last layer of the picture network.
+    `tuned_classifier` of the 17 materials was fitted together with a fine-tuned network.
+    `seen_without`, by group of sources: by a network that has not seen the group. Where a group has none, the
+    network itself has not.
     `unreadable` are listed files that could not be read; they are in none of these.
     """
 
@@ -38,10 +65,34 @@ class PictureData:
     queries: npt.NDArray[np.bool_]
     picture_features: Tensor
     picture_network: PictureFeatures
+    tuned_classifier: LinearClassifier | None
     imagenet_rows: Tensor
     imagenet_bias: Tensor
     nothing: Nothing
     unreadable: tuple[Path, ...]
+    seen_without: Mapping[str, Seen]
+
+    def by_network_without(self, group: str) -> Self:
+        """The same pictures as a network sees them that was not fitted on the group."""
+        seen = self.seen_without.get(group)
+        if seen is None:
+            return self
+        return replace(
+            self,
+            picture_features=seen.pictures,
+            picture_network=seen.network,
+            tuned_classifier=seen.classifier,
+            nothing=replace(self.nothing, features=seen.nothing),
+        )
+
+    def open_only(self) -> Self:
+        """The same data, of which only files with an open licence are fitted on, or are queries."""
+        return replace(
+            self,
+            pictures=self.pictures.open_only(),
+            queries=self.queries & self.pictures.open_licence,
+            nothing=self.nothing.open_only(),
+        )
 
 
 @dataclass(frozen=True)
@@ -70,6 +121,9 @@ class PretrainingData(PictureData):
             queries=self.queries[seen],
             picture_features=self.picture_features[torch.from_numpy(seen)],
             nothing=self.nothing.without(source),
+            seen_without={
+                group: one.only(seen, self.nothing.kind != source) for group, one in self.seen_without.items()
+            },
             sounds=self.sounds.only(heard),
             sound_features=self.sound_features[torch.from_numpy(heard)],
             varied_features=self.varied_features[torch.from_numpy(heard)],
@@ -77,30 +131,28 @@ class PretrainingData(PictureData):
             taught=self.taught[heard],
         )
 
-    def open_only(self) -> "PretrainingData":
+    def open_only(self) -> Self:
         """The same data, of which only files with an open licence are fitted on, or are queries."""
         return replace(
-            self,
-            pictures=self.pictures.open_only(),
-            queries=self.queries & self.pictures.open_licence,
-            nothing=self.nothing.open_only(),
-            sounds=self.sounds.open_only(),
-            taught=self.taught & self.sounds.open_licence,
+            super().open_only(), sounds=self.sounds.open_only(), taught=self.taught & self.sounds.open_licence
         )
 
 
-def gather(data: Path, work: Path, recipe: PretrainingRecipe, threads: int = 1) -> PretrainingData:
+def gather(
+    data: Path, work: Path, recipe: PretrainingRecipe, threads: int = 1, tuned: TunedWeights | None = None
+) -> PretrainingData:
     """Read the labelled files of `data` and compute their features, except those that `work` has already.
 
-    Files that cannot be decoded are left out. Raises TrainingError as `read_material_files` does, and where no
-    picture or no sound can be decoded.
+    Pictures are seen by fine-tuned networks, `tuned` or those that ship, where `recipe.tuned`, else by ImageNet's.
+    Files that cannot be decoded are left out. Raises TrainingError as `read_material_files` does, where no picture
+    or no sound can be decoded, and where a group has been seen by all fine-tuned networks.
     """
     # First, because it ends where a package is missing.
     networks = SoundNetworks(recipe.clip).eval()
-    seen, sounds = gather_pictures(data, work, recipe, threads), read_material_files(data, "sound")
+    seen, sounds = gather_pictures(data, work, recipe, threads, tuned), read_material_files(data, "sound")
     heard = sound_features(sounds, networks, recipe, work, "sounds", threads)
     there = heard.readable
-    sounds, unheard = sounds.only(there.numpy()), _lost(sounds, there)
+    sounds, unheard = sounds.only(there.numpy()), _lost(sounds, there.numpy())
     features, spectrogram, network = heard.features[there], *networks.network
     assert isinstance(spectrogram, AisfxSpectrogram)
     assert isinstance(network, AisfxNetwork)
@@ -116,63 +168,88 @@ def gather(data: Path, work: Path, recipe: PretrainingRecipe, threads: int = 1) 
     )
 
 
-def gather_pictures(data: Path, work: Path, recipe: PretrainingRecipe, threads: int = 1) -> PictureData:
+def gather_pictures(
+    data: Path, work: Path, recipe: PretrainingRecipe, threads: int = 1, tuned: TunedWeights | None = None
+) -> PictureData:
     """The pictures of `gather` alone, which raises the same."""
     pictures, empty = read_material_files(data, "image"), read_nothing_files(data)
-    network = pretrained_network(recipe.image_network)
-    see = PictureFeatures(network, recipe.centre).eval()
-    size = recipe.picture.size
-    of_pictures = _picture_features(pictures, see, recipe, work, "pictures", threads)
-    drawn = nothing_pictures(recipe.nothing, size, recipe.seed)
-    of_nothing = [torch.zeros(0, of_pictures.shape[1])]
-    if len(empty):
-        real = _picture_features(empty, see, recipe, work, "nothing", threads)
-        empty, real, broken = _readable(empty, real)
-        of_nothing.append(real)
+    imagenet = pretrained_network(recipe.image_network)
+    drawn = nothing_pictures(recipe.nothing, recipe.picture.size, recipe.seed)
+    digests = {"pictures": contents(pictures.paths), "nothing": contents(empty.paths)}
+
+    def look(
+        network: PooledNetwork, classifier: LinearClassifier | None, name: str, identity: Mapping[str, object]
+    ) -> Seen:
+        see = PictureFeatures(network, recipe.centre).eval()
+        same = {what: {"files": files, **identity} for what, files in digests.items()}
+        of_pictures = _picture_features(pictures, see, recipe, work, f"pictures{name}", same["pictures"], threads)
+        of_nothing = [torch.zeros(0, of_pictures.shape[1])]
+        if len(empty):
+            of_nothing.append(
+                _picture_features(empty, see, recipe, work, f"nothing{name}", same["nothing"], threads)
+            )
+        if len(drawn):
+            of_nothing.append(features_of(see, iter(drawn), len(drawn), f"drawn pictures{name}", threads))
+        return Seen(see, classifier, of_pictures, torch.cat(of_nothing))
+
+    if recipe.tuned:
+        weights = tuned or TunedWeights(SHIPPED)
+        groups = weights.groups(pictures.source, pictures.group)
+        found = look(*weights.network(None), " fine-tuned", weights.identity(None))
+        without = {
+            group: look(*weights.network(group), f" without {group}", weights.identity(group)) for group in groups
+        }
     else:
-        broken = ()
-    if len(drawn):
-        of_nothing.append(features_of(see, iter(drawn), len(drawn), "drawn pictures", threads))
-    pictures, of_pictures, unseen = _readable(pictures, of_pictures)
+        found, without = look(imagenet, None, "", {}), {}
+    there = ~torch.isnan(found.pictures[:, 0]).numpy()
+    kept = ~torch.isnan(found.nothing[:, 0]).numpy()
+    found = found.only(there, kept)
+    unread = (*_lost(pictures, there), *_lost(empty, kept[: len(empty)]))
+    pictures, empty = pictures.only(there), empty.only(kept[: len(empty)])
     root = data if data.is_dir() else data.parent
     names = [(one.relative_to(root) if one.is_relative_to(root) else one).as_posix() for one in pictures.paths]
     queries = choose_queries(names, pictures.source, pictures.fitted, recipe.queries)
     return PictureData(
         pictures=replace(pictures, fitted=pictures.fitted & ~queries),
         queries=queries,
-        picture_features=of_pictures,
-        picture_network=see,
-        imagenet_rows=network.projection.weight.detach(),
-        imagenet_bias=network.projection.bias.detach(),
-        nothing=together(empty, torch.cat(of_nothing)),
-        unreadable=(*unseen, *broken),
+        picture_features=found.pictures,
+        picture_network=found.network,
+        tuned_classifier=found.classifier,
+        imagenet_rows=imagenet.projection.weight.detach(),
+        imagenet_bias=imagenet.projection.bias.detach(),
+        nothing=together(empty, found.nothing),
+        unreadable=unread,
+        seen_without={group: one.only(there, kept) for group, one in without.items()},
     )
 
 
 def _picture_features(
-    files: MaterialFiles, see: PictureFeatures, recipe: PretrainingRecipe, work: Path, what: str, threads: int
+    files: MaterialFiles,
+    see: PictureFeatures,
+    recipe: PretrainingRecipe,
+    work: Path,
+    what: str,
+    identity: Mapping[str, object],
+    threads: int,
 ) -> Tensor:
-    """Features `[N, F]` of pictures, cached in `work` under the name `what`; NaN for those that cannot be read."""
+    """Features `[N, F]` of pictures, cached in `work` under the name `what`; NaN for those that cannot be read.
+
+    `identity`: the files' contents, and what tells networks of one name from each other.
+    """
     centre = {"centre": recipe.centre} if recipe.centre else {}
     suffix = f"-centre-{recipe.centre:g}" if recipe.centre else ""
     return cached(
-        work / f"{what}-{recipe.image_network}-{recipe.picture.size}{suffix}.npz",
+        work / f"{quote(what.replace(' ', '-'), safe='')}-{recipe.image_network}-{recipe.picture.size}{suffix}.npz",
         {
-            "files": contents(files.paths),
             "network": recipe.image_network,
             "picture": recipe.picture.model_dump(),
             **centre,
+            **identity,
         },
         len(files),
         lambda: features_of(see, read_pictures(files.paths, recipe.picture), len(files), what, threads),
     )
 
 
-def _readable(files: MaterialFiles, features: Tensor) -> tuple[MaterialFiles, Tensor, tuple[Path, ...]]:
-    """The files and features `[N, F]` of those that could be read, and the paths of the others."""
-    there = ~torch.isnan(features[:, 0])
-    return files.only(there.numpy()), features[there], _lost(files, there)
-
-
-def _lost(files: MaterialFiles, there: Tensor) -> tuple[Path, ...]:
+def _lost(files: MaterialFiles, there: npt.NDArray[np.bool_]) -> tuple[Path, ...]:
     return tuple(path for path, kept in zip(files.paths, there.tolist(), strict=True) if not kept)

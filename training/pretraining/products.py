@@ -1,10 +1,12 @@
-"""Products of matrices by NumPy, whose kernels can be the same on every maker's processors; PyTorch's cannot."""
+"""Products of matrices and the like by NumPy, whose kernels can be the same on every maker's processors."""
 
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_LEAST = 1e-20
 
 
 def product(one: Tensor, other: Tensor) -> Tensor:
@@ -16,6 +18,17 @@ def product(one: Tensor, other: Tensor) -> Tensor:
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
     """What gives `right [N, M]` when `matrix [N, N]` is multiplied by it; without gradients."""
     return torch.from_numpy(np.linalg.solve(matrix.detach().numpy(), right.detach().numpy()))
+
+
+def principal_directions(away: Tensor, count: int) -> Tensor:
+    """The `count` directions, `[count, F]`, in which the rows `away [N, F]` from their mean differ most."""
+    _, vectors = np.linalg.eigh(product(away.T, away).numpy())  # by rising eigenvalue
+    return torch.from_numpy(np.ascontiguousarray(vectors[:, ::-1][:, :count].T))
+
+
+def square_root(values: Tensor) -> Tensor:
+    """Square roots, 0 of what is negative. PyTorch's `sqrt` is MKL's, whose last bit differs by processor."""
+    return values.clamp_min(0.0) * values.clamp_min(_LEAST).rsqrt()
 
 
 class _Logits(torch.autograd.Function):

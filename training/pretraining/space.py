@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from model.materials import MATERIALS
 from model.torch_towers.networks import EMBEDDING_SIZE
 from training.pretraining.fit_heads import PictureClassifier, SoundClassifier, lower_bound
+from training.pretraining.products import principal_directions, square_root
 
 COUNT = len(MATERIALS)
 CONSTANT = COUNT + 1
@@ -54,8 +55,7 @@ class SoundProjection(nn.Module):
         self.rest = nn.Linear(features.shape[1], REST)
         standard = self.standardise(features)
         mean = standard.mean(dim=0)
-        values, vectors = torch.linalg.eigh((standard - mean).T @ (standard - mean))
-        directions = vectors[:, values.argsort(descending=True)[:REST]].T
+        directions = principal_directions(standard - mean, REST)
         # The sign of an eigenvector is arbitrary; its largest coordinate is made positive.
         largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
         directions = directions * largest.sign()
@@ -70,6 +70,6 @@ class SoundProjection(nn.Module):
         standard = self.standardise(features)
         logits = lower_bound(self.classifier(standard), self.heads, self.penalty)
         chance = torch.softmax(SHARPNESS * logits, dim=1)
-        length = (1.0 - chance.square().sum(dim=1, keepdim=True)).clamp_min(0.0).sqrt()
+        length = square_root(1.0 - chance.square().sum(dim=1, keepdim=True))
         gap = torch.zeros_like(chance[:, : TOUCHABLE - COUNT + 1])
         return torch.cat([chance, gap, length * normalize(self.rest(standard), dim=1)], dim=1)

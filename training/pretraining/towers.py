@@ -1,4 +1,4 @@
-"""Both towers of the pretrained bundle, from frozen networks and the heads fitted on them."""
+"""Both towers of the pretrained bundle, from networks and the heads fitted on their features."""
 
 import torch
 from torch import nn

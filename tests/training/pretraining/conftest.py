@@ -14,7 +14,7 @@ from training.synthesis.demo_library import write_library
 
 COLOURS = {"wood": (150, 100, 50), "grass": (60, 140, 40), "metal": (150, 150, 160)}
 LICENCES = {"first": "CC0-1.0", "second": "none stated", "closed": "CC BY-NC 4.0"}
-SMALL = PretrainingRecipe(nothing=18, variants=1)
+SMALL = PretrainingRecipe(nothing=18, variants=1, tuned=False)
 
 
 @pytest.fixture(scope="session")

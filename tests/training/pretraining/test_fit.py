@@ -52,6 +52,19 @@ def test_a_classifier_fits_its_examples_and_a_class_without_examples_keeps_its_p
     torch.testing.assert_close(alone.weight, prior.weight, atol=0.02, rtol=0.02)
 
 
+def test_known_classes_keep_their_rows_while_the_others_are_fitted_beside_them() -> None:
+    seen, labels = features(300, 5)
+    material = torch.from_numpy(labels)
+    share = torch.full((300,), 1 / 300)
+    whole = fit_classifier(seen, material, share, 5, 1e-3)
+    prior = LinearClassifier(torch.cat([whole.weight[:3], torch.zeros(2, WIDTH)]), whole.bias)
+    fitted = fit_classifier(seen, material, share, 5, 1e-3, prior, known=3)
+    torch.testing.assert_close(fitted.weight[:3], whole.weight[:3])
+    torch.testing.assert_close(fitted.bias[:3], whole.bias[:3])
+    unseen, wanted = features(200, 5, seed=1)
+    assert (fitted(unseen).argmax(dim=1).numpy() == wanted).mean() > 0.95
+
+
 def test_the_prior_is_a_mean_over_classes_for_every_material_and_for_nothing() -> None:
     table = material_knowledge()
     assert table.shape == (len(MATERIALS) + 1, 1000)
@@ -76,7 +89,8 @@ def test_each_group_gets_a_fit_without_it_and_groups_never_trained_on_share_one(
     trained_on = np.array([True, True, True, False, False])
     asked: list[list[bool]] = []
 
-    def fit(rows: np.ndarray) -> LinearClassifier:
+    def fit(rows: np.ndarray, without: str) -> LinearClassifier:
+        assert not rows[source == without].any()
         asked.append(rows.tolist())
         return LinearClassifier(torch.zeros(1, 1), torch.zeros(1))
 

@@ -27,6 +27,18 @@ import numpy, torch
 print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
 assert not pretrain_commands.fix_kernels()
 """
+MEMORY = """
+import resource, sys
+from training.pretraining.kernels import keep_memory
+if sys.argv[1] == "kept" and not keep_memory():
+    print("another C library")
+    sys.exit()
+for number in range(11):
+    bytearray(2**25)  # written to, freed
+    if number == 0:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 ON_X86 = sys.platform == "linux" and platform.machine() == "x86_64"
 
 
@@ -125,3 +137,16 @@ def test_products_and_their_gradient_are_those_of_pytorch() -> None:
     torch.testing.assert_close(product(features, features.T), features @ features.T)
     matrix = features.T @ features
     torch.testing.assert_close(matrix @ solve(matrix, torch.eye(7)), torch.eye(7), atol=1e-4, rtol=0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep memory")
+def test_memory_that_was_freed_is_used_again_without_new_pages() -> None:
+    pages = []
+    for what in ("kept", "not"):
+        ran = subprocess.run(
+            [sys.executable, "-c", MEMORY, what], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        )
+        if ran.stdout.startswith("another"):
+            pytest.skip("another C library than glibc")
+        pages.append(int(ran.stdout))
+    assert pages[0] < pages[1] / 10

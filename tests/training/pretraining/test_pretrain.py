@@ -264,7 +264,7 @@ def test_a_group_is_left_out_as_a_whole(found: PretrainingData) -> None:
     whole = replace(found, pictures=replace(found.pictures, group=joined))
     asked: list[set[str]] = []
 
-    def fit(rows: np.ndarray) -> None:
+    def fit(rows: np.ndarray, _: str) -> None:
         asked.append(set(found.pictures.source[rows].tolist()))
 
     left_out(whole.pictures.group, np.ones(36, np.bool_), fit)

@@ -1,0 +1,235 @@
+"""Fine-tuned networks: `thud fine-tune`, their files, and what `thud pretrain` makes of them."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click import Command
+from click.testing import CliRunner, Result
+
+from model.bundle import load_bundle
+from model.errors import TrainingError
+from model.materials import MATERIALS
+from tests.training.pretraining.conftest import SMALL
+from training.pretraining.classifier import LinearClassifier
+from training.pretraining.features import pretrained_network, read_pictures
+from training.pretraining.held_out import hold_out_pictures
+from training.pretraining.left_out_groups import left_out_groups
+from training.pretraining.material_files import read_material_files
+from training.pretraining.pretrain_commands import pretrain
+from training.pretraining.pretraining_data import PretrainingData, gather_pictures
+from training.pretraining.tuned_weights import SHIPPED, AboutTuned, TunedWeights, save_tuned
+from training.pretraining.tuning.fine_tune_commands import fine_tune
+from training.pretraining.tuning.tune import TuningRecipe, tune
+from training.systems.augment_pictures import PictureAugment
+
+QUICK = TuningRecipe(size=32, batch=4, steps=2, warm_up=1)
+FILES = ("without-first.npz", "without-second.npz", "all.npz")
+
+
+def run(data: Path, out: Path, work: Path, *options: str, command: Command = fine_tune) -> Result:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.pretraining.pretrain_recipe.PretrainingRecipe", lambda: SMALL)
+        patch.setattr("training.pretraining.tuning.tune.TuningRecipe", lambda: QUICK)
+        return CliRunner().invoke(command, [str(data), str(out), "--work", str(work), "--threads", "1", *options])
+
+
+@pytest.fixture(scope="module")
+def made(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folder of networks, and that of features."""
+    folder = tmp_path_factory.mktemp("tuned")
+    result = run(data, folder / "networks", folder / "work")
+    assert result.exit_code == 0, result.output
+    assert "22 pictures of 2 groups are fitted on" in result.stdout
+    return folder / "networks", folder / "work"
+
+
+def test_there_is_a_network_of_all_photographs_and_one_without_each_group(made: tuple[Path, Path]) -> None:
+    weights = TunedWeights(made[0])
+    assert {file.name for file in made[0].iterdir()} == set(FILES)
+    assert weights.about(None).sources == {"first": 11, "second": 11}  # one of twelve is a query; closed is closed
+    assert weights.about("first").sources == {"second": 11}
+    assert weights.about("first").recipe["steps"] == 2
+    before = pretrained_network(SMALL.image_network)
+    tuned, classifier = weights.network(None)
+    changed = [
+        bool((one != other).any())
+        for one, other in zip(tuned.features.parameters(), before.features.parameters(), strict=True)
+    ]
+    assert np.mean(changed) > 0.9
+    assert classifier.weight.shape == (len(MATERIALS), 1280)
+    torch.testing.assert_close(tuned.projection.weight, before.projection.weight)
+    for one, other in zip(tuned.features.buffers(), before.features.buffers(), strict=True):
+        torch.testing.assert_close(one, other)  # batch normalisation is kept
+
+
+def test_what_is_there_is_not_fitted_again_and_what_is_damaged_is(
+    data: Path, made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "networks"
+    out.mkdir()
+    for name in FILES[:2]:
+        (out / name).write_bytes((made[0] / name).read_bytes())
+    (out / FILES[1]).write_bytes((out / FILES[1]).read_bytes()[:2000])
+    kept = (out / FILES[0]).stat().st_mtime_ns
+    result = run(data, out, made[1])
+    assert result.exit_code == 0, result.output
+    assert f"{out / FILES[0]} is there" in result.stdout
+    assert (out / FILES[0]).stat().st_mtime_ns == kept
+    for name in FILES:
+        assert (out / name).read_bytes() == (made[0] / name).read_bytes(), name
+
+
+def test_open_only_takes_no_other_photograph(data: Path, made: tuple[Path, Path], tmp_path: Path) -> None:
+    result = run(data, tmp_path / "networks", made[1], "--open-only")
+    assert isinstance(result.exception, TrainingError)
+    wanted = r"the pictures of \S+ that may be fitted on are of one group of sources; add another"
+    assert re.fullmatch(wanted, str(result.exception))
+    assert not (tmp_path / "networks").exists()
+
+
+def test_each_group_is_seen_by_a_network_that_has_not_seen_it(data: Path, made: tuple[Path, Path]) -> None:
+    recipe = SMALL.model_copy(update={"tuned": True})
+    found = gather_pictures(data, made[1], recipe, tuned=TunedWeights(made[0]))
+    assert set(found.seen_without) == {"first", "second"}
+    first = found.by_network_without("first")
+    assert (first.picture_features != found.picture_features).any()
+    assert found.by_network_without("closed") is found
+    vectors, _ = hold_out_pictures(found, recipe)
+    # Only what is left out of a group's network moves the group's vectors.
+    second = replace(found.seen_without["second"], pictures=-found.seen_without["second"].pictures)
+    other, _ = hold_out_pictures(replace(found, seen_without={**found.seen_without, "second": second}), recipe)
+    moved = (vectors != other).any(dim=1).numpy()
+    assert set(found.pictures.source[moved].tolist()) == {"second"}
+
+
+def test_networks_that_have_all_seen_a_group_are_refused(
+    data: Path, made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    files = read_material_files(data, "image")
+    weights = TunedWeights(tmp_path)
+    for name in FILES:
+        (tmp_path / name).write_bytes((made[0] / name).read_bytes())
+    assert weights.groups(files.source, files.group) == ["first", "second"]
+    with pytest.raises(TrainingError, match=r"without-first.npz was fitted on second, which is of the group first"):
+        weights.groups(files.source, np.where(files.source == "second", "first", files.group))
+    (tmp_path / FILES[1]).unlink()
+    with pytest.raises(TrainingError, match=r"without-second.npz is not there; `thud fine-tune` writes it"):
+        weights.groups(files.source, files.group)
+
+
+def test_a_bundle_is_made_by_networks_that_were_fitted_on_its_photographs(
+    data: Path, work: Path, made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    features = tmp_path / "work"
+    shutil.copytree(work, features)
+    shutil.copytree(made[1], features, dirs_exist_ok=True)
+    result = run(data, tmp_path / "bundle", features, "--tuned", str(made[0]), command=pretrain)
+    assert result.exit_code == 0, result.output
+    training = load_bundle(tmp_path / "bundle").spec.training
+    assert training["fine_tuned"]["pictures"] == {"first": 11, "second": 11}
+    assert training["fine_tuned"]["recipe"]["steps"] == QUICK.steps
+    assert training["recipe"]["tuned"]
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "fine-tuned on 22 of the photographs below" in " ".join(card.split())
+
+
+def test_networks_of_other_photographs_are_refused_and_those_that_ship_are_not_taken(
+    data: Path, made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "data"
+    shutil.copytree(data, other)
+    shutil.copy(other / "1.png", other / "0.png")
+    result = run(other, tmp_path / "bundle", tmp_path / "work", "--tuned", str(made[0]), command=pretrain)
+    assert str(result.exception) == (
+        f"{made[0]} was fitted on other photographs than these of {other}; run `thud fine-tune` anew"
+    )
+    assert not (tmp_path / "work").exists()
+
+    def gathered(*_: object) -> None:
+        raise TrainingError("far enough")
+
+    monkeypatch.setattr("training.pretraining.build.gather", gathered)
+    monkeypatch.setattr("tests.training.pretraining.test_tuned.SMALL", SMALL.model_copy(update={"tuned": True}))
+    result = run(other, tmp_path / "bundle", tmp_path / "work", command=pretrain)
+    assert str(result.exception) == "far enough"
+    assert "the picture network is ImageNet's: the fine-tuned one that ships was fitted on other" in result.stdout
+
+
+def test_a_file_that_is_none_is_refused_by_name(made: tuple[Path, Path], tmp_path: Path) -> None:
+    file = tmp_path / "all.npz"
+    file.write_bytes(b"no archive")
+    with pytest.raises(TrainingError, match=r"all.npz has no fine-tuned weights: it is no NumPy archive"):
+        TunedWeights(tmp_path).about(None)
+    np.savez(file, about=np.array(json.dumps({"network": "efficientnet_lite0"})))
+    with pytest.raises(TrainingError, match=r"all.npz has no fine-tuned weights: what it says of itself cannot be"):
+        TunedWeights(tmp_path).about(None)
+    with np.load(made[0] / "all.npz") as stored:
+        arrays = {name: stored[name] for name in stored}
+    np.savez(file, **{**arrays, "classifier weight": np.zeros((2, 2), np.float32)})
+    with pytest.raises(TrainingError, match=r"all.npz: its classifier does not fit efficientnet_lite0"):
+        TunedWeights(tmp_path).network(None)
+
+
+def test_weights_are_kept_within_half_a_step_of_each_channel(found: PretrainingData, tmp_path: Path) -> None:
+    network = pretrained_network(SMALL.image_network)
+    before = pretrained_network(SMALL.image_network)
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in network.features.parameters():
+            weight.add_(1e-3 * torch.randn(weight.shape, generator=random))
+    told = LinearClassifier(torch.randn(len(MATERIALS), 1280, generator=random), torch.zeros(len(MATERIALS)))
+    about = AboutTuned(network=SMALL.image_network, without=None, sources={"a": 1}, recipe={}, content="")
+    save_tuned(TunedWeights(tmp_path).file(None), network.features, told, about)
+    kept, classifier = TunedWeights(tmp_path).network(None)
+    torch.testing.assert_close(classifier.weight, told.weight, rtol=0, atol=0)
+    pairs = zip(
+        network.features.parameters(), kept.features.parameters(), before.features.parameters(), strict=True
+    )
+    for wanted, stored, start in pairs:
+        rows = (wanted - start).abs().flatten(1) if wanted.ndim > 1 else (wanted - start).abs()[None]
+        step = rows.amax(dim=1) / (7 if wanted.ndim > 1 else 127)
+        away = (wanted - stored).abs().flatten(1) if wanted.ndim > 1 else (wanted - stored).abs()[None]
+        assert (away <= 0.5 * step[:, None] + 1e-7 + 2**-23 * wanted.abs().max()).all()
+
+
+def test_fine_tuning_tells_its_pictures_better_and_keeps_what_imagenet_says(found: PretrainingData) -> None:
+    count = len(MATERIALS)
+    seen = found.pictures.fitted
+    paths = [path for path, kept in zip(found.pictures.paths, seen, strict=True) if kept]
+    small = SMALL.picture.model_copy(update={"size": 64})
+    pictures = np.stack([one for one in read_pictures(tuple(paths), small) if one is not None])
+    material = torch.from_numpy(found.pictures.material[seen])
+    imagenet = LinearClassifier(found.imagenet_rows, found.imagenet_bias)
+    start = LinearClassifier(torch.zeros(count, 1280), torch.zeros(count))
+    recipe = TuningRecipe(size=64, batch=16, steps=20, rate=2e-3, warm_up=1, average=0.5, augment=PictureAugment())
+    share = torch.full((len(pictures),), 1 / len(pictures))
+    network, told = tune(found.picture_network, start, imagenet, pictures, material, share, recipe, "tuning")
+    with torch.inference_mode():
+        features = network(torch.from_numpy(pictures))
+        before = found.picture_network(torch.from_numpy(pictures))
+    loss = torch.nn.functional.cross_entropy(told(features), material)
+    assert loss < np.log(count) - 1.0  # it began with each of the 17 materials as likely
+    likely, was = (torch.log_softmax(imagenet(one), dim=1) for one in (features, before))
+    far = (was.exp() * (was - likely)).sum(dim=1).mean()
+    alone = TuningRecipe(**{**recipe.model_dump(), "kept": 0.0})
+    other, _ = tune(found.picture_network, start, imagenet, pictures, material, share, alone, "tuning")
+    with torch.inference_mode():
+        forgot = torch.log_softmax(imagenet(other(torch.from_numpy(pictures))), dim=1)
+    assert far < (was.exp() * (was - forgot)).sum(dim=1).mean()
+
+
+def test_the_shipped_networks_are_those_of_the_groups_that_are_left_out() -> None:
+    weights = TunedWeights(SHIPPED)
+    whole = weights.about(None)
+    recipe = TuningRecipe().model_dump(mode="json")
+    for group in left_out_groups("image"):
+        about = weights.about(group.name)
+        assert not set(group.sources) & set(about.sources), group.name
+        assert set(whole.sources) - set(group.sources) == set(about.sources), group.name
+        assert {name: about.recipe[name] for name in recipe} == recipe

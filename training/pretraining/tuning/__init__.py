@@ -1,0 +1,1 @@
+"""Fine-tuning of the picture network: `thud fine-tune`."""
