@@ -105,7 +105,7 @@ def measure(
 @click.option("--group", "groups", multiple=True, help="this group alone  [default: all]")
 def main(data: Path, work: Path, file: Path, names: tuple[str, ...], groups: tuple[str, ...]) -> None:
     """Measure what FILE does not have."""
-    recipe = PretrainingRecipe(tuned=False)
+    recipe = PretrainingRecipe().not_tuned()
     lines: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     done = {(line["recipe"], line["group"]) for line in lines}
     found = gather_pictures(data, work, recipe, available_cpus())

@@ -34,16 +34,13 @@ OLD_RECIPE: Mapping[str, Any] = {
 }  # fmt: skip
 """What the recipe of version 0.5 had in place of today's values."""
 
-FROZEN: Mapping[str, Any] = {"tuned": False, "class_materials": 0.15}
-"""What the recipe had before the picture network was fine-tuned."""
-
 Floats = npt.NDArray[np.float64]
 
 
 def variants() -> dict[str, tuple[PretrainingRecipe, tuple[str, ...] | None]]:
     """Recipes by name, each with the sources that it is fitted on, None for all."""
     new = PretrainingRecipe()
-    frozen = new.model_copy(update=FROZEN)
+    frozen = new.not_tuned()
     old = frozen.model_copy(update=dict(OLD_RECIPE))
     changes: dict[str, dict[str, Any]] = {
         "without the middle": {"centre": 0.0},

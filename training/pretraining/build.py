@@ -37,7 +37,7 @@ from training.pretraining.quantise import quantise_tower
 from training.pretraining.score import NothingScores, score_left_out, score_nothing
 from training.pretraining.stored_weights import store_in_8_bits
 from training.pretraining.towers import build_towers
-from training.pretraining.tuned_weights import SHIPPED, TunedWeights, content_of
+from training.pretraining.tuned_weights import SHIPPED, TunedWeights
 from training.systems.export import export_bundle
 
 NAME = "thud-materials"
@@ -86,10 +86,12 @@ def build_pretrained(
             raise TrainingError(f"{data} has no file of the source {leave_out!r}; there are {', '.join(sources)}")
         pictures, sounds = (files.only(files.source != leave_out) for files in (pictures, sounds))
     _check_groups(pictures, sounds, open_only)
-    weights = _networks(data, pictures.open_only() if open_only else pictures, recipe, tuned, say)
-    recipe = recipe.model_copy(update={"tuned": weights is not None})
+    weights, note = _networks(data, pictures.open_only() if open_only else pictures, recipe, tuned)
+    recipe = recipe.not_tuned() if weights is None else recipe.model_copy(update={"tuned": True})
     with exclusive(work):
         found = gather(data, work, recipe, threads, weights)
+        if note:
+            say(note)
         if leave_out is not None:
             found = found.without(leave_out)
         if open_only:
@@ -143,23 +145,22 @@ def build_pretrained(
 
 
 def _networks(
-    data: Path, pictures: MaterialFiles, recipe: PretrainingRecipe, tuned: Path | None, say: Callable[[str], None]
-) -> TunedWeights | None:
-    """The fine-tuned networks, None for ImageNet's. A classifier comes with them: it must be of these pictures."""
+    data: Path, pictures: MaterialFiles, recipe: PretrainingRecipe, tuned: Path | None
+) -> tuple[TunedWeights | None, str]:
+    """The fine-tuned networks, None for ImageNet's, and why those that ship are not taken.
+
+    A classifier comes with them: it must be of these pictures.
+    """
     if tuned is None and not recipe.tuned:
-        return None
+        return None, ""
     weights = TunedWeights(tuned or SHIPPED)
-    if weights.about(None).content == content_of(pictures):
-        return weights
-    if tuned is not None:
-        raise TrainingError(
-            f"{tuned} was fitted on other photographs than these of {data}; run `thud fine-tune` anew"
-        )
-    say(
-        "the picture network is ImageNet's: the fine-tuned one that ships was fitted on other photographs; "
-        "`thud fine-tune` and --tuned fit it on these"
-    )
-    return None
+    try:
+        weights.check(data, pictures)
+    except TrainingError as error:
+        if tuned is not None:
+            raise TrainingError(f"{error}; run `thud fine-tune` anew, with the options of this run") from None
+        return None, f"the picture network is ImageNet's: {error}; `thud fine-tune` and --tuned fit it on these"
+    return weights, ""
 
 
 def _check_groups(pictures: MaterialFiles, sounds: MaterialFiles, open_only: bool) -> None:

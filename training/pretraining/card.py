@@ -26,6 +26,7 @@ from training.pretraining.recognition import LEAST_RECOGNISED, MOST_NOTHING
 from training.pretraining.score import LEAST, NothingScores
 from training.pretraining.teacher.yamnet import ORIGIN as YAMNET_ORIGIN
 from training.pretraining.tower_precision import precision_of
+from training.pretraining.tuned_weights import SHIPPED, TunedWeights
 from training.pretraining.weaknesses import LINE, weaknesses
 from training.systems.imagenet import weights_of
 
@@ -82,8 +83,8 @@ probabilities: their cosine orders the sounds.
 
 ## How it measures
 
-Sources of one kind are a group, and each group was left out of fitting, fine-tuning included, and of calibration in
-turn: the tables are about pictures and sounds of groups that the heads had never seen (whether the published
+Sources of one kind are a group, and each group was left out of {_fitting(spec.training)} and calibration in turn:
+the tables are about pictures and sounds of groups that the heads had never seen (whether the published
 networks below them have is not known). The library is all {len(data.sounds):,}
 recordings, each embedded by heads that had not seen its group. What was tried is in docs/pretraining.md: the
 strengths were chosen by such means over groups, so that the figures are too good: expect less of photographs of
@@ -142,9 +143,16 @@ def _tuned(training: Mapping[str, Any]) -> str:
     return f"fine-tuned on {sum(tuned['pictures'].values()):,} of the photographs below"
 
 
+def _fitting(training: Mapping[str, Any]) -> str:
+    return "fitting" if training["fine_tuned"] is None else "fine-tuning, fitting"
+
+
 def _options(training: Mapping[str, Any]) -> str:
     left_out = f" --leave-out {training['left_out']}" if training["left_out"] else ""
-    return left_out + (" --open-only" if training["open_only"] else "")
+    own = (
+        training["fine_tuned"] and training["fine_tuned"]["tuned"] != TunedWeights(SHIPPED).identity(None)["tuned"]
+    )
+    return (" --tuned TUNED" if own else "") + left_out + (" --open-only" if training["open_only"] else "")
 
 
 def _sources(files: MaterialFiles, kind: str) -> str:

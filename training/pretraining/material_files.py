@@ -53,6 +53,11 @@ class MaterialFiles:
             fitted=self.fitted[rows],
         )
 
+    def names(self, data: Path) -> list[str]:
+        """The paths relative to the folder of the manifest `data`, where they lie in it."""
+        root = data if data.is_dir() else data.parent
+        return [(one.relative_to(root) if one.is_relative_to(root) else one).as_posix() for one in self.paths]
+
     def open_only(self) -> "MaterialFiles":
         """The same files, but only those with an open licence are fitted on."""
         return replace(self, fitted=self.fitted & self.open_licence)

@@ -1,4 +1,4 @@
-"""Minimising a loss, in the same steps on every maker's processors."""
+"""Minimising a loss without PyTorch's L-BFGS, whose square roots are MKL's."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 _LEAST_DECREASE, _LEAST_SLOPE = 1e-9, 1e-6
-"""Where to stop: losses are computed with 32 bits."""
+"""Where to stop: where the loss falls by less than this share of it, or no slope is steeper."""
 
 
 def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], iterations: int) -> None:

@@ -41,6 +41,8 @@ def pretrain(
     All rows are fitted on but those whose licence or note says non-commercial: they are measured on. Interrupted,
     it goes on. The number of threads does not change the bundle; docs/pretraining.md says what the processor does.
     """
+    if tuned is not None and leave_out is not None:
+        raise click.UsageError("--tuned and --leave-out exclude each other: fine-tuning leaves no source out")
     fixed = fix_kernels()  # before NumPy and PyTorch are loaded
     keep_memory()
     import torch

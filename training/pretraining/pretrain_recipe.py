@@ -1,6 +1,6 @@
 """The recipe of the pretrained bundle: all values that were chosen on held-out sources."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,3 +52,7 @@ class PretrainingRecipe(BaseModel):
     bias_decay: float = Field(10.0, ge=0)
     label_strength: float = Field(0.8, ge=0, le=1)
     seed: int = 0
+
+    def not_tuned(self) -> Self:
+        """The same with ImageNet's weights, for which another strength was chosen: the logits are larger."""
+        return self.model_copy(update={"tuned": False, "class_materials": 0.15})

@@ -56,8 +56,8 @@ class PictureData:
     Pictures that are `queries [N]` are neither fitted nor calibrated on.
     `imagenet_rows [1000, F]` and `imagenet_bias [1000]` are the last layer of the picture network.
     `tuned_classifier` of the 17 materials was fitted together with a fine-tuned network.
-    `seen_without`, by group of sources: by a network that has not seen the group. Where a group has none, the
-    network itself has not.
+    `seen_without`, by group of sources: by a network that has not seen the group. Where a group has none, no
+    network was fitted on it. (Pictures of nothing have a part in the classifier that fine-tuning begins with.)
     `unreadable` are listed files that could not be read; they are in none of these.
     """
 
@@ -145,7 +145,7 @@ def gather(
 
     Pictures are seen by fine-tuned networks, `tuned` or those that ship, where `recipe.tuned`, else by ImageNet's.
     Files that cannot be decoded are left out. Raises TrainingError as `read_material_files` does, where no picture
-    or no sound can be decoded, and where a group has been seen by all fine-tuned networks.
+    or no sound can be decoded, and where the networks that ship were fitted on other photographs.
     """
     # First, because it ends where a package is missing.
     networks = SoundNetworks(recipe.clip).eval()
@@ -171,7 +171,10 @@ def gather(
 def gather_pictures(
     data: Path, work: Path, recipe: PretrainingRecipe, threads: int = 1, tuned: TunedWeights | None = None
 ) -> PictureData:
-    """The pictures of `gather` alone, which raises the same."""
+    """The pictures of `gather` alone, which raises the same.
+
+    `tuned` must have been fitted on the photographs that are fitted on (`TunedWeights.check`).
+    """
     pictures, empty = read_material_files(data, "image"), read_nothing_files(data)
     imagenet = pretrained_network(recipe.image_network)
     drawn = nothing_pictures(recipe.nothing, recipe.picture.size, recipe.seed)
@@ -194,7 +197,9 @@ def gather_pictures(
 
     if recipe.tuned:
         weights = tuned or TunedWeights(SHIPPED)
-        groups = weights.groups(pictures.source, pictures.group)
+        if tuned is None:
+            weights.check(data, pictures)
+        groups = sorted(set(weights.about(None).groups))
         found = look(*weights.network(None), " fine-tuned", weights.identity(None))
         without = {
             group: look(*weights.network(group), f" without {group}", weights.identity(group)) for group in groups
@@ -206,9 +211,7 @@ def gather_pictures(
     found = found.only(there, kept)
     unread = (*_lost(pictures, there), *_lost(empty, kept[: len(empty)]))
     pictures, empty = pictures.only(there), empty.only(kept[: len(empty)])
-    root = data if data.is_dir() else data.parent
-    names = [(one.relative_to(root) if one.is_relative_to(root) else one).as_posix() for one in pictures.paths]
-    queries = choose_queries(names, pictures.source, pictures.fitted, recipe.queries)
+    queries = choose_queries(pictures.names(data), pictures.source, pictures.fitted, recipe.queries)
     return PictureData(
         pictures=replace(pictures, fitted=pictures.fitted & ~queries),
         queries=queries,

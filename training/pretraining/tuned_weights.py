@@ -41,26 +41,32 @@ class AboutTuned(BaseModel):
     """What the weights in a file were made of.
 
     `network` was fitted on so many photographs of each of `sources`, none of the group `without` (None: of all
-    groups). `recipe` and `content` (`content_of`) tell one run from another.
+    `groups`). `recipe` and `content` (`content_of`) tell one run from another.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str
     without: str | None
+    groups: tuple[str, ...]
     sources: dict[str, int]
     recipe: dict[str, Any]
     content: str
 
 
-def content_of(files: MaterialFiles, without: str | None = None) -> str:
-    """A digest of the photographs that may be fitted on, but for those of the group `without`."""
-    rows = files.fitted & (files.group != without)
-    lines = [
-        f"{digest} {material}"
-        for digest, material in zip(contents(files.only(rows).paths), files.material[rows].tolist(), strict=True)
-    ]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+def content_of(data: Path, files: MaterialFiles) -> dict[str | None, str]:
+    """A digest of the photographs of the manifest `data` that may be fitted on; by group, of those but the group's.
+
+    Which of them become queries follows from what is digested: contents, materials, sources and names.
+    """
+    files = files.only(files.fitted)
+    columns = (contents(files.paths), files.material.tolist(), files.source.tolist(), files.names(data))
+    lines = np.array([" ".join(map(str, line)) for line in zip(*columns, strict=True)])
+    groups: list[str | None] = [None, *sorted(set(files.group.tolist()))]
+    return {
+        without: hashlib.sha256("\n".join(sorted(lines[files.group != without].tolist())).encode()).hexdigest()
+        for without in groups
+    }
 
 
 @dataclass(frozen=True)
@@ -77,22 +83,15 @@ class TunedWeights:
         """What a file says of itself. Raises TrainingError where it is not there or damaged."""
         return self._read(without, ())[0]
 
-    def groups(self, source: Names, group: Names) -> list[str]:
-        """The groups of photographs for which there is a network without them.
-
-        `source [N]` and `group [N]` are those of the photographs that are to be told. Raises TrainingError where
-        the network of all photographs has seen a group and there is none that has not.
-        """
-        seen = list(self.about(None).sources)
-        known = sorted(set(group[np.isin(source, seen)].tolist()))
-        for name in known:
-            sources = set(source[group == name].tolist())
-            if again := sorted(sources & set(self.about(name).sources)):
-                raise TrainingError(
-                    f"{self.file(name)} was fitted on {again[0]}, which is of the group {name}; "
-                    "run `thud fine-tune` anew"
-                )
-        return known
+    def check(self, data: Path, files: MaterialFiles) -> None:
+        """Raise TrainingError unless all networks are there, of one run on the photographs `files` of `data`."""
+        whole, contents = self.about(None), content_of(data, files)
+        for without, content in contents.items():
+            found = self.about(without)
+            wanted = whole.model_copy(update={"without": without, "content": content, "sources": found.sources})
+            if found != wanted or set(found.groups) != contents.keys() - {None}:
+                raise TrainingError(f"{self.file(without)} was fitted on other photographs than these of {data}")
+            self.network(without)
 
     def network(self, without: str | None) -> tuple[PooledNetwork, LinearClassifier]:
         """The network in evaluation mode, its last layer ImageNet's, and the classifier fitted together with it.
@@ -105,18 +104,19 @@ class TunedWeights:
         _, stored = self._read(
             without, [*_CLASSIFIER, *(part for name in names for part in (name, f"{name} step"))]
         )
+        shapes = {name: tuple(weight.shape) for name, weight in network.features.named_parameters()}
+        shapes |= {f"{name} step": (shape[0] if len(shape) > 1 else 1,) for name, shape in list(shapes.items())}
+        shapes |= zip(
+            _CLASSIFIER, ((len(MATERIALS), network.projection.in_features), (len(MATERIALS),)), strict=True
+        )
+        for name, shape in shapes.items():
+            if stored[name].shape != shape or not np.isfinite(stored[name]).all():
+                raise TrainingError(f"{self.file(without)}: {name} does not fit {about.network}")
         with torch.no_grad():
             for name, weight in network.features.named_parameters():
                 added = stored[name].astype(np.float32) * _columns(stored[f"{name} step"], weight.ndim)
-                if added.shape != tuple(weight.shape) or not np.isfinite(added).all():
-                    raise TrainingError(f"{self.file(without)}: {name} does not fit {about.network}")
                 weight.copy_(weight + torch.from_numpy(added))
-        told = LinearClassifier(*(torch.from_numpy(stored[part]) for part in _CLASSIFIER))
-        if told.weight.shape != (len(MATERIALS), network.projection.in_features) or len(told.bias) != len(
-            MATERIALS
-        ):
-            raise TrainingError(f"{self.file(without)}: its classifier does not fit {about.network}")
-        return network.eval(), told
+        return network.eval(), LinearClassifier(*(torch.from_numpy(stored[part]) for part in _CLASSIFIER))
 
     def identity(self, without: str | None) -> dict[str, object]:
         """What tells the weights from others: the SHA-256 of their file."""

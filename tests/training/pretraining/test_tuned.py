@@ -76,6 +76,9 @@ def test_what_is_there_is_not_fitted_again_and_what_is_damaged_is(
     for name in FILES[:2]:
         (out / name).write_bytes((made[0] / name).read_bytes())
     (out / FILES[1]).write_bytes((out / FILES[1]).read_bytes()[:2000])
+    with np.load(made[0] / FILES[2]) as stored:
+        arrays = {name: stored[name] for name in stored}
+    np.savez(out / FILES[2], **{**arrays, "classifier bias": np.full(len(MATERIALS), np.nan, np.float32)})
     kept = (out / FILES[0]).stat().st_mtime_ns
     result = run(data, out, made[1])
     assert result.exit_code == 0, result.output
@@ -85,12 +88,12 @@ def test_what_is_there_is_not_fitted_again_and_what_is_damaged_is(
         assert (out / name).read_bytes() == (made[0] / name).read_bytes(), name
 
 
-def test_open_only_takes_no_other_photograph(data: Path, made: tuple[Path, Path], tmp_path: Path) -> None:
-    result = run(data, tmp_path / "networks", made[1], "--open-only")
+def test_photographs_of_one_group_are_not_enough(data: Path, made: tuple[Path, Path], tmp_path: Path) -> None:
+    result = run(data, tmp_path / "networks", tmp_path / "work", "--open-only")
     assert isinstance(result.exception, TrainingError)
     wanted = r"the pictures of \S+ that may be fitted on are of one group of sources; add another"
     assert re.fullmatch(wanted, str(result.exception))
-    assert not (tmp_path / "networks").exists()
+    assert not any(tmp_path.iterdir())
 
 
 def test_each_group_is_seen_by_a_network_that_has_not_seen_it(data: Path, made: tuple[Path, Path]) -> None:
@@ -108,21 +111,40 @@ def test_each_group_is_seen_by_a_network_that_has_not_seen_it(data: Path, made: 
     assert set(found.pictures.source[moved].tolist()) == {"second"}
 
 
-def test_networks_that_have_all_seen_a_group_are_refused(
+def test_networks_of_other_photographs_or_of_several_runs_are_refused(
     data: Path, made: tuple[Path, Path], tmp_path: Path
 ) -> None:
     files = read_material_files(data, "image")
     weights = TunedWeights(tmp_path)
-    for name in FILES:
-        (tmp_path / name).write_bytes((made[0] / name).read_bytes())
-    assert weights.groups(files.source, files.group) == ["first", "second"]
-    with pytest.raises(TrainingError, match=r"without-first.npz was fitted on second, which is of the group first"):
-        weights.groups(files.source, np.where(files.source == "second", "first", files.group))
-    (tmp_path / FILES[1]).unlink()
-    with pytest.raises(TrainingError, match=r"without-second.npz is not there; `thud fine-tune` writes it"):
-        weights.groups(files.source, files.group)
+    shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
+    weights.check(data, files)
+    renamed = np.where(files.source == "second", "third", files.source)
+    paths = (files.paths[0].with_name("renamed.png"), *files.paths[1:])
+    material = np.where(files.material == files.material[0], (files.material + 1) % 17, files.material)
+    for other in (
+        replace(files, source=renamed),
+        replace(files, source=renamed, group=renamed),
+        replace(files, material=material),
+        files.only(np.arange(len(files)) > 0),
+        replace(files, paths=paths),
+    ):
+        with pytest.raises(TrainingError, match=r"all.npz was fitted on other photographs than these of"):
+            weights.check(data, other)
+    one = replace(files, group=np.where(files.source == "second", "first", files.group))
+    with pytest.raises(TrainingError, match=r"was fitted on other photographs than these of"):
+        weights.check(data, one)
+    network, classifier = weights.network("first")
+    about = weights.about("first")
+    recipe = {**about.recipe, "steps": 3}
+    save_tuned(weights.file("first"), network.features, classifier, about.model_copy(update={"recipe": recipe}))
+    with pytest.raises(TrainingError, match=r"without-first.npz was fitted on other photographs than these of"):
+        weights.check(data, files)
+    weights.file("first").unlink()
+    with pytest.raises(TrainingError, match=r"without-first.npz is not there; `thud fine-tune` writes it"):
+        weights.check(data, files)
 
 
+@pytest.mark.usefixtures("found")
 def test_a_bundle_is_made_by_networks_that_were_fitted_on_its_photographs(
     data: Path, work: Path, made: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -139,26 +161,33 @@ def test_a_bundle_is_made_by_networks_that_were_fitted_on_its_photographs(
     assert "fine-tuned on 22 of the photographs below" in " ".join(card.split())
 
 
+@pytest.mark.usefixtures("found")
 def test_networks_of_other_photographs_are_refused_and_those_that_ship_are_not_taken(
-    data: Path, made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, work: Path, made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "data"
     shutil.copytree(data, other)
     shutil.copy(other / "1.png", other / "0.png")
     result = run(other, tmp_path / "bundle", tmp_path / "work", "--tuned", str(made[0]), command=pretrain)
     assert str(result.exception) == (
-        f"{made[0]} was fitted on other photographs than these of {other}; run `thud fine-tune` anew"
+        f"{made[0] / 'all.npz'} was fitted on other photographs than these of {other}; run `thud fine-tune` anew, "
+        "with the options of this run"
     )
     assert not (tmp_path / "work").exists()
 
-    def gathered(*_: object) -> None:
+    def held_out(*_: object) -> None:
         raise TrainingError("far enough")
 
-    monkeypatch.setattr("training.pretraining.build.gather", gathered)
+    monkeypatch.setattr("training.pretraining.build.hold_out", held_out)
     monkeypatch.setattr("tests.training.pretraining.test_tuned.SMALL", SMALL.model_copy(update={"tuned": True}))
-    result = run(other, tmp_path / "bundle", tmp_path / "work", command=pretrain)
+    shutil.copytree(work, tmp_path / "work")
+    result = run(data, tmp_path / "bundle", tmp_path / "work", command=pretrain)
     assert str(result.exception) == "far enough"
-    assert "the picture network is ImageNet's: the fine-tuned one that ships was fitted on other" in result.stdout
+    assert f"the picture network is ImageNet's: {SHIPPED / 'all.npz'} was fitted on other" in result.stdout
+    result = run(
+        data, tmp_path / "bundle", made[1], "--tuned", str(made[0]), "--leave-out", "first", command=pretrain
+    )
+    assert "--tuned and --leave-out exclude each other" in result.output
 
 
 def test_a_file_that_is_none_is_refused_by_name(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -172,7 +201,11 @@ def test_a_file_that_is_none_is_refused_by_name(made: tuple[Path, Path], tmp_pat
     with np.load(made[0] / "all.npz") as stored:
         arrays = {name: stored[name] for name in stored}
     np.savez(file, **{**arrays, "classifier weight": np.zeros((2, 2), np.float32)})
-    with pytest.raises(TrainingError, match=r"all.npz: its classifier does not fit efficientnet_lite0"):
+    with pytest.raises(TrainingError, match=r"all.npz: classifier weight does not fit efficientnet_lite0"):
+        TunedWeights(tmp_path).network(None)
+    step = next(name for name in arrays if name.endswith(" step"))
+    np.savez(file, **{**arrays, step: np.full_like(arrays[step], np.nan)})
+    with pytest.raises(TrainingError, match=f"all.npz: {re.escape(step)} does not fit efficientnet_lite0"):
         TunedWeights(tmp_path).network(None)
 
 
@@ -184,7 +217,9 @@ def test_weights_are_kept_within_half_a_step_of_each_channel(found: PretrainingD
         for weight in network.features.parameters():
             weight.add_(1e-3 * torch.randn(weight.shape, generator=random))
     told = LinearClassifier(torch.randn(len(MATERIALS), 1280, generator=random), torch.zeros(len(MATERIALS)))
-    about = AboutTuned(network=SMALL.image_network, without=None, sources={"a": 1}, recipe={}, content="")
+    about = AboutTuned(
+        network=SMALL.image_network, without=None, groups=(), sources={"a": 1}, recipe={}, content=""
+    )
     save_tuned(TunedWeights(tmp_path).file(None), network.features, told, about)
     kept, classifier = TunedWeights(tmp_path).network(None)
     torch.testing.assert_close(classifier.weight, told.weight, rtol=0, atol=0)
@@ -233,3 +268,10 @@ def test_the_shipped_networks_are_those_of_the_groups_that_are_left_out() -> Non
         assert not set(group.sources) & set(about.sources), group.name
         assert set(whole.sources) - set(group.sources) == set(about.sources), group.name
         assert {name: about.recipe[name] for name in recipe} == recipe
+        assert set(about.groups) == {one.name for one in left_out_groups("image")}
+        network, _ = weights.network(group.name)
+        before = pretrained_network(about.network)
+        assert any(
+            bool((one != other).any())
+            for one, other in zip(network.features.parameters(), before.features.parameters(), strict=True)
+        )

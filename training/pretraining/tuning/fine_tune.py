@@ -40,20 +40,21 @@ def fine_tune(
     on their features without the group. A network that is there already, of the same photographs and recipes, is
     not fitted again. Raises TrainingError as `gather_pictures`, and where there are fewer than two groups.
     """
+    listed = read_material_files(data, "image")
+    listed = listed.open_only() if open_only else listed
+    contents = content_of(data, listed)
+    groups = [name for name in contents if name is not None]
+    if len(groups) < 2:
+        raise TrainingError(
+            f"the pictures of {data} that may be fitted on are of one group of sources; add another"
+        )
     with exclusive(work):
-        found = gather_pictures(data, work, recipe.model_copy(update={"tuned": False}), threads)
+        found = gather_pictures(data, work, recipe.not_tuned(), threads)
         if found.unreadable:
             say(f"cannot be read, left out: {len(found.unreadable):,} files, the first {found.unreadable[0]}")
         if open_only:
             found = found.open_only()
         files = found.pictures
-        groups = sorted(set(files.group[files.fitted].tolist()))
-        if len(groups) < 2:
-            raise TrainingError(
-                f"the pictures of {data} that may be fitted on are of one group of sources; add another"
-            )
-        listed = read_material_files(data, "image")
-        listed = listed.open_only() if open_only else listed
         pictures: npt.NDArray[np.uint8] | None = None
         say(f"{files.fitted.sum():,} pictures of {len(groups)} groups are fitted on")
         for without in (*groups, None):
@@ -61,9 +62,10 @@ def fine_tune(
             about = AboutTuned(
                 network=recipe.image_network,
                 without=without,
+                groups=tuple(groups),
                 sources=_counts(files.source[rows]),
                 recipe={**tuning.model_dump(mode="json"), "classifier": recipe.model_dump(mode="json")},
-                content=content_of(listed, without),
+                content=contents[without],
             )
             file = TunedWeights(target).file(without)
             if _is_there(TunedWeights(target), about):
@@ -78,6 +80,7 @@ def fine_tune(
 
 def _is_there(stored: TunedWeights, about: AboutTuned) -> bool:
     try:
+        stored.network(about.without)
         return stored.about(about.without) == about
     except TrainingError:
         return False

@@ -25,9 +25,10 @@ class TuningRecipe(BaseModel):
     """How the network is fitted further.
 
     `size`: pixels of a training picture; `steps` of `batch` pictures each. `rate` of AdamW (Loshchilov & Hutter
-    2019), reached after `warm_up` steps, then falling along a cosine to 0; `decay` of its weights. `kept`: the
-    weight of the loss by which ImageNet's probabilities stay. `average`: how much of the mean of the weights stays
-    with each step.
+    2019), reached after `warm_up` steps, then falling along a cosine to 0; `decay` of its weights. `smoothing` of
+    the labels: so much of the probability is that of all materials. `kept`: the weight of the loss by which
+    ImageNet's probabilities stay. `average`: how much of the mean of the weights stays with each step. `augment`:
+    how pictures are varied. `seed` of draws and of variations.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
