@@ -34,8 +34,6 @@ _LARGEST, _LARGEST_OF_VECTORS = 7, 127
 """The most steps that a weight of a convolution, or of a vector, is changed by: 4 and 8 bits."""
 _CLASSIFIER = ("classifier weight", "classifier bias")
 
-Names = npt.NDArray[np.str_]
-
 
 class AboutTuned(BaseModel):
     """What the weights in a file were made of.
