@@ -57,7 +57,7 @@ class PictureData:
     `imagenet_rows [1000, F]` and `imagenet_bias [1000]` are the last layer of the picture network.
     `tuned_classifier` of the 17 materials was fitted together with a fine-tuned network.
     `seen_without`, by group of sources: by a network that has not seen the group. Where a group has none, no
-    network was fitted on it. (Pictures of nothing have a part in the classifier that fine-tuning begins with.)
+    network was fitted on it.
     `unreadable` are listed files that could not be read; they are in none of these.
     """
 

@@ -1,25 +1,31 @@
 """The networks of `thud fine-tune`: one fitted on all photographs, and one without each group of sources."""
 
+import copy
+import hashlib
+import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from model.atomic import atomic_file
 from model.errors import TrainingError
+from model.files import read_arrays
 from model.locks import exclusive
 from model.materials import MATERIALS
 from model.progress import progress
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.discriminant import source_weights
 from training.pretraining.features import PictureFeatures, read_pictures
-from training.pretraining.held_out import fit_whole_pictures, fitted_pictures
+from training.pretraining.held_out import fit_whole_pictures
 from training.pretraining.material_files import read_material_files
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PictureData, gather_pictures
 from training.pretraining.tuned_weights import AboutTuned, TunedWeights, content_of, save_tuned
-from training.pretraining.tuning.tune import TuningRecipe, tune
+from training.pretraining.tuning.tune import Tuned, TuningRecipe, mean_weights, tune
 
 
 def fine_tune(
@@ -38,7 +44,8 @@ def fine_tune(
     Photographs that are not for commercial use have no part, nor have the queries; with `open_only`, nor have those
     without an open licence. Each network starts from ImageNet's weights and from the classifier that `recipe` fits
     on their features without the group. A network that is there already, of the same photographs and recipes, is
-    not fitted again. Raises TrainingError as `gather_pictures`, and where there are fewer than two groups.
+    not fitted again, nor is that of one seed which `work` has. Raises TrainingError as `gather_pictures`, and where
+    there are fewer than two groups.
     """
     listed = read_material_files(data, "image")
     listed = listed.open_only() if open_only else listed
@@ -73,7 +80,7 @@ def fine_tune(
                 continue
             if pictures is None:
                 pictures = small_pictures(found, recipe, tuning.size)
-            network, classifier = tuned_without(found, pictures, rows, recipe, tuning, without)
+            network, classifier = tuned_without(found, pictures, rows, recipe, tuning, without, work)
             save_tuned(file, network.features, classifier, about)
             say(f"wrote {file}, {file.stat().st_size / 1e6:.1f} MB")
 
@@ -110,22 +117,60 @@ def tuned_without(
     recipe: PretrainingRecipe,
     tuning: TuningRecipe,
     without: str | None,
-) -> tuple[PictureFeatures, LinearClassifier]:
+    work: Path,
+) -> Tuned:
     """The network of `data` and a classifier, fitted on the rows `[N]` of `pictures [N, S, S, 3]`.
 
-    Pictures of nothing of the group `without` have no part in the classifier that is begun with.
+    Pictures of nothing have no part in it. The network of each seed is kept in `work`.
     """
-    nothing = fitted_pictures(data)[len(rows) :]
-    if without is not None:
-        nothing = nothing & (data.nothing.group != without)
+    nothing = np.zeros(len(data.nothing), np.bool_)
     fitted, count = fit_whole_pictures(data, recipe, np.concatenate([rows, nothing])).material, len(MATERIALS)
-    return tune(
-        data.picture_network,
-        LinearClassifier(fitted.weight[:count], fitted.bias[:count]),
-        LinearClassifier(data.imagenet_rows, data.imagenet_bias),
-        pictures[rows],
-        torch.from_numpy(data.pictures.material[rows]),
-        source_weights(data.pictures.material[rows], data.pictures.source[rows], recipe.picture_source_power),
-        tuning,
-        "fine-tuning" if without is None else f"fine-tuning without {without}",
-    )
+    start = LinearClassifier(fitted.weight[:count], fitted.bias[:count])
+    chosen, material = pictures[rows], data.pictures.material[rows]
+    chance = source_weights(material, data.pictures.source[rows], recipe.picture_source_power)
+    made_from = hashlib.sha256(platform.machine().encode() + torch.__version__.encode())
+    for part in (chosen, material, chance.numpy(), start.weight.numpy(), start.bias.numpy()):
+        made_from.update(np.ascontiguousarray(part).data)
+    name = "fine-tuning" if without is None else f"fine-tuning without {without}"
+    runs = []
+    for seed in tuning.seeds:
+        one = tuning.model_copy(update={"seeds": (seed,)})
+        digest = hashlib.sha256(f"{made_from.hexdigest()} {one.model_dump_json()}".encode()).hexdigest()
+        file = work / f"tuned-{digest[:16]}.npz"
+        run = _read_run(file, data.picture_network)
+        if run is None:
+            run = tune(
+                data.picture_network,
+                start,
+                LinearClassifier(data.imagenet_rows, data.imagenet_bias),
+                chosen,
+                torch.from_numpy(material),
+                chance,
+                tuning,
+                seed,
+                f"{name}, seed {seed}",
+            )
+            _save_run(file, run)
+        runs.append(run)
+    return mean_weights(runs)
+
+
+def _read_run(file: Path, like: PictureFeatures) -> Tuned | None:
+    """The network and the classifier that `file` has, None where it is not there or damaged."""
+    network = copy.deepcopy(like)
+    names = [name for name, _ in network.named_parameters()]
+    try:
+        stored = read_arrays(file, ("weight", "bias", *names))
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                parameter.copy_(torch.from_numpy(stored[name]))
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return network, LinearClassifier(torch.from_numpy(stored["weight"]), torch.from_numpy(stored["bias"]))
+
+
+def _save_run(file: Path, run: Tuned) -> None:
+    network, classifier = run
+    arrays: dict[str, Any] = {name: weight.detach().numpy() for name, weight in network.named_parameters()}
+    with atomic_file(file) as aside, aside.open("wb") as out:
+        np.savez(out, weight=classifier.weight.numpy(), bias=classifier.bias.numpy(), **arrays)

@@ -15,7 +15,7 @@ from training.pretraining.kernels import keep_memory
 @click.option(
     "--work",
     type=LocalPath(file_okay=False),
-    help="folder for features of ImageNet's network, which a next run takes up  [default: OUT.work]",
+    help="folder for features and for networks of one seed, which a next run takes up  [default: OUT.work]",
 )
 @click.option("--open-only", is_flag=True, help="fit only on rows whose open_licence is 1")
 @click.option("--threads", type=click.IntRange(1), help="[default: the CPUs available]")
@@ -23,8 +23,8 @@ def fine_tune(data: Path, out: Path, work: Path | None, open_only: bool, threads
     """Fit the picture network further on the photographs of the manifest DATA: `thud pretrain --tuned OUT`.
 
     OUT gets one network that was fitted on all photographs, and one without each group of their sources, by which
-    the bundle is calibrated and measured; each takes minutes. Interrupted, it goes on with those that are missing.
-    On another processor or with other --threads the weights differ a little.
+    the bundle is calibrated and measured. Each is the mean of three, which take minutes each. Interrupted, it goes
+    on with those that are missing. On another processor or with other --threads the weights differ a little.
     """
     keep_memory()
     import torch
