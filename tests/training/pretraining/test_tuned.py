@@ -81,7 +81,9 @@ def test_what_is_there_is_not_fitted_again_and_what_is_damaged_is(
         arrays = {name: stored[name] for name in stored}
     np.savez(out / FILES[2], **{**arrays, "classifier bias": np.full(len(MATERIALS), np.nan, np.float32)})
     kept = (out / FILES[0]).stat().st_mtime_ns
-    result = run(data, out, made[1])
+    work = tmp_path / "work"
+    shutil.copytree(made[1], work, ignore=shutil.ignore_patterns("tuned-*"))  # no run of one seed is kept
+    result = run(data, out, work)
     assert result.exit_code == 0, result.output
     assert f"{out / FILES[0]} is there" in result.stdout
     assert (out / FILES[0]).stat().st_mtime_ns == kept
@@ -274,23 +276,35 @@ def test_runs_of_other_seeds_are_averaged_and_kept(
     assert len(kept) == len(FILES) * len(QUICK.seeds)
     monkeypatch.undo()
 
-    damaged = kept[0].read_bytes()
-    kept[0].write_bytes(damaged[:1000])
+    whole = kept[0].read_bytes()
+    kept[0].write_bytes(whole[:1000])
     result = run(data, tmp_path / "again", work)
     assert result.exit_code == 0, result.output
-    assert kept[0].read_bytes() == damaged
+    assert kept[0].read_bytes() == whole
 
     pictures = small_pictures(found, SMALL, QUICK.size)
     runs = [
         tuned_without(
             found, pictures, found.pictures.fitted, SMALL, QUICK.model_copy(update={"seeds": seeds}), None, work
         )
-        for seeds in ((0,), (1,), (0, 1))
+        for seeds in ((0,), (1,), (2,), (0, 1, 2))
     ]
-    for one, other, mean in zip(*(network.parameters() for network, _ in runs), strict=True):
-        torch.testing.assert_close((one + other) / 2, mean)
-    assert (runs[0][1].weight != runs[1][1].weight).any()
-    torch.testing.assert_close((runs[0][1].weight + runs[1][1].weight) / 2, runs[2][1].weight)
+    for *ones, mean in zip(*(network.parameters() for network, _ in runs), strict=True):
+        torch.testing.assert_close(sum(ones) / 3, mean)
+    *ones, mean = (torch.cat([told.weight, told.bias[:, None]], dim=1) for _, told in runs)
+    assert (ones[0] != ones[1]).any()
+    torch.testing.assert_close(sum(ones) / 3, mean)
+
+
+def test_pictures_of_nothing_have_no_part(found: PretrainingData, tmp_path: Path) -> None:
+    pictures = small_pictures(found, SMALL, QUICK.size)
+    other = replace(found, nothing=replace(found.nothing, features=-found.nothing.features))
+    assert found.nothing.fitted.any()
+    told = [
+        tuned_without(one, pictures, found.pictures.fitted, SMALL, QUICK, None, tmp_path / str(number))[1]
+        for number, one in enumerate((found, other))
+    ]
+    torch.testing.assert_close(told[0].weight, told[1].weight, rtol=0, atol=0)
 
 
 def test_a_label_may_be_what_was_seen_at_the_start(found: PretrainingData) -> None:

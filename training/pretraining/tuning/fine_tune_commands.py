@@ -15,7 +15,7 @@ from training.pretraining.kernels import keep_memory
 @click.option(
     "--work",
     type=LocalPath(file_okay=False),
-    help="folder for features and for networks of one seed, which a next run takes up  [default: OUT.work]",
+    help="folder for features and networks of one seed (0.3 GB), which a next run takes up  [default: OUT.work]",
 )
 @click.option("--open-only", is_flag=True, help="fit only on rows whose open_licence is 1")
 @click.option("--threads", type=click.IntRange(1), help="[default: the CPUs available]")
