@@ -71,7 +71,6 @@ RECIPES = {
     "112 px": _line(size=112),
     "160 px, 48 a step": _line(size=160, batch=48),
     "crops from 0.08": _line(augment=PictureAugment(crop=0.08, jitter=0.3, blur=0.2)),
-    "220 steps": _line(steps=220),
     "rate 4e-4": _line(rate=4e-4),
     "told at 224 px": _line(224),
     "told at 256 px": _line(256),
