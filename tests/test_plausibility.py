@@ -13,7 +13,6 @@ from benchmarks.plausibility import listening_sheet
 from benchmarks.plausibility.statistics import STATISTICS, sound_statistics
 from benchmarks.plausibility.told import Told
 from model.materials import MATERIALS
-from training.pretraining.material_files import read_material_files
 from training.synthesis.demo_library import write_library
 
 RATE = 44_100
@@ -60,12 +59,11 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_a_library_beside_recordings(folders: tuple[Path, Path]) -> None:
-    made, recorded = (read_material_files(folder, "sound") for folder in folders)
+    (made, of_made), (recorded, of_recorded) = (plausibility.measured(folder, "sounds") for folder in folders)
     counts = np.zeros((len(MATERIALS), len(MATERIALS)), np.int64)
     for material in MATERIALS:
         counts[material.id, material.id] = 2
     told = Told({material.name: 1.0 for material in MATERIALS}, counts, {"wood": 0.5})
-    of_made, of_recorded = (plausibility.measured(files, "sounds") for files in (made, recorded))
     found = plausibility.compare(made, of_made, recorded, of_recorded, told)
     text = plausibility.as_markdown(found)
     wood = next(line for line in text.splitlines() if line.startswith("| wood"))
@@ -74,6 +72,33 @@ def test_a_library_beside_recordings(folders: tuple[Path, Path]) -> None:
     assert f"of {len(STATISTICS)}." in text
     assert "| wood | 12 | 2 | 1.00 | 0.50 | wood 2 |" in text
     assert "| mean, of 1 with 10 recordings | | | 1.00 | 0.50 | |" in text
+
+
+def test_sounds_that_cannot_be_read_or_heard_do_not_count(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, recordings = folders
+    (recordings / "0.wav").write_text("no sound")
+    soundfile.write(recordings / "1.wav", np.zeros(8000), 22_050)
+    files, numbers = plausibility.measured(recordings, "recordings")
+    assert len(files) == len(numbers) == 10
+    assert np.isfinite(numbers).all()
+    assert "2 sounds that cannot be read or are silent are left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("broken", ["recordings of one source", "no sound can be read"])
+def test_what_cannot_be_compared_is_one_line(folders: tuple[Path, Path], broken: str) -> None:
+    library, recordings = folders
+    manifest = recordings / "manifest.csv"
+    if broken == "recordings of one source":
+        manifest.write_text(manifest.read_text().replace("far", "near"))
+    else:
+        for file in recordings.glob("*.wav"):
+            file.write_text("no sound")
+    result = CliRunner().invoke(plausibility.main, [str(library), str(recordings)])
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith("Error: ")
+    assert isinstance(result.exception, SystemExit)
 
 
 def test_listening_sheet_shows_and_names_both(folders: tuple[Path, Path], tmp_path: Path) -> None:

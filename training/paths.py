@@ -7,8 +7,16 @@ from typing import Any
 import click
 
 from model.addresses import without_secrets
+from model.errors import TrainingError
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
+
+def work_beside(out: Path) -> Path:
+    """OUT.work, the folder for what a run keeps. Raises TrainingError where `out` has no name of its own."""
+    if out.name in ("", ".."):
+        raise TrainingError(f"{out} has no name of its own; name the folder, or give --work")
+    return out.with_name(out.name + ".work")
 
 
 class LocalPath(click.Path):

@@ -22,11 +22,11 @@ import numpy.typing as npt
 from benchmarks.plausibility.statistics import STATISTICS, sound_statistics
 from benchmarks.plausibility.told import Told, tell
 from model.atomic import atomic_file
-from model.errors import SoundError, ThudError
+from model.errors import SoundError, ThudError, TrainingError
 from model.materials import MATERIALS
 from model.progress import progress
 from model.sound import decode_sound
-from training.pretraining.material_files import MaterialFiles, read_material_files
+from training.pretraining.material_files import MaterialFiles, check_groups, read_material_files
 
 Values = npt.NDArray[np.float64]
 
@@ -43,10 +43,12 @@ _RATE = 44_100
 def main(library: Path, recordings: Path, out: Path | None, work: Path | None) -> None:
     """Print how near the sounds of LIBRARY are to RECORDINGS of the same materials, as Markdown."""
     try:
-        made, recorded = (read_material_files(folder, "sound") for folder in (library, recordings))
+        made, of_made = measured(library, "library")
+        recorded, of_recorded = measured(recordings, "recordings")
+        check_groups(recorded, "recordings")
         with TemporaryDirectory() as scratch:
             told = tell(made, recorded, work or Path(scratch))
-        found = compare(made, measured(made, "library"), recorded, measured(recorded, "recordings"), told)
+        found = compare(made, of_made, recorded, of_recorded, told)
     except ThudError as error:
         raise click.ClickException(str(error)) from error
     if out is not None:
@@ -55,8 +57,13 @@ def main(library: Path, recordings: Path, out: Path | None, work: Path | None) -
     click.echo(as_markdown(found))
 
 
-def measured(files: MaterialFiles, what: str) -> Values:
-    """The numbers `[N, 9]` of `files`; NaN for a file that cannot be read."""
+def measured(folder: Path, what: str) -> tuple[MaterialFiles, Values]:
+    """The sounds of the manifest `folder`, but those that cannot be read or are silent, and their numbers `[N, 9]`.
+
+    How many are left out is printed on stderr. Raises TrainingError as `read_material_files`, and where none is
+    left.
+    """
+    files = read_material_files(folder, "sound")
     rows = []
     with progress(what, len(files), "file") as bar:
         for path in files.paths:
@@ -66,7 +73,13 @@ def measured(files: MaterialFiles, what: str) -> Values:
                 row = dict.fromkeys(STATISTICS, float("nan"))
             rows.append(list(row.values()))
             bar.update()
-    return np.array(rows, np.float64)
+    numbers = np.array(rows, np.float64)
+    usable = np.asarray(np.isfinite(numbers).all(axis=1))
+    if not usable.any():
+        raise TrainingError(f"none of the {len(files):,} sounds of {folder} can be read and heard")
+    if not usable.all():
+        click.echo(f"{what}: {np.sum(~usable):,} sounds that cannot be read or are silent are left out", err=True)
+    return files.only(usable), numbers[usable]
 
 
 def compare(
@@ -90,10 +103,10 @@ def compare(
             if real.sum() >= LEAST:
                 low, middle, high = _quartiles(of_recorded[real, column], weight)
                 entry["recordings"] = [low, middle, high]
-                entry["inside"] = bool(low <= float(np.nanmedian(values)) <= high)
+                entry["inside"] = bool(low <= float(np.median(values)) <= high)
                 plain = _quartiles(of_recorded[real, column], np.ones(int(real.sum())))
                 entry["files_weigh_the_same"] = plain
-                entry["inside_them"] = bool(plain[0] <= float(np.nanmedian(values)) <= plain[2])
+                entry["inside_them"] = bool(plain[0] <= float(np.median(values)) <= plain[2])
             numbers[name] = entry
         row = told.counts[material.id]
         found[material.name] = {
@@ -116,9 +129,7 @@ def source_weights(source: npt.NDArray[np.str_]) -> Values:
 
 
 def _quartiles(values: Values, weight: Values) -> list[float]:
-    """The lower quartile, the median and the upper quartile of `values [n]` with `weight [n]`; NaN is left out."""
-    there = ~np.isnan(values)
-    values, weight = values[there], weight[there]
+    """The lower quartile, the median and the upper quartile of `values [n]` with `weight [n]`."""
     order = np.argsort(values, kind="stable")
     share = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
     return [round(float(np.interp(q, share, values[order])), 4) for q in (0.25, 0.5, 0.75)]

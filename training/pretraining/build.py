@@ -29,7 +29,7 @@ from training.pretraining.held_out import (
     hold_out,
 )
 from training.pretraining.imagenet_head import object_spec
-from training.pretraining.material_files import MaterialFiles, read_material_files
+from training.pretraining.material_files import MaterialFiles, check_groups, read_material_files
 from training.pretraining.parity import Parity, measure_parity
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
@@ -42,7 +42,7 @@ from training.systems.export import export_bundle
 
 NAME = "thud-materials"
 _CALIBRATION_FILES = 256
-_LEAST_GROUPS, _LEAST_FILES, _LEAST_MATERIALS = 2, 2, 2
+_LEAST_MATERIALS = 2
 _PARITY_PICTURES, _PARITY_SOUNDS = 400, 800
 
 
@@ -168,15 +168,8 @@ def _check_groups(pictures: MaterialFiles, sounds: MaterialFiles, open_only: boo
 
     The sounds of what is left must be of two materials: a discriminant of one is none.
     """
-    for files, kind in ((pictures, "pictures"), (sounds, "sounds")):
-        fitted = files.open_only().fitted if open_only else files.fitted
-        names, counts = np.unique(files.group[fitted], return_counts=True)
-        # Without the largest group there must still be enough files for a standard deviation.
-        if len(names) < _LEAST_GROUPS or counts.sum() - counts.max() < _LEAST_FILES:
-            raise TrainingError(
-                f"the {kind} that may be fitted on come from fewer than {_LEAST_GROUPS} groups of "
-                f"sources, or are fewer than {_LEAST_FILES} without the largest; add another source"
-            )
+    for files, what in ((pictures, "pictures"), (sounds, "sounds")):
+        check_groups(files.open_only() if open_only else files, what)
     fitted = sounds.open_only().fitted if open_only else sounds.fitted
     for name in sorted(set(sounds.group[fitted].tolist())):
         if len(set(sounds.material[fitted & (sounds.group != name)].tolist())) < _LEAST_MATERIALS:

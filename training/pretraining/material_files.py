@@ -16,6 +16,7 @@ MANIFEST, NOTHING_MANIFEST = "manifest.csv", "nothing.csv"
 NOTHING = len(MATERIALS)
 """The class after the 17 materials: none of them."""
 NOTHING_NAME = "nothing"
+_LEAST_GROUPS, _LEAST_FILES = 2, 2
 _NON_COMMERCIAL = re.compile(r"\b(non|not for|no)[ -]?commercial|\bby[ -]nc\b", re.IGNORECASE)
 
 
@@ -73,14 +74,35 @@ def read_material_files(data: Path, kind: str) -> MaterialFiles:
 
     Rows without exactly one of the 17 materials are skipped and counted. All others are fitted on but those that
     are `non_commercial`. Raises ManifestError as `read_rows`, and TrainingError where a listed file is missing or
-    no file of the kind is listed.
+    no file of the kind and of a material is listed.
     """
     file = data / MANIFEST if data.is_dir() else data
     rows = [row for row in read_rows(file) if row.kind == kind]
+    if not rows:
+        raise TrainingError(f"{file} has no row whose column kind is {kind}")
     usable = [row for row in rows if len(row.materials) == 1]
     if not usable:
         raise TrainingError(f"{file} lists no {kind} of one of the 17 materials")
     return _files(file, kind, usable, [row.materials[0].id for row in usable], len(rows) - len(usable))
+
+
+def check_groups(files: MaterialFiles, what: str) -> None:
+    """Raise TrainingError unless there is a group to fit on while another one is held out for calibration.
+
+    `what`: pictures or sounds, for the error.
+    """
+    names, counts = np.unique(files.group[files.fitted], return_counts=True)
+    if not len(names):
+        raise TrainingError(
+            f"none of the {len(files):,} {what} may be fitted on: their licences are non-commercial or, with "
+            "--open-only, their open_licence is not 1"
+        )
+    # Without the largest group there must still be enough files for a standard deviation.
+    if len(names) < _LEAST_GROUPS or counts.sum() - counts.max() < _LEAST_FILES:
+        raise TrainingError(
+            f"the {what} that may be fitted on come from fewer than {_LEAST_GROUPS} groups of "
+            f"sources, or are fewer than {_LEAST_FILES} without the largest; add another source"
+        )
 
 
 def read_nothing_files(data: Path) -> MaterialFiles:

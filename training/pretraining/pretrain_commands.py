@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from model.threads import available_cpus
-from training.paths import LocalPath
+from training.paths import LocalPath, work_beside
 from training.pretraining.kernels import fix_kernels, keep_memory
 
 
@@ -56,7 +56,7 @@ def pretrain(
     built = build_pretrained(
         data,
         out,
-        work or out.with_name(out.name + ".work"),
+        work or work_beside(out),
         PretrainingRecipe(),
         threads or available_cpus(),
         tuned=tuned,

@@ -6,6 +6,7 @@ network that was fitted without it: heads are calibrated and measured on network
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -32,6 +33,7 @@ SHIPPED = Path(str(files("training.pretraining.tuning"))) / "shipped"
 ALL = "all"
 _LARGEST, _LARGEST_OF_VECTORS = 7, 127
 """The most steps that a weight of a convolution, or of a vector, is changed by: 4 and 8 bits."""
+_OURS = re.compile(r"(all|without-.+)\.npz|\.(all|without-.+)\.npz\.thud-.*")
 _CLASSIFIER = ("classifier weight", "classifier bias")
 
 
@@ -135,6 +137,13 @@ class TunedWeights:
         except (OSError, ValueError) as error:  # ValidationError is a ValueError
             what = "what it says of itself cannot be read" if isinstance(error, ValidationError) else error
             raise TrainingError(f"{file} has no fine-tuned weights: {what}") from None
+
+
+def check_tuned_folder(folder: Path) -> None:
+    """Raise TrainingError where `folder` holds anything but networks of `thud fine-tune`."""
+    others = [path.name for path in folder.iterdir() if not _OURS.fullmatch(path.name)] if folder.is_dir() else []
+    if others:
+        raise TrainingError(f"{folder} holds other files, such as {min(others)}; choose another folder")
 
 
 def save_tuned(file: Path, features: nn.Module, classifier: LinearClassifier, about: AboutTuned) -> None:

@@ -1,6 +1,7 @@
 """A demo library of sound files of all 17 materials, with a manifest."""
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,18 @@ def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_ra
     The files are `<material>/<material>-<thing>-<number>-<action>-<n>.flac`, 16-bit mono, four sounds per thing
     (three hits and a scratch; two and two for gravel, leaf and water), and `manifest.csv`, whose column `group`
     names the thing. A file begins 10 to 19 ms before the touch and ends when the sound has died away. The folder
-    appears whole or not at all. Raises TrainingError if `target` holds files already.
+    appears whole or not at all. Raises TrainingError if `target` is there already, unless as an empty folder.
 
     The same arguments give the same bytes with the same versions of NumPy, SciPy and libsndfile on the same kind
     of processor. Another kind may round the last bit of a double differently; we estimate that this changes at most
     one 16-bit sample in ten million, by one step. FLAC is written with fixed predictors, because encoders fit the
     other ones in floating point.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.name in ("", ".."):
+        raise TrainingError(f"{target} has no name of its own; name a new folder")
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise TrainingError(f"{target} is there already and no folder; choose another one")
+    if target.exists() and any(target.iterdir()):
         raise TrainingError(f"{target} is there already and not empty; choose another folder")
     origin = f"thud synthesize library --seed {seed}"
     with (
@@ -94,5 +99,7 @@ def _write_sound(
     )
     path = f"{material.name}/{group}-{action}-{nth}.flac"
     steps = np.rint(samples.astype(np.float64) * _FULL_SCALE).astype(np.int16)
-    soundfile.write(folder / path, steps, sample_rate, subtype="PCM_16", compression_level=0.0)
+    encoded = io.BytesIO()  # libsndfile itself takes no path that is not UTF-8, and says little of a full disk
+    soundfile.write(encoded, steps, sample_rate, format="FLAC", subtype="PCM_16", compression_level=0.0)
+    (folder / path).write_bytes(encoded.getvalue())
     return path, action, group

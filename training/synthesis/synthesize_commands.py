@@ -7,8 +7,9 @@ import click
 from model.errors import TrainingError
 from model.materials import material_named
 from model.threads import available_cpus
+from training.paths import LocalPath
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FOLDER = LocalPath(file_okay=False)
 
 
 @click.group()
@@ -61,14 +62,13 @@ def library(out: Path, per_material: int, seed: int, sample_rate: int) -> None:
 
     if per_material < 1 or seed < 0 or not 8_000 <= sample_rate <= 192_000:
         raise TrainingError("--per-material must be at least 1, --seed 0 or more, --sample-rate 8,000 to 192,000")
-    click.echo(f"{write_library(out, per_material, seed, sample_rate)} sounds written to {out}")
+    count = write_library(out, per_material, seed, sample_rate)
+    click.echo(f"{count} sounds written to {click.format_filename(out)}")
 
 
 @synthesize.command()
 @click.argument("materials", nargs=-1, required=True, metavar="MATERIAL...")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The JPEG file to write."
-)
+@click.option("--out", type=LocalPath(dir_okay=False), required=True, help="The JPEG file to write.")
 @click.option("--seed", default=0, show_default=True, help="Another seed gives another picture.")
 @click.option("--width", default=512, show_default=True, help="Pixels.")
 @click.option("--height", default=288, show_default=True, help="Pixels.")

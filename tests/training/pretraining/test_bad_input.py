@@ -59,6 +59,7 @@ def refused(data: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypat
             ["image,gone.png,wood,first,CC0,1", "sound,a.wav,wood,first,CC0,1"],
             "{data}/manifest.csv, line 2: gone.png is not there",
         ),
+        (["picture,a.png,wood,first,CC0,1"], "{data}/manifest.csv has no row whose column kind is image"),
         (["image,,wood,first,CC0,1"], "{data}/manifest.csv, line 2: the path is empty or no path"),
     ],
 )

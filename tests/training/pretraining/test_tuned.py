@@ -16,6 +16,7 @@ from model.bundle import load_bundle
 from model.errors import TrainingError
 from model.materials import MATERIALS
 from tests.training.pretraining.conftest import SMALL
+from tests.training.pretraining.test_bad_input import rows_of, write_manifest
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.features import pretrained_network
 from training.pretraining.held_out import hold_out_pictures
@@ -93,9 +94,41 @@ def test_what_is_there_is_not_fitted_again_and_what_is_damaged_is(
 def test_photographs_of_one_group_are_not_enough(data: Path, made: tuple[Path, Path], tmp_path: Path) -> None:
     result = run(data, tmp_path / "networks", tmp_path / "work", "--open-only")
     assert isinstance(result.exception, TrainingError)
-    wanted = r"the pictures of \S+ that may be fitted on are of one group of sources; add another"
-    assert re.fullmatch(wanted, str(result.exception))
+    assert "pictures that may be fitted on come from fewer than 2 groups" in str(result.exception)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_group_of_which_no_photograph_can_be_read_is_none(data: Path, tmp_path: Path) -> None:
+    rows = [row for row in rows_of(data) if row[0] == "image" and row[3] != "closed"]
+    junk = tmp_path / "junk.png"
+    junk.write_text("no picture")
+    write_manifest(tmp_path, [[row[0], str(junk) if row[3] == "second" else row[1], *row[2:]] for row in rows])
+    result = run(tmp_path, tmp_path / "networks", tmp_path / "work")
+    assert isinstance(result.exception, TrainingError)
+    assert "fewer than 2 groups" in str(result.exception)
+    assert not (tmp_path / "networks").exists()
+
+
+def test_a_folder_of_other_things_and_one_without_a_name_are_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(data, data, tmp_path / "work")
+    assert isinstance(result.exception, TrainingError)
+    assert "holds other files" in str(result.exception)
+    monkeypatch.chdir(tmp_path)
+    for name in (".", "..", "/"):
+        nameless = CliRunner().invoke(fine_tune, [str(data), name])
+        assert isinstance(nameless.exception, TrainingError), name
+        assert "has no name of its own" in str(nameless.exception)
+    assert not any(tmp_path.iterdir())
+
+
+def test_without_any_photograph_that_may_be_fitted_on_the_reason_is_given(data: Path, tmp_path: Path) -> None:
+    rows = [row for row in rows_of(data) if row[0] == "image"]
+    write_manifest(tmp_path, [[*row[:4], "CC BY-NC 4.0", row[5]] for row in rows])
+    result = run(tmp_path, tmp_path / "networks", tmp_path / "work")
+    assert isinstance(result.exception, TrainingError)
+    assert "may be fitted on: their licences are non-commercial" in str(result.exception)
 
 
 def test_each_group_is_seen_by_a_network_that_has_not_seen_it(data: Path, made: tuple[Path, Path]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,26 @@ def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="--per-material"):
         run("library", tmp_path / "x", "--per-material", 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_library_goes_into_a_folder_with_any_name_but_none_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").symlink_to("nowhere")
+    for name, reason in ((".", "no name of its own"), ("gone", "no folder"), ("/dev/null", "no folder")):
+        result = CliRunner().invoke(synthesize, ["library", name, "--per-material", "1"])
+        assert result.exit_code != 0
+        assert reason in f"{result.output} {result.exception}", name
+    address = CliRunner().invoke(synthesize, ["library", "s3://bucket/x", "--per-material", "1"])
+    assert "is an address" in address.output
+    assert [path.name for path in tmp_path.iterdir()] == ["gone"]
+    odd = os.fsdecode(b"n\xc3\xa4her \xff")  # not UTF-8
+    try:
+        (tmp_path / odd).touch()
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 alone")
+    (tmp_path / odd).unlink()
+    result = CliRunner().invoke(synthesize, ["library", odd, "--per-material", "1"])
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / odd).rglob("*.flac"))) == 17

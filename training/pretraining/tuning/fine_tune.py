@@ -21,10 +21,16 @@ from training.pretraining.classifier import LinearClassifier
 from training.pretraining.discriminant import source_weights
 from training.pretraining.features import PictureFeatures, read_pictures
 from training.pretraining.held_out import fit_whole_pictures
-from training.pretraining.material_files import read_material_files
+from training.pretraining.material_files import check_groups, read_material_files
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PictureData, gather_pictures
-from training.pretraining.tuned_weights import AboutTuned, TunedWeights, content_of, save_tuned
+from training.pretraining.tuned_weights import (
+    AboutTuned,
+    TunedWeights,
+    check_tuned_folder,
+    content_of,
+    save_tuned,
+)
 from training.pretraining.tuning.tune import Tuned, TuningRecipe, mean_weights, tune
 
 _TUNING = 1
@@ -47,17 +53,15 @@ def fine_tune(
     Photographs that are not for commercial use have no part, nor have the queries; with `open_only`, nor have those
     without an open licence. Each network starts from ImageNet's weights and from the classifier that `recipe` fits
     on their features without the group. A network that is there already, of the same photographs and recipes, is
-    not fitted again, nor is that of one seed which `work` has. Raises TrainingError as `gather_pictures`, and where
-    there are fewer than two groups.
+    not fitted again, nor is that of one seed which `work` has. Raises TrainingError as `gather_pictures`,
+    `check_groups` and `check_tuned_folder`.
     """
     listed = read_material_files(data, "image")
     listed = listed.open_only() if open_only else listed
     contents = content_of(data, listed)
     groups = [name for name in contents if name is not None]
-    if len(groups) < 2:
-        raise TrainingError(
-            f"the pictures of {data} that may be fitted on are of one group of sources; add another"
-        )
+    check_groups(listed, "pictures")
+    check_tuned_folder(target)
     with exclusive(work):
         found = gather_pictures(data, work, recipe.not_tuned(), threads)
         if found.unreadable:
@@ -65,8 +69,9 @@ def fine_tune(
         if open_only:
             found = found.open_only()
         files = found.pictures
+        check_groups(files, "pictures")
         pictures: npt.NDArray[np.uint8] | None = None
-        say(f"{files.fitted.sum():,} pictures of {len(groups)} groups are fitted on")
+        say(f"{files.fitted.sum():,} pictures of {len(set(files.group[files.fitted]))} groups are fitted on")
         for without in (*groups, None):
             rows = files.fitted & (files.group != without)
             about = AboutTuned(

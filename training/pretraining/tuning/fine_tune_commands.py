@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from model.threads import available_cpus
-from training.paths import LocalPath
+from training.paths import LocalPath, work_beside
 from training.pretraining.kernels import keep_memory
 
 
@@ -38,7 +38,7 @@ def fine_tune(data: Path, out: Path, work: Path | None, open_only: bool, threads
     write_networks(
         data,
         out,
-        work or out.with_name(out.name + ".work"),
+        work or work_beside(out),
         PretrainingRecipe(),
         TuningRecipe(),
         count,
