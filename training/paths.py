@@ -12,10 +12,15 @@ from model.errors import TrainingError
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
-def work_beside(out: Path) -> Path:
-    """OUT.work, the folder for what a run keeps. Raises TrainingError where `out` has no name of its own."""
+def check_named(out: Path) -> None:
+    """Raise TrainingError for `.`, `..` and `/`: nothing can be written beside them to take their place."""
     if out.name in ("", ".."):
-        raise TrainingError(f"{out} has no name of its own; name the folder, or give --work")
+        raise TrainingError(f"{out} has no name of its own; choose another folder")
+
+
+def work_beside(out: Path) -> Path:
+    """OUT.work, the folder for what a run keeps. Raises TrainingError as `check_named`."""
+    check_named(out)
     return out.with_name(out.name + ".work")
 
 

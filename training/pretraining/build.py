@@ -164,9 +164,9 @@ def _networks(
 
 
 def _check_groups(pictures: MaterialFiles, sounds: MaterialFiles, open_only: bool) -> None:
-    """Raise TrainingError unless there is a group to fit on while another one is held out for calibration.
+    """Raise TrainingError as `check_groups`, and where without a group all sounds are of one material.
 
-    The sounds of what is left must be of two materials: a discriminant of one is none.
+    A discriminant of one material is none.
     """
     for files, what in ((pictures, "pictures"), (sounds, "sounds")):
         check_groups(files.open_only() if open_only else files, what)

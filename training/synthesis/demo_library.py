@@ -11,6 +11,7 @@ from model.atomic import atomic_folder
 from model.errors import TrainingError
 from model.materials import MATERIALS, Material
 from model.progress import progress
+from training.paths import check_named
 from training.synthesis.recording import OUTDOORS, cut, draw_acoustics, draw_cut, record
 from training.synthesis.sounds import SoundObject, draw_object, scratch, strike
 
@@ -45,15 +46,15 @@ def write_library(target: Path, per_material: int = 24, seed: int = 0, sample_ra
     The files are `<material>/<material>-<thing>-<number>-<action>-<n>.flac`, 16-bit mono, four sounds per thing
     (three hits and a scratch; two and two for gravel, leaf and water), and `manifest.csv`, whose column `group`
     names the thing. A file begins 10 to 19 ms before the touch and ends when the sound has died away. The folder
-    appears whole or not at all. Raises TrainingError if `target` is there already, unless as an empty folder.
+    appears whole or not at all. Raises TrainingError as `check_named`, and if `target` is there
+    already, unless as an empty folder.
 
     The same arguments give the same bytes with the same versions of NumPy, SciPy and libsndfile on the same kind
     of processor. Another kind may round the last bit of a double differently; we estimate that this changes at most
     one 16-bit sample in ten million, by one step. FLAC is written with fixed predictors, because encoders fit the
     other ones in floating point.
     """
-    if target.name in ("", ".."):
-        raise TrainingError(f"{target} has no name of its own; name a new folder")
+    check_named(target)
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise TrainingError(f"{target} is there already and no folder; choose another one")
     if target.exists() and any(target.iterdir()):
