@@ -1,13 +1,16 @@
 """A few small labelled pictures and sounds of three sources, and a recipe that is quick on them."""
 
 import csv
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle, write_bundle
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
 from training.synthesis.demo_library import write_library
@@ -62,3 +65,26 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(data: Path, work: Path) -> PretrainingData:
     """What is gathered from `data`."""
     return gather(data, work, SMALL)
+
+
+def take_towers(monkeypatch: pytest.MonkeyPatch, before: Bundle, in_8_bits: Path) -> None:
+    """Let `thud pretrain` export no towers, which takes ten seconds, but take those of `before`.
+
+    In 8 bits it takes those in the folder `in_8_bits`, and measures the parity on a few pictures.
+    """
+    files = {name: before.file(name) for name in (IMAGE_TOWER, SOUND_TOWER)}
+    same = {
+        name: getattr(before.spec, name) for name in ("embedding_size", "cells", "materials", "picture_columns")
+    }
+
+    def exported(_towers: object, target: Path, **fields: Any) -> tuple[Bundle, float]:
+        return write_bundle(target, files, metrics={}, **fields, **same), 1.0
+
+    def copied(floats: Path, target: Path, *_: object) -> None:
+        shutil.copy(in_8_bits / floats.name, target)
+
+    build = "training.pretraining.build."
+    monkeypatch.setattr(f"{build}export_bundle", exported)
+    for name in ("quantise_tower", "store_in_8_bits"):
+        monkeypatch.setattr(build + name, copied)
+    monkeypatch.setattr(f"{build}_PARITY_PICTURES", 4)

@@ -4,20 +4,19 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle, load_bundle, write_bundle
+from model.bundle import Bundle, load_bundle
 from model.heads import MaterialHeads
 from model.materials import MATERIALS
 from model.objects import imagenet_classes
 from model.queries import load_queries
 from model.runtime import TowerRuntime
-from tests.training.pretraining.conftest import COLOURS, SMALL
+from tests.training.pretraining.conftest import COLOURS, SMALL, take_towers
 from tests.training.pretraining.test_bad_input import NEVER_READABLE, rows_of, write_manifest
 from training.pretraining import pretraining_data as gathered
 from training.pretraining import sound_features
@@ -58,24 +57,8 @@ def held_out(found: PretrainingData) -> HeldOut:
 
 @pytest.fixture
 def with_towers_made_before(made: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs export no towers and take those of `made`, with the parity of a few pictures; they fit all the rest."""
-    before = load_bundle(made[0].with_name("bundle.work") / "fp32")
-    files = {name: before.file(name) for name in (IMAGE_TOWER, SOUND_TOWER)}
-    same = {
-        name: getattr(before.spec, name) for name in ("embedding_size", "cells", "materials", "picture_columns")
-    }
-
-    def exported(_towers: object, target: Path, **fields: Any) -> tuple[Bundle, float]:
-        return write_bundle(target, files, metrics={}, **fields, **same), 1.0
-
-    def in_8_bits(floats: Path, target: Path, *_: object) -> None:
-        shutil.copy(made[0] / floats.name, target)
-
-    build = "training.pretraining.build."
-    monkeypatch.setattr(f"{build}export_bundle", exported)
-    for name in ("quantise_tower", "store_in_8_bits"):
-        monkeypatch.setattr(build + name, in_8_bits)
-    monkeypatch.setattr(f"{build}_PARITY_PICTURES", 4)
+    """Runs export no towers and take those of `made`; they fit all the rest."""
+    take_towers(monkeypatch, load_bundle(made[0].with_name("bundle.work") / "fp32"), made[0])
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from model.bundle import load_bundle
 from model.errors import TrainingError
 from model.materials import MATERIALS
-from tests.training.pretraining.conftest import SMALL
+from tests.training.pretraining.conftest import SMALL, take_towers
 from tests.training.pretraining.test_bad_input import rows_of, write_manifest
 from training.pretraining.classifier import LinearClassifier
 from training.pretraining.features import pretrained_network
@@ -30,6 +30,7 @@ from training.pretraining.tuning.fine_tune_commands import fine_tune
 from training.pretraining.tuning.tune import TuningRecipe
 
 QUICK = TuningRecipe(size=32, batch=4, steps=2, warm_up=1, seeds=(0, 1))
+PRETRAINED = Path(__file__).parents[3] / "model" / "pretrained"
 FILES = ("without-first.npz", "without-second.npz", "all.npz")
 
 
@@ -181,8 +182,9 @@ def test_networks_of_other_photographs_or_of_several_runs_are_refused(
 
 @pytest.mark.usefixtures("found")
 def test_a_bundle_is_made_by_networks_that_were_fitted_on_its_photographs(
-    data: Path, work: Path, made: tuple[Path, Path], tmp_path: Path
+    data: Path, work: Path, made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    take_towers(monkeypatch, load_bundle(PRETRAINED), PRETRAINED)
     features = tmp_path / "work"
     shutil.copytree(work, features)
     shutil.copytree(made[1], features, dirs_exist_ok=True)
