@@ -62,9 +62,9 @@ $(UV): requirements/bootstrap.lock
 	.uv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/bootstrap.lock
 	@touch $@
 
-# One file of tests a process at a time; each process computes on one core. A process that ends itself ends the run: pytest-xdist would start
-# another and then wait for ever (3.8.0).
-PARALLEL = -n 2 --dist loadfile --max-worker-restart 0
+# One file of tests a process at a time; each process computes on one core. Three on two cores, because many tests wait for a server. A process
+# that ends itself ends the run: pytest-xdist would start another and then wait for ever (3.8.0).
+PARALLEL = -n 3 --dist loadfile --max-worker-restart 0
 TEST = OMP_NUM_THREADS=1 $(1)/python -m pytest $(PARALLEL)
 
 # All tests, then those of LOWEST with the lowest versions. Another Python: make test PYTHON=python3.13 VENV=.venv-3.13

@@ -27,6 +27,7 @@ from benchmarks.http.servers import ROOT, Server, apply_load, serving, thud
 from benchmarks.machine import machine
 from model import PRETRAINED
 from model.bundle import load_bundle
+from model.option_types import FiniteRange
 
 _SOUNDS = 1000
 _OTHERS = ("/livez", "/readyz", "/sounds?limit=1")
@@ -86,7 +87,7 @@ def crowd(server: Server, pictures: list[str], clients: int, seconds: float) -> 
 @click.command()
 @click.argument("photographs", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @click.option("--clients", default=1000, show_default=True, type=click.IntRange(1))
-@click.option("--seconds", default=12.0, show_default=True, type=click.FloatRange(min=0.1))
+@click.option("--seconds", default=12.0, show_default=True, type=FiniteRange(min=0.1))
 @click.option("--before", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(photographs: Path | None, clients: int, seconds: float, before: Path | None) -> None:
     """Measure and print, as JSON."""

@@ -1,7 +1,8 @@
 """Colour profiles: from the colours that a picture's file means to those of sRGB, which the towers were trained on.
 
 Telephones write Display P3. A profile that is damaged, of other colours than the picture's pixels, or that would
-take longer than others to compute with, is passed over: without one a picture is taken for sRGB.
+take longer than others to compute with, is passed over: without one a picture is taken for sRGB, also where
+a PNG or an AVIF says by numbers alone (gAMA, cHRM, cICP, nclx) that it is of others.
 """
 
 import io

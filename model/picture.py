@@ -322,7 +322,10 @@ def _upright(image: Image.Image, orientation: int | None) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
-        high = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+        levels = np.asarray(image).astype(np.int64)
+        high = np.clip(levels >> 8, 0, 255).astype(np.uint8)
+        if isinstance(clear := image.info.get("transparency"), int):  # one level is, as a PNG says
+            high[levels == clear] = 255
         return Image.fromarray(high).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

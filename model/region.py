@@ -83,14 +83,18 @@ class Grid:
     regions: tuple[Region, ...]
 
     @classmethod
-    def of(cls, width: int, height: int) -> Self:
-        """The grid of a picture of so many pixels: the smallest squares of which six or fewer cover it."""
+    def of(cls, width: int, height: int, least: float = 0.0) -> Self:
+        """The grid of a picture of so many pixels: the smallest squares of which six or fewer cover it.
+
+        No square has a side of fewer than `least` pixels, unless the picture itself has.
+        """
 
         def side(shape: tuple[int, int]) -> float:
             return max(width / shape[0], height / shape[1])
 
         shapes = [(columns, MOST_SQUARES // columns) for columns in range(1, MOST_SQUARES + 1)] + [(2, 2), (1, 1)]
-        best = min(shapes, key=lambda shape: (side(shape), shape[0] * shape[1]))
+        large = [shape for shape in shapes if side(shape) >= least] or [(1, 1)]
+        best = min(large, key=lambda shape: (side(shape), shape[0] * shape[1]))
         # A picture longer than six squares is not covered: squares as large as its shorter side are spread over it.
         size = min(1.0, side(best) / min(width, height))
         across, down = (

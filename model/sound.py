@@ -171,6 +171,10 @@ def declared_frames(file: soundfile.SoundFile) -> int:
     return int(file.frames) if file.frames < 2**60 else 0
 
 
+def _seconds(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.3g}"
+
+
 class SoundBlocks(ABC):
     """A sound file, read block by block; a subclass takes the blocks.
 
@@ -243,7 +247,7 @@ class SoundBlocks(ABC):
         frames = self.frames + declared_frames(file)
         if frames > limits.max_seconds * file.samplerate:
             raise SoundTooLargeError(
-                f"{frames / file.samplerate:,.0f} s long; at most {limits.max_seconds:,.0f} s "
+                f"{_seconds(frames / file.samplerate)} s long; at most {_seconds(limits.max_seconds)} s "
                 "are accepted (cut it into single sounds, or raise the limit)"
             )
         if frames * file.channels > limits.max_samples:

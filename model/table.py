@@ -83,16 +83,16 @@ def read_table(file: Path, text: str, wanted: str) -> Table:
 
 
 def _begin(handle: StringIO) -> tuple[int, str | None]:
-    """Where the names of the columns begin, and the separator that a line before them names."""
-    start = 0
+    """Where the names of the columns begin, after rows of empty cells, and the separator that one names."""
+    start, separator = 0, None
     while line := handle.readline():
         head = line.strip("\r\n").strip('"')
-        if head[:4].lower() == "sep=" and len(head) == 5:
-            return handle.tell(), head[4]
-        if line.strip():
+        if separator is None and head[:4].lower() == "sep=" and len(head) == 5:
+            separator = head[4]
+        elif line.strip("".join((*_SEPARATORS, separator or "", ' "\r\n'))):  # else a row of empty cells
             break
         start = handle.tell()
-    return start, None
+    return start, separator
 
 
 def _separator(handle: StringIO, start: int, wanted: str) -> str:

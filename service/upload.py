@@ -255,6 +255,11 @@ def file_in_form(
         raise ProblemError(422, f"the form has no field {field}; send the {noun} in it", kind.place)
     if len(parts) > 1:
         raise ProblemError(422, f"the form has {len(parts)} fields {field}; send one {noun} a request", kind.place)
+    if others & {PICTURE.field, SOUND.field}:
+        one = SOUND if kind is PICTURE else PICTURE
+        raise ProblemError(
+            422, f"the form has a field {one.field}, too; send the {noun} alone", f"body.{one.field}"
+        )
     part = parts[0]
     if not part.is_file:
         raise ProblemError(422, f"the field {field} is text; send the {noun} as a file{_OF_TEXT}", kind.place)

@@ -298,6 +298,8 @@ def test_a_file_that_is_too_large_is_not_read(folder: Path, tmp_path: Path) -> N
 def test_other_arguments_that_are_wrong(folder: Path, recommender: Recommender) -> None:
     with pytest.raises(ValueError, match="k is 0; it must be a whole number of at least 1"):
         recommender.recommend(folder / "photo.jpg", k=0)
+    with pytest.raises(ValueError, match="k is '3'; it must be a whole number of at least 1"):
+        recommender.recommend(folder / "photo.jpg", k="3")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="ndarray"):
         recommender.recommend(np.zeros((64, 64, 3), np.uint8))  # type: ignore[arg-type]
 

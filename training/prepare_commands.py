@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from model.bundle import ClipSpec, PictureSpec
+from model.option_types import FiniteRange
 from model.threads import available_cpus
 from training.data.items import Source
 from training.paths import LocalPath
@@ -30,14 +31,14 @@ _OPTIONS = [
         "--before",
         default=0.5,
         show_default=True,
-        type=click.FloatRange(0, 10),
+        type=FiniteRange(0, 10),
         help="seconds before the hit",
     ),
     click.option(
         "--after",
         default=0.9,
         show_default=True,
-        type=click.FloatRange(0, 10, min_open=True),
+        type=FiniteRange(0, 10, min_open=True),
         help="seconds after the hit",
     ),
     click.option(
@@ -45,7 +46,7 @@ _OPTIONS = [
         "val_share",
         default=0.2,
         show_default=True,
-        type=click.FloatRange(0, 0.9),
+        type=FiniteRange(0, 0.9),
         help="share for validation",
     ),
     click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="of all that is drawn"),

@@ -202,7 +202,7 @@ class Recommender:
         """What is at each place of `picture`, and the `k` sounds nearest to each, best first: for touching it.
 
         All places are told from one decoding and one run of the image tower, on at most six squares (`places_of`);
-        the rest as in `recommend`. Raises as that, PictureError also where a square has too few pixels.
+        the rest as in `recommend`, which raises the same.
         """
         check_k(k)
         weight = self._weight(object_weight)
@@ -212,7 +212,7 @@ class Recommender:
         grids: list[Grid] = []
 
         def squares(width: int, height: int) -> tuple[Spot, ...]:
-            grids.append(Grid.of(width, height))
+            grids.append(Grid.of(width, height, self._limits.min_side))
             return grids[-1].squares
 
         began = perf_counter()

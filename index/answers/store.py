@@ -50,8 +50,12 @@ class Query:
 
 def check_k(k: int) -> None:
     """Raise ValueError unless `k` is a whole number of at least 1; it may be of any type of number."""
-    if not k >= 1 or k % 1:  # NaN and infinity, too
-        raise ValueError(f"k is {k}; it must be a whole number of at least 1")
+    try:
+        whole = k >= 1 and not k % 1  # neither NaN nor infinity is
+    except TypeError:
+        whole = False
+    if not whole:
+        raise ValueError(f"k is {k!r}; it must be a whole number of at least 1")
 
 
 class VectorId(NamedTuple):

@@ -113,7 +113,7 @@ def find_options(index_folder: Path) -> Options | None:
 def write_options(index_folder: Path, options: Options) -> None:
     """Keep the options for later runs; nothing is written where they are these already."""
     file = index_folder / OPTIONS_FILE
-    text = json.dumps(options.model_dump(mode="json"), indent=2) + "\n"
+    text = json.dumps(options.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
     try:
         if file.read_text(encoding="utf-8") == text:
             return

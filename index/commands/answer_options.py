@@ -7,7 +7,7 @@ import click
 
 from index import DIVERSITY
 from index.commands.export_options import Export, write_export
-from index.commands.filter_options import number
+from model.option_types import FiniteRange
 
 if TYPE_CHECKING:
     from index.answers.picture_map import PictureMap
@@ -31,8 +31,7 @@ def diversity_option(command: Command) -> Command:
     """Adds the option `--diversity`."""
     return click.option(
         "--diversity",
-        type=click.FloatRange(0, 1),
-        callback=number,
+        type=FiniteRange(0, 1),
         default=DIVERSITY,
         show_default=True,
         help="How much the sounds differ from each other; 0: the nearest, whatever they are.",

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from model.errors import FetchError
+from model.option_types import FiniteRange
 from model.terminal import printable
 
 TOKEN = "THUD_FREESOUND_TOKEN"  # noqa: S105 -- the name of a variable
@@ -30,8 +31,8 @@ def fetch() -> None:
 @click.option(
     "--count", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many sounds, best first."
 )
-@click.option("--min-duration", type=click.FloatRange(0, 600), help="Only sounds at least this long.")
-@click.option("--max-duration", type=click.FloatRange(0, 600), help="Only sounds at most this long.")
+@click.option("--min-duration", type=FiniteRange(0, 600), help="Only sounds at least this long.")
+@click.option("--max-duration", type=FiniteRange(0, 600), help="Only sounds at most this long.")
 @click.option(
     "--originals",
     is_flag=True,

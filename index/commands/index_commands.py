@@ -11,6 +11,7 @@ from index.commands.look_commands import list_sounds, stats, verify
 from index.commands.places import IndexType, SoundsType
 from model import PRETRAINED
 from model.errors import LibraryError
+from model.option_types import FiniteRange
 from model.terminal import printable
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ _COMMANDS = {"add": add, "remove": remove, "list": list_sounds, "verify": verify
 )
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(min=0.01),
+    type=FiniteRange(min=0.01),
     default=600.0,
     show_default=True,
     help="Sounds that are longer are skipped.",

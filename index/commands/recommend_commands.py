@@ -18,8 +18,9 @@ from index.commands.answer_options import (
     show_answer,
 )
 from index.commands.export_options import export_of, export_options
-from index.commands.filter_options import filter_options, library_options, number, taken
+from index.commands.filter_options import filter_options, library_options, taken
 from model.errors import LibraryError
+from model.option_types import FiniteRange
 
 if TYPE_CHECKING:
     from index.answers.picture_map import PictureMap
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--object-weight",
-    type=click.FloatRange(0, 1),
-    callback=number,
+    type=FiniteRange(0, 1),
     default=OBJECT_WEIGHT,
     show_default=True,
     help="How much more a sound counts that names an object in the picture; 0: not at all.",

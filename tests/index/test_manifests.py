@@ -44,6 +44,8 @@ def labels(library: Library) -> dict[str, str | None]:
         'sep=\t\n"Datei"\t"Werkstoff"\n"Tür.wav"\t"glass"\n',
         " kind , Path , Material ,\nsound, Tür.wav , Glass ,\n,,,\n,,,,,\n",
         "\n\r\nfichier;matériau\n\nTür.wav;glass;;;\n",
+        ";;;;\r\npath;material;note;;\r\n;;;;\r\nTür.wav;glass;;;\r\n",
+        'sep=,\n"",,\npath,material,note\nTür.wav,glass,\n',
         'note;path;material\n"a, b; c\nd";Tür.wav;glass\n',
     ],
 )

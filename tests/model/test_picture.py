@@ -49,6 +49,10 @@ def test_transparency_becomes_white() -> None:
         assert (np.asarray(decode_picture(encode(image, "PNG"))) == 255).all()
     colour = encode(Image.new("RGB", (32, 32), "red"), "PNG", transparency=(255, 0, 0))  # one that stands for none
     assert (np.asarray(decode_picture(colour)) == 255).all()
+    grey = np.full((32, 32), 0x0102, np.uint16)  # in 16 bits one level may stand for none, and its neighbour not
+    grey[:, 16:] += 1
+    half = np.asarray(decode_picture(encode(Image.fromarray(grey), "PNG", transparency=0x0102)))
+    assert ((half[:, :16] == 255).all(), (half[:, 16:] == 1).all()) == (True, True)
 
 
 def test_of_an_animation_the_first_frame_is_taken() -> None:

@@ -49,9 +49,10 @@ def test_a_size_that_is_none(size: float) -> None:
         Spot(0.5, 0.5, size)
 
 
-@given(st.integers(16, 20_000), st.integers(16, 20_000))
-def test_the_places_cover_a_picture_as_far_as_six_can(width: int, height: int) -> None:
-    grid = Grid.of(width, height)
+@given(st.integers(16, 20_000), st.integers(16, 20_000), st.integers(0, 16))
+def test_the_places_cover_a_picture_as_far_as_six_can(width: int, height: int, least: int) -> None:
+    grid = Grid.of(width, height, least)
+    assert grid.size * min(width, height) >= least - 1e-9
     assert len(grid.squares) == grid.columns * grid.rows <= MOST_SQUARES
     assert PLACE_SIZE - 1e-9 <= grid.size <= 1
     centres = [(spot.x, spot.y) for spot in grid.squares]

@@ -124,6 +124,14 @@ def test_a_missing_field(client: httpx.Client, encode: Encode) -> None:
     assert [error["field"] for error in problem["errors"]] == ["body.image"]
 
 
+@pytest.mark.parametrize(("path", "other"), [("/recommend", "sound"), ("/similar", "image")])
+def test_a_picture_and_a_sound_in_one_form(client: httpx.Client, encode: Encode, path: str, other: str) -> None:
+    response = client.post(path, files={"image": encode(), "sound": encode()})
+
+    problem = check_problem(response, 422, f"has a field {other}, too")
+    assert [error["field"] for error in problem["errors"]] == [f"body.{other}"]
+
+
 def test_a_field_that_is_text(client: httpx.Client, encode: Encode) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\nhello\r\n--b--\r\n'
     response = client.post("/recommend", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})

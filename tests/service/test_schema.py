@@ -67,6 +67,11 @@ def answers_to_schemathesis(
     return Counter(" ".join(found.groups()) for found in lines if found)
 
 
+def refused(answers: Counter[str], request: str) -> int:
+    """How often the service answered `request` with a status of 400 to 499."""
+    return sum(count for answer, count in answers.items() if answer.startswith(f"{request} 4"))
+
+
 def _lines_until_now(server: Server) -> int:
     """How long the log of requests is with all that was answered until now: a line comes after its answer."""
     mark = uuid4().hex
@@ -79,14 +84,14 @@ def test_the_service_does_what_its_document_says(server: Server, tmp_path: Path)
     answers = answers_to_schemathesis(server, tmp_path, 15)
 
     assert answers["GET /sounds 200"] > 5
-    assert answers["POST /recommend 415"] > 0
+    assert refused(answers, "POST /recommend") > 5
 
 
 def test_so_it_does_with_real_pictures(server: Server, tmp_path: Path) -> None:
     answers = answers_to_schemathesis(server, tmp_path, 10, env=_WITH_PICTURES)
 
     assert answers["POST /recommend 200"] > 5
-    assert answers["POST /recommend 415"] > 0
+    assert refused(answers, "POST /recommend") > 5
 
 
 def test_so_it_does_with_a_key(locked: Server, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`thud synthesize`: synthetic datasets, sounds and pictures."""
 
+import os
 from pathlib import Path
 
 import click
@@ -80,6 +81,10 @@ def picture(materials: tuple[str, ...], out: Path, seed: int, width: int, height
     from model.atomic import atomic_file
     from training.synthesis.scenes import draw_scene
 
+    if out.suffix.lower() not in (".jpg", ".jpeg"):
+        raise TrainingError(f"{out}: the picture is a JPEG; give it a name that ends in .jpg")
+    if os.path.lexists(out):
+        raise TrainingError(f"{out} is there already and is not replaced; name another file, or remove it")
     known = [(name, material_named(name)) for name in materials]
     unknown = [name for name, material in known if material is None]
     if unknown:

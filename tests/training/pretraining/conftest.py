@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from model.bundle import IMAGE_TOWER, SOUND_TOWER, Bundle, write_bundle
+from model.torch_towers.two_tower import TwoTower
 from training.pretraining.pretrain_recipe import PretrainingRecipe
 from training.pretraining.pretraining_data import PretrainingData, gather
 from training.synthesis.demo_library import write_library
@@ -67,24 +68,27 @@ def found(data: Path, work: Path) -> PretrainingData:
     return gather(data, work, SMALL)
 
 
-def take_towers(monkeypatch: pytest.MonkeyPatch, before: Bundle, in_8_bits: Path) -> None:
-    """Let `thud pretrain` export no towers, which takes ten seconds, but take those of `before`.
+def take_towers(monkeypatch: pytest.MonkeyPatch, floats: Bundle, in_8_bits: Bundle) -> list[TwoTower]:
+    """Let `thud pretrain` export no towers, which takes ten seconds, but take those of these two bundles.
 
-    In 8 bits it takes those in the folder `in_8_bits`, and measures the parity on a few pictures.
+    It fits all the rest; the parity, of a few pictures, says nothing. The list gets what it would export.
     """
-    files = {name: before.file(name) for name in (IMAGE_TOWER, SOUND_TOWER)}
+    files = {name: floats.file(name) for name in (IMAGE_TOWER, SOUND_TOWER)}
     same = {
-        name: getattr(before.spec, name) for name in ("embedding_size", "cells", "materials", "picture_columns")
+        name: getattr(floats.spec, name) for name in ("embedding_size", "cells", "materials", "picture_columns")
     }
+    made: list[TwoTower] = []
 
-    def exported(_towers: object, target: Path, **fields: Any) -> tuple[Bundle, float]:
+    def exported(towers: TwoTower, target: Path, **fields: Any) -> tuple[Bundle, float]:
+        made.append(towers)
         return write_bundle(target, files, metrics={}, **fields, **same), 1.0
 
-    def copied(floats: Path, target: Path, *_: object) -> None:
-        shutil.copy(in_8_bits / floats.name, target)
+    def copied(tower: Path, target: Path, *_: object) -> None:
+        shutil.copy(in_8_bits.file(tower.name), target)
 
     build = "training.pretraining.build."
     monkeypatch.setattr(f"{build}export_bundle", exported)
     for name in ("quantise_tower", "store_in_8_bits"):
         monkeypatch.setattr(build + name, copied)
     monkeypatch.setattr(f"{build}_PARITY_PICTURES", 4)
+    return made

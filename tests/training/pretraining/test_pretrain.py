@@ -58,7 +58,7 @@ def held_out(found: PretrainingData) -> HeldOut:
 @pytest.fixture
 def with_towers_made_before(made: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs export no towers and take those of `made`; they fit all the rest."""
-    take_towers(monkeypatch, load_bundle(made[0].with_name("bundle.work") / "fp32"), made[0])
+    take_towers(monkeypatch, load_bundle(made[0].with_name("bundle.work") / "fp32"), load_bundle(made[0]))
 
 
 @pytest.fixture(scope="module")

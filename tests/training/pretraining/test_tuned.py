@@ -12,6 +12,7 @@ import torch
 from click import Command
 from click.testing import CliRunner, Result
 
+from model import PRETRAINED
 from model.bundle import load_bundle
 from model.errors import TrainingError
 from model.materials import MATERIALS
@@ -22,6 +23,7 @@ from training.pretraining.features import pretrained_network
 from training.pretraining.held_out import hold_out_pictures
 from training.pretraining.left_out_groups import left_out_groups
 from training.pretraining.material_files import read_material_files
+from training.pretraining.pooling import CentredNetwork
 from training.pretraining.pretrain_commands import pretrain
 from training.pretraining.pretraining_data import PretrainingData, gather_pictures
 from training.pretraining.tuned_weights import SHIPPED, AboutTuned, TunedWeights, save_tuned
@@ -30,7 +32,6 @@ from training.pretraining.tuning.fine_tune_commands import fine_tune
 from training.pretraining.tuning.tune import TuningRecipe
 
 QUICK = TuningRecipe(size=32, batch=4, steps=2, warm_up=1, seeds=(0, 1))
-PRETRAINED = Path(__file__).parents[3] / "model" / "pretrained"
 FILES = ("without-first.npz", "without-second.npz", "all.npz")
 
 
@@ -184,7 +185,8 @@ def test_networks_of_other_photographs_or_of_several_runs_are_refused(
 def test_a_bundle_is_made_by_networks_that_were_fitted_on_its_photographs(
     data: Path, work: Path, made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_towers(monkeypatch, load_bundle(PRETRAINED), PRETRAINED)
+    shipped = load_bundle(PRETRAINED)
+    towers = take_towers(monkeypatch, shipped, shipped)
     features = tmp_path / "work"
     shutil.copytree(work, features)
     shutil.copytree(made[1], features, dirs_exist_ok=True)
@@ -196,6 +198,11 @@ def test_a_bundle_is_made_by_networks_that_were_fitted_on_its_photographs(
     assert training["recipe"]["tuned"]
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "fine-tuned on 22 of the photographs below" in " ".join(card.split())
+    (network,) = (two.image.network for two in towers)
+    tuned, _ = TunedWeights(made[0]).network(None)
+    assert isinstance(network, CentredNetwork)
+    for one, other in zip(network.features.parameters(), tuned.features.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 @pytest.mark.usefixtures("found")

@@ -96,9 +96,16 @@ def test_picture_shows_what_was_asked_for(tmp_path: Path) -> None:
     assert "plastic-bag" in output
     with Image.open(out) as image:
         assert (image.format, image.size) == ("JPEG", (160, 90))
-    first = out.read_bytes()
-    run("picture", "plastic-bag", "grass", "--out", out, "--width", 160, "--height", 90)
-    assert out.read_bytes() == first
+    run("picture", "plastic-bag", "grass", "--out", tmp_path / "again.JPEG", "--width", 160, "--height", 90)
+    assert (tmp_path / "again.JPEG").read_bytes() == out.read_bytes()
+
+
+def test_a_picture_replaces_no_file_and_has_the_name_of_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.jpg").write_bytes(b"mine")
+    for name, reason in (("mine.jpg", "is there already and is not replaced"), ("x.png", "the picture is a JPEG")):
+        with pytest.raises(TrainingError, match=reason):
+            run("picture", "wood", "--out", tmp_path / name)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("mine.jpg", b"mine")]
 
 
 def test_impossible_requests_are_refused(tmp_path: Path) -> None:
