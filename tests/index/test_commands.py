@@ -90,15 +90,12 @@ def test_index_refuses_in_one_line(tiny_bundle: Bundle, sounds: Path, tmp_path: 
     for arguments in (
         (tmp_path / "no bundle", sounds, tmp_path / "index"),
         (tiny_bundle.folder, tmp_path / "no sounds", tmp_path / "index"),
-        *(
-            (tiny_bundle.folder, sounds, tmp_path / "index", "--max-seconds", bound)
-            for bound in ("0", "nan", "inf")
-        ),
+        *((tiny_bundle.folder, sounds, tmp_path / "new", "--max-seconds", bound) for bound in ("0", "nan", "inf")),
     ):
         refused = thud("index", *arguments)
         assert refused.returncode == 2
         assert b"Traceback" not in refused.stderr
-        assert not (tmp_path / "index").exists()
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("most_bytes", [2000, 20_000])
