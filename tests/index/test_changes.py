@@ -234,6 +234,7 @@ WITHOUT(fcntl64)
 """
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.skipif(shutil.which("cc") is None or sys.platform != "linux", reason="it needs a C compiler")
 def test_a_file_system_without_locks_holds_an_index(tiny_bundle: Bundle, sounds: Path, tmp_path: Path) -> None:
     (tmp_path / "no_locks.c").write_text(NO_LOCKS)

@@ -98,6 +98,7 @@ def test_index_refuses_in_one_line(tiny_bundle: Bundle, sounds: Path, tmp_path: 
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("most_bytes", [2000, 20_000])
 def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(
     tiny_bundle: Bundle, sounds: Path, tmp_path: Path, most_bytes: int

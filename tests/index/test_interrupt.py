@@ -31,6 +31,7 @@ def interrupted(until: str, *arguments: str | Path) -> tuple[int, list[str]]:
     return process.returncode, said
 
 
+@pytest.mark.usefixtures("unmeasured")  # which imports sqlite3 itself
 @pytest.mark.parametrize("until", ["click.core", "model.errors", "numpy", "sqlite3", "index.building.build"])
 def test_indexing(tiny_bundle: Bundle, sounds: Path, tmp_path: Path, until: str) -> None:
     code, said = interrupted(until, "index", tiny_bundle.folder, sounds, tmp_path / "index")
