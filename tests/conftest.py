@@ -45,3 +45,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared data folder is not beside the project")
     return folder
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage does not measure the processes that the test starts: they cannot write its data, or run other code."""
+    monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")

@@ -66,9 +66,3 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "picture.png"
     Image.new("RGB", (80, 60), (200, 120, 40)).save(path)
     return path
-
-
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coverage does not measure the processes that the test starts: it would write where they cannot."""
-    monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")
