@@ -49,5 +49,5 @@ def shared() -> Path:
 
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coverage does not measure processes that the test starts: they cannot write its data or run other code."""
+    """Coverage does not measure processes that the test starts: they cannot write its data."""
     monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")

@@ -96,7 +96,6 @@ def test_serve_measures_all_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert abs(over) < 0.01 or (word == "met") == (over > 0 if sign == "≥" else over < 0)
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_serve_runs_the_code_of_the_other_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "thud.py").write_text("raise SystemExit('the code of before')")
     with (
