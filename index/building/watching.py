@@ -111,7 +111,8 @@ class _Watches:
             for folder, names in others:
                 self._watch(folder, False, _is_one_of(names))
         finally:
-            self._tried = found, self._alive()
+            # Whether all were begun, not whether all still look: one that has broken since then is begun again.
+            self._tried = found, len(self._threads) == len(self._folders)
 
     def renew(self) -> None:
         """Watch again where a folder is another one than was watched, or no thread looks at it any more."""

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -186,20 +185,21 @@ def test_what_the_system_tells_nobody_of_is_seen_after_a_while(
 def test_a_watch_that_broke_is_begun_again(
     tiny_bundle: Bundle, sounds: Path, strike: Strike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = threading.Event()
+    running, broken = threading.Event(), threading.Event()
 
     def breaking(folder: Path, **options: Any) -> Iterator[Any]:
         if folder != sounds or broken.is_set():
             yield from watchfiles.watch(folder, **options)
             return
         yield set()
-        time.sleep(0.3)
+        running.wait(SECONDS)
         broken.set()
         raise OSError("the watch broke")
 
     monkeypatch.setattr(watching, "watch", breaking)
 
     def build() -> BuildReport:
+        running.set()
         return build_index(tiny_bundle, sounds, tmp_path / "index")
 
     def change_later() -> BuildReport:
