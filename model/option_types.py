@@ -4,6 +4,18 @@ import math
 from typing import Any
 
 import click
+from click.types import FloatParamType
+
+
+class Finite(FloatParamType):
+    """A number, neither nan nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
 
 
 class FiniteRange(click.FloatRange):
@@ -11,7 +23,4 @@ class FiniteRange(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.FloatRange`."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{number} is no finite number.", param, ctx)
-        return number
+        return super().convert(Finite().convert(value, param, ctx), param, ctx)

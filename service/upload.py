@@ -241,8 +241,8 @@ def file_in_form(
     """The bytes of the file in the field of `kind` of a multipart body.
 
     Raises ProblemError: 400 for a broken form, 413 for one of too many parts, 415 for a file of a type that
-    cannot be of this kind, 422 where there is none, an empty one, or more than one, and for a field that is named
-    like one of the address's `parameters`, which would be passed over.
+    cannot be of this kind, 422 where there is none, an empty one, or more than one, and for fields that would be
+    passed over: that of the other kind, and one that is named like one of the address's `parameters`.
     """
     field, noun = kind.field, kind.noun
     parts, others = _parts(body, content_type, kind, settings) if body else ([], set())
@@ -255,11 +255,9 @@ def file_in_form(
         raise ProblemError(422, f"the form has no field {field}; send the {noun} in it", kind.place)
     if len(parts) > 1:
         raise ProblemError(422, f"the form has {len(parts)} fields {field}; send one {noun} a request", kind.place)
-    if others & {PICTURE.field, SOUND.field}:
-        one = SOUND if kind is PICTURE else PICTURE
-        raise ProblemError(
-            422, f"the form has a field {one.field}, too; send the {noun} alone", f"body.{one.field}"
-        )
+    other = SOUND if kind is PICTURE else PICTURE
+    if other.field in others:
+        raise ProblemError(422, f"the form has a field {other.field}, too; send the {noun} alone", other.place)
     part = parts[0]
     if not part.is_file:
         raise ProblemError(422, f"the field {field} is text; send the {noun} as a file{_OF_TEXT}", kind.place)

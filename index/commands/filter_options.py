@@ -1,6 +1,5 @@
 """The options of commands that say which library is asked, and for which of its sounds."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from index import DEFAULT_INDEX
 from index.catalogue.filters import UNLABELLED, SoundFilter
 from index.commands.places import IndexType, SoundsType
 from model import PRETRAINED
+from model.option_types import Finite
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,13 +30,6 @@ _BOUNDS = (
 )
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FIELDS = tuple(name.replace("-", "_") for name, _ in (*_WORDS, *_BOUNDS))
-
-
-def number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """The value of an option that must be a number: no comparison with the ends of a range refuses nan."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is no number.", context, parameter)
-    return value
 
 
 def library_options(command: Command) -> Command:
@@ -70,7 +63,7 @@ def library_options(command: Command) -> Command:
 def filter_options(command: Command) -> Command:
     """Adds an option for each field of `SoundFilter`; `taken` makes the filter of their values."""
     for name, help_ in reversed(_BOUNDS):
-        command = click.option(f"--{name}", type=float, callback=number, help=help_)(command)
+        command = click.option(f"--{name}", type=Finite(), help=help_)(command)
     for name, help_ in reversed(_WORDS):
         again = help_ if name != "material" else f"{help_} Like the next five, it can be given again: any of them."
         command = click.option(f"--{name}", multiple=True, help=again)(command)

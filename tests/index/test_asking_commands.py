@@ -206,7 +206,7 @@ def test_a_map_says_what_is_where(picture: Path, options: tuple[str, ...], tmp_p
     ("arguments", "said"),
     [
         (("find", "--material", "rubber"), "there is no material 'rubber'"),
-        (("find", "--min-duration", "nan"), "nan is no number"),
+        (("find", "--min-duration", "nan"), "nan is no finite number"),
         (("recommend", "PICTURE", "--diversity", "nan"), "nan is no finite number"),
         (("find", "--min-duration", "2", "--max-duration", "1"), "min_duration 2 is more than max_duration 1"),
         (("find", "--min-seconds", "2"), "No such option"),
